@@ -1,0 +1,57 @@
+"""Floating-point operations a training step cannot do without, in closed form.
+
+Only convolutions are counted, a multiplication and an addition each as one operation, padding as if it were pixels
+(the field's convention). A transposed convolution costs what its input pixels need, not what a
+convolution over inserted zeros would. What no update needs is left out: the gradient of a first layer to images that
+nothing trains. A net is the list of its layers' multiply-accumulates (MAC) for one image, first layer first.
+"""
+
+
+def unet(size, levels, channels=(3, 3), width=64, skips=True):
+    """MACs per layer of a U-Net of `levels` (without `skips`, an encoder-decoder) on size x size pixels."""
+    widths = [width * min(2**k, 8) for k in range(levels)]
+    down, up = [], []
+    for k, out in enumerate(widths):
+        pixels = (size // 2 ** (k + 1)) ** 2
+        down.append(pixels * 16 * (widths[k - 1] if k else channels[0]) * out)
+        into = out * (2 if skips and k < levels - 1 else 1)
+        up.append(pixels * 16 * into * (widths[k - 1] if k else channels[1]))
+    return down + up[::-1]
+
+
+def resnet(size, blocks, channels=(3, 3), width=64):
+    """MACs per layer of the residual generator with `blocks` on size x size pixels."""
+    whole, half, quarter = size**2, (size // 2) ** 2, (size // 4) ** 2
+    scale = 9 * 2 * width**2  # 3x3 between one width and its double
+    down = [half * scale, quarter * 4 * scale]
+    body = [quarter * 9 * 16 * width**2] * (2 * blocks)
+    return [whole * 49 * channels[0] * width, *down, *body, *down[::-1], whole * 49 * width * channels[1]]
+
+
+def patch(size, n_layers=3, channels=6, width=64):
+    """MACs per layer of the PatchGAN with `n_layers` on size x size pixels."""
+    widths = [channels] + [width * min(2**k, 8) for k in range(n_layers + 1)] + [1]
+    layers = []
+    for k, (into, out) in enumerate(zip(widths, widths[1:])):
+        size = size // 2 if k < n_layers else size - 1
+        layers.append(size**2 * 16 * into * out)
+    return layers
+
+
+def pixel(size, channels=6, width=64):
+    """MACs per layer of the 1x1 PixelGAN on size x size pixels."""
+    return [size**2 * macs for macs in (channels * width, 2 * width**2, 2 * width)]
+
+
+def pix2pix(generator, discriminator, batch=1, fake_share=0.5):
+    """FLOPs of one pix2pix update of both nets.
+
+    G runs forward once and back once (to its weights and, but for the first layer, its inputs). D runs forward three times;
+    back to its weights for a fake and a real batch; and back to the fake image alone, which is `fake_share` of the
+    channels it is shown (1 where D is not shown the input).
+    """
+    g, d = sum(generator), sum(discriminator)
+    forward = g + 3 * d
+    dis_backward = 2 * (2 * d - discriminator[0])
+    gen_backward = d - (1 - fake_share) * discriminator[0] + 2 * g - generator[0]
+    return round(2 * batch * (forward + dis_backward + gen_backward))

@@ -1,0 +1,194 @@
+"""The networks and training steps of the field's standard PyTorch code, as the side to be timed against.
+
+Architectures and the update follow pix2pix (Isola et al., CVPR 2017, arXiv:1611.07004) and CycleGAN's generator
+(Zhu et al., ICCV 2017, arXiv:1703.10593) as their widely used PyTorch edition has them: eager mode, NCHW, one Adam per
+group with PyTorch's default implementation, in-place activations where autograd allows them. Nothing here is
+used by `jgan` itself; PyTorch is a benchmark and test extra.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class UNet(nn.Module):
+    """A U-Net of `levels` stride-2 steps, [n, in_channels, h, w] -> [n, out_channels, h, w] in [-1, 1].
+
+    256 pixels want 8 levels (`unet_256`), 128 want 7, 64 want 6. With `skips=False` it is the encoder-decoder of the
+    paper's Table 2. The transposed convolutions of levels 5 to `levels - 1` are followed by dropout.
+    """
+
+    def __init__(self, levels=8, in_channels=3, out_channels=3, width=64, norm="batch", dropout=0.5,
+                 skips=True):
+        super().__init__()
+        channels = [width * min(2 ** k, 8) for k in range(levels)]
+        bias = norm == "instance"
+        self.skips, self.dropouts = skips, []
+        self.down, self.down_norm = nn.ModuleList(), nn.ModuleList()
+        self.up, self.up_norm = nn.ModuleList(), nn.ModuleList()
+        for k, out in enumerate(channels):
+            into = channels[k - 1] if k else in_channels
+            self.down.append(nn.Conv2d(into, out, 4, 2, 1, bias=bias))
+            inner = 0 < k < levels - 1
+            self.down_norm.append(normalisation(norm, out) if inner else nn.Identity())
+        for k in range(levels):  # up[k] leads from level k + 1 back to the size of level k
+            into = channels[k] * (2 if skips and k < levels - 1 else 1)
+            out = channels[k - 1] if k else out_channels
+            self.up.append(nn.ConvTranspose2d(into, out, 4, 2, 1, bias=bias or k == 0))
+            self.up_norm.append(normalisation(norm, out) if k else nn.Identity())
+            self.dropouts.append(dropout if 4 <= k < levels - 1 else 0.0)
+
+    def forward(self, x):
+        skips = []
+        for k, (conv, norm) in enumerate(zip(self.down, self.down_norm)):
+            # In place: what follows a skip is a ReLU, and ReLU after LeakyReLU is ReLU.
+            x = functional.leaky_relu(x, 0.2, inplace=True) if k else x
+            x = norm(conv(x))
+            skips.append(x)
+        for k in reversed(range(len(self.up))):
+            if self.skips and k < len(self.up) - 1:
+                x = torch.cat([skips[k], x], 1)
+            x = self.up_norm[k](self.up[k](functional.relu(x, inplace=True)))
+            if self.dropouts[k]:
+                x = functional.dropout(x, self.dropouts[k], self.training)
+        return torch.tanh(x)
+
+
+class ResNet(nn.Module):
+    """The residual generator, [n, in_channels, h, w] -> [n, out_channels, h, w] in [-1, 1]; h, w divisible by 4."""
+
+    def __init__(self, blocks=9, in_channels=3, out_channels=3, width=64, norm="instance", dropout=0.0):
+        super().__init__()
+        bias = norm == "instance"
+        layers = [nn.ReflectionPad2d(3), nn.Conv2d(in_channels, width, 7, bias=bias),
+                  normalisation(norm, width), nn.ReLU(True)]
+        for c in (width, 2 * width):
+            layers += [nn.Conv2d(c, 2 * c, 3, 2, 1, bias=bias), normalisation(norm, 2 * c), nn.ReLU(True)]
+        layers += [ResidualBlock(4 * width, norm, bias, dropout) for _ in range(blocks)]
+        for c in (4 * width, 2 * width):
+            layers += [nn.ConvTranspose2d(c, c // 2, 3, 2, 1, output_padding=1, bias=bias),
+                       normalisation(norm, c // 2), nn.ReLU(True)]
+        layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7), nn.Tanh()]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class ResidualBlock(nn.Module):
+    """x plus two reflect-padded 3x3 convolutions of it, no activation after the sum."""
+
+    def __init__(self, channels, norm, bias, dropout):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=bias),
+            normalisation(norm, channels), nn.ReLU(True),
+            *([nn.Dropout(dropout)] if dropout else []),
+            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=bias),
+            normalisation(norm, channels))
+
+    def forward(self, x):
+        return x + self.layers(x)
+
+
+class PatchDiscriminator(nn.Module):
+    """A PatchGAN of `n_layers` stride-2 steps, [n, in_channels, h, w] -> logits [n, 1, h', w']; 3 is the 70x70 one."""
+
+    def __init__(self, in_channels=6, n_layers=3, width=64, norm="batch"):
+        super().__init__()
+        channels = [width * min(2 ** k, 8) for k in range(n_layers + 1)]
+        layers = [nn.Conv2d(in_channels, width, 4, 2, 1), nn.LeakyReLU(0.2, True)]
+        for k in range(1, n_layers + 1):
+            stride = 2 if k < n_layers else 1
+            layers += [nn.Conv2d(channels[k - 1], channels[k], 4, stride, 1, bias=norm == "instance"),
+                       normalisation(norm, channels[k]), nn.LeakyReLU(0.2, True)]
+        layers += [nn.Conv2d(channels[-1], 1, 4, 1, 1)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class PixelDiscriminator(nn.Module):
+    """The 1x1 PixelGAN, [n, in_channels, h, w] -> logits [n, 1, h, w]."""
+
+    def __init__(self, in_channels=6, width=64, norm="batch"):
+        super().__init__()
+        bias = norm == "instance"
+        self.layers = nn.Sequential(
+            nn.Conv2d(in_channels, width, 1), nn.LeakyReLU(0.2, True),
+            nn.Conv2d(width, 2 * width, 1, bias=bias), normalisation(norm, 2 * width), nn.LeakyReLU(0.2, True),
+            nn.Conv2d(2 * width, 1, 1, bias=bias))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Pix2Pix:
+    """A pix2pix model in training; `step(a, b)` makes one update of both networks and returns the losses.
+
+    The generator runs forward once; the discriminator learns from its detached output and the target; the generator then
+    learns from the updated discriminator and the L1 distance.
+    """
+
+    def __init__(self, generator, discriminator, lr=2e-4, lambda_l1=100.0, **adam):
+        self.generator, self.discriminator, self.lambda_l1 = generator, discriminator, lambda_l1
+        adam = {"lr": lr, "betas": (0.5, 0.999), **adam}
+        self.gen_optimiser = torch.optim.Adam(generator.parameters(), **adam)
+        self.dis_optimiser = torch.optim.Adam(discriminator.parameters(), **adam)
+
+    def step(self, a, b):
+        """The losses (0-d tensors) of one update on inputs and targets a, b: [n, c, h, w] float32 in [-1, 1]."""
+        fake = self.generator(a)
+
+        self.discriminator.requires_grad_(True)
+        self.dis_optimiser.zero_grad(set_to_none=True)
+        logits_fake = self.discriminator(torch.cat([a, fake.detach()], 1))
+        logits_real = self.discriminator(torch.cat([a, b], 1))
+        dis_loss = 0.5 * (cross_entropy(logits_fake, 0.0) + cross_entropy(logits_real, 1.0))
+        dis_loss.backward()
+        self.dis_optimiser.step()
+
+        self.discriminator.requires_grad_(False)
+        self.gen_optimiser.zero_grad(set_to_none=True)
+        adversarial = cross_entropy(self.discriminator(torch.cat([a, fake], 1)), 1.0)
+        l1 = functional.l1_loss(fake, b)
+        (adversarial + self.lambda_l1 * l1).backward()
+        self.gen_optimiser.step()
+        return {"dis": dis_loss.detach(), "adversarial": adversarial.detach(), "l1": l1.detach()}
+
+
+def pix2pix(levels=8, channels=(3, 3), width=64, n_layers=3, seed=0, adam="default"):
+    """A freshly initialised pix2pix: U-Net of `levels`, conditional PatchGAN, BatchNorm, dropout.
+
+    `adam` names PyTorch's implementation: what it takes by itself, or `foreach` or `fused`.
+    """
+    torch.manual_seed(seed)
+    generator = initialise(UNet(levels, *channels, width))
+    discriminator = initialise(PatchDiscriminator(sum(channels), n_layers, width))
+    implementation = {} if adam == "default" else {adam: True}
+    return Pix2Pix(generator, discriminator, **implementation)
+
+
+def initialise(net):
+    """`net` with convolutions drawn from N(0, 0.02), biases 0, BatchNorm's scales from N(1, 0.02)."""
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+    return net
+
+
+def normalisation(name, channels):
+    """The layer called `name`: batch (affine, running statistics), instance (neither) or none."""
+    return {"batch": lambda: nn.BatchNorm2d(channels),
+            "instance": lambda: nn.InstanceNorm2d(channels),
+            "none": nn.Identity}[name]()
+
+
+def cross_entropy(logits, label):
+    """Mean binary cross-entropy of logits against one label for all of them."""
+    return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))

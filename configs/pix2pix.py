@@ -1,0 +1,141 @@
+"""pix2pix: paired image translation. Isola et al. (2017).
+
+    python -m launch.train --config=configs/pix2pix.py:PRESET --workdir=RUN --config.data.root=DIR
+
+Presets (the part after the colon): none, which is the paper's facades setting on folders; the paper's tasks `labels`,
+`facades`, `colour`, `edges`, `day2night`, `maps`; `inpaint` and `superres` from any folder of photos; `maps64`, small
+enough for two cores (about 10 minutes); `builtin`, drawn facades, and `demo`, the same for a first look.
+"""
+
+import ml_collections
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    config = ml_collections.ConfigDict()
+    config.system = "pix2pix"
+    config.seed = 0
+    config.steps = 80_000  # 200 epochs of 400 images
+    config.batch_size = 1
+    config.precision = "float32"  # or bfloat16: arithmetic only; parameters, statistics and losses stay float32
+    config.ema = 0.0  # decay of an average of G's weights, which inference then uses; 0: none
+
+    config.data = data = ml_collections.ConfigDict()
+    data.kind = "aligned"
+    data.source = "folder"
+    data.root = ""
+    data.split = "train"
+    data.val_split = "val"
+    data.direction = "AtoB"
+    data.pair = ""  # edges, gray, lab, downscale, hole: the input made from a folder of photos
+    data.size = 256
+    data.load_size = 286
+    data.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
+    data.flip = True
+    data.channels = ()  # (input, target); empty: as the data has them
+    data.number = 400  # drawn facades
+    data.val_number = 50
+    data.seed = 0
+    data.cache_gib = 4.0
+    data.cache_dir = ""
+    data.workers = 0
+    data.skip_bad = False
+
+    config.generator = generator = ml_collections.ConfigDict()
+    generator.name = "unet_256"  # unet, encoder_decoder (_64, _128, _256 or with levels), resnet_6blocks, resnet_9blocks
+    generator.levels = 8  # of unet and encoder_decoder without a size in their name
+    generator.ngf = 64
+    generator.norm = "batch"  # instance, none
+    generator.dropout = 0.5
+    generator.upsample = "transposed"  # resize_conv
+    generator.antialias = False
+
+    config.discriminator = discriminator = ml_collections.ConfigDict()
+    discriminator.name = "patch"  # pixel
+    discriminator.n_layers = 3  # 1 to 6: a patch of 16, 34, 70, 142, 286, 574 px
+    discriminator.ndf = 64
+    discriminator.norm = "auto"  # batch, but instance under wgan_gp
+    discriminator.antialias = False
+    discriminator.conditional = True  # False: D is not shown the input
+
+    config.loss = loss = ml_collections.ConfigDict()
+    loss.adversarial = "vanilla"  # lsgan, hinge, wgan_gp
+    loss.adversarial_weight = 1.0  # 0: L1 alone, no discriminator
+    loss.lambda_l1 = 100.0
+    loss.gradient_penalty = 10.0  # of wgan_gp
+
+    config.optimiser = optimiser = ml_collections.ConfigDict()
+    optimiser.learning_rate = 2e-4
+    optimiser.b1 = 0.5
+    optimiser.b2 = 0.999
+    optimiser.eps = 1e-8
+    optimiser.schedule = "linear"  # constant
+    optimiser.decay_from = 0.5  # share of the run after which the rate falls to 0
+    optimiser.accumulate = 1  # parts of a batch that pass one after the other, for less memory
+
+    config.log_every = 50
+    config.sample_every = 1000
+    config.validate_every = 5000
+    config.save_every = 5000
+    config.keep = 2  # last checkpoints kept, besides the best
+    config.best = "l1"  # of the validation: l1, psnr, ssim; empty: no best is kept
+    config.val_examples = 100  # at most so many of the validation split while training
+
+    if arg not in PRESETS:
+        raise ValueError(f"preset {arg!r} is unknown: use one of {', '.join(filter(None, PRESETS))}.")
+    config.update_from_flattened_dict(PRESETS[arg])
+    return config
+
+
+# Iterations, batch and jitter of the paper's appendix, from the numbers of images and epochs it gives.
+PRESETS = {
+    "": {},
+    "labels": {"steps": 595_000, "data.direction": "BtoA"},  # Cityscapes: photos left, labels right
+    "facades": {"steps": 80_000, "data.direction": "BtoA"},
+    "maps": {"steps": 219_200},
+    "colour": {
+        "steps": 1_800_000,
+        "batch_size": 4,
+        "data.pair": "lab",
+        "data.load_size": 256,
+    },
+    "edges": {
+        "steps": 187_000,
+        "batch_size": 4,
+        "data.load_size": 256,
+        "data.flip": False,
+    },
+    "day2night": {"steps": 75_700, "batch_size": 4},
+    "inpaint": {"steps": 93_000, "batch_size": 4, "data.pair": "hole"},
+    "superres": {"steps": 93_000, "batch_size": 4, "data.pair": "downscale"},
+    "maps64": {
+        "steps": 3_000,
+        "batch_size": 4,
+        "data.size": 64,
+        "data.jitter": "crop",
+        "generator.name": "unet_64",
+        "sample_every": 500,
+        "validate_every": 1000,
+        "save_every": 1000,
+    },
+    "builtin": {
+        "steps": 20_000,
+        "data.source": "facades",
+        "data.load_size": 286,
+        "validate_every": 1000,
+        "save_every": 1000,
+    },
+    "demo": {
+        "steps": 600,
+        "batch_size": 4,
+        "data.source": "facades",
+        "data.size": 64,
+        "data.load_size": 72,
+        "data.number": 400,
+        "data.val_number": 16,
+        "generator.name": "unet_64",
+        "log_every": 20,
+        "sample_every": 100,
+        "validate_every": 200,
+        "save_every": 200,
+    },
+}

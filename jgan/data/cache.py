@@ -1,0 +1,115 @@
+"""Decoded pixels, kept in their own type: in memory up to a limit, beyond that on disk.
+
+On disk every item is a few `.npy` files under a name that contains the path, time and size of its
+sources, opened as memory maps: several processes share the pages, and a small crop of a large
+picture reads only its rows. Nothing depends on the cache: where it cannot be written or is full,
+items are made again, and its folder may be deleted at any time.
+"""
+
+import hashlib
+import os
+import pathlib
+import shutil
+import tempfile
+import threading
+
+import numpy as np
+
+Planes = tuple[np.ndarray, ...]
+
+# The disk is left alone when less than this would stay free.
+_SPARE_BYTES = 1 << 30
+
+
+def folder(configured: str = "") -> pathlib.Path:
+    """Returns the cache folder: the configured one, or `jgan` in the user's cache folder."""
+    if configured:
+        return pathlib.Path(configured).expanduser()
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return pathlib.Path(home).expanduser() / "jgan" / "pixels"
+
+
+def key(files: tuple[str, ...], recipe: str) -> str:
+    """Returns a name for what `recipe` makes of files in their present state (path, time, size)."""
+    digest = hashlib.sha256(recipe.encode())
+    for file in files:
+        status = os.stat(file)
+        described = f"\0{os.path.abspath(file)}\0{status.st_mtime_ns}\0{status.st_size}"
+        digest.update(described.encode(errors="surrogateescape"))
+    return digest.hexdigest()[:40]
+
+
+class Cache:
+    """Planes by name, from memory, from disk, or made. Safe among threads and processes.
+
+    A copy sent to another process starts with an empty memory and its `share` of the limit.
+    """
+
+    def __init__(self, bytes_in_memory: int, where: pathlib.Path | None, *, share: int = 0):
+        """`where` is the folder on disk, None for no disk; `share`: bytes of each worker."""
+        self._limit, self._where, self._share = int(bytes_in_memory), where, int(share)
+        self._memory, self._used, self._lock = {}, 0, threading.Lock()
+
+    def __getstate__(self):
+        return {"limit": self._share, "where": self._where}
+
+    def __setstate__(self, state):
+        self.__init__(state["limit"], state["where"], share=state["limit"])
+
+    def get(self, name: str, make) -> Planes:
+        """Returns the planes of that name; `make()` is called when they are not there."""
+        planes = self._memory.get(name)
+        if planes is not None:
+            return planes
+        planes = self._load(name)
+        if planes is not None:
+            return planes
+        planes = tuple(np.ascontiguousarray(plane) for plane in make())
+        if not self._keep(name, planes):
+            self._store(name, planes)
+        return planes
+
+    def _keep(self, name: str, planes: Planes) -> bool:
+        size = sum(plane.nbytes for plane in planes)
+        with self._lock:
+            if name in self._memory:
+                return True
+            if self._used + size > self._limit:
+                return False
+            self._memory[name] = planes
+            self._used += size
+            return True
+
+    def _path(self, name: str) -> pathlib.Path:
+        return self._where / name[:2] / name[2:]
+
+    def _load(self, name: str) -> Planes | None:
+        if self._where is None:
+            return None
+        path, planes = self._path(name), []
+        try:
+            # The last plane was written first and the first one last: 0 means complete.
+            while not planes or os.path.exists(f"{path}.{len(planes)}.npy"):
+                planes.append(np.load(f"{path}.{len(planes)}.npy", mmap_mode="r"))
+        except (OSError, ValueError, EOFError):  # absent, or cut short by a crash
+            return None
+        return tuple(planes)
+
+    def _store(self, name: str, planes: Planes) -> None:
+        if self._where is None:
+            return
+        path, draft = self._path(name), None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            needed = sum(plane.nbytes for plane in planes)
+            if shutil.disk_usage(path.parent).free - needed < _SPARE_BYTES:
+                raise OSError("the disk is nearly full")
+            for index, plane in reversed(list(enumerate(planes))):
+                handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".part")
+                with os.fdopen(handle, "wb") as file:
+                    np.save(file, plane, allow_pickle=False)
+                os.replace(draft, f"{path}.{index}.npy")
+        except OSError:
+            self._where = None  # full or read-only: from here on, items are made again
+            if draft and os.path.exists(draft):
+                os.unlink(draft)

@@ -1,0 +1,138 @@
+"""Random access to the examples of a split as planes, before anything random happens to them.
+
+Planes are `(a, b)` or, where a pair is made later, `(photo,)`: `[h, w, c]` in the file's own type,
+resized already if the geometry asks for it, and cached in that form.
+"""
+
+import numpy as np
+
+import jgan
+from jgan.data import cache
+from jgan.data import check
+from jgan.data import facades
+from jgan.data import folder
+from jgan.data import pairs
+from jgan.data import transforms
+
+DRAWN_SPLITS = ("train", "val")
+
+
+def files(data, split: str, resized: int | None, store: cache.Cache) -> "Files":
+    """Returns the usable examples of a split on disk, every file of it having been looked at.
+
+    Args:
+      data: the `data` part of a config.
+      split: name of the split.
+      resized: side to which all planes are resized, None for native size.
+      store: the cache.
+
+    Raises:
+      jgan.UserError: files that cannot be used, unless data.skip_bad; or none that can.
+    """
+    entries, bad = folder.find(
+        data.root, split, single=bool(data.pair), splits=(data.split, data.val_split)
+    )
+    total = len(entries) + len(bad)
+    found = Files(entries, data, resized, store)
+    kinds, failed = check.scan(found.kind, len(entries), what=f"{split or data.root} images")
+    good = {index: kind for index, kind in enumerate(kinds) if index not in failed}
+    for plane in range(1 if data.pair else 2):
+        odd = check.odd_ones({index: kind[plane][0] for index, kind in good.items()})
+        failed |= {index: f"{entries[index].files[-1 if plane else 0]} {why}"
+                   for index, why in odd.items()}
+        good = {index: kind for index, kind in good.items() if index not in odd}
+    bad += [(entries[index].files[0], why) for index, why in sorted(failed.items())]
+    if bad and not data.skip_bad:
+        check.refuse(bad, total)
+    if not good:
+        check.refuse(bad, total, hint="none is left to work with")
+    found.choose(sorted(good), bad)
+    return found
+
+
+def drawn(data, split: str, size: int, store: cache.Cache) -> "Drawn":
+    """Returns the built-in facades of a split at `size`; `train` and `val` share no seed.
+
+    Raises:
+      jgan.UserError: another split, or a number or size that cannot be drawn.
+    """
+    if split not in DRAWN_SPLITS:
+        raise jgan.UserError(
+            f"drawn facades have no split {split!r}: there are {', '.join(DRAWN_SPLITS)}"
+        )
+    number = data.val_number if split == "val" else data.number
+    source = facades.Facades(size, number, seed=2 * data.seed + (split == "val"))
+    return Drawn(source, data, store)
+
+
+class Files:
+    """Planes of files, through the cache; `names`, and `bad` as [(path, reason)]. Pickles."""
+
+    def __init__(self, entries, data, resized, store):
+        self._entries, self._pair, self._resized, self._store = entries, data.pair, resized, store
+        self._least = data.size if data.jitter == "crop" else 1
+        self.bad = []
+
+    @property
+    def names(self) -> list[str]:
+        return [entry.name for entry in self._entries]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __getitem__(self, index: int) -> cache.Planes:
+        entry = self._entries[index]
+        made = self._pair if self._pair in pairs.WHOLE else bool(self._pair)
+        try:
+            key = cache.key(entry.files, f"version 1, side {self._resized}, pair {made}")
+        except OSError as error:
+            raise jgan.UserError(f"{error.filename} is no longer there") from None
+        return self._store.get(key, lambda: self._make(entry))
+
+    def kind(self, index: int) -> tuple:
+        """Returns (channels, dtype) of each plane; raises UserError if the example is unusable."""
+        planes = self[index]
+        height, width = planes[0].shape[:2]
+        if self._resized is None and min(height, width) < self._least:
+            raise jgan.UserError(
+                f"{self._entries[index].files[0]} is {width}x{height}, smaller than the crop of "
+                f"{self._least} (data.size)"
+            )
+        if self._pair:
+            pairs.channels_of(self._pair, planes[-1].shape[-1])
+        return tuple((plane.shape[-1], plane.dtype) for plane in planes)
+
+    def choose(self, kept: list[int], bad: check.Bad) -> None:
+        """Leaves only the examples of these indices."""
+        self._entries, self.bad = [self._entries[index] for index in kept], bad
+
+    def _make(self, entry) -> cache.Planes:
+        return _prepared(folder.read(entry, bool(self._pair)), self._pair, self._resized)
+
+
+class Drawn:
+    """Planes of drawn facades, labels being A and photos B; kept in memory only. Pickles."""
+
+    def __init__(self, source, data, store):
+        self._source, self._pair, self._store, self.bad = source, data.pair, store, []
+
+    @property
+    def names(self) -> list[str]:
+        return [f"{index:05d}" for index in range(len(self))]
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> cache.Planes:
+        return self._store.get(str(index), lambda: self._make(index))
+
+    def _make(self, index: int) -> cache.Planes:
+        both = self._source[index]
+        planes = (both["photo"],) if self._pair else (both["labels"], both["photo"])
+        return _prepared(planes, self._pair, None)
+
+
+def _prepared(planes, pair: str, resized: int | None) -> tuple[np.ndarray, ...]:
+    if resized:
+        planes = tuple(transforms.resize(plane, (resized, resized)) for plane in planes)
+    return pairs.make(pair, planes[0]) if pair in pairs.WHOLE else planes

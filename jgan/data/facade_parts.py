@@ -1,0 +1,413 @@
+"""Parts of a facade: walls, windows, shutters, glass and balconies, painted on a canvas.
+
+Every function takes the canvas `c`, a random.Random `d` and the house `h` the part belongs to; `m` is one
+metre of that house in frame units, y grows downwards.
+"""
+
+import numpy as np
+
+from jgan.data import facade_canvas
+
+# Materials: sRGB colours that real facades have.
+
+BRICKS = [
+    (150, 78, 60),
+    (172, 98, 72),
+    (122, 62, 52),
+    (190, 148, 104),
+    (204, 178, 134),
+    (98, 72, 64),
+    (182, 88, 58),
+    (138, 100, 80),
+]
+PLASTERS = [
+    (228, 216, 190),
+    (234, 230, 220),
+    (218, 192, 146),
+    (212, 164, 132),
+    (196, 196, 190),
+    (226, 204, 170),
+    (166, 182, 190),
+    (218, 178, 164),
+    (176, 188, 162),
+    (242, 238, 228),
+    (204, 136, 106),
+    (206, 178, 98),
+    (150, 152, 150),
+    (190, 110, 90),
+    (120, 140, 160),
+]
+STONES = [(204, 194, 172), (186, 178, 160), (168, 160, 146), (210, 194, 160), (150, 146, 138)]
+CONCRETES = [(176, 174, 168), (200, 198, 192), (150, 148, 144), (206, 196, 180), (226, 226, 222)]
+FRAMES = [
+    (240, 240, 236),
+    (232, 226, 210),
+    (86, 58, 42),
+    (60, 62, 64),
+    (52, 74, 62),
+    (222, 222, 222),
+    (120, 92, 66),
+]
+SHUTTERS = [
+    (62, 92, 74),
+    (92, 112, 130),
+    (140, 70, 52),
+    (120, 126, 120),
+    (222, 218, 206),
+    (90, 66, 48),
+    (70, 100, 130),
+]
+
+
+class House:
+    """Measures and surfaces that the parts of one building share."""
+
+    def __init__(self, c, d, x0, x1, ground, top, floors, tall, kind, z):
+        self.x0, self.x1, self.ground, self.top, self.z = x0, x1, ground, top, z
+        self.step = (ground - top) / (floors - 1 + tall)
+        self.floors, self.tall = floors, tall
+        m = self.m = self.step / 3.3
+        self.material = d.choices(
+            ["plaster", "brick", "stone", "concrete"],
+            {"classic": [6, 2, 3, 0], "brick": [0, 1, 0, 0], "modern": [2, 2, 0, 5], "house": [4, 3, 1, 0]}[
+                kind
+            ],
+        )[0]
+        self.seed = d.randrange(200)
+        self.colour, self.second, texture = _wall(d, self.material, m, self.seed)
+        self.texture = c.texture(texture)
+        self.wall = c.surface(self.colour, z, self.texture, self.second)
+        # Trim is stone, painted plaster, or the wall's own colour made lighter.
+        base = d.choice([d.choice(STONES), (236, 232, 222), tuple(0.5 * v + 120 for v in self.colour)])
+        self.trim_colour = near(d, base, 8)
+        self.trim_texture = c.texture(facade_canvas.Texture(grain=0.1, stain=0.25))
+        self.frame_colour = near(d, d.choice(FRAMES), 6)
+        self.plain = c.texture(facade_canvas.Texture(grain=0.04, stain=0.08))
+        self.frame = c.surface(self.frame_colour, z - 0.12 * m, self.plain)
+        self.hollow = c.surface(tuple(0.82 * v for v in self.colour), z - 0.22 * m, self.trim_texture)
+        self.iron = c.surface(
+            near(d, d.choice([(38, 40, 42), (52, 56, 54), (70, 74, 70), (200, 200, 196)])),
+            z + 0.85 * m,
+            self.plain,
+        )
+        self.cloth = d.choice([(236, 232, 222), (220, 208, 184), (210, 214, 216), (206, 180, 160)])
+        self.shutter_colour = near(d, d.choice(SHUTTERS), 8)
+        course = m * d.uniform(0.08, 0.13)
+        self.slats = c.texture(
+            facade_canvas.Texture(course, 9.0, 0.28 * course, 0, 0.05, 0.65, 0.18, 0.05, 0.12)
+        )
+        self.bloom = c.texture(facade_canvas.Texture(leaf=True, seed=d.uniform(0, 30), grain=0.6, stain=0.5))
+        self.trims = {}
+
+    def trim(self, c, out):
+        """Surface of the trim that stands `out` metres before the wall."""
+        if out not in self.trims:
+            self.trims[out] = c.surface(self.trim_colour, self.z + out * self.m, self.trim_texture)
+        return self.trims[out]
+
+    def floor_bottom(self, i):
+        """Lower edge of floor i in frame units; floor 0 is the ground floor."""
+        return self.ground if i == 0 else self.ground - (self.tall + i - 1) * self.step
+
+
+def near(d, colour, spread=10):
+    shade = d.uniform(-spread, spread)
+    return tuple(min(255, max(0, c + shade + d.uniform(-spread, spread) * 0.5)) for c in colour)
+
+
+def linear(colour):
+    return tuple((c / 255) ** 2 for c in colour)
+
+
+def _wall(d, material, m, seed):
+    """Colour, second colour and texture of a wall."""
+    if material == "brick":
+        colour = near(d, d.choice(BRICKS), 14)
+        mortar = d.choice([(196, 188, 172), (150, 142, 132), tuple(0.7 * v for v in colour)])
+        course = m * d.uniform(0.1, 0.15)
+        return (
+            colour,
+            mortar,
+            facade_canvas.Texture(
+                course,
+                2.9 * course,
+                0.16 * course,
+                d.choice([0.5, 0.5, 0.25]),
+                d.uniform(0.25, 0.6),
+                d.uniform(0.4, 0.9),
+                0,
+                0.15,
+                d.uniform(0.1, 0.35),
+                seed=seed,
+            ),
+        )
+    if material == "stone":
+        colour = near(d, d.choice(STONES), 12)
+        course = m * d.uniform(0.35, 0.6)
+        return (
+            colour,
+            tuple(0.62 * v for v in colour),
+            facade_canvas.Texture(
+                course,
+                course * d.uniform(1.6, 2.6),
+                0.035 * m,
+                0.5,
+                d.uniform(0.1, 0.28),
+                d.uniform(0.4, 1),
+                0,
+                0.14,
+                d.uniform(0.15, 0.4),
+                seed=seed,
+            ),
+        )
+    if material == "concrete":
+        colour = near(d, d.choice(CONCRETES), 10)
+        return (
+            colour,
+            tuple(0.7 * v for v in colour),
+            facade_canvas.Texture(
+                m * d.choice([1.1, 1.65, 3.3]),
+                m * d.uniform(1.5, 4),
+                0.04 * m,
+                0,
+                d.uniform(0.04, 0.12),
+                0.8,
+                0,
+                0.08,
+                d.uniform(0.1, 0.3),
+                seed=seed,
+            ),
+        )
+    colour = near(d, d.choice(PLASTERS), 12)
+    worn = tuple(0.55 * v + 60 for v in colour)
+    return (
+        colour,
+        worn,
+        facade_canvas.Texture(
+            grain=d.uniform(0.04, 0.12), stain=d.uniform(0.08, 0.35), patch=d.choice([0, 0, 0.25, 0.5])
+        ),
+    )
+
+
+def window_style(d, h, kind, pitch):
+    m = h.m
+    return {
+        "half": min(d.uniform(0.42, 0.68) * m, 0.36 * pitch),
+        "tall": d.uniform(0.5, 0.64),
+        "shape": d.choices(["rect", "arch", "segment"], [6, 2, 2 if kind == "brick" else 1])[0],
+        "columns": d.choice([1, 2, 2, 2, 3]),
+        "rows": d.choice([1, 2, 2, 3]),
+        "surround": d.choices(
+            ["none", "band", "lintel", "pediment", "round"],
+            [2, 4, 3, 3, 1] if kind != "brick" else [3, 1, 6, 0, 0],
+        )[0],
+        "sill": d.random() < 0.8,
+        "shutters": d.random() < (0.45 if kind == "house" else 0.2) and pitch > 1.9 * m,
+        "rollers": d.random() < 0.22,
+        "boxes": d.random() < 0.15,
+        "balcony": d.choices(["none", "middle", "first", "columns", "some"], [6, 2, 2, 2, 2])[0]
+        if kind != "house"
+        else d.choices(["none", "middle"], [3, 1])[0],
+        "rail": d.choice(["iron", "iron", "stone"]),
+        "mirror": d.uniform(0.25, 0.6),
+        "change": d.random() < 0.6,
+    }
+
+
+def window(c, d, h, x, low, tall, style, shape, surround):
+    """One window with its surround, sill and blinds, standing on `low`."""
+    m, half = h.m, style["half"]
+    x0, x1, y0 = x - half, x + half, low - tall
+    band = 0.16 * m
+    if surround in ("band", "pediment", "round"):
+        head = 0.0 if shape == "rect" else 0.1 * m
+        c.rect(x0 - band, y0 - band, x1 + band, low, h.trim(c, 0.06), "moulding")
+        if head:
+            rise = half if shape == "arch" else 0.3 * half
+            c.rect(x0 - band, y0 - band, x1 + band, y0 + 0.6 * rise, h.wall, "wall")
+            c.shape(
+                x0 - band,
+                y0 - band,
+                x1 + band,
+                y0 + rise,
+                arch(x, y0 + rise, half + band, rise + band),
+                h.trim(c, 0.06),
+                "moulding",
+            )
+            c.rect(x0 - band, y0 + rise, x1 + band, low, h.trim(c, 0.06), "moulding")
+    if surround in ("pediment", "round") and shape == "rect":
+        y, w = y0 - band - 0.12 * m, half + 2 * band
+        c.rect(x - w, y, x + w, y + 0.12 * m, h.trim(c, 0.28), "moulding")
+        if surround == "pediment":
+            c.polygon([(x - w, y), (x, y - 0.42 * m), (x + w, y)], h.trim(c, 0.28), "moulding")
+            c.polygon(
+                [(x - 0.7 * w, y - 0.02 * m), (x, y - 0.3 * m), (x + 0.7 * w, y - 0.02 * m)], h.trim(c, 0.06)
+            )
+        else:
+            c.shape(x - w, y - 0.36 * m, x + w, y, arch(x, y, w, 0.36 * m), h.trim(c, 0.28), "moulding")
+            c.shape(x - w, y - 0.25 * m, x + w, y, arch(x, y, 0.72 * w, 0.24 * m), h.trim(c, 0.06))
+    elif surround == "lintel":
+        if shape == "rect":
+            c.rect(x0 - band, y0 - 0.28 * m, x1 + band, y0, h.trim(c, 0.03), "moulding")
+        else:
+            rise = half if shape == "arch" else 0.3 * half
+            c.shape(
+                x0 - 1.3 * band,
+                y0 - 1.3 * band,
+                x1 + 1.3 * band,
+                y0 + rise,
+                arch(x, y0 + rise, half + 1.3 * band, rise + 1.3 * band),
+                h.trim(c, 0.03),
+                "moulding",
+            )
+            c.rect(x - 0.1 * m, y0 - 0.3 * m, x + 0.1 * m, y0 + 0.05 * m, h.trim(c, 0.1), "moulding")
+    pane(
+        c,
+        d,
+        h,
+        x0,
+        y0,
+        x1,
+        low,
+        shape,
+        style["columns"],
+        style["rows"],
+        0.2,
+        min(0.85, max(0.1, d.gauss(style["mirror"], 0.12))),
+    )
+    if style["sill"]:
+        c.rect(x0 - 0.14 * m, low, x1 + 0.14 * m, low + 0.13 * m, h.trim(c, 0.22), "sill")
+    if style["shutters"]:
+        _shutters(c, d, h, x0, y0 if shape == "rect" else y0 + 0.15 * m, x1, low)
+    elif style["rollers"] and shape == "rect" and d.random() < 0.6:
+        colour = h.shutter_colour
+        c.rect(
+            x0,
+            y0,
+            x1,
+            y0 + tall * d.choice([0.2, 0.45, 0.7, 1.0]),
+            c.surface(colour, h.z - 0.08 * m, h.slats, tuple(0.5 * v for v in colour)),
+            "blind",
+        )
+    if style["boxes"] and d.random() < 0.7:
+        box = c.surface(near(d, (120, 74, 50)), h.z + 0.3 * m)
+        c.rect(x0, low - 0.12 * m, x1, low + 0.12 * m, box, "plant")
+        bloom = d.choice([(196, 50, 60), (220, 120, 150), (230, 200, 90), (120, 150, 70)])
+        c.rect(
+            x0 - 0.05 * m,
+            low - 0.32 * m,
+            x1 + 0.05 * m,
+            low - 0.05 * m,
+            c.surface((40, 74, 34), h.z + 0.3 * m, h.bloom, bloom),
+            "plant",
+        )
+
+
+def pane(c, d, h, x0, y0, x1, y1, shape, columns, rows, deep, mirror=None, label="window"):
+    """A window: hollow in the wall, frame, glass and bars."""
+    m = h.m
+    f = min(0.075 * m, 0.14 * (x1 - x0))
+    x, half = (x0 + x1) / 2, (x1 - x0) / 2
+    inner = glass(c, d, h, x0, y0, x1 - x0, y1 - y0, columns, rows, mirror)
+    if shape == "rect":
+        c.rect(x0, y0, x1, y1, h.frame, label)
+        if deep > 0.1:
+            c.rect(x0, y0, x1, y0 + 0.04 * m, h.hollow)
+        c.rect(x0 + f, y0 + f, x1 - f, y1 - f, inner)
+        spring = y0 + f
+    else:
+        rise = half if shape == "arch" else 0.3 * half
+        spring = y0 + rise
+        for inset, part, name in ((0, h.frame, label), (f, inner, None)):
+            c.shape(
+                x0 + inset,
+                y0 + inset,
+                x1 - inset,
+                spring,
+                arch(x, spring, half - inset, rise - inset),
+                part,
+                name,
+            )
+            c.rect(x0 + inset, spring, x1 - inset, y1 - inset, part, name)
+    bar = 0.035 * m
+    for i in range(1, columns):
+        at = x0 + (x1 - x0) * i / columns
+        c.rect(at - bar, spring, at + bar, y1 - f, h.frame)
+    for i in range(1, rows):
+        # Two rows stand for a fanlight over the casements.
+        at = y0 + (y1 - y0) * (0.3 if rows == 2 else i / rows)
+        c.rect(x0 + f, at - bar, x1 - f, at + bar, h.frame)
+
+
+def glass(c, d, h, x, y, w, hh, columns, rows, mirror=None, goods=0.0):
+    """A surface of glass with its own room, curtains and reflection."""
+    curtains = d.random()
+    opened = 1.3 if curtains < 0.4 else d.uniform(0.0, 0.75) if curtains < 0.85 else -0.3
+    roller = d.choice([0, 0, 0, d.uniform(0.1, 0.7)])
+    if goods:
+        opened, roller = 1.3, 0.0
+    room = d.uniform(0.008, 0.05)
+    return c.surface(
+        (0, 0, 0),
+        h.z - 0.15 * h.m,
+        glass=facade_canvas.Glass(
+            x,
+            y,
+            w,
+            hh,
+            d.uniform(0.2, 0.6) if mirror is None else mirror,
+            d.gauss(0, 0.1),
+            opened,
+            roller,
+            linear(near(d, h.cloth, 12)),
+            (room * 1.1, room, room * 0.85),
+            d.choice([0, 0, 0, 0.1]) if not goods else d.uniform(0.05, 0.4),
+            columns,
+            rows,
+            d.uniform(0, 100),
+            goods,
+        ),
+    )
+
+
+def arch(x, y, rx, ry):
+    """Inside of a half ellipse standing on the line y, centre x."""
+    return lambda u, v: np.square((u - x) / rx) + np.square((v - y) / ry) < 1
+
+
+def _shutters(c, d, h, x0, y0, x1, y1):
+    m, colour = h.m, h.shutter_colour
+    leaf = c.surface(colour, h.z + 0.06 * m, h.slats, tuple(0.45 * v for v in colour))
+    rim = c.surface(colour, h.z + 0.08 * m, h.plain)
+    half = (x1 - x0) / 2
+    leaves = [(x0, x0 + half), (x1 - half, x1)] if d.random() < 0.15 else [(x0 - half, x0), (x1, x1 + half)]
+    if d.random() < 0.06:
+        leaves = leaves[:1]
+    for a, b in leaves:
+        c.rect(a, y0, b, y1, rim, "blind")
+        c.rect(a + 0.07 * m, y0 + 0.08 * m, b - 0.07 * m, y1 - 0.08 * m, leaf)
+
+
+def balcony(c, d, h, x0, x1, floor, rail):
+    """A balcony whose floor lies at `floor`."""
+    m, top = h.m, floor - 0.95 * h.m
+    out = h.trim(c, 0.9)
+    if rail == "iron":
+        c.rect(x0, top, x1, floor, None, "balcony")
+        c.bars(x0, top, x1, floor, 0.13 * m, h.iron, 0.3)
+        for y in (top, top + 0.12 * m, floor - 0.12 * m):
+            c.rect(x0, y, x1, y + 0.045 * m, h.iron)
+    elif rail == "stone":
+        c.rect(x0, top, x1, floor, h.hollow, "balcony")
+        c.bars(x0, top, x1, floor, 0.26 * m, out, 0.6)
+        c.rect(x0, top, x1, top + 0.14 * m, out)
+    else:
+        c.rect(x0, top, x1, floor, c.surface(near(d, rail, 4), h.z + 0.95 * m, h.plain), "balcony")
+        c.rect(x0, top - 0.05 * m, x1, top, h.iron)
+    c.rect(x0 - 0.08 * m, floor, x1 + 0.08 * m, floor + 0.2 * m, out, "balcony")
+    for x in (x0 + 0.15 * m, x1 - 0.15 * m):
+        c.polygon(
+            [(x - 0.1 * m, floor + 0.2 * m), (x + 0.1 * m, floor + 0.2 * m), (x, floor + 0.65 * m)],
+            h.trim(c, 0.5),
+            "moulding",
+        )

@@ -1,0 +1,307 @@
+"""A trained run as a function from image to image, and its scores on pairs.
+
+    translator = evaluate.load_translator("RUN")
+    picture = translator(photo)                                  # [h, w, c] in, same size and type out
+    jax.vmap(translator.translate, (None, 0, None))(translator.weights, images, key)    # pure
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
+import os
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+import jgan
+from jgan import checkpoint
+from jgan import report
+from jgan import run
+from jgan.data import images as image_files
+from jgan.data import pairs
+from jgan.data import pipeline
+from jgan.metrics import images as image_metrics
+from jgan.metrics import segmentation
+from jgan.ops import pixels
+from jgan.systems import SYSTEMS
+
+# Which way a validation score gets better.
+DIRECTIONS = {"l1": "min", "psnr": "max", "ssim": "max"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Translator:
+    """A run's generator, ready to translate.
+
+    Attributes:
+        config: the run's config.
+        step: the training step its weights are from.
+        weights: the pytree `translate` takes.
+        translate: `(weights, images [n, h, w, c] or [h, w, c], key) -> images` in [-1, 1]; pure, for the caller's
+            own `jit`, `vmap` or `jax.export`. `key` draws dropout and is ignored without it.
+    """
+
+    config: ml_collections.ConfigDict
+    step: int
+    weights: dict[str, Any]
+    translate: Callable[..., jax.Array]
+    _jitted: Callable[..., jax.Array] = dataclasses.field(repr=False)
+
+    def __call__(self, image: np.ndarray, seed: int = 0) -> np.ndarray:
+        """The translation of one picture [h, w, c] or [h, w]: same height, width and type.
+
+        A grey picture is repeated for a net that takes colour, an opacity channel is left out. A run on made
+        pairs (`data.pair`) makes its input from the picture first, and shows the picture a person wants to see.
+
+        Raises:
+            jgan.UserError: the picture has channels that the net cannot take.
+        """
+        image = np.asarray(image)
+        image = image[..., None] if image.ndim == 2 else image
+        pair = self.config.data.pair
+        if pair:
+            photo = _with_channels(image, 3 if pair in ("gray", "lab") else self.config.data.channels[1])
+            a, _ = pairs.make(pair, photo)
+        else:
+            a = _with_channels(image, self.config.data.channels[0])
+        output = np.asarray(self.generate(a[None], seed))[0]
+        if pair:
+            output = pairs.show(pair, np.asarray(pixels.to_float(a)), output)
+        return np.asarray(pixels.from_float(output, image.dtype))
+
+    def generate(self, inputs: np.ndarray, seed: int = 0) -> jax.Array:
+        """The net's output [n, h, w, c] in [-1, 1] of its inputs [n, h, w, c] of any pixel type."""
+        return self._jitted(self.weights, inputs, jax.random.key(seed))
+
+
+def load_translator(
+    workdir: str, *, step: int | str = "latest", statistics: str = "image", dropout: bool = False
+) -> Translator:
+    """The translator of the run in `workdir`; only weights are read.
+
+    Args:
+        workdir: the directory of a training run.
+        step: a step with a checkpoint, `latest` or `best`.
+        statistics: what normalises: each `image` by itself, however many share a batch, or the `running`
+            statistics of training, or the whole `batch`.
+        dropout: keep dropout on: the noise z of pix2pix, drawn anew by every seed.
+
+    Raises:
+        jgan.UserError: no run, no such checkpoint, or unknown statistics.
+    """
+    if statistics not in ("image", "running", "batch"):
+        raise jgan.UserError(
+            f"statistics={statistics!r} is unknown: use 'image', 'running' or 'batch'."
+        )
+    config = run.read(workdir)
+    system = SYSTEMS[config.system](config)
+    with checkpoint.Checkpoints(
+        os.path.join(workdir, "checkpoints"),
+        keep=config.keep,
+        best=best_policy(config.best),
+        read_only=True,
+    ) as checkpoints:
+        found = {"latest": checkpoints.latest, "best": checkpoints.best}.get(step, step)
+        if found not in checkpoints.steps:
+            raise jgan.UserError(
+                f"{workdir} has no checkpoint {step!r}: it has {checkpoints.steps or 'none yet'}."
+            )
+        params, stats = restore_weights(checkpoints, int(found), config, system)
+    weights = {"params": params, "stats": stats, "frozen": {}}
+
+    def translate(weights: dict[str, Any], images: jax.Array, key: jax.Array) -> jax.Array:
+        one = images.ndim == 3
+        images = images[None] if one else images
+        output = system.apply(weights, {"a": images}, key, statistics=statistics, dropout=dropout)["output"]
+        return output[0] if one else output
+
+    return Translator(config, int(found), weights, translate, jax.jit(translate))
+
+
+def restore_weights(
+    checkpoints: checkpoint.Checkpoints, step: int, config: ml_collections.ConfigDict, system: Any
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(parameters, with averages in their place where the run has them, and statistics) at `step`, by net."""
+    abstract = jax.eval_shape(system.init, jax.random.key(0), batch_shape(config))
+    fields = {"params": abstract.params, "stats": abstract.stats, "ema": abstract.ema}
+    fields = {name: tree for name, tree in fields.items() if jax.tree.leaves(tree)}
+    loaded = checkpoints.restore_weights(step, fields)
+    return {**loaded["params"], **loaded.get("ema", {})}, loaded.get("stats", abstract.stats)
+
+
+def batch_shape(config: ml_collections.ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
+    """The shapes of one training batch of the run, as a `System.init` needs them."""
+    n, size = config.batch_size, config.data.size
+    return {
+        name: jax.ShapeDtypeStruct((n, size, size, channels), jnp.float32)
+        for name, channels in zip("ab", config.data.channels, strict=True)
+    }
+
+
+def best_policy(best: str) -> tuple[str, str] | None:
+    """(metric, direction) of `config.best`, None for an empty one."""
+    if not best:
+        return None
+    if best not in DIRECTIONS:
+        raise jgan.UserError(f"best={best!r} is unknown: use one of {', '.join(DIRECTIONS)}, or nothing.")
+    return best, DIRECTIONS[best]
+
+
+def scores(
+    generate: Callable[[np.ndarray], jax.Array],
+    examples: Iterable[dict[str, Any]],
+    *,
+    palette: dict[str, Sequence[int]] | None = None,
+    batch_size: int = 1,
+) -> dict[str, Any]:
+    """{"l1", "psnr", "ssim", "examples"} of outputs against targets, means over images.
+
+    l1 is the mean absolute error on [-1, 1], psnr in dB, ssim the index of Wang et al. (2004). With a palette
+    both pictures are mapped to the nearest palette colour and one confusion matrix over all images gives
+    "pixel_accuracy", "class_accuracy", "mean_iou" and "iou" by class.
+
+    Args:
+        generate: inputs [n, h, w, c] of any pixel type -> outputs in [-1, 1].
+        examples: dicts with "a" and "b" [h, w, c].
+        palette: {class: [red, green, blue]} in 0..255.
+        batch_size: how many images of one size pass at once.
+    """
+    sums, count = {"l1": 0.0, "psnr": 0.0, "ssim": 0.0}, 0
+    confusion = segmentation.Confusion(palette) if palette else None
+    for group in _batches(examples, batch_size):
+        stacked = np.stack([example["a"] for example in group])
+        # A last, smaller batch is filled up, so that it compiles nothing new.
+        missing = batch_size - len(group)
+        padded = np.concatenate([stacked, np.repeat(stacked[-1:], missing, 0)])
+        outputs = np.asarray(generate(padded))
+        for example, output in zip(group, outputs, strict=False):
+            target = np.asarray(image_files.convert(example["b"], np.float32))
+            for name in sums:
+                sums[name] += float(getattr(image_metrics, name)(output, target))
+            if confusion:
+                confusion.add(output, target)
+            count += 1
+    result: dict[str, Any] = {name: value / max(count, 1) for name, value in sums.items()}
+    result["examples"] = count
+    if confusion:
+        result |= confusion.scores()
+    return result
+
+
+def _batches(examples: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    """Runs of at most `size` neighbours of one shape."""
+    group: list[dict[str, Any]] = []
+    for example in examples:
+        if group and (len(group) == size or group[0]["a"].shape != example["a"].shape):
+            yield group
+            group = []
+        group.append(example)
+    if group:
+        yield group
+
+
+def evaluate(
+    translator: Translator,
+    *,
+    data: str = "",
+    split: str = "",
+    size: int | None = None,
+    palette: str = "",
+    batch_size: int = 1,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The `scores` of a run on a split of its own data, or on other data of the same kind.
+
+    Args:
+        translator: of the run.
+        data: another root folder.
+        split: another split than the run's validation split.
+        size: pictures are resized to size x size; by default they are taken as in the run's validation.
+        palette: JSON file of {class: [red, green, blue]}.
+        batch_size: how many images of one size pass at once.
+        seed: of dropout, where the translator has it on.
+
+    Raises:
+        jgan.UserError: data or palette that cannot be used.
+    """
+    config = ml_collections.ConfigDict(translator.config.data.to_dict())
+    if data:
+        config.source, config.root = "folder", data
+    examples = pipeline.evaluation(config, split or config.val_split, size)
+    colours = segmentation.load_palette(palette) if palette else None
+    return scores(
+        lambda inputs: translator.generate(inputs, seed),
+        examples,
+        palette=colours,
+        batch_size=batch_size,
+    )
+
+
+def translate_files(
+    translator: Translator, source: str, output: str, *, samples: int = 0, seed: int = 0
+) -> int:
+    """The number of pictures translated from a file or folder into the folder `output`.
+
+    Names, sizes and bit depths stay; sub-folders too. With `samples` every picture gives so many files,
+    NAME_1 to NAME_N.
+
+    Raises:
+        jgan.UserError: nothing to translate, an output that would overwrite the input, or, after all the others
+            are done, pictures that could not be translated.
+    """
+    source_path, target = pathlib.Path(source), pathlib.Path(output)
+    if not source_path.exists():
+        raise jgan.UserError(f"--input={source} does not exist.")
+    root = source_path.parent if source_path.is_file() else source_path
+    files = [source_path] if source_path.is_file() else image_files.find(source_path)
+    if not files:
+        raise jgan.UserError(f"--input={source} holds no images ({' '.join(image_files.SUFFIXES)}).")
+    if target.resolve() == root.resolve():
+        raise jgan.UserError(f"--output={output} is where the input lies: name another folder.")
+    if target.exists() and not target.is_dir():
+        raise jgan.UserError(f"--output={output} is a file: name a folder.")
+    bad = []
+    for file in report.progress_over(files):
+        try:
+            image = image_files.read(file)
+            place = target / file.relative_to(root)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            for k in range(max(samples, 1)):
+                name = place.with_stem(f"{place.stem}_{k + 1}") if samples else place
+                image_files.write(name, translator(image, seed + k))
+        except jgan.UserError as error:
+            bad.append(str(error))
+    if bad:
+        raise jgan.UserError(
+            f"{len(bad)} of {len(files)} pictures were not translated: {'; '.join(bad[:5])}"
+            + ("; ..." if len(bad) > 5 else "")
+        )
+    return len(files)
+
+
+def parse_step(text: str) -> int | str:
+    """The checkpoint a flag names: `latest`, `best` or a step."""
+    if text in ("latest", "best"):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise jgan.UserError(f"--step={text}: use latest, best or a number.") from None
+
+
+def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """The picture with as many channels as the net takes, where there is one way to do it."""
+    have = image.shape[-1]
+    if have == channels:
+        return image
+    if have in (2, 4) and have - 1 in (1, channels):
+        return _with_channels(image[..., :-1], channels)
+    if have == 1:
+        return np.repeat(image, channels, -1)
+    raise jgan.UserError(f"the picture has {have} channels and the run takes {channels}.")

@@ -1,0 +1,131 @@
+"""Scores of label maps: a picture in palette colours is mapped to classes and counted.
+
+The photo -> label protocol of pix2pix (Isola et al. 2017, table 6) and CycleGAN (Zhu et al. 2017): every
+pixel of output and target goes to the class of the nearest palette colour, one confusion matrix is kept
+over the whole split, and the scores of Long, Shelhamer, Darrell, "Fully convolutional networks for
+semantic segmentation" (2015, section 5) are taken from it.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+
+import jgan
+
+
+def load_palette(path) -> dict[str, tuple[int, int, int]]:
+    """{class: (r, g, b)} in the order of the JSON file, components in 0..255.
+
+    Raises:
+      jgan.UserError: no such file, not such a dict, fewer than two classes, or a colour used twice.
+    """
+    path = pathlib.Path(path)
+    example = '{"road": [254, 254, 254], "water": [178, 208, 249]}'
+    try:
+        palette = json.loads(path.read_text(), object_pairs_hook=_once)
+    except OSError as error:
+        raise jgan.UserError(f"the palette {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise jgan.UserError(f"the palette {path} is not JSON like {example}: {error}") from error
+    if not isinstance(palette, dict) or len(palette) < 2:
+        raise jgan.UserError(f"the palette {path} has to name at least two classes, like {example}")
+    for name, colour in palette.items():
+        whole = isinstance(colour, list) and all(type(v) is int and 0 <= v <= 255 for v in colour)
+        if not whole or len(colour) != 3:
+            raise jgan.UserError(
+                f'the palette {path} gives "{name}" the colour {json.dumps(colour)} instead of three '
+                "whole numbers from 0 to 255"
+            )
+    colours = {}
+    for name, colour in palette.items():
+        other = colours.setdefault(tuple(colour), name)
+        if other != name:
+            raise jgan.UserError(f'the palette {path} gives "{other}" and "{name}" the same colour')
+    return {name: tuple(colour) for name, colour in palette.items()}
+
+
+def nearest(image: np.ndarray, palette) -> np.ndarray:
+    """The class of each pixel, [h, w] int64: the palette colour nearest in RGB, the first of equals.
+
+    Args:
+      image: [h, w, 3], uint8, or float in [-1, 1].
+      palette: {class: (r, g, b)}.
+    """
+    image = np.asarray(image)
+    if image.ndim != 3 or image.shape[-1] != 3:
+        raise jgan.UserError(f"a palette of colours needs images [h, w, 3], not {list(image.shape)}")
+    if image.dtype == np.uint8:
+        x = image.astype(np.float32)
+    elif np.issubdtype(image.dtype, np.floating):
+        x = (image.astype(np.float32) + 1.0) * 127.5
+    else:
+        raise ValueError(f"a palette needs images of uint8 or float in [-1, 1], not {image.dtype}")
+    colours = np.asarray(list(palette.values()), np.float32)
+    # |x - c|^2 without |x|^2, which is the same for all classes, and without [h, w, classes, 3].
+    distance = np.sum(colours**2, axis=1) - 2.0 * (x @ colours.T)
+    return np.argmin(distance, axis=-1)
+
+
+class Confusion:
+    """Counts of pixels, matrix[target class, output class], over as many images as are added.
+
+    Args:
+      palette: {class: (r, g, b)} in 0..255.
+    """
+
+    def __init__(self, palette):
+        self.palette = palette
+        self.matrix = np.zeros((len(palette),) * 2, np.int64)
+
+    def add(self, output: np.ndarray, target: np.ndarray) -> None:
+        """Counts the pixels of one pair of pictures, as `nearest` takes them."""
+        n = len(self.palette)
+        output, target = nearest(output, self.palette), nearest(target, self.palette)
+        if output.shape != target.shape:
+            raise ValueError(f"pictures of different sizes: {output.shape} and {target.shape}")
+        self.matrix += np.bincount(target.ravel() * n + output.ravel(), minlength=n * n).reshape(n, n)
+
+    def scores(self) -> dict:
+        """{"pixel_accuracy", "class_accuracy", "mean_iou": float, "iou": {class: float or None}}."""
+        return {
+            "pixel_accuracy": pixel_accuracy(self.matrix),
+            "class_accuracy": class_accuracy(self.matrix),
+            "mean_iou": mean_iou(self.matrix),
+            "iou": dict(zip(self.palette, iou(self.matrix), strict=True)),
+        }
+
+
+def pixel_accuracy(matrix: np.ndarray) -> float:
+    """The share of all pixels whose class is right."""
+    return float(np.trace(matrix) / matrix.sum())
+
+
+def class_accuracy(matrix: np.ndarray) -> float:
+    """The share of a class's target pixels that is right, averaged over classes in the targets."""
+    total = matrix.sum(axis=1)
+    there = total > 0
+    return float(np.mean(np.diag(matrix)[there] / total[there]))
+
+
+def iou(matrix: np.ndarray) -> list[float | None]:
+    """Intersection over union of each class, None for a class that no target has."""
+    right = np.diag(matrix)
+    union = matrix.sum(axis=1) + matrix.sum(axis=0) - right
+    there = matrix.sum(axis=1) > 0
+    return [float(r / u) if t else None for r, u, t in zip(right, union, there, strict=True)]
+
+
+def mean_iou(matrix: np.ndarray) -> float:
+    """The mean of `iou` over the classes in the targets."""
+    return float(np.mean([value for value in iou(matrix) if value is not None]))
+
+
+def _once(pairs):
+    """The dict of one JSON object; a name given twice would silently lose its first colour."""
+    found = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f'"{name}" appears twice')
+        found[name] = value
+    return found

@@ -1,0 +1,1 @@
+"""Architectures. The only package that imports Flax; outside, a net is `init` and `apply`."""

@@ -1,0 +1,122 @@
+"""Discriminators that judge patches: the PatchGAN of any depth and the 1x1 PixelGAN of pix2pix.
+
+Isola et al. (2017), section 3.2.2 and appendix 6.1.2. With `n_layers` = 1, 2, 3, 4, 5, 6 a logit sees
+16, 34, 70, 142, 286, 574 pixels, the PixelGAN 1.
+"""
+
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+import jgan
+from jgan.nets import layers
+from jgan.nets import net as nets
+from jgan.ops import resample
+
+
+class Patch(nn.Module):
+    """{"logits": [[n, h', w', 1]], "features": [activations, ...]} of images [n, h, w, c]."""
+
+    n_layers: int = 3
+    ndf: int = 64
+    norm: str = "batch"
+    antialias: bool = False
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, statistics: str, dropout: bool) -> dict[str, Any]:
+        del dropout  # it has none
+        bias = self.norm == "instance"
+        features = []
+        for k in range(self.n_layers + 1):
+            width = self.ndf * min(2**k, 8)
+            stride = 2 if k < self.n_layers else 1
+            if self.antialias and stride == 2:
+                x = resample.blur(x)
+            x = layers.Conv(
+                width, 4, stride, 1, bias or k == 0, self.dtype, name=f"conv_{k + 1}"
+            )(x)
+            if k:
+                x = layers.Norm(self.norm, name=f"norm_{k + 1}")(x, statistics)
+            x = nn.leaky_relu(x, 0.2)
+            features.append(x)
+        logits = layers.Conv(1, 4, 1, 1, dtype=self.dtype, name="logits")(x)
+        return _output(logits, features)
+
+
+class Pixel(nn.Module):
+    """{"logits": [[n, h, w, 1]], "features": [activations, ...]}: every pixel judged alone.
+
+    The last layer has no bias under batch norm: so the PyTorch line has it.
+    """
+
+    ndf: int = 64
+    norm: str = "batch"
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, statistics: str, dropout: bool) -> dict[str, Any]:
+        del dropout
+        bias = self.norm == "instance"
+        x = nn.leaky_relu(layers.Conv(self.ndf, 1, dtype=self.dtype, name="conv_1")(x), 0.2)
+        features = [x]
+        x = layers.Conv(2 * self.ndf, 1, bias=bias, dtype=self.dtype, name="conv_2")(x)
+        x = nn.leaky_relu(layers.Norm(self.norm, name="norm_2")(x, statistics), 0.2)
+        features.append(x)
+        logits = layers.Conv(1, 1, bias=bias, dtype=self.dtype, name="logits")(x)
+        return _output(logits, features)
+
+
+def _output(logits: jax.Array, features: list[jax.Array]) -> dict[str, Any]:
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
+    return {"logits": [logits], "features": features}
+
+
+def map_size(name: str, n_layers: int, size: int) -> int:
+    """The number of logits along a side of `size` pixels; 0 or less where the map would be empty."""
+    if name == "pixel":
+        return size
+    for _ in range(n_layers):
+        size //= 2
+    return size - 2
+
+
+def discriminator(
+    name: str,
+    *,
+    size: tuple[int, int],
+    n_layers: int = 3,
+    ndf: int = 64,
+    norm: str = "batch",
+    antialias: bool = False,
+    dtype: Any = None,
+) -> nets.Net:
+    """The discriminator `name`: a net from images [n, h, w, c] to a dict with "logits" and "features".
+
+    Args:
+        name: `patch` or `pixel`.
+        size: height and width it will see, so that an empty map is refused here and not in the middle of a net.
+        n_layers: strided layers of `patch`, 1 to 6.
+        ndf: channels after the first layer.
+        norm: `batch`, `instance` or `none`.
+        antialias: a low-pass filter before every strided layer of `patch`.
+        dtype: type of the arithmetic; None follows the input.
+
+    Raises:
+        jgan.UserError: an unknown name or norm, or a map that would be empty at `size`.
+    """
+    layers.check(norm)
+    if name == "pixel":
+        return nets.functions(Pixel(ndf, norm, dtype))
+    if name != "patch":
+        raise jgan.UserError(f"discriminator {name!r} is unknown: use one of patch, pixel.")
+    if not 1 <= n_layers <= 6:
+        raise jgan.UserError(f"discriminator.n_layers={n_layers}: it must be 1 to 6.")
+    if map_size(name, n_layers, min(size)) < 1:
+        raise jgan.UserError(
+            f"discriminator patch with n_layers={n_layers} has an empty map at {size[0]}x{size[1]} px: it "
+            f"needs {3 * 2**n_layers} px or more; use fewer layers or larger images."
+        )
+    return nets.functions(Patch(n_layers, ndf, norm, antialias, dtype))

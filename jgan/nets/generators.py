@@ -1,0 +1,195 @@
+"""Translation generators: U-Net and encoder-decoder (pix2pix) and the ResNet of CycleGAN.
+
+Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks" (2017), appendix 6.1, and
+Zhu et al., "Unpaired Image-to-Image Translation" (2017), appendix 7.2; details as the authors' PyTorch line has
+them (where dropout stands, no norm at the bottleneck, encoder before decoder in a skip).
+"""
+
+import functools
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+import jgan
+from jgan.nets import layers
+from jgan.nets import net as nets
+from jgan.ops import resample
+
+
+class UNet(nn.Module):
+    """Images [n, h, w, out] in [-1, 1] from images whose sides are multiples of 2 ** levels.
+
+    Dropout, the only noise of pix2pix, stands at decoder levels 5 to `levels` - 1: all that have full width on
+    both sides, but for the bottleneck's own.
+    """
+
+    features: int
+    levels: int = 8
+    ngf: int = 64
+    norm: str = "batch"
+    dropout: float = 0.5
+    upsample: str = "transposed"
+    antialias: bool = False
+    skips: bool = True
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, statistics: str, dropout: bool) -> jax.Array:
+        bias = self.norm == "instance"
+        widths = [self.ngf * min(2**k, 8) for k in range(self.levels)]
+        encoded = []
+        for k, width in enumerate(widths, start=1):
+            if k > 1:
+                x = nn.leaky_relu(x, 0.2)
+            if self.antialias:
+                x = resample.blur(x)
+            x = layers.Conv(width, 4, 2, 1, bias, self.dtype, name=f"down_{k}")(x)
+            if 1 < k < self.levels:
+                x = layers.Norm(self.norm, name=f"down_norm_{k}")(x, statistics)
+            encoded.append(x)
+        for k in range(self.levels, 0, -1):
+            if k < self.levels and self.skips:
+                x = jnp.concatenate([encoded[k - 1], x], -1)
+            last = k == 1
+            x = layers.Upsample(
+                self.features if last else widths[k - 2],
+                4,
+                1,
+                0,
+                self.upsample,
+                self.antialias,
+                bias or last,
+                self.dtype,
+                name=f"up_{k}",
+            )(nn.relu(x))
+            if last:
+                return jnp.tanh(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+            x = layers.Norm(self.norm, name=f"up_norm_{k}")(x, statistics)
+            if 5 <= k < self.levels and self.dropout:
+                x = nn.Dropout(self.dropout)(x, deterministic=not dropout)
+
+
+class ResNet(nn.Module):
+    """Images [n, h, w, out] in [-1, 1] from images whose sides are multiples of 4."""
+
+    features: int
+    blocks: int = 9
+    ngf: int = 64
+    norm: str = "instance"
+    dropout: float = 0.0
+    upsample: str = "transposed"
+    antialias: bool = False
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, statistics: str, dropout: bool) -> jax.Array:
+        bias = self.norm == "instance"
+
+        def block(x, name, width, kernel, stride=1, padding=0, act=True):
+            x = layers.Conv(width, kernel, stride, padding, bias, self.dtype, name=name)(x)
+            x = layers.Norm(self.norm, name=f"{name}_norm")(x, statistics)
+            return nn.relu(x) if act else x
+
+        x = block(resample.reflect_pad(x, 3), "first", self.ngf, 7)
+        for k in (1, 2):
+            width = self.ngf * 2**k
+            if self.antialias:
+                x = resample.blur_downsample(block(x, f"down_{k}", width, 3, 1, 1))
+            else:
+                x = block(x, f"down_{k}", width, 3, 2, 1)
+        width = 4 * self.ngf
+        for k in range(1, self.blocks + 1):
+            y = block(resample.reflect_pad(x, 1), f"block_{k}_a", width, 3)
+            if self.dropout:
+                y = nn.Dropout(self.dropout)(y, deterministic=not dropout)
+            x = x + block(resample.reflect_pad(y, 1), f"block_{k}_b", width, 3, act=False)
+        for k in (1, 2):
+            width = self.ngf * 2 ** (2 - k)
+            x = layers.Upsample(
+                width, 3, 1, 1, self.upsample, self.antialias, bias, self.dtype, name=f"up_{k}"
+            )(x)
+            x = nn.relu(layers.Norm(self.norm, name=f"up_{k}_norm")(x, statistics))
+        x = layers.Conv(self.features, 7, dtype=self.dtype, name="last")(
+            resample.reflect_pad(x, 3)
+        )
+        return jnp.tanh(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+
+
+def _unet(levels: int | None = None, skips: bool = True, **arguments: Any) -> nets.Net:
+    if not isinstance(levels, int) or levels < 2:
+        raise jgan.UserError(f"generator.levels={levels!r}: a U-Net needs 2 or more levels.")
+    module = UNet(levels=levels, skips=skips, **arguments)
+    return nets.functions(module, 2**levels)
+
+
+def _resnet(blocks: int, levels: int | None = None, **arguments: Any) -> nets.Net:
+    del levels  # a U-Net's
+    return nets.functions(ResNet(blocks=blocks, **arguments), 4)
+
+
+def _fixed(levels: int, skips: bool = True):
+    def make(**arguments: Any) -> nets.Net:
+        return _unet(**{**arguments, "levels": levels, "skips": skips})
+
+    return make
+
+
+GENERATORS = {
+    "unet": _unet,
+    "unet_64": _fixed(6),
+    "unet_128": _fixed(7),
+    "unet_256": _fixed(8),
+    "encoder_decoder": functools.partial(_unet, skips=False),
+    "encoder_decoder_64": _fixed(6, False),
+    "encoder_decoder_128": _fixed(7, False),
+    "encoder_decoder_256": _fixed(8, False),
+    "resnet_6blocks": functools.partial(_resnet, 6),
+    "resnet_9blocks": functools.partial(_resnet, 9),
+}
+
+
+def generator(
+    name: str,
+    features: int,
+    *,
+    levels: int | None = None,
+    ngf: int = 64,
+    norm: str = "batch",
+    dropout: float = 0.5,
+    upsample: str = "transposed",
+    antialias: bool = False,
+    dtype: Any = None,
+) -> nets.Net:
+    """The generator `name`: a net from images [n, h, w, any] to images [n, h, w, features] in [-1, 1].
+
+    Args:
+        name: a key of `GENERATORS`; a U-Net named by a size halves an image of that size to one pixel.
+        features: channels of the output.
+        levels: how often `unet` and `encoder_decoder` halve the image; the other names say it.
+        ngf: channels after the first layer.
+        norm: `batch`, `instance` or `none`.
+        dropout: the share of activations dropped, 0 for none.
+        upsample: `transposed` or `resize_conv`.
+        antialias: low-pass filters around every change of resolution.
+        dtype: type of the arithmetic; None follows the input.
+
+    Raises:
+        jgan.UserError: a name or an option that does not exist.
+    """
+    if name not in GENERATORS:
+        raise jgan.UserError(f"generator {name!r} is unknown: use one of {', '.join(GENERATORS)}.")
+    if not 0 <= dropout < 1:
+        raise jgan.UserError(f"generator.dropout={dropout}: it must be at least 0 and below 1.")
+    layers.check(norm, upsample)
+    return GENERATORS[name](
+        features=features,
+        levels=levels,
+        ngf=ngf,
+        norm=norm,
+        dropout=dropout,
+        upsample=upsample,
+        antialias=antialias,
+        dtype=dtype,
+    )

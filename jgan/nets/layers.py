@@ -1,0 +1,158 @@
+"""The layers that the translation nets share: convolutions, norms and changes of resolution.
+
+Kernels start as N(0, 0.02), biases as 0, scales of batch norm as N(1, 0.02): the initialisation of DCGAN that
+pix2pix and CycleGAN kept. Parameters are float32; `dtype` is the type of the arithmetic (None: that of the
+input), while statistics are always taken in at least float32.
+"""
+
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+import jgan
+from jgan.ops import conv
+from jgan.ops import resample
+
+NORMS = ("batch", "instance", "none")
+UPSAMPLINGS = ("transposed", "resize_conv")
+_EPSILON = 1e-5
+_kernel_init = nn.initializers.normal(0.02)
+
+
+def _scale_init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+    return 1 + 0.02 * jax.random.normal(key, shape, dtype)
+
+
+class Conv(nn.Module):
+    """A convolution [n, h, w, c] -> [n, h', w', features] with zero padding on every side."""
+
+    features: int
+    kernel: int
+    stride: int = 1
+    padding: int = 0
+    bias: bool = True
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        w = self.param("kernel", _kernel_init, shape)
+        dtype = self.dtype or jnp.result_type(x, w)
+        side = (self.padding, self.padding)
+        y = conv.conv(x.astype(dtype), w.astype(dtype), self.stride, (side, side))
+        return _add_bias(self, y) if self.bias else y
+
+
+class ConvTranspose(nn.Module):
+    """A transposed convolution that doubles height and width."""
+
+    features: int
+    kernel: int
+    padding: int
+    output_padding: int = 0
+    bias: bool = True
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        shape = (self.kernel, self.kernel, x.shape[-1], self.features)
+        w = self.param("kernel", _kernel_init, shape)
+        dtype = self.dtype or jnp.result_type(x, w)
+        y = conv.conv_transpose(
+            x.astype(dtype), w.astype(dtype), 2, self.padding, self.output_padding
+        )
+        return _add_bias(self, y) if self.bias else y
+
+
+def _add_bias(module: nn.Module, y: jax.Array) -> jax.Array:
+    return y + module.param("bias", nn.initializers.zeros, (y.shape[-1],)).astype(y.dtype)
+
+
+class Norm(nn.Module):
+    """Batch norm, instance norm (no affine part, as the PyTorch line has it) or the identity.
+
+    Running statistics follow PyTorch: momentum 0.1, unbiased variance. The variance is taken in two passes,
+    because E[x^2] - E[x]^2 cancels where a channel's mean is large.
+    """
+
+    kind: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array, statistics: str) -> jax.Array:
+        if self.kind == "none":
+            return x
+        dtype = x.dtype
+        x = x.astype(jnp.promote_types(dtype, jnp.float32))
+        if self.kind == "instance":
+            return _standardise(x, (1, 2))[0].astype(dtype)
+        c = x.shape[-1]
+        scale = self.param("scale", _scale_init, (c,))
+        bias = self.param("bias", nn.initializers.zeros, (c,))
+        mean = self.variable("stats", "mean", jnp.zeros, (c,))
+        variance = self.variable("stats", "variance", jnp.ones, (c,))
+        if statistics == "running":
+            x = (x - mean.value) * jax.lax.rsqrt(variance.value + _EPSILON)
+        elif statistics == "image":
+            x, _, _ = _standardise(x, (1, 2))
+        elif statistics == "batch":
+            n = x.size // c
+            x, mu, var = _standardise(x, (0, 1, 2))
+            if not self.is_initializing():
+                mean.value = 0.9 * mean.value + 0.1 * mu.reshape(c)
+                variance.value = 0.9 * variance.value + 0.1 * var.reshape(c) * (n / max(n - 1, 1))
+        else:
+            raise jgan.UserError(
+                f"statistics={statistics!r} is unknown: use 'batch', 'image' or 'running'."
+            )
+        return (x * scale + bias).astype(dtype)
+
+
+def _standardise(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array, jax.Array]:
+    mean = jnp.mean(x, axes, keepdims=True)
+    variance = jnp.mean(jnp.square(x - mean), axes, keepdims=True)
+    return (x - mean) * jax.lax.rsqrt(variance + _EPSILON), mean, variance
+
+
+class Upsample(nn.Module):
+    """Twice the height and width, by one of three ways to draw new pixels.
+
+    `transposed` is the papers' transposed convolution; `resize_conv` copies every pixel four times and convolves
+    3x3, which leaves no checkerboard (Odena et al. 2016); `antialias` interpolates with the binomial filter
+    [1, 3, 3, 1] before the 3x3 convolution, as the CUT line does.
+    """
+
+    features: int
+    kernel: int
+    padding: int
+    output_padding: int = 0
+    upsample: str = "transposed"
+    antialias: bool = False
+    bias: bool = True
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        if not self.antialias and self.upsample == "transposed":
+            return ConvTranspose(
+                self.features,
+                self.kernel,
+                self.padding,
+                self.output_padding,
+                self.bias,
+                self.dtype,
+                name="conv",
+            )(x)
+        x = resample.blur_upsample(x) if self.antialias else resample.nearest_upsample(x)
+        return Conv(self.features, 3, 1, 1, self.bias, self.dtype, name="conv")(x)
+
+
+def check(norm: str, upsample: str = "transposed") -> None:
+    """Refuses a norm or an upsampling that does not exist with a `jgan.UserError`."""
+    if norm not in NORMS:
+        raise jgan.UserError(f"norm={norm!r} is unknown: use one of {', '.join(NORMS)}.")
+    if upsample not in UPSAMPLINGS:
+        raise jgan.UserError(
+            f"upsample={upsample!r} is unknown: use one of {', '.join(UPSAMPLINGS)}."
+        )

@@ -1,0 +1,55 @@
+"""A net as two pure functions, so that nothing outside this package knows Flax.
+
+`params` and `stats` are plain nested dicts. `stats` holds the running statistics of batch norm and is empty for
+other norms.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from typing import NamedTuple
+
+from flax import linen as nn
+import jax
+
+
+class Net(NamedTuple):
+    """A net's functions and the one number a caller must know about its input.
+
+    Attributes:
+        init: `(key, *inputs) -> (params, stats)`; only shapes and dtypes of the inputs matter.
+        apply: `(params, stats, *inputs, statistics="batch", dropout=None) -> (output, stats)`. `statistics` says
+            what normalises: the `batch` (training; running statistics are updated), each `image` by itself, or
+            the `running` statistics. `dropout` is a key, or None for no dropout.
+        multiple: height and width of the input must be multiples of this many pixels.
+    """
+
+    init: Callable[..., tuple[Any, Any]]
+    apply: Callable[..., tuple[Any, Any]]
+    multiple: int = 1
+
+
+def functions(module: nn.Module, multiple: int = 1) -> Net:
+    """The `Net` of a Linen module whose call takes the keyword arguments `statistics` and `dropout`."""
+
+    def init(key: jax.Array, *inputs: jax.Array) -> tuple[Any, Any]:
+        variables = module.init(key, *inputs, statistics="batch", dropout=False)
+        return variables["params"], variables.get("stats", {})
+
+    def apply(
+        params: Any,
+        stats: Any,
+        *inputs: jax.Array,
+        statistics: str = "batch",
+        dropout: jax.Array | None = None,
+    ) -> tuple[Any, Any]:
+        output, updated = module.apply(
+            {"params": params, "stats": stats},
+            *inputs,
+            statistics=statistics,
+            dropout=dropout is not None,
+            rngs={} if dropout is None else {"dropout": dropout},
+            mutable=["stats"],
+        )
+        return output, updated.get("stats", {})
+
+    return Net(init, apply, multiple)

@@ -1,0 +1,1 @@
+"""Functions on arrays: convolution lowering, resampling, pixels."""

@@ -1,0 +1,43 @@
+"""Where arrays live: one mesh over all devices, the batch split over it, the state whole on every device."""
+
+
+import jax
+from jax.sharding import AxisType
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec
+import numpy as np
+
+import jgan
+
+
+def mesh() -> jax.sharding.Mesh:
+    """All devices of all processes on one axis, `data`.
+
+    The axis is `Auto`: an explicit one asks for replicated kernels in every convolution.
+    """
+    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+
+
+def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
+    """The sharding of what every device holds whole."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def split(mesh: jax.sharding.Mesh) -> NamedSharding:
+    """The sharding of a batch: its first axis over the devices."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def global_batch(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.Array]:
+    """The batch as global arrays, from each process's own part of it."""
+    return {
+        name: jax.make_array_from_process_local_data(sharding, x) for name, x in batch.items()
+    }
+
+
+def check(batch_size: int) -> None:
+    """Refuses a batch that does not divide over the devices with a `jgan.UserError`."""
+    if batch_size % jax.device_count():
+        raise jgan.UserError(
+            f"batch_size={batch_size} does not divide over {jax.device_count()} devices: use a multiple."
+        )

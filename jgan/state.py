@@ -1,0 +1,159 @@
+"""The whole training algebra: one state, and one helper that turns a loss into an update of it."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class State:
+    """Everything that training changes, as pytrees; checkpointed whole but for `frozen`.
+
+    Attributes:
+        step: int32 scalar, the number of steps taken.
+        params: {net: parameters}.
+        stats: {net: running statistics}.
+        opt: {group: optimiser state}.
+        ema: {net: moving average of its parameters}, for the nets that have one.
+        aux: {name: arrays} that a system remembers besides, such as an image pool.
+        frozen: {net: weights} that nothing changes (a feature net): saved once in the run, in no checkpoint.
+    """
+
+    step: jax.Array
+    params: dict[str, Any]
+    stats: dict[str, Any]
+    opt: dict[str, Any]
+    ema: dict[str, Any] = dataclasses.field(default_factory=dict)
+    aux: dict[str, Any] = dataclasses.field(default_factory=dict)
+    frozen: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def weights(self) -> dict[str, Any]:
+        """What inference needs: {"params": averages where there are any, "stats": ..., "frozen": ...}."""
+        return {
+            "params": {**self.params, **self.ema},
+            "stats": self.stats,
+            "frozen": self.frozen,
+        }
+
+
+class Group(NamedTuple):
+    """Nets that one optimiser updates together."""
+
+    nets: tuple[str, ...]
+    optimiser: optax.GradientTransformation
+
+
+def create(
+    groups: Mapping[str, Group],
+    params: dict[str, Any],
+    stats: dict[str, Any],
+    ema: tuple[str, ...] = (),
+    aux: dict[str, Any] | None = None,
+    frozen: dict[str, Any] | None = None,
+) -> State:
+    """The state before step 0: optimisers at rest, averages (of the nets named in `ema`) equal to the parameters."""
+    return State(
+        step=jnp.zeros((), jnp.int32),
+        params=params,
+        stats=stats,
+        opt={
+            name: group.optimiser.init({net: params[net] for net in group.nets})
+            for name, group in groups.items()
+        },
+        # A copy: a donated state must not hold one buffer twice.
+        ema={net: jax.tree.map(jnp.copy, params[net]) for net in ema},
+        aux=aux or {},
+        frozen=frozen or {},
+    )
+
+
+def update(
+    state: State,
+    groups: Mapping[str, Group],
+    name: str,
+    loss_fn: Callable[[dict[str, Any]], tuple[jax.Array, tuple[dict[str, Any], Any]]],
+) -> tuple[State, Any]:
+    """The state after one optimiser step of group `name`, and what the loss wants to tell.
+
+    Args:
+        state: all other nets in it stay as they are.
+        groups: the system's groups.
+        name: the group to update.
+        loss_fn: `params -> (loss, (stats, aux))`, where `params` holds the group's nets only, `loss` is a
+            scalar, and `stats` the new running statistics of any nets.
+
+    Returns:
+        The state with new parameters, optimiser state and statistics (`step` and `ema` are the caller's), and aux.
+    """
+    group = groups[name]
+    params = {net: state.params[net] for net in group.nets}
+    grads, (stats, aux) = jax.grad(loss_fn, has_aux=True)(params)
+    changes, opt = group.optimiser.update(grads, state.opt[name], params)
+    state = dataclasses.replace(
+        state,
+        params={**state.params, **optax.apply_updates(params, changes)},
+        stats={**state.stats, **stats},
+        opt={**state.opt, name: opt},
+    )
+    return state, aux
+
+
+def accumulate(
+    loss_fn: Callable[[dict[str, Any], dict[str, Any], Any], tuple[jax.Array, tuple[dict[str, Any], Any]]],
+    stats: dict[str, Any],
+    chunks: Any,
+) -> Callable[[dict[str, Any]], tuple[jax.Array, tuple[dict[str, Any], Any]]]:
+    """A `loss_fn` for `update`: the mean over the chunks of a batch, with one chunk in memory at a time.
+
+    Gradients are taken chunk by chunk on the way forward, so nothing is kept or computed twice for a way back;
+    the result can be differentiated once, with respect to `params`.
+
+    Args:
+        loss_fn: `(params, stats, chunk) -> (loss, (stats, aux))`.
+        stats: {net: running statistics} before the first chunk; each chunk continues those of the one before.
+        chunks: arrays with a leading axis over chunks.
+    """
+
+    def forward(params: dict[str, Any]) -> tuple[Any, Any]:
+        def body(carry: tuple[Any, Any], chunk: Any) -> tuple[tuple[Any, Any], Any]:
+            stats, total = carry
+            (loss, (changed, aux)), grads = jax.value_and_grad(loss_fn, has_aux=True)(params, stats, chunk)
+            return ({**stats, **changed}, jax.tree.map(jnp.add, total, grads)), (loss, aux)
+
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        (last, total), results = jax.lax.scan(body, (stats, zeros), chunks)
+        loss, aux = jax.tree.map(lambda x: jnp.mean(x, 0), results)
+        count = jax.tree.leaves(chunks)[0].shape[0]
+        return (loss, (last, aux)), jax.tree.map(lambda g: g / count, total)
+
+    @jax.custom_vjp
+    def mean(params: dict[str, Any]) -> Any:
+        return forward(params)[0]
+
+    def backward(grads: Any, cotangent: Any) -> tuple[Any]:
+        return (jax.tree.map(lambda g: g * cotangent[0].astype(g.dtype), grads),)
+
+    mean.defvjp(forward, backward)
+    return mean
+
+
+def average(state: State, decay: float) -> State:
+    """The state with `ema` moved towards the parameters: ema <- decay * ema + (1 - decay) * params.
+
+    During the first steps the decay is at most (1 + step) / (10 + step), so that the initial weights are soon
+    forgotten.
+    """
+    step = state.step.astype(jnp.float32)
+    decay = jnp.minimum(decay, (1 + step) / (10 + step))
+    ema = {
+        net: jax.tree.map(lambda e, p: (decay * e + (1 - decay) * p).astype(p.dtype), old, state.params[net])
+        for net, old in state.ema.items()
+    }
+    return dataclasses.replace(state, ema=ema)

@@ -1,0 +1,29 @@
+"""The optimisers that GAN systems share, from the `optimiser` part of a config."""
+
+from typing import Any
+
+import optax
+
+import jgan
+
+
+def schedule(config: Any, steps: int) -> optax.Schedule:
+    """The learning rate as a pure function of the step (0-based).
+
+    `constant` is the config's `learning_rate`; `linear` is that until the share `decay_from` of the run, then
+    falls in a line that would reach 0 at `steps`.
+    """
+    rate = config.learning_rate
+    if config.schedule == "constant":
+        return optax.constant_schedule(rate)
+    if config.schedule == "linear":
+        start = int(steps * config.decay_from)
+        return optax.linear_schedule(rate, 0.0, max(steps - start, 1), start)
+    raise jgan.UserError(
+        f"optimiser.schedule={config.schedule!r} is unknown: use 'linear' or 'constant'."
+    )
+
+
+def adam(config: Any, steps: int) -> optax.GradientTransformation:
+    """Adam with the config's `b1`, `b2` and `eps`, and its schedule over a run of `steps`."""
+    return optax.adam(schedule(config, steps), config.b1, config.b2, config.eps)

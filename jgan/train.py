@@ -1,0 +1,379 @@
+"""Training: the loop around a system's step.
+
+The loop never waits for the device but to save: metrics of step t are fetched after step t + 1 is dispatched.
+Nothing is saved before its metrics and its parameters were seen finite.
+"""
+
+import dataclasses
+import os
+import signal
+import sys
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+
+import jgan
+from jgan import checkpoint
+from jgan import evaluate
+from jgan import report
+from jgan import run
+from jgan import sharding
+from jgan import state as state_lib
+from jgan.data import images as image_files
+from jgan.data import pairs
+from jgan.data import pipeline
+from jgan.systems import SYSTEMS
+from jgan.systems import optimiser
+
+_GRID_ROWS = 6
+
+
+class NotFinite(Exception):
+    """A loss or a parameter became infinite or not a number; the message names the step."""
+
+
+def train(config: ml_collections.ConfigDict, workdir: str, init_from: str = "") -> None:
+    """Trains what `config` describes until `config.steps`, and leaves a run in `workdir`.
+
+    A run that is there already is continued: the outcome is bit-equal to one that was never interrupted. SIGTERM
+    and Ctrl-C save and return.
+
+    Args:
+        config: as a file in `configs/` makes it.
+        workdir: directory of the run.
+        init_from: directory of another run whose weights a new run starts from.
+
+    Raises:
+        jgan.UserError: a mistake in config, data or directory, told before the first step.
+        NotFinite: the run diverged; the last good checkpoint is kept.
+    """
+    if config.system not in SYSTEMS:
+        raise jgan.UserError(f"system={config.system!r} is unknown: use one of {', '.join(SYSTEMS)}.")
+    for name in ("steps", "batch_size", "log_every", "sample_every", "validate_every", "save_every", "keep"):
+        if config[name] < 1:
+            raise jgan.UserError(f"{name}={config[name]}: it must be 1 or more.")
+    best = evaluate.best_policy(config.best)
+    sharding.check(config.batch_size)
+    run.prepare(workdir)
+    config = ml_collections.ConfigDict(config.to_dict())
+    old = run.read(workdir) if os.path.exists(os.path.join(workdir, "config.json")) else None
+    if old is not None:
+        if not config.data.channels:
+            config.data.channels = old.data.channels
+        run.check_continuation(workdir, old, config)
+    # What cannot be built is refused before the data are read, which may take long.
+    SYSTEMS[config.system](config)
+    stream = pipeline.train(
+        config.data,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        processes=(jax.process_index(), jax.process_count()),
+    )
+    try:
+        config.data.channels = tuple(stream.channels)
+        if old is not None:
+            run.check_continuation(workdir, old, config)
+        with checkpoint.Checkpoints(
+            os.path.join(workdir, "checkpoints"), keep=config.keep, best=best
+        ) as checkpoints:
+            if jax.process_index() == 0:
+                run.write(workdir, config, versions=_versions(), init_from=init_from, excluded=stream.bad)
+            _Loop(config, workdir, stream, checkpoints, init_from).run()
+    finally:
+        stream.close()
+
+
+class _Loop:
+    """One process's training run: device functions, state, and what is due when."""
+
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        workdir: str,
+        stream: Any,
+        checkpoints: checkpoint.Checkpoints,
+        init_from: str,
+    ):
+        self.config, self.workdir, self.stream, self.checkpoints = config, workdir, stream, checkpoints
+        self.system = system = SYSTEMS[config.system](config)
+        mesh = sharding.mesh()
+        self.split, whole = sharding.split(mesh), sharding.replicated(mesh)
+        base = jax.random.key(config.seed)
+
+        def step(state: state_lib.State, batch: Any, updates: tuple[str, ...]) -> Any:
+            return system.step(state, batch, jax.random.fold_in(base, state.step), updates)
+
+        self.step = jax.jit(
+            step, static_argnames="updates", donate_argnums=0, out_shardings=(whole, whole)
+        )
+        self.generate = jax.jit(
+            lambda weights, a: system.apply(weights, {"a": a}, statistics="image")["output"],
+            out_shardings=whole,
+        )
+        self.finite = jax.jit(
+            lambda tree: jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]))
+        )
+        self.rate = optimiser.schedule(config.optimiser, config.steps)
+        # Never the key that drives the steps.
+        init_key = jax.random.fold_in(base, 2**31 - 1)
+        shapes = evaluate.batch_shape(config)
+        latest = checkpoints.latest
+        if latest is not None:
+            abstract = jax.eval_shape(system.init, init_key, shapes)
+            abstract = jax.tree.map(
+                lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), abstract
+            )
+            self.state = checkpoints.restore(latest, abstract)
+            _say(f"continuing {workdir} at step {latest}")
+        else:
+            # Only shapes matter to init, so it needs no data.
+            zeros = {name: np.zeros(x.shape, x.dtype) for name, x in shapes.items()}
+            self.state = jax.jit(system.init, out_shardings=whole)(init_key, zeros)
+            if init_from:
+                self.state = _start_from(self.state, init_from)
+        self.start = latest or 0
+        self.log = report.Log(os.path.join(workdir, "metrics.jsonl"), self.start)
+        self.validation: Any = None
+        self.stopped = False
+
+    def run(self) -> None:
+        config = self.config
+        names = {x: sum(a.size for a in jax.tree.leaves(p)) for x, p in self.state.params.items()}
+        sizes = ", ".join(f"{name} {size:,}" for name, size in names.items())
+        _say(f"{config.system}: {sizes} parameters; {self.stream.examples} training examples")
+        if config.optimiser.schedule == "linear":
+            _say(
+                f"learning rate {config.optimiser.learning_rate:g} until step "
+                f"{int(config.steps * config.optimiser.decay_from)}, then in a line to 0 at step {config.steps}"
+            )
+        for path, reason in self.stream.bad:
+            _say(f"left out: {path} ({reason})")
+        if self.start == 0:
+            self._sample(0)
+        if self.start >= config.steps:
+            _say(f"the run has its {config.steps} steps already")
+            self._page()
+            return
+        previous = _on_signals(self._stop)
+        batches = self.stream.batches(self.start)
+        progress = report.progress(config.steps, self.start)
+        try:
+            self._steps(batches, progress)
+        finally:
+            progress.close()
+            batches.close()
+            _restore_signals(previous)
+            self.log.close()
+        self.checkpoints.wait()
+        self._page()
+
+    def _stop(self, *_: Any) -> None:
+        self.stopped = True
+
+    def _steps(self, batches: Any, progress: Any) -> None:
+        config = self.config
+        pending, window = None, _Window(config.batch_size)
+        for done in range(self.start + 1, config.steps + 1):
+            asked = time.perf_counter()
+            batch = sharding.global_batch(next(batches), self.split)
+            window.waited += time.perf_counter() - asked
+            updates = self.system.plan(done - 1)
+            self.state, metrics = self.step(self.state, batch, updates=updates)
+            if pending:
+                self._observe(*pending, window)
+            pending = done, metrics
+            progress.update(1)
+            last = done == config.steps or self.stopped
+            sample, validate, save = (
+                last or done % every == 0
+                for every in (config.sample_every, config.validate_every, config.save_every)
+            )
+            if sample or validate or save:
+                self._observe(*pending, window)
+                pending = None
+                window.pause()
+                scores = self._validate(done) if validate and not self.stopped else None
+                if validate or save:
+                    self._save(done, scores)
+                if sample:
+                    self._sample(done)
+                window.resume()
+            if last:
+                break
+        if self.stopped and done < config.steps:
+            _say(f"stopped at step {done} of {config.steps}; the same command continues")
+
+    def _observe(self, step: int, metrics: dict[str, jax.Array], window: "_Window") -> None:
+        """Fetches the metrics of a step, refuses what is not finite, and logs when it is time."""
+        values = {name: float(x) for name, x in jax.device_get(metrics).items()}
+        for name, value in values.items():
+            if not np.isfinite(value):
+                raise self._diverged(step, f"{name} is {value}")
+        window.add(values)
+        if step % self.config.log_every == 0 or step == self.config.steps:
+            self.log.write({"step": step, **window.record(), "learning_rate": float(self.rate(step - 1))})
+
+    def _diverged(self, step: int, what: str) -> NotFinite:
+        latest = self.checkpoints.latest
+        kept = "no checkpoint was saved before" if latest is None else f"step {latest} is the last good checkpoint"
+        return NotFinite(f"stopped at step {step}: {what}; {kept}.")
+
+    def _save(self, step: int, scores: dict[str, float] | None) -> None:
+        if not self.finite((self.state.params, self.state.stats, self.state.ema)):
+            raise self._diverged(step, "a parameter is not finite")
+        self.checkpoints.save(step, self.state, scores)
+
+    def _validate(self, step: int) -> dict[str, float] | None:
+        examples = self._validation_set()
+        if examples is None:
+            return None
+        weights = self.state.weights()
+        count = min(len(examples), self.config.val_examples)
+        values = evaluate.scores(
+            lambda a: self.generate(weights, a), (examples[i] for i in range(count))
+        )
+        values.pop("examples")
+        self.log.write({"step": step, **{f"val_{name}": value for name, value in values.items()}})
+        return values
+
+    def _validation_set(self) -> Any:
+        """The examples of the validation split; None where the data have none."""
+        if self.validation is None:
+            try:
+                self.validation = pipeline.evaluation(self.config.data, self.config.data.val_split)
+            except jgan.UserError as error:
+                _say(f"no validation: {error}")
+                self.validation = ()
+        return self.validation or None
+
+    def _sample(self, step: int) -> None:
+        """Writes samples/STEP.png: input, output and target of fixed examples."""
+        if jax.process_index():
+            return
+        examples = self._validation_set()
+        if examples is None:
+            examples = pipeline.evaluation(self.config.data, self.config.data.split)
+        weights, rows = self.state.weights(), []
+        for i in range(min(len(examples), _GRID_ROWS)):
+            a, b = (image_files.convert(examples[i][name], np.float32) for name in "ab")
+            output = np.asarray(self.generate(weights, a[None]))[0]
+            pair = self.config.data.pair
+            shown = [pairs.show(pair, a, x) if pair else x for x in (output, b)]
+            rows.append([a, *shown])
+        folder = os.path.join(self.workdir, "samples")
+        os.makedirs(folder, exist_ok=True)
+        grid = report.grid(rows, ("input", "output", "target"))
+        image_files.write(os.path.join(folder, f"{step:06d}.png"), grid)
+        self._page()
+
+    def _page(self) -> None:
+        if jax.process_index() == 0:
+            report.page(self.workdir)
+
+
+class _Window:
+    """Means over the steps since the last log line, and how the time was spent."""
+
+    def __init__(self, batch_size: int):
+        self.batch_size = batch_size
+        self._reset()
+        self.paused = 0.0
+
+    def _reset(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.count, self.waited, self.away = 0, 0.0, 0.0
+        self.begun = time.perf_counter()
+
+    def add(self, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.count += 1
+
+    def pause(self) -> None:
+        self.paused = time.perf_counter()
+
+    def resume(self) -> None:
+        self.away += time.perf_counter() - self.paused
+
+    def record(self) -> dict[str, float]:
+        """Mean metrics, images per second and the share of time spent waiting for input; starts anew."""
+        seconds = max(time.perf_counter() - self.begun - self.away, 1e-9)
+        record = {name: value / self.count for name, value in self.sums.items()}
+        record["images_per_second"] = self.batch_size * self.count / seconds
+        record["input_wait"] = min(self.waited / seconds, 1.0)
+        self._reset()
+        return record
+
+
+def _start_from(state: state_lib.State, other: str) -> state_lib.State:
+    """The state with every weight of another run that has the same name and shape; lists the others."""
+    config = run.read(other)
+    with checkpoint.Checkpoints(os.path.join(other, "checkpoints"), best=None, read_only=True) as checkpoints:
+        step = checkpoints.latest
+        if step is None:
+            raise jgan.UserError(f"--init_from={other}: the run has no checkpoint yet.")
+        params, stats = evaluate.restore_weights(
+            checkpoints, step, config, SYSTEMS[config.system](config)
+        )
+    missed: list[str] = []
+
+    def take(ours: Any, theirs: Any, kind: str) -> Any:
+        found = {jax.tree_util.keystr(path): x for path, x in jax.tree_util.tree_leaves_with_path(theirs)}
+
+        def pick(path: Any, x: jax.Array) -> jax.Array:
+            name = jax.tree_util.keystr(path)
+            other_x = found.pop(name, None)
+            if other_x is None or other_x.shape != x.shape:
+                there = "missing there" if other_x is None else f"{other_x.shape} there"
+                missed.append(f"{kind}{name} {x.shape} here, {there}")
+                return x
+            return jax.device_put(other_x, x.sharding)
+
+        tree = jax.tree_util.tree_map_with_path(pick, ours)
+        missed.extend(f"{kind}{name} {x.shape} there, missing here" for name, x in found.items())
+        return tree
+
+    state = dataclasses.replace(
+        state, params=take(state.params, params, "params"), stats=take(state.stats, stats, "stats")
+    )
+    state = dataclasses.replace(
+        state, ema={net: jax.tree.map(jnp.copy, state.params[net]) for net in state.ema}
+    )
+    _say(f"weights from {other} at step {step}, " + ("all taken" if not missed else "not taken:"))
+    for line in missed:
+        _say(f"  {line}")
+    return state
+
+
+def _versions() -> dict[str, str]:
+    import flax
+    import grain
+    import optax
+    import orbax.checkpoint
+
+    versions = {"jgan": jgan.__version__, "python": sys.version.split()[0]}
+    for module in (jax, flax, optax, orbax.checkpoint, grain, np):
+        versions[module.__name__] = getattr(module, "__version__", "unknown")
+    return versions
+
+
+def _on_signals(handler: Any) -> list[tuple[int, Any]]:
+    """Handles SIGTERM and Ctrl-C; outside the main thread Python allows no handlers, and none is set."""
+    try:
+        return [(s, signal.signal(s, handler)) for s in (signal.SIGTERM, signal.SIGINT)]
+    except ValueError:
+        return []
+
+
+def _restore_signals(previous: list[tuple[int, Any]]) -> None:
+    for number, handler in previous:
+        signal.signal(number, handler)
+
+
+def _say(line: str) -> None:
+    if jax.process_index() == 0:
+        print(line, flush=True)

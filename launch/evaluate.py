@@ -1,0 +1,48 @@
+"""Scores a run on pairs: python -m launch.evaluate --workdir=RUN [--data=DIR] [--split=val]
+
+The last line of standard output is one JSON object.
+"""
+
+import json
+
+from absl import flags
+
+import launch
+
+_WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
+_DATA = flags.DEFINE_string("data", "", "folder of other pairs; by default the run's own data")
+_SPLIT = flags.DEFINE_string("split", "", "by default the run's validation split")
+_SIZE = flags.DEFINE_integer("size", None, "resize pictures to this many pixels a side", lower_bound=1)
+_PALETTE = flags.DEFINE_string("palette", "", "JSON file of class colours, for segmentation scores")
+_STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
+_STATISTICS = flags.DEFINE_enum(
+    "statistics", "image", ["image", "running", "batch"], "what normalises: each image, or training's averages"
+)
+_DROPOUT = flags.DEFINE_bool("dropout", False, "keep dropout on")
+_BATCH = flags.DEFINE_integer("batch", 1, "images that pass at once", lower_bound=1)
+_SEED = flags.DEFINE_integer("seed", 0, "of dropout")
+
+
+def main() -> None:
+    from jgan import evaluate
+
+    translator = evaluate.load_translator(
+        _WORKDIR.value,
+        step=evaluate.parse_step(_STEP.value),
+        statistics=_STATISTICS.value,
+        dropout=_DROPOUT.value,
+    )
+    scores = evaluate.evaluate(
+        translator,
+        data=_DATA.value,
+        split=_SPLIT.value,
+        size=_SIZE.value,
+        palette=_PALETTE.value,
+        batch_size=_BATCH.value,
+        seed=_SEED.value,
+    )
+    print(json.dumps({"step": translator.step, **scores}))
+
+
+if __name__ == "__main__":
+    launch.run(main, required=("workdir",))

@@ -1,0 +1,37 @@
+"""Translates pictures: python -m launch.translate --workdir=RUN --input=DIR_OR_FILE --output=DIR
+
+Every picture keeps its name, size and bit depth.
+"""
+
+from absl import flags
+
+import launch
+
+_WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
+_INPUT = flags.DEFINE_string("input", "", "a picture, or a folder of pictures")
+_OUTPUT = flags.DEFINE_string("output", "", "folder for the translations")
+_SAMPLES = flags.DEFINE_integer("samples", 0, "draw so many outputs a picture by dropout", lower_bound=0)
+_STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
+_STATISTICS = flags.DEFINE_enum(
+    "statistics", "image", ["image", "running"], "what normalises: each image, or training's averages"
+)
+_DROPOUT = flags.DEFINE_bool("dropout", False, "keep dropout on")
+_SEED = flags.DEFINE_integer("seed", 0, "of dropout")
+
+
+def main() -> None:
+    from jgan import evaluate
+
+    translator = evaluate.load_translator(
+        _WORKDIR.value,
+        step=evaluate.parse_step(_STEP.value),
+        statistics=_STATISTICS.value,
+        dropout=_DROPOUT.value or _SAMPLES.value > 0,
+    )
+    evaluate.translate_files(
+        translator, _INPUT.value, _OUTPUT.value, samples=_SAMPLES.value, seed=_SEED.value
+    )
+
+
+if __name__ == "__main__":
+    launch.run(main, required=("workdir", "input", "output"))

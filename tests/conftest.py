@@ -1,0 +1,46 @@
+"""What all tests share: small configs, and quick compilation."""
+
+import os
+import pathlib
+import tempfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+
+# Tests compile far more than they compute. The compiler's costly passes change no result a test may look at
+# (those that look at compiled programs or at speed switch them on again), and programs that several processes of a
+# test compile are kept for the session. Both are set in the environment, for the processes that tests start.
+_cache = tempfile.TemporaryDirectory(prefix="jgan-test-programs-")
+os.environ.update(
+    JAX_DISABLE_MOST_OPTIMIZATIONS="1",
+    JAX_COMPILATION_CACHE_DIR=_cache.name,
+    JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.2",
+    PYTHONPATH=str(ROOT),
+)
+
+
+@pytest.fixture(scope="session")
+def small_config():
+    """`(preset="", **changes) -> ConfigDict` of pix2pix, shrunk to 16 px and four channels."""
+    from configs import pix2pix
+
+    def make(preset="", **changes):
+        config = pix2pix.get_config(preset)
+        config.update_from_flattened_dict(
+            {
+                "steps": 4,
+                "data.size": 16,
+                "data.load_size": 18,
+                "data.channels": (3, 3),
+                "generator.name": "unet",
+                "generator.levels": 4,
+                "generator.ngf": 4,
+                "discriminator.ndf": 4,
+                "discriminator.n_layers": 2,
+                **changes,
+            }
+        )
+        return config
+
+    return make

@@ -1,0 +1,127 @@
+"""Generators have the published sizes and parameter counts, and the noise where it belongs."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import jgan
+from jgan.nets import generators
+
+
+def shapes(net, *image):
+    return jax.eval_shape(net.init, jax.random.key(0), jax.ShapeDtypeStruct(image, jnp.float32))
+
+
+def count(tree):
+    return sum(x.size for x in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize(
+    "name, norm, size, parameters",
+    [
+        ("unet_256", "batch", 256, 54_413_955),
+        ("unet_256", "instance", 256, 54_409_603),
+        ("unet_128", "batch", 128, 41_828_995),
+        ("resnet_9blocks", "instance", 256, 11_378_179),
+        ("resnet_9blocks", "batch", 256, 11_383_427),
+        ("resnet_6blocks", "instance", 128, 7_837_699),
+        ("resnet_6blocks", "batch", 128, 7_841_411),
+    ],
+)
+def test_parameters_and_size(name, norm, size, parameters):
+    net = generators.generator(name, 3, norm=norm)
+    params, stats = shapes(net, 1, size, size, 3)
+    assert count(params) == parameters
+    image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+    output, _ = jax.eval_shape(net.apply, params, stats, image)
+    assert output.shape == (1, size, size, 3) and output.dtype == jnp.float32
+
+
+def test_encoder_decoder_is_the_unet_without_skips():
+    # 39,080,963 parameters with the biases that the Torch line carries and keeps at zero: 7 x 512 + 256 + 128 + 64
+    # + 64 and 128, 256, 512 x 5 of the two halves; without them, and with norms on all inner layers but the
+    # bottleneck, the weights alone are these.
+    net = generators.generator("encoder_decoder_256", 3)
+    params, _ = shapes(net, 1, 256, 256, 3)
+    widths = [64, 128, 256, 512, 512, 512, 512, 512]
+    down = sum(16 * a * b for a, b in zip([3, *widths], widths, strict=False))
+    up = sum(16 * a * b for a, b in zip(widths[::-1], [*widths[-2::-1], 3], strict=True)) + 3
+    norms = 2 * (sum(widths[1:-1]) + sum(widths[:-1]))
+    assert count(params) == down + up + norms
+
+
+def test_bottleneck_and_ends_have_no_norm():
+    params, stats = shapes(generators.generator("unet_64", 3), 1, 64, 64, 3)
+    assert {n for n in params if "norm" in n} == {
+        *(f"down_norm_{k}" for k in range(2, 6)),
+        *(f"up_norm_{k}" for k in range(2, 7)),
+    }
+    assert set(stats) == {n for n in params if "norm" in n}
+
+
+def test_dropout_is_the_only_noise():
+    net = generators.generator("unet_64", 3, ngf=4)
+    x = jax.random.normal(jax.random.key(0), (1, 64, 64, 3))
+    params, stats = net.init(jax.random.key(1), x)
+    apply = jax.jit(net.apply, static_argnames="statistics")
+    still = apply(params, stats, x)[0]
+    assert jnp.array_equal(still, apply(params, stats, x)[0])
+    one, two, again = (apply(params, stats, x, dropout=jax.random.key(k))[0] for k in (2, 3, 2))
+    assert jnp.array_equal(one, again)
+    assert jnp.max(jnp.abs(one - two)) > 1e-3 and jnp.max(jnp.abs(one - still)) > 1e-3
+
+
+def test_statistics_of_an_image_ignore_its_batch():
+    net = generators.generator("unet", 3, levels=3, ngf=4)
+    x = jax.random.normal(jax.random.key(0), (3, 16, 16, 3))
+    params, stats = net.init(jax.random.key(1), x)
+    apply = jax.jit(net.apply, static_argnames="statistics")
+    together, untouched = apply(params, stats, x, statistics="image")
+    alone = jnp.concatenate([apply(params, stats, x[k : k + 1], statistics="image")[0] for k in range(3)])
+    assert jnp.max(jnp.abs(together - alone)) < 1e-5
+    assert jax.tree.all(jax.tree.map(jnp.array_equal, untouched, stats))
+    # With one image the batch is the image.
+    batch, updated = apply(params, stats, x[:1], statistics="batch")
+    assert jnp.max(jnp.abs(batch - alone[:1])) < 1e-5
+    assert not jax.tree.all(jax.tree.map(jnp.array_equal, updated, stats))
+
+
+@pytest.mark.parametrize("upsample, antialias", [("resize_conv", False), ("transposed", True)])
+def test_resampling_choices_keep_the_size_and_even_the_grid(upsample, antialias):
+    """On a constant picture a decoder without checkerboards stays constant inside, away from zero padding."""
+    for name in ("unet", "resnet_6blocks"):
+        net = generators.generator(
+            name, 3, levels=3, ngf=4, norm="none", upsample=upsample, antialias=antialias
+        )
+        x = jnp.full((1, 64, 64, 3), 0.5)
+        params, stats = net.init(jax.random.key(1), x)
+        params = jax.tree.map(lambda p: 10 * p, params)
+        y, _ = jax.jit(net.apply)(params, stats, x)
+        assert y.shape == x.shape
+        inside = y[:, 26:38, 26:38] if name == "unet" else y[:, 28:36, 28:36]
+        assert jnp.ptp(inside, (1, 2)).max() < 1e-6 * jnp.abs(inside).max() + 1e-7
+
+
+def test_transposed_shows_the_checkerboard_that_the_choices_avoid():
+    net = generators.generator("unet", 3, levels=3, ngf=4, norm="none")
+    x = jnp.full((1, 64, 64, 3), 0.5)
+    params, stats = net.init(jax.random.key(1), x)
+    params = jax.tree.map(lambda p: 10 * p, params)
+    y, _ = jax.jit(net.apply)(params, stats, x)
+    inside = y[:, 26:38, 26:38]
+    assert jnp.ptp(inside, (1, 2)).max() > 1e-3 * jnp.abs(inside).max()
+
+
+@pytest.mark.parametrize(
+    "arguments, word",
+    [
+        ({"name": "unet_255"}, "unet_255"),
+        ({"name": "unet", "norm": "layer"}, "layer"),
+        ({"name": "unet_64", "upsample": "bilinear"}, "bilinear"),
+        ({"name": "unet", "levels": 1}, "levels"),
+        ({"name": "unet_64", "dropout": 1.0}, "dropout"),
+    ],
+)
+def test_mistakes_are_named(arguments, word):
+    with pytest.raises(jgan.UserError, match=word):
+        generators.generator(**{"features": 3, "levels": 4, **arguments})
