@@ -18,10 +18,11 @@ class UNet(nn.Module):
     paper's Table 2. The transposed convolutions of levels 5 to `levels - 1` are followed by dropout.
     """
 
-    def __init__(self, levels=8, in_channels=3, out_channels=3, width=64, norm="batch", dropout=0.5,
-                 skips=True):
+    def __init__(
+        self, levels=8, in_channels=3, out_channels=3, width=64, norm="batch", dropout=0.5, skips=True
+    ):
         super().__init__()
-        channels = [width * min(2 ** k, 8) for k in range(levels)]
+        channels = [width * min(2**k, 8) for k in range(levels)]
         bias = norm == "instance"
         self.skips, self.dropouts = skips, []
         self.down, self.down_norm = nn.ModuleList(), nn.ModuleList()
@@ -60,14 +61,21 @@ class ResNet(nn.Module):
     def __init__(self, blocks=9, in_channels=3, out_channels=3, width=64, norm="instance", dropout=0.0):
         super().__init__()
         bias = norm == "instance"
-        layers = [nn.ReflectionPad2d(3), nn.Conv2d(in_channels, width, 7, bias=bias),
-                  normalisation(norm, width), nn.ReLU(True)]
+        layers = [
+            nn.ReflectionPad2d(3),
+            nn.Conv2d(in_channels, width, 7, bias=bias),
+            normalisation(norm, width),
+            nn.ReLU(True),
+        ]
         for c in (width, 2 * width):
             layers += [nn.Conv2d(c, 2 * c, 3, 2, 1, bias=bias), normalisation(norm, 2 * c), nn.ReLU(True)]
         layers += [ResidualBlock(4 * width, norm, bias, dropout) for _ in range(blocks)]
         for c in (4 * width, 2 * width):
-            layers += [nn.ConvTranspose2d(c, c // 2, 3, 2, 1, output_padding=1, bias=bias),
-                       normalisation(norm, c // 2), nn.ReLU(True)]
+            layers += [
+                nn.ConvTranspose2d(c, c // 2, 3, 2, 1, output_padding=1, bias=bias),
+                normalisation(norm, c // 2),
+                nn.ReLU(True),
+            ]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, out_channels, 7), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
 
@@ -81,11 +89,15 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels, norm, bias, dropout):
         super().__init__()
         self.layers = nn.Sequential(
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=bias),
-            normalisation(norm, channels), nn.ReLU(True),
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3, bias=bias),
+            normalisation(norm, channels),
+            nn.ReLU(True),
             *([nn.Dropout(dropout)] if dropout else []),
-            nn.ReflectionPad2d(1), nn.Conv2d(channels, channels, 3, bias=bias),
-            normalisation(norm, channels))
+            nn.ReflectionPad2d(1),
+            nn.Conv2d(channels, channels, 3, bias=bias),
+            normalisation(norm, channels),
+        )
 
     def forward(self, x):
         return x + self.layers(x)
@@ -96,12 +108,15 @@ class PatchDiscriminator(nn.Module):
 
     def __init__(self, in_channels=6, n_layers=3, width=64, norm="batch"):
         super().__init__()
-        channels = [width * min(2 ** k, 8) for k in range(n_layers + 1)]
+        channels = [width * min(2**k, 8) for k in range(n_layers + 1)]
         layers = [nn.Conv2d(in_channels, width, 4, 2, 1), nn.LeakyReLU(0.2, True)]
         for k in range(1, n_layers + 1):
             stride = 2 if k < n_layers else 1
-            layers += [nn.Conv2d(channels[k - 1], channels[k], 4, stride, 1, bias=norm == "instance"),
-                       normalisation(norm, channels[k]), nn.LeakyReLU(0.2, True)]
+            layers += [
+                nn.Conv2d(channels[k - 1], channels[k], 4, stride, 1, bias=norm == "instance"),
+                normalisation(norm, channels[k]),
+                nn.LeakyReLU(0.2, True),
+            ]
         layers += [nn.Conv2d(channels[-1], 1, 4, 1, 1)]
         self.layers = nn.Sequential(*layers)
 
@@ -116,9 +131,13 @@ class PixelDiscriminator(nn.Module):
         super().__init__()
         bias = norm == "instance"
         self.layers = nn.Sequential(
-            nn.Conv2d(in_channels, width, 1), nn.LeakyReLU(0.2, True),
-            nn.Conv2d(width, 2 * width, 1, bias=bias), normalisation(norm, 2 * width), nn.LeakyReLU(0.2, True),
-            nn.Conv2d(2 * width, 1, 1, bias=bias))
+            nn.Conv2d(in_channels, width, 1),
+            nn.LeakyReLU(0.2, True),
+            nn.Conv2d(width, 2 * width, 1, bias=bias),
+            normalisation(norm, 2 * width),
+            nn.LeakyReLU(0.2, True),
+            nn.Conv2d(2 * width, 1, 1, bias=bias),
+        )
 
     def forward(self, x):
         return self.layers(x)
@@ -184,9 +203,11 @@ def initialise(net):
 
 def normalisation(name, channels):
     """The layer called `name`: batch (affine, running statistics), instance (neither) or none."""
-    return {"batch": lambda: nn.BatchNorm2d(channels),
-            "instance": lambda: nn.InstanceNorm2d(channels),
-            "none": nn.Identity}[name]()
+    return {
+        "batch": lambda: nn.BatchNorm2d(channels),
+        "instance": lambda: nn.InstanceNorm2d(channels),
+        "none": nn.Identity,
+    }[name]()
 
 
 def cross_entropy(logits, label):

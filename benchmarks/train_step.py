@@ -32,8 +32,11 @@ BATCH = flags.DEFINE_integer("batch", 1, "Images per step.", lower_bound=1)
 TURNS = flags.DEFINE_integer("turns", 12, "Turns that each side takes.", lower_bound=1)
 TURN_SECONDS = flags.DEFINE_float("turn_seconds", 1.5, "Length of a turn, about.", lower_bound=0.0)
 PEER_ADAM = flags.DEFINE_enum(
-    "peer_adam", "default", ["default", "foreach", "fused"],
-    "PyTorch's implementation of Adam; the field's code uses its default.")
+    "peer_adam",
+    "default",
+    ["default", "foreach", "fused"],
+    "PyTorch's implementation of Adam; the field's code uses its default.",
+)
 
 THREADS = 2
 WARM_UP = 3
@@ -57,8 +60,10 @@ def main(argv):
     report["useful_flops"] = useful_flops(*setting)
     speed = report["useful_flops"] / report["ours_seconds"]
     report["gemm_share"] = speed / report["gemm_gflops"] / 1e9
-    print(f"ratio {report['ratio']:.3f} | {speed / 1e9:.0f} useful GFLOP/s, {report['gemm_share']:.2f}"
-          f" of a matrix product's {report['gemm_gflops']:.0f}")
+    print(
+        f"ratio {report['ratio']:.3f} | {speed / 1e9:.0f} useful GFLOP/s, {report['gemm_share']:.2f}"
+        f" of a matrix product's {report['gemm_gflops']:.0f}"
+    )
     print(json.dumps({"system": SYSTEM.value, "size": SIZE.value, "batch": BATCH.value, **report}))
 
 
@@ -73,8 +78,7 @@ def compare(ours, peer):
     for turn in range(TURNS.value):
         for side in (ours, peer) if turn % 2 == 0 else (peer, ours):
             seconds[side].append(side.ask("time", steps[side]))
-        print(f"turn {turn + 1}: ours {seconds[ours][-1]:.4f} s, peer {seconds[peer][-1]:.4f} s",
-              flush=True)
+        print(f"turn {turn + 1}: ours {seconds[ours][-1]:.4f} s, peer {seconds[peer][-1]:.4f} s", flush=True)
     peaks = [side.ask("peak_mib") for side in (ours, peer)]
     gemm = [ours.ask("gemm") for _ in range(TURNS.value)]  # after the peaks: its operands count
     return {
@@ -146,8 +150,7 @@ def peer_step(size, batch, adam):
 
     torch.set_num_threads(THREADS)
     model = peer.pix2pix(levels(size), adam=adam)
-    a, b = (torch.from_numpy(x).permute(0, 3, 1, 2).contiguous() / 127.5 - 1
-            for x in images(size, batch))
+    a, b = (torch.from_numpy(x).permute(0, 3, 1, 2).contiguous() / 127.5 - 1 for x in images(size, batch))
 
     def run(count):
         for _ in range(count):
@@ -201,8 +204,13 @@ def _serve(pipe, make, arguments):
         run(count)
         return (time.perf_counter() - start) / count
 
-    answers = {"warm_up": lambda count: count * seconds_per_step(count), "time": seconds_per_step,
-               "gemm": gemm, "reset_peak": _reset_peak, "peak_mib": _peak_mib}
+    answers = {
+        "warm_up": lambda count: count * seconds_per_step(count),
+        "time": seconds_per_step,
+        "gemm": gemm,
+        "reset_peak": _reset_peak,
+        "peak_mib": _peak_mib,
+    }
     while True:
         try:
             request, *rest = pipe.recv()

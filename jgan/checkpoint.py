@@ -13,12 +13,14 @@ import logging
 import math
 import os
 import pathlib
+import sys
 
 import jax
 import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
 import jgan
+from jgan import retention
 
 NOT_STORED = ("frozen",)
 
@@ -54,16 +56,10 @@ class Checkpoints:
         self._read_only = read_only
         _check_directory(self.directory, read_only)
         logging.getLogger("absl").addFilter(_told_once)
-        policies = ocp.training.preservation_policies
-        kept = [policies.LatestN(keep)]
-        if best is not None:
-            kept.append(
-                policies.BestN(
-                    get_metric_fn=lambda metrics: _score(metrics, best),
-                    n=1,
-                    keep_checkpoints_without_metrics=False,
-                )
-            )
+        _hush_late_writes()
+        if not read_only:
+            retention.finish_deletions(self.directory)
+        self._retention = retention.Policy(self.directory, keep, best)
         context = ocp.Context()
         # Noise-like float32 gains a tenth from compression and pays for it with double the time.
         context.array.saving.use_compression = False
@@ -71,7 +67,7 @@ class Checkpoints:
         self._checkpointer = ocp.training.Checkpointer(
             self.directory,
             context=context,
-            preservation_policy=policies.AnyPreservationPolicy(kept),
+            preservation_policy=self._retention,
             cleanup_tmp_directories=not read_only,
         )
 
@@ -90,7 +86,7 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """The steps that have a complete checkpoint, ascending; waits for a save under way."""
         self.wait()
-        return [info.step for info in self._checkpointer.checkpoints]
+        return [info.step for info in self._complete()]
 
     @property
     def latest(self) -> int | None:
@@ -103,15 +99,14 @@ class Checkpoints:
         self.wait()
         if self._best is None:
             return None
-        scored = [(_score(c.metrics, self._best), c.step) for c in self._checkpointer.checkpoints]
+        scored = [(retention.score(c.metrics, self._best), c.step) for c in self._complete()]
         score, step = max(scored, default=(-math.inf, None))
         return step if score > -math.inf else None
 
     def metrics(self, step: int) -> dict:
         """The metrics that were saved with `step`; {} if none were."""
         self._check_step(step)
-        found = [c.metrics for c in self._checkpointer.checkpoints if c.step == step]
-        return dict(found[0] or {})
+        return dict(next(c.metrics for c in self._complete() if c.step == step) or {})
 
     def save(self, step: int, state, metrics=None) -> bool:
         """True once `state` is safe from later changes, writing going on in the background.
@@ -140,6 +135,7 @@ class Checkpoints:
             # Orbax reads the arrays where they lie, and a step that wants to reuse their memory would
             # have to wait for the disk. Elsewhere they have been copied to the host when it returns.
             fields = jax.block_until_ready(_copy(fields))
+        self._retention.saving = step
         with self._failures():
             self._checkpointer.save_checkpointables_async(step, fields, force=True, metrics=metrics)
         return True
@@ -185,6 +181,10 @@ class Checkpoints:
                 with contextlib.suppress(*_WRITE_ERRORS):  # has been raised by wait
                     self._checkpointer.close()
 
+    def _complete(self):
+        gone = retention.deletions(self.directory)
+        return [info for info in self._checkpointer.checkpoints if info.step not in gone]
+
     def _load(self, step, abstract, whole):
         self._check_step(step)
         name = f"the checkpoint of step {step} in {self.directory}"
@@ -216,11 +216,25 @@ class Checkpoints:
             if reason is None:
                 raise
             self._checkpointer.reload()
-            steps = [info.step for info in self._checkpointer.checkpoints]
+            steps = [info.step for info in self._complete()]
             kept = f"the one of step {max(steps)} is intact" if steps else "there is no earlier one"
             raise jgan.UserError(
                 f"a checkpoint could not be written to {self.directory}: {reason}; {kept}"
             ) from error
+
+
+def _hush_late_writes():
+    """Silences writes that end after another one failed: they find closed the loop they report to."""
+    following = sys.unraisablehook
+    if getattr(following, "hushes_late_writes", False):
+        return
+
+    def hook(unraisable):
+        if str(unraisable.exc_value) != "Event loop is closed":
+            following(unraisable)
+
+    hook.hushes_late_writes = True
+    sys.unraisablehook = hook
 
 
 @jax.jit
@@ -264,15 +278,6 @@ def _reason(error):
 def _fields(state):
     names = [f.name for f in dataclasses.fields(state) if f.name not in NOT_STORED]
     return {name: getattr(state, name) for name in names}
-
-
-def _score(metrics, best):
-    """Greater is better; -inf for a checkpoint that has no finite value."""
-    name, mode = best
-    value = (metrics or {}).get(name, math.nan)
-    if not math.isfinite(value):
-        return -math.inf
-    return -value if mode == "min" else value
 
 
 def _check_directory(directory, read_only):

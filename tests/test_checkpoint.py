@@ -136,6 +136,21 @@ def test_a_step_is_saved_once(tmp_path):
         assert int(c.restore(1, abstract(make())).params["discriminator"]["list"][1]) == 1
 
 
+def test_what_was_being_deleted_is_no_checkpoint(tmp_path):
+    """Half-deleted files are not listed by a reader, and gone after the next writer has opened them."""
+    with checkpoint.Checkpoints(tmp_path, keep=3) as c:
+        for step in (1, 2, 3):
+            c.save(step, make(step))
+    (tmp_path / "1.replaced-by-3").touch()  # the kill came when 3 was complete
+    (tmp_path / "2.replaced-by-4").touch()  # the kill came before 4 was
+    with checkpoint.Checkpoints(tmp_path, keep=3, read_only=True) as c:
+        assert c.steps == [2, 3]
+    with checkpoint.Checkpoints(tmp_path, keep=3) as c:
+        assert c.steps == [2, 3]
+        assert_equal(c.restore(2, abstract(make())).params, make(2).params)
+    assert sorted(os.listdir(tmp_path)) == ["2", "3"]
+
+
 def test_arrays_go_where_the_abstract_state_says(tmp_path):
     mesh = jax.make_mesh((1,), ("x",), axis_types=(jax.sharding.AxisType.Auto,))
     there = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
@@ -212,7 +227,9 @@ import jgan
 from jgan import checkpoint
 from tests_state import State
 
-def state(n): return State(jnp.int32(0), {"g": {"w": jnp.full(n, 2.0)}}, {}, {}, {}, {}, {})
+def state(n):
+    params = {"g": {f"w{i}": jnp.full(n, 2.0) for i in range(8)}}
+    return State(jnp.int32(0), params, {}, {}, {}, {}, {})
 
 try:
     with checkpoint.Checkpoints(sys.argv[1]) as c:
@@ -279,8 +296,8 @@ def test_a_full_disk_is_told_and_leaves_the_previous_one(tmp_path, program):
     assert "Traceback" not in err
     with checkpoint.Checkpoints(tmp_path / "c") as c:
         assert (c.steps, c.best) == ([1], 1)
-        got = c.restore_weights(1, {"params": {"g": {"w": jax.ShapeDtypeStruct((1000,), jnp.float32)}}})
-        np.testing.assert_array_equal(got["params"]["g"]["w"], np.full(1000, 2.0))
+        got = c.restore_weights(1, {"params": {"g": {"w3": jax.ShapeDtypeStruct((1000,), jnp.float32)}}})
+        np.testing.assert_array_equal(got["params"]["g"]["w3"], np.full(1000, 2.0))
     assert os.listdir(tmp_path / "c") == ["1"]  # the partial one is gone
 
 
@@ -302,4 +319,7 @@ def test_a_kill_leaves_a_complete_checkpoint(tmp_path, program, delay):
             )
             np.testing.assert_array_equal(got["params"]["g"]["w"], np.full(10**6, float(step)))
         c.save(1000, make())
+        c.wait()
+    with checkpoint.Checkpoints(tmp_path / "c"):
+        pass
     assert all(name.isdigit() for name in os.listdir(tmp_path / "c"))

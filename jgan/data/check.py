@@ -31,16 +31,14 @@ def scan(read, count: int, *, what: str = "images") -> tuple[list, dict[int, str
     return results, failed
 
 
-def odd_ones(kinds: dict[int, tuple[int, ...]]) -> dict[int, str]:
+def odd_ones(channels: dict[int, int]) -> dict[int, str]:
     """Returns the indices whose channels are not those of most, each with a reason."""
-    counts = collections.Counter(kinds.values())
-    if len(counts) < 2:
-        return {}
-    usual = max(counts, key=lambda kind: (counts[kind], kind))
+    counts = collections.Counter(channels.values())
+    usual = max(counts, key=lambda count: (counts[count], count), default=0)
     return {
-        index: f"it has {_channels(kind)} where most have {_channels(usual)}"
-        for index, kind in kinds.items()
-        if kind != usual
+        index: f"has {count} channel{'s' * (count != 1)} where most have {usual}"
+        for index, count in channels.items()
+        if count != usual
     }
 
 
@@ -51,11 +49,7 @@ def widest(dtypes) -> np.dtype:
 
 def refuse(bad: Bad, total: int, hint: str = "data.skip_bad=true leaves them out") -> None:
     """Raises UserError that names the bad files, the first five of many."""
-    named = "; ".join(f"{path}: {reason}" for path, reason in bad[:5])
+    named = "; ".join(reason if path in reason else f"{path}: {reason}" for path, reason in bad[:5])
     more = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
     raise jgan.UserError(f"{len(bad)} of {total} files cannot be used ({named}{more}): {hint}")
 
-
-def _channels(kind: tuple[int, ...]) -> str:
-    count = " and ".join(str(number) for number in kind)
-    return f"{count} channel{'s' if kind != (1,) else ''}"

@@ -11,6 +11,7 @@ from jgan.data import cache
 from jgan.data import check
 from jgan.data import facades
 from jgan.data import folder
+from jgan.data import images
 from jgan.data import pairs
 from jgan.data import transforms
 
@@ -46,7 +47,9 @@ def files(data, split: str, resized: int | None, store: cache.Cache) -> "Files":
         check.refuse(bad, total)
     if not good:
         check.refuse(bad, total, hint="none is left to work with")
-    found.choose(sorted(good), bad)
+    # Files of several bit depths are brought to the widest of them.
+    dtypes = tuple(check.widest(dtype for _, dtype in plane) for plane in zip(*good.values()))
+    found.choose(sorted(good), dtypes, bad)
     return found
 
 
@@ -71,7 +74,7 @@ class Files:
     def __init__(self, entries, data, resized, store):
         self._entries, self._pair, self._resized, self._store = entries, data.pair, resized, store
         self._least = data.size if data.jitter == "crop" else 1
-        self.bad = []
+        self._dtypes, self.bad = None, []
 
     @property
     def names(self) -> list[str]:
@@ -87,7 +90,10 @@ class Files:
             key = cache.key(entry.files, f"version 1, side {self._resized}, pair {made}")
         except OSError as error:
             raise jgan.UserError(f"{error.filename} is no longer there") from None
-        return self._store.get(key, lambda: self._make(entry))
+        planes = self._store.get(key, lambda: self._make(entry))
+        if self._dtypes:
+            planes = tuple(map(images.convert, planes, self._dtypes))
+        return planes
 
     def kind(self, index: int) -> tuple:
         """Returns (channels, dtype) of each plane; raises UserError if the example is unusable."""
@@ -102,9 +108,10 @@ class Files:
             pairs.channels_of(self._pair, planes[-1].shape[-1])
         return tuple((plane.shape[-1], plane.dtype) for plane in planes)
 
-    def choose(self, kept: list[int], bad: check.Bad) -> None:
-        """Leaves only the examples of these indices."""
+    def choose(self, kept: list[int], dtypes: tuple, bad: check.Bad) -> None:
+        """Leaves only the examples of these indices, and brings their planes to these types."""
         self._entries, self.bad = [self._entries[index] for index in kept], bad
+        self._dtypes = dtypes
 
     def _make(self, entry) -> cache.Planes:
         return _prepared(folder.read(entry, bool(self._pair)), self._pair, self._resized)

@@ -13,9 +13,7 @@ import numpy as np
 
 import jgan
 from jgan.data import cache
-from jgan.data import check
 from jgan.data import examples
-from jgan.data import images
 from jgan.data import pairs
 from jgan.data import transforms
 
@@ -82,7 +80,7 @@ class Stream:
         self._workers, self._iterators = data.workers, []
         index, count = processes
         dataset = grain.MapDataset.source(found).seed(seed % 2**32).shuffle().repeat()
-        dataset = dataset.random_map(_Cut(data, self.dtypes))
+        dataset = dataset.random_map(_Cut(data))
         self._dataset = dataset[index::count].batch(batch_size, drop_remainder=True)
 
     def batches(self, start_step: int = 0) -> Iterator[dict[str, np.ndarray]]:
@@ -119,28 +117,26 @@ class Whole:
 
     def __getitem__(self, index: int) -> dict:
         index = range(len(self))[index]
-        made = _finish(self._found[index], self._data.pair, self._data.direction, self.dtypes)
+        made = _finish(self._found[index], self._data.pair, self._data.direction)
         return made | {"name": self.names[index]}
 
 
 class _Cut(grain.transforms.RandomMap):
     # Planes to an example of a batch: everything here is cheap, everything dear was cached.
 
-    def __init__(self, data, dtypes):
+    def __init__(self, data):
         self._size, self._flip, self._pair = data.size, data.flip, data.pair
-        self._direction, self._dtypes = data.direction, dtypes
+        self._direction = data.direction
 
     def random_map(self, planes, rng):
         planes = transforms.random_crop(planes, self._size, self._flip, rng)
-        return _finish(planes, self._pair, self._direction, self._dtypes)
+        return _finish(planes, self._pair, self._direction)
 
 
-def _finish(planes, pair: str, direction: str, dtypes) -> dict[str, np.ndarray]:
+def _finish(planes, pair: str, direction: str) -> dict[str, np.ndarray]:
     if len(planes) == 1:
         planes = pairs.make(pair, planes[0])
     a, b = planes if direction == "AtoB" else planes[::-1]
-    if dtypes:
-        a, b = images.convert(a, dtypes[0]), images.convert(b, dtypes[1])
     return {"a": np.ascontiguousarray(a), "b": np.ascontiguousarray(b)}
 
 
@@ -156,14 +152,8 @@ def _open(data, split, side, memory, share, on_disk, whole=False):
 
 
 def _signature(found, data):
-    # Files of several bit depths are brought to the widest; the scan has seen that channels agree.
-    made = _finish(found[0], data.pair, data.direction, None)
-    a, b = made["a"], made["b"]
-    dtypes = a.dtype, b.dtype
-    if found.dtypes:
-        planes = tuple(np.zeros((2, 2, a.shape[-1] if 0 else 3), d) for d in found.dtypes)
-        del planes
-    return (a.shape[-1], b.shape[-1]), dtypes
+    made = _finish(found[0], data.pair, data.direction)
+    return tuple(zip(*((made[side].shape[-1], made[side].dtype) for side in "ab")))
 
 
 def _validate(data) -> None:

@@ -2,9 +2,12 @@
 
 import numpy as np
 
-from jgan.data import facade_canvas
-from jgan.data import facade_house
-from jgan.data import facade_parts
+from jgan.data.facades import drawing
+from jgan.data.facades import elements
+from jgan.data.facades import houses
+
+CARS = [(40, 42, 46), (150, 152, 156), (120, 28, 30), (36, 56, 96), (226, 226, 224), (66, 84, 74)]
+LEAVES = [(112, 140, 58), (92, 128, 62), (128, 146, 72), (80, 116, 70), (176, 140, 56), (150, 90, 48)]
 
 
 def scene(c, d):
@@ -32,7 +35,7 @@ def scene(c, d):
     if layout == "between":
         for x0, x1 in ((-0.35, left), (right, 1.35)):
             if d.random() < 0.85:
-                facade_house.building(c, d, x0, x1, ground, d.choice(["classic", "brick", "modern"]), -0.008)
+                houses.building(c, d, x0, x1, ground, d.choice(["classic", "brick", "modern"]), -0.008)
             else:
                 _crown(c, d, (x0 + x1) / 2, ground - 0.14, 0.2, 0.16, 0.0)
     elif layout == "free":
@@ -50,7 +53,7 @@ def scene(c, d):
         _hedge(c, d, ground)
     c.over = None
     for x0, x1 in spans:
-        house = facade_house.building(
+        house = houses.building(
             c, d, x0, x1, ground, d.choices(kinds, odds)[0], d.uniform(-0.004, 0.004)
         )
         if d.random() < 0.07:
@@ -67,7 +70,7 @@ def scene(c, d):
 def _street(c, d, ground):
     tone = d.uniform(90, 165)
     slabs = c.texture(
-        facade_canvas.Texture(
+        drawing.Texture(
             0.02, d.uniform(0.05, 0.12), 0.0016, 0.5, 0.14, 1, 0, 0.12, 0.3, seed=d.randrange(99)
         )
     )
@@ -75,21 +78,15 @@ def _street(c, d, ground):
     dark = tuple(v * 0.72 for v in grey)
     c.rect(0, ground, 1, 1, c.surface(grey, 0.0, slabs, dark), "ground")
     road = ground + d.uniform(0.025, 0.06)
-    rough = c.texture(facade_canvas.Texture(grain=0.28, stain=0.4))
+    rough = c.texture(drawing.Texture(grain=0.28, stain=0.4))
     shade = d.uniform(58, 92)
-    c.rect(0, road, 1, road + 0.006, c.surface(facade_parts.near(d, (172, 168, 160)), 0.0, slabs, dark))
+    c.rect(0, road, 1, road + 0.006, c.surface(elements.near(d, (172, 168, 160)), 0.0, slabs, dark))
     c.rect(0, road + 0.005, 1, road + 0.011, c.surface((52, 50, 48), 0.0, rough))
     c.rect(0, road + 0.011, 1, 1, c.surface((shade, shade, shade * 1.03), 0.0, rough))
 
 
 def _leaf_colour(d):
-    return facade_parts.near(
-        d,
-        d.choice(
-            [(112, 140, 58), (92, 128, 62), (128, 146, 72), (80, 116, 70), (176, 140, 56), (150, 90, 48)]
-        ),
-        14,
-    )
+    return elements.near(d, d.choice(LEAVES), 14)
 
 
 def _crown(c, d, x, y, rx, ry, z, light=None, texture=None):
@@ -103,9 +100,9 @@ def _crown(c, d, x, y, rx, ry, z, light=None, texture=None):
     def inside(px, py):
         r = np.sqrt(np.square((px - x) / rx) + np.square((py - y) / ry))
         edge = (
-            facade_canvas.leaves(px, py, 11, shift) * 0.5
-            + facade_canvas.leaves(px, py, 37, shift) * 0.4
-            + facade_canvas.leaves(px, py, 95, shift) * 0.35
+            drawing.leaves(px, py, 11, shift) * 0.5
+            + drawing.leaves(px, py, 37, shift) * 0.4
+            + drawing.leaves(px, py, 95, shift) * 0.35
         )
         return r < 0.4 + 0.95 * edge
 
@@ -113,7 +110,7 @@ def _crown(c, d, x, y, rx, ry, z, light=None, texture=None):
 
 
 def _foliage(c, d):
-    return c.texture(facade_canvas.Texture(leaf=True, seed=d.uniform(0, 40), grain=0.4, stain=0.9))
+    return c.texture(drawing.Texture(leaf=True, seed=d.uniform(0, 40), grain=0.4, stain=0.9))
 
 
 def _hedge(c, d, ground):
@@ -125,7 +122,7 @@ def _tree(c, d, ground):
     x = d.choice([d.uniform(0.0, 0.25), d.uniform(0.75, 1.0)])
     foot, fork = ground + d.uniform(0.01, 0.04), ground - d.uniform(0.14, 0.26)
     bark = c.surface(
-        facade_parts.near(d, (92, 82, 70)), 0.0, c.texture(facade_canvas.Texture(grain=0.5, stain=0.5))
+        elements.near(d, (92, 82, 70)), 0.0, c.texture(drawing.Texture(grain=0.5, stain=0.5))
     )
     w, spread, rise = d.uniform(0.008, 0.015), d.uniform(0.07, 0.15), d.uniform(0.1, 0.26)
     lean = d.uniform(-0.015, 0.015)
@@ -165,7 +162,7 @@ def _ivy(c, d, h):
 
 def _lamp_post(c, d, ground):
     x, top = d.uniform(0.1, 0.9), ground - d.uniform(0.22, 0.34)
-    iron = c.surface(facade_parts.near(d, (46, 50, 48)), 0.01)
+    iron = c.surface(elements.near(d, (46, 50, 48)), 0.01)
     c.rect(x - 0.004, top, x + 0.004, ground + 0.03, iron, "background")
     c.rect(x - 0.007, ground - 0.02, x + 0.007, ground + 0.03, iron, "background")
     c.rect(x - 0.012, top - 0.035, x + 0.012, top, c.surface((214, 210, 196), 0.01), "background")
@@ -174,74 +171,31 @@ def _lamp_post(c, d, ground):
 
 def _car(c, d, h, ground):
     """A parked car, seen from its side, on the near edge of the pavement."""
-    m = h.m * d.uniform(0.85, 1.0)
+    m, low = h.m * d.uniform(0.85, 1.0), d.uniform(0.9, 1.05)
     x0, foot, turn = d.uniform(-0.1, 0.8), ground + d.uniform(0.03, 0.045), d.random() < 0.5
-    low = d.uniform(0.9, 1.05)
-    at = lambda u, v: (x0 + (4.3 - u if turn else u) * m, foot - v * m * low)
-    colour = facade_parts.near(
-        d,
-        d.choice(
-            [
-                (40, 42, 46),
-                (150, 152, 156),
-                (120, 28, 30),
-                (36, 56, 96),
-                (226, 226, 224),
-                (66, 84, 74),
-                (96, 98, 102),
-            ]
-        ),
-        8,
-    )
-    body, under = c.surface(colour, 0.0), c.surface(tuple(0.7 * v for v in colour), 0.0)
-    black, rim = c.surface((24, 24, 26), 0.0), c.surface((150, 150, 152), 0.0)
-    c.rect(
-        x0 - 0.1 * m,
-        foot - 0.12 * m,
-        x0 + 4.4 * m,
-        foot + 0.1 * m,
-        c.surface((36, 36, 38), 0.0),
-        "background",
-    )
+
+    def place(*points):
+        return [(x0 + (4.3 - u if turn else u) * m, foot - v * m * low) for u, v in points]
+
+    def spot(u, v, half, tall, part, label=None):
+        ((x, y),), rx, ry = place((u, v)), half * m, tall * m
+        c.shape(x - rx, y - ry, x + rx, y + ry, elements.disc(x, y, rx, ry), part, label)
+
+    colour = elements.near(d, d.choice(CARS), 8)
+    body, under = c.surface(colour), c.surface(tuple(0.7 * v for v in colour))
+    shadow, black, rim = (c.surface((v, v, v)) for v in (36, 24, 150))
+    c.rect(x0 - 0.1 * m, foot - 0.12 * m, x0 + 4.4 * m, foot + 0.1 * m, shadow, "background")
     back = d.choice([3.3, 3.7, 4.0])
-    c.polygon(
-        [
-            at(*p)
-            for p in (
-                (0, 0.28),
-                (0.03, 0.7),
-                (0.25, 0.84),
-                (1.0, 0.92),
-                (1.6, 1.4),
-                (2.3, 1.47),
-                (3.1, 1.43),
-                (back, 0.97),
-                (4.2, 0.9),
-                (4.3, 0.6),
-                (4.28, 0.28),
-            )
-        ],
-        body,
-        "background",
-    )
-    c.polygon([at(*p) for p in ((0, 0.25), (0.02, 0.55), (4.3, 0.55), (4.28, 0.25))], under)
-    a, b = sorted((at(1.1, 0)[0], at(3.6, 0)[0]))
-    pane = facade_parts.glass(c, d, h, a, foot - 1.5 * m, b - a, 0.6 * m, 3, 1, mirror=0.45)
-    c.polygon([at(*p) for p in ((1.2, 0.94), (1.68, 1.32), (2.2, 1.38), (2.2, 0.95))], pane)
-    c.polygon([at(*p) for p in ((2.32, 0.95), (2.32, 1.38), (3.0, 1.35), (back - 0.3, 0.97))], pane)
+    hood, roof = ((0, 0.28), (0.03, 0.7), (0.25, 0.84), (1.0, 0.92)), ((1.6, 1.4), (2.3, 1.47), (3.1, 1.43))
+    tail = ((back, 0.97), (4.2, 0.9), (4.3, 0.6), (4.28, 0.28))
+    c.polygon(place(*hood, *roof, *tail), body, "background")
+    c.polygon(place((0, 0.25), (0.02, 0.55), (4.3, 0.55), (4.28, 0.25)), under)
+    a, b = sorted((place((1.1, 0))[0][0], place((3.6, 0))[0][0]))
+    pane = elements.glass(c, d, h, a, foot - 1.5 * m, b - a, 0.6 * m, 3, 1, mirror=0.45)
+    c.polygon(place((1.2, 0.94), (1.68, 1.32), (2.2, 1.38), (2.2, 0.95)), pane)
+    c.polygon(place((2.32, 0.95), (2.32, 1.38), (3.0, 1.35), (back - 0.3, 0.97)), pane)
     for u in (0.85, 3.4):
-        x, y = at(u, 0.31 / low)
-        for r, part in ((0.33, black), (0.19, rim)):
-            r *= m
-            c.shape(
-                x - r,
-                y - r,
-                x + r,
-                y + r,
-                lambda p, q, r=r: np.square(p - x) + np.square(q - y) < r * r,
-                part,
-                "background",
-            )
-    for u, tone in ((0.12, (236, 232, 214)), (4.18, (170, 30, 30))):
-        x, y = at(u, 0.72)
-        c.rect(x - 0.09 * m, y - 0.07 * m, x + 0.09 * m, y + 0.07 * m, c.surface(tone, 0.0))
+        spot(u, 0.31 / low, 0.33, 0.33, black, "background")
+        spot(u, 0.31 / low, 0.19, 0.19, rim)
+    spot(0.12, 0.72, 0.1, 0.08, c.surface((236, 232, 214)))
+    spot(4.18, 0.72, 0.1, 0.08, c.surface((170, 30, 30)))

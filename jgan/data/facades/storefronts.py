@@ -1,6 +1,6 @@
 """Ground floors: doors and shop fronts with signs, goods and awnings."""
 
-from jgan.data import facade_parts
+from jgan.data.facades import elements
 
 DOORS = [(92, 58, 38), (44, 66, 52), (40, 48, 72), (122, 36, 34), (60, 58, 56), (150, 112, 76), (34, 34, 36)]
 SIGNS = [
@@ -20,7 +20,7 @@ def door(c, d, h, x, half, top):
     half *= d.uniform(0.75, 1.1)
     tall = min(d.uniform(2.3, 2.9) * m, 0.86 * (h.ground - top))
     y0, arched = h.ground - tall, d.random() < 0.35
-    colour = facade_parts.near(d, d.choice(DOORS), 10)
+    colour = elements.near(d, d.choice(DOORS), 10)
     leaf = c.surface(colour, z - 0.18 * m, h.plain)
     panel = c.surface(tuple(0.75 * v for v in colour), z - 0.22 * m, h.plain)
     band = 0.22 * m
@@ -32,7 +32,7 @@ def door(c, d, h, x, half, top):
             y0 - rise - band,
             x + half + band,
             y0,
-            facade_parts.arch(x, y0, half + band, rise + band),
+            elements.disc(x, y0, half + band, rise + band),
             h.trim(c, 0.12),
             "moulding",
         )
@@ -42,8 +42,8 @@ def door(c, d, h, x, half, top):
             y0 - rise,
             x + half,
             y0,
-            facade_parts.arch(x, y0, half, rise),
-            facade_parts.glass(c, d, h, x - half, y0 - rise, 2 * half, rise, 3, 1),
+            elements.disc(x, y0, half, rise),
+            elements.glass(c, d, h, x - half, y0 - rise, 2 * half, rise, 3, 1),
             "door",
         )
         c.rect(x - half, y0 - 0.05 * m, x + half, h.ground, leaf, "door")
@@ -65,7 +65,7 @@ def door(c, d, h, x, half, top):
                 y0 + 0.06 * m,
                 x + half - 0.08 * m,
                 y0 + 0.42 * m,
-                facade_parts.glass(c, d, h, x - half, y0, 2 * half, 0.5 * m, 2, 1),
+                elements.glass(c, d, h, x - half, y0, 2 * half, 0.5 * m, 2, 1),
             )
             y0 += 0.45 * m
     leaves = 2 if half > 0.55 * m else 1
@@ -76,24 +76,24 @@ def door(c, d, h, x, half, top):
         for f0, f1 in ((0.08, 0.5), (0.58, 0.92)):
             part = panel
             if glazed and f0 < 0.3:
-                part = facade_parts.glass(c, d, h, a, y0, wide, tall, 1, 1)
+                part = elements.glass(c, d, h, a, y0, wide, tall, 1, 1)
             span = h.ground - y0
             c.rect(a + 0.14 * wide, y0 + f0 * span, a + 0.86 * wide, y0 + f1 * span, part)
     if leaves == 2:
         c.rect(x - 0.02 * m, y0, x + 0.02 * m, h.ground, panel)
     c.rect(x + 0.02 * m, h.ground - 1.05 * m, x + 0.1 * m, h.ground - 0.95 * m, c.surface((190, 160, 90), z))
-    stone = c.surface(facade_parts.near(d, (160, 156, 148)), z + 0.4 * m, h.trim_texture)
+    stone = c.surface(elements.near(d, (160, 156, 148)), z + 0.4 * m, h.trim_texture)
     c.rect(x - half - band, h.ground - 0.14 * m, x + half + band, h.ground + 0.02 * m, stone, "ground")
 
 
 def shop(c, d, h, x0, x1, top):
     """A shop front: frame, sign with lettering, windows with goods, a door, sometimes an awning."""
     m, z = h.m, h.z
-    colour = facade_parts.near(d, d.choice(SIGNS), 10)
+    colour = elements.near(d, d.choice(SIGNS), 10)
     body = c.surface(colour, z + 0.06 * m, h.plain)
     c.rect(x0, top, x1, h.ground, body, "shop")
     board = top + 0.62 * m
-    sign = c.surface(facade_parts.near(d, d.choice([colour, d.choice(SIGNS)]), 8), z + 0.16 * m, h.plain)
+    sign = c.surface(elements.near(d, d.choice([colour, d.choice(SIGNS)]), 8), z + 0.16 * m, h.plain)
     c.rect(x0, top + 0.06 * m, x1, board, sign)
     dark = sum(c.colours[sign]) < 330
     ink = c.surface((236, 226, 200) if dark else (40, 36, 34), z + 0.18 * m)
@@ -119,7 +119,7 @@ def shop(c, d, h, x0, x1, top):
                 board + 0.22 * m,
                 b - 0.1 * m,
                 h.ground - 0.5 * m,
-                facade_parts.glass(c, d, h, a, board, b - a, h.ground - board, 1, 1, goods=0.0),
+                elements.glass(c, d, h, a, board, b - a, h.ground - board, 1, 1, goods=0.0),
             )
         else:
             base = h.ground - d.uniform(0.3, 0.6) * m
@@ -128,7 +128,7 @@ def shop(c, d, h, x0, x1, top):
                 board + 0.12 * m,
                 b,
                 base,
-                facade_parts.glass(
+                elements.glass(
                     c, d, h, a, board, b - a, base - board, 2, 1, d.uniform(0.15, 0.45), goods
                 ),
             )
@@ -148,7 +148,7 @@ def shop(c, d, h, x0, x1, top):
 
 def _awning(c, d, h, x0, x1, y):
     m, low = h.m, y + 0.7 * h.m
-    first = facade_parts.near(
+    first = elements.near(
         d, d.choice([(150, 40, 42), (40, 84, 62), (40, 60, 110), (200, 150, 60), (90, 60, 50)]), 10
     )
     second = d.choice([(232, 226, 212), tuple(0.85 * v for v in first)])

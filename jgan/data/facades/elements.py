@@ -6,7 +6,7 @@ metre of that house in frame units, y grows downwards.
 
 import numpy as np
 
-from jgan.data import facade_canvas
+from jgan.data.facades import drawing
 
 # Materials: sRGB colours that real facades have.
 
@@ -80,9 +80,9 @@ class House:
         # Trim is stone, painted plaster, or the wall's own colour made lighter.
         base = d.choice([d.choice(STONES), (236, 232, 222), tuple(0.5 * v + 120 for v in self.colour)])
         self.trim_colour = near(d, base, 8)
-        self.trim_texture = c.texture(facade_canvas.Texture(grain=0.1, stain=0.25))
+        self.trim_texture = c.texture(drawing.Texture(grain=0.1, stain=0.25))
         self.frame_colour = near(d, d.choice(FRAMES), 6)
-        self.plain = c.texture(facade_canvas.Texture(grain=0.04, stain=0.08))
+        self.plain = c.texture(drawing.Texture(grain=0.04, stain=0.08))
         self.frame = c.surface(self.frame_colour, z - 0.12 * m, self.plain)
         self.hollow = c.surface(tuple(0.82 * v for v in self.colour), z - 0.22 * m, self.trim_texture)
         self.iron = c.surface(
@@ -94,9 +94,9 @@ class House:
         self.shutter_colour = near(d, d.choice(SHUTTERS), 8)
         course = m * d.uniform(0.08, 0.13)
         self.slats = c.texture(
-            facade_canvas.Texture(course, 9.0, 0.28 * course, 0, 0.05, 0.65, 0.18, 0.05, 0.12)
+            drawing.Texture(course, 9.0, 0.28 * course, 0, 0.05, 0.65, 0.18, 0.05, 0.12)
         )
-        self.bloom = c.texture(facade_canvas.Texture(leaf=True, seed=d.uniform(0, 30), grain=0.6, stain=0.5))
+        self.bloom = c.texture(drawing.Texture(leaf=True, seed=d.uniform(0, 30), grain=0.6, stain=0.5))
         self.trims = {}
 
     def trim(self, c, out):
@@ -128,7 +128,7 @@ def _wall(d, material, m, seed):
         return (
             colour,
             mortar,
-            facade_canvas.Texture(
+            drawing.Texture(
                 course,
                 2.9 * course,
                 0.16 * course,
@@ -147,7 +147,7 @@ def _wall(d, material, m, seed):
         return (
             colour,
             tuple(0.62 * v for v in colour),
-            facade_canvas.Texture(
+            drawing.Texture(
                 course,
                 course * d.uniform(1.6, 2.6),
                 0.035 * m,
@@ -165,7 +165,7 @@ def _wall(d, material, m, seed):
         return (
             colour,
             tuple(0.7 * v for v in colour),
-            facade_canvas.Texture(
+            drawing.Texture(
                 m * d.choice([1.1, 1.65, 3.3]),
                 m * d.uniform(1.5, 4),
                 0.04 * m,
@@ -183,7 +183,7 @@ def _wall(d, material, m, seed):
     return (
         colour,
         worn,
-        facade_canvas.Texture(
+        drawing.Texture(
             grain=d.uniform(0.04, 0.12), stain=d.uniform(0.08, 0.35), patch=d.choice([0, 0, 0.25, 0.5])
         ),
     )
@@ -230,7 +230,7 @@ def window(c, d, h, x, low, tall, style, shape, surround):
                 y0 - band,
                 x1 + band,
                 y0 + rise,
-                arch(x, y0 + rise, half + band, rise + band),
+                disc(x, y0 + rise, half + band, rise + band),
                 h.trim(c, 0.06),
                 "moulding",
             )
@@ -244,8 +244,8 @@ def window(c, d, h, x, low, tall, style, shape, surround):
                 [(x - 0.7 * w, y - 0.02 * m), (x, y - 0.3 * m), (x + 0.7 * w, y - 0.02 * m)], h.trim(c, 0.06)
             )
         else:
-            c.shape(x - w, y - 0.36 * m, x + w, y, arch(x, y, w, 0.36 * m), h.trim(c, 0.28), "moulding")
-            c.shape(x - w, y - 0.25 * m, x + w, y, arch(x, y, 0.72 * w, 0.24 * m), h.trim(c, 0.06))
+            c.shape(x - w, y - 0.36 * m, x + w, y, disc(x, y, w, 0.36 * m), h.trim(c, 0.28), "moulding")
+            c.shape(x - w, y - 0.25 * m, x + w, y, disc(x, y, 0.72 * w, 0.24 * m), h.trim(c, 0.06))
     elif surround == "lintel":
         if shape == "rect":
             c.rect(x0 - band, y0 - 0.28 * m, x1 + band, y0, h.trim(c, 0.03), "moulding")
@@ -256,7 +256,7 @@ def window(c, d, h, x, low, tall, style, shape, surround):
                 y0 - 1.3 * band,
                 x1 + 1.3 * band,
                 y0 + rise,
-                arch(x, y0 + rise, half + 1.3 * band, rise + 1.3 * band),
+                disc(x, y0 + rise, half + 1.3 * band, rise + 1.3 * band),
                 h.trim(c, 0.03),
                 "moulding",
             )
@@ -324,7 +324,7 @@ def pane(c, d, h, x0, y0, x1, y1, shape, columns, rows, deep, mirror=None, label
                 y0 + inset,
                 x1 - inset,
                 spring,
-                arch(x, spring, half - inset, rise - inset),
+                disc(x, spring, half - inset, rise - inset),
                 part,
                 name,
             )
@@ -350,7 +350,7 @@ def glass(c, d, h, x, y, w, hh, columns, rows, mirror=None, goods=0.0):
     return c.surface(
         (0, 0, 0),
         h.z - 0.15 * h.m,
-        glass=facade_canvas.Glass(
+        glass=drawing.Glass(
             x,
             y,
             w,
@@ -370,8 +370,8 @@ def glass(c, d, h, x, y, w, hh, columns, rows, mirror=None, goods=0.0):
     )
 
 
-def arch(x, y, rx, ry):
-    """Inside of a half ellipse standing on the line y, centre x."""
+def disc(x, y, rx, ry):
+    """Inside of an ellipse around (x, y), as `Canvas.shape` takes it; its upper half is an arch."""
     return lambda u, v: np.square((u - x) / rx) + np.square((v - y) / ry) < 1
 
 

@@ -1,9 +1,9 @@
 """Buildings: masonry fronts of many kinds and modern blocks, composed of the parts of a facade."""
 
-from jgan.data import facade_canvas
-from jgan.data import facade_parts
-from jgan.data import facade_roofs
-from jgan.data import facade_shops
+from jgan.data.facades import drawing
+from jgan.data.facades import elements
+from jgan.data.facades import roofs
+from jgan.data.facades import storefronts
 
 
 def building(c, d, x0, x1, ground, kind, z):
@@ -27,7 +27,7 @@ def _masonry(c, d, x0, x1, ground, kind, z):
         "gable": d.uniform(0.3, 0.42),
     }[roof]
     tall = d.uniform(1.1, 1.4) if floors > 2 else d.uniform(0.95, 1.1)
-    h = facade_parts.House(c, d, x0, x1, ground, top, floors, tall, kind, z)
+    h = elements.House(c, d, x0, x1, ground, top, floors, tall, kind, z)
     m = h.m
     bays = max(1, round((x1 - x0) / m / d.uniform(2.5, 3.4)))
     edge = d.uniform(0.2, 0.6) * m
@@ -35,14 +35,14 @@ def _masonry(c, d, x0, x1, ground, kind, z):
     centres = [x0 + edge + pitch * (i + 0.5) for i in range(bays)]
     c.rect(x0, top, x1, ground, h.wall, "wall")
     {
-        "flat": facade_roofs.parapet,
-        "tiles": facade_roofs.tiled,
-        "mansard": facade_roofs.mansard,
-        "gable": facade_roofs.gable,
+        "flat": roofs.parapet,
+        "tiles": roofs.tiled,
+        "mansard": roofs.mansard,
+        "gable": roofs.gable,
     }[roof](c, d, h, centres, pitch)
     _piers(c, d, h, centres, pitch, edge)
     _belts(c, d, h, floors)
-    style = facade_parts.window_style(d, h, kind, pitch)
+    style = elements.window_style(d, h, kind, pitch)
     _upper_floors(c, d, h, centres, pitch, style)
     _ground_floor(c, d, h, centres, pitch, style, kind)
     if roof != "gable":
@@ -50,7 +50,7 @@ def _masonry(c, d, x0, x1, ground, kind, z):
     if d.random() < 0.3:
         x = d.choice([x0 + 0.25 * edge + 0.1 * m, x1 - 0.25 * edge - 0.1 * m])
         pipe = c.surface(
-            facade_parts.near(d, d.choice([(110, 110, 106), (150, 146, 138), (84, 110, 96)])), z + 0.15 * m
+            elements.near(d, d.choice([(110, 110, 106), (150, 146, 138), (84, 110, 96)])), z + 0.15 * m
         )
         c.rect(x - 0.06 * m, top, x + 0.06 * m, ground, pipe)
     return h
@@ -59,7 +59,7 @@ def _masonry(c, d, x0, x1, ground, kind, z):
 def _modern(c, d, x0, x1, ground, z):
     floors, tall = d.randint(4, 8), d.uniform(1.1, 1.4)
     top = d.uniform(0.06, 0.22)
-    h = facade_parts.House(c, d, x0, x1, ground, top, floors, tall, "modern", z)
+    h = elements.House(c, d, x0, x1, ground, top, floors, tall, "modern", z)
     m = h.m
     c.rect(x0, top, x1, ground, h.wall, "wall")
     c.rect(
@@ -87,8 +87,8 @@ def _modern(c, d, x0, x1, ground, z):
     rail = d.choice(
         [
             "iron",
-            facade_parts.near(d, d.choice(facade_parts.CONCRETES)),
-            facade_parts.near(d, d.choice(facade_parts.PLASTERS)),
+            elements.near(d, d.choice(elements.CONCRETES)),
+            elements.near(d, d.choice(elements.PLASTERS)),
             (150, 175, 180),
         ]
     )
@@ -96,7 +96,7 @@ def _modern(c, d, x0, x1, ground, z):
     half = {"band": 0.5, "grid": 0.44, "wide": d.uniform(0.26, 0.38)}[kind] * pitch
     low, tall = {"band": (0.25, 0.5), "grid": (0.1, 0.8), "wide": (0.27, d.uniform(0.42, 0.56))}[kind]
     accent = c.surface(
-        facade_parts.near(d, d.choice(facade_parts.PLASTERS + facade_parts.BRICKS)), z - 0.02 * m, h.plain
+        elements.near(d, d.choice(elements.PLASTERS + elements.BRICKS)), z - 0.02 * m, h.plain
     )
     panels = d.random() < 0.5
     rollers = d.random() < 0.35
@@ -111,7 +111,7 @@ def _modern(c, d, x0, x1, ground, z):
                 y0, y1 = floor - 0.8 * h.step, floor - 0.06 * h.step
             if panels:
                 c.rect(x - half, y1, x + half, floor - 0.04 * h.step, accent)
-            facade_parts.pane(
+            elements.pane(
                 c,
                 d,
                 h,
@@ -139,7 +139,7 @@ def _modern(c, d, x0, x1, ground, z):
                     "blind",
                 )
             if j in loggias:
-                facade_parts.balcony(c, d, h, x - 0.46 * pitch, x + 0.46 * pitch, floor - 0.04 * h.step, rail)
+                elements.balcony(c, d, h, x - 0.46 * pitch, x + 0.46 * pitch, floor - 0.04 * h.step, rail)
     if fins:
         for j in range(bays + 1):
             x = x0 + j * pitch
@@ -151,12 +151,12 @@ def _modern(c, d, x0, x1, ground, z):
     if d.random() < 0.6:
         for a, b in ((edges[0], edges[entry]), (edges[entry + 1], edges[-1])):
             if b > a:
-                facade_shops.shop(c, d, h, a + 0.15 * m, b - 0.15 * m, y + 0.25 * m)
+                storefronts.shop(c, d, h, a + 0.15 * m, b - 0.15 * m, y + 0.25 * m)
     else:
         for j in range(bays):
             if j != entry:
                 x = (edges[j] + edges[j + 1]) / 2
-                facade_parts.pane(
+                elements.pane(
                     c,
                     d,
                     h,
@@ -170,7 +170,7 @@ def _modern(c, d, x0, x1, ground, z):
                     0.15,
                     mirror,
                 )
-    facade_shops.door(c, d, h, (edges[entry] + edges[entry + 1]) / 2, 0.9 * m, y)
+    storefronts.door(c, d, h, (edges[entry] + edges[entry + 1]) / 2, 0.9 * m, y)
     return h
 
 
@@ -255,16 +255,16 @@ def _upper_floors(c, d, h, centres, pitch, style):
             low = floor - (0.06 if has else 0.24) * h.step
             if has:
                 tall = min(tall + 0.16 * h.step, 0.78 * h.step)
-            facade_parts.window(c, d, h, x, low, tall, style, shape, surround)
+            elements.window(c, d, h, x, low, tall, style, shape, surround)
             if has:
                 balconies.append((x, floor - 0.05 * h.step))
     wide = min(half + 0.5 * m, 0.49 * pitch)
     if mode == "first" and h.seed % 2:
-        facade_parts.balcony(
+        elements.balcony(
             c, d, h, centres[0] - wide, centres[-1] + wide, h.floor_bottom(1) - 0.05 * h.step, style["rail"]
         )
     elif mode == "middle" and n % 2 == 0:
-        facade_parts.balcony(
+        elements.balcony(
             c,
             d,
             h,
@@ -275,7 +275,7 @@ def _upper_floors(c, d, h, centres, pitch, style):
         )
     else:
         for x, y in balconies:
-            facade_parts.balcony(c, d, h, x - wide, x + wide, y, style["rail"])
+            elements.balcony(c, d, h, x - wide, x + wide, y, style["rail"])
 
 
 def _ground_floor(c, d, h, centres, pitch, style, kind):
@@ -283,9 +283,9 @@ def _ground_floor(c, d, h, centres, pitch, style, kind):
     face = d.choices(["plain", "rustic", "painted"], [4, 4, 1] if kind == "classic" else [6, 1, 1])[0]
     if face == "rustic":
         course = m * d.uniform(0.35, 0.5)
-        colour = facade_parts.near(d, d.choice([h.trim_colour, h.colour, d.choice(facade_parts.STONES)]), 6)
+        colour = elements.near(d, d.choice([h.trim_colour, h.colour, d.choice(elements.STONES)]), 6)
         texture = c.texture(
-            facade_canvas.Texture(
+            drawing.Texture(
                 course, d.choice([9.0, 2.4 * course]), 0.06 * m, 0.5, 0.1, 1.0, 0.12, 0.1, 0.3, seed=h.seed
             )
         )
@@ -297,7 +297,7 @@ def _ground_floor(c, d, h, centres, pitch, style, kind):
             top + 0.16 * m,
             h.x1,
             h.ground,
-            c.surface(facade_parts.near(d, d.choice(facade_parts.PLASTERS)), h.z, h.trim_texture),
+            c.surface(elements.near(d, d.choice(elements.PLASTERS)), h.z, h.trim_texture),
         )
     if d.random() < 0.7:
         rise = d.uniform(0.3, 0.8) * m
@@ -309,7 +309,7 @@ def _ground_floor(c, d, h, centres, pitch, style, kind):
     if shops:
         runs = [r for r in (range(0, entry), range(entry + 1, n)) if len(r)]
         for run in runs or [range(entry, entry + 1)]:
-            facade_shops.shop(
+            storefronts.shop(
                 c, d, h, centres[run[0]] - 0.46 * pitch, centres[run[-1]] + 0.46 * pitch, top + 0.24 * m
             )
         if not runs:
@@ -319,7 +319,7 @@ def _ground_floor(c, d, h, centres, pitch, style, kind):
         tall = min(style["tall"] * h.step * 1.05, h.ground - top - 1.3 * m)
         for j, x in enumerate(centres):
             if j != entry and tall > 0.5 * m:
-                facade_parts.window(
+                elements.window(
                     c,
                     d,
                     h,
@@ -330,4 +330,4 @@ def _ground_floor(c, d, h, centres, pitch, style, kind):
                     style["shape"] if h.seed % 3 else "rect",
                     "none" if face == "rustic" else style["surround"],
                 )
-    facade_shops.door(c, d, h, centres[entry], min(0.75 * m, 0.4 * pitch), top)
+    storefronts.door(c, d, h, centres[entry], min(0.75 * m, 0.4 * pitch), top)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from jgan.data import facade_canvas
-from jgan.data import facade_parts
+from jgan.data.facades import drawing
+from jgan.data.facades import elements
 
 ROOFS = [
     (142, 72, 52),
@@ -146,7 +146,7 @@ def gable(c, d, h, centres, pitch):
             h.top - rise - 0.3 * half,
             mid + 0.34 * half,
             h.top - rise + 0.04 * m,
-            facade_parts.arch(mid, h.top - rise, 0.34 * half, 0.3 * half),
+            elements.disc(mid, h.top - rise, 0.34 * half, 0.3 * half),
             h.trim(c, 0.2),
             "cornice",
         )
@@ -156,27 +156,33 @@ def gable(c, d, h, centres, pitch):
         shape = d.choice(["rect", "arch"])
         for x in [mid] if half < 3.2 * m else [mid - 1.1 * m, mid + 1.1 * m]:
             c.rect(x - w - 0.14 * m, y, x + w + 0.14 * m, y + 0.14 * m, h.trim(c, 0.2), "sill")
-            facade_parts.pane(c, d, h, x - w, y - tall, x + w, y, shape, 2, 2, 0.2)
+            elements.pane(c, d, h, x - w, y - tall, x + w, y, shape, 2, 2, 0.2)
         if d.random() < 0.5:
             r, y = 0.32 * m, h.top - 0.62 * rise
             c.shape(
-                mid - 2 * r, y - 2 * r, mid + 2 * r, y + 2 * r, facade_parts.arch(mid, y, 1.4 * r, 1.4 * r), h.trim(c, 0.08), "moulding"
+                mid - 2 * r,
+                y - 2 * r,
+                mid + 2 * r,
+                y + 2 * r,
+                elements.disc(mid, y, 1.4 * r, 1.4 * r),
+                h.trim(c, 0.08),
+                "moulding",
             )
             c.shape(
                 mid - r,
                 y - r,
                 mid + r,
                 y + r,
-                facade_parts.arch(mid, y, r, r),
-                facade_parts.glass(c, d, h, mid - r, y - r, 2 * r, 2 * r, 1, 1),
+                elements.disc(mid, y, r, r),
+                elements.glass(c, d, h, mid - r, y - r, 2 * r, 2 * r, 1, 1),
                 "window",
             )
 
 
 def _roof_surface(c, d, h, z):
-    m, colour = h.m, facade_parts.near(d, d.choice(ROOFS), 12)
+    m, colour = h.m, elements.near(d, d.choice(ROOFS), 12)
     course = m * d.uniform(0.2, 0.3)
-    tiles = facade_canvas.Texture(
+    tiles = drawing.Texture(
         course,
         course * d.uniform(0.7, 1.1),
         0.03 * m,
@@ -188,18 +194,18 @@ def _roof_surface(c, d, h, z):
         0.4,
         seed=h.seed,
     )
-    seams = facade_canvas.Texture(9.0, 0.6 * m, 0.07 * m, 0, 0.06, 0.8, 0, 0.05, 0.3, seed=h.seed)
+    seams = drawing.Texture(9.0, 0.6 * m, 0.07 * m, 0, 0.06, 0.8, 0, 0.05, 0.3, seed=h.seed)
     texture = c.texture(d.choices([tiles, seams], [4, 1])[0])
     return c.surface(colour, z, texture, tuple(0.5 * v for v in colour))
 
 
 def _chimneys(c, d, h, low, high):
     m = h.m
-    brick = facade_parts.near(d, d.choice(facade_parts.BRICKS[:3] + facade_parts.PLASTERS[:5]), 12)
+    brick = elements.near(d, d.choice(elements.BRICKS[:3] + elements.PLASTERS[:5]), 12)
     part = c.surface(
         brick,
         h.z + 0.2 * m,
-        c.texture(facade_canvas.Texture(0.14 * m, 0.4 * m, 0.03 * m, 0.5, 0.3, 0.7, 0, 0.15, 0.5)),
+        c.texture(drawing.Texture(0.14 * m, 0.4 * m, 0.03 * m, 0.5, 0.3, 0.7, 0, 0.15, 0.5)),
         tuple(0.7 * v for v in brick),
     )
     cap = c.surface(tuple(0.75 * v for v in brick), h.z + 0.3 * m)
@@ -236,13 +242,13 @@ def _dormers(c, d, h, centres, low, tall, roof):
                 low - tall - 0.4 * m,
                 x + w + 0.26 * m,
                 low - tall,
-                facade_parts.arch(x, low - tall, w + 0.26 * m, 0.4 * m),
+                elements.disc(x, low - tall, w + 0.26 * m, 0.4 * m),
                 hood,
                 "roof",
             )
         else:
             c.rect(x - w - 0.26 * m, low - tall - 0.14 * m, x + w + 0.26 * m, low - tall, hood, "roof")
-        facade_parts.pane(c, d, h, x - w, low - tall + 0.1 * m, x + w, low - 0.12 * m, "rect", 2, 2, 0.05)
+        elements.pane(c, d, h, x - w, low - tall + 0.1 * m, x + w, low - 0.12 * m, "rect", 2, 2, 0.05)
 
 
 def _skylight(c, d, h, x, y):
@@ -255,6 +261,6 @@ def _skylight(c, d, h, x, y):
         y - 0.4 * m,
         x + 0.36 * m,
         y + 0.4 * m,
-        facade_parts.glass(c, d, h, x - 0.4 * m, y - 0.4 * m, 0.8 * m, 0.8 * m, 1, 1, mirror=0.75),
+        elements.glass(c, d, h, x - 0.4 * m, y - 0.4 * m, 0.8 * m, 0.8 * m, 1, 1, mirror=0.75),
         "window",
     )

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jgan.data import facade_canvas
+from jgan.data.facades import drawing
 
-_NOISE = facade_canvas.NOISE
-_GLOW = np.asarray([1.0, 0.62, 0.26], np.float32)  # lamps
+_NOISE = drawing.NOISE
+_GLOW = np.asarray([1.0, 0.56, 0.2], np.float32)  # lamps
 
 
 class Light(NamedTuple):
@@ -176,10 +176,10 @@ def _textures(canvas, worn, grain):
 def _pattern(texture, n, i0, i1, j0, j1, worn, grain):
     t = 1 + texture.stain * (worn - 0.5) + texture.grain * (grain - 0.5)
     if texture.leaf:
-        x, y = facade_canvas.centres(n, i0, i1, j0, j1)
+        x, y = drawing.centres(n, i0, i1, j0, j1)
         small = (
-            facade_canvas.leaves(x, y, 90, texture.seed) * 0.6
-            + facade_canvas.leaves(x, y, 28, texture.seed) * 0.7
+            drawing.leaves(x, y, 90, texture.seed) * 0.6
+            + drawing.leaves(x, y, 28, texture.seed) * 0.7
         )
         m = np.clip(2.2 * (small - 0.62) + 0.5 * (grain - 0.5) + 0.4, 0, 1)
         return m, t

@@ -2,7 +2,7 @@
 
 Rectangles and shapes are given in coordinates of the frame ([0, 1], y down), so that a scene is the same
 at every size. The canvas keeps two index images: the label of every pixel, and the surface (colour, height
-above the wall, texture, glass) of every finer sub-pixel, which `facade_light` turns into a picture.
+above the wall, texture, glass) of every finer sub-pixel, which `lighting` turns into a picture.
 """
 
 from typing import NamedTuple

@@ -13,9 +13,9 @@ import random
 import numpy as np
 
 import jgan
-from jgan.data import facade_canvas
-from jgan.data import facade_light
-from jgan.data import facade_street
+from jgan.data.facades import drawing
+from jgan.data.facades import lighting
+from jgan.data.facades import streets
 
 PALETTE = {
     "sky": (150, 210, 255),
@@ -72,13 +72,13 @@ def draw(size, seed, index, style="day"):
     """Label map and photo of one facade, both uint8 [size, size, 3]."""
     # One stream for what is built, one for the light, one for textures: a change to the drawing of
     # one leaves the others alone, and dusk shows the same building as day.
-    canvas = facade_canvas.Canvas(size, PALETTE)
-    facade_street.scene(canvas, random.Random(f"facade {seed} {index}"))
+    canvas = drawing.Canvas(size, PALETTE)
+    streets.scene(canvas, random.Random(f"facade {seed} {index}"))
     light = _light(random.Random(f"light {seed} {index}"), style)
     rng = np.random.default_rng([seed % 2**63, index])
     if style == "dusk":
         _switch_on(canvas, random.Random(f"lamps {seed} {index}"))
-    return _COLOURS[canvas.labels], facade_light.render(canvas, light, rng)
+    return _COLOURS[canvas.labels], lighting.render(canvas, light, rng)
 
 
 def _light(d, style):
@@ -93,22 +93,22 @@ def _light(d, style):
     hue = d.random()
     if style == "dusk":
         glow = (0.9 - 0.3 * hue, 0.34 + 0.1 * hue, 0.22 + 0.25 * hue)
-        return facade_light.Light(
-            (0.05, 0.035, 0.03),
-            (0.16 + 0.05 * hue, 0.18, 0.30),
-            across,
-            down,
-            (0.05, 0.08, 0.2),
-            glow,
-            (0.3, 0.2, 0.25),
-            0.6 * cover,
-            2.0,
-            0.0,
-            dirt,
-            vignette + 0.05,
-            tuple(exposure * v for v in (1 + warm, 1, 1 - warm)),
-            contrast,
-            noise + 0.02,
+        return lighting.Light(
+            sun=(0.05, 0.035, 0.03),
+            ambient=(0.16 + 0.05 * hue, 0.18, 0.30),
+            across=across,
+            down=down,
+            zenith=(0.05, 0.08, 0.2),
+            horizon=glow,
+            cloud=(0.3, 0.2, 0.25),
+            cover=0.6 * cover,
+            opposite=2.0,
+            dapple=0.0,
+            dirt=dirt,
+            vignette=vignette + 0.05,
+            gain=tuple(exposure * v for v in (1 + warm, 1, 1 - warm)),
+            contrast=contrast,
+            noise=noise + 0.02,
         )
     sun = {"sun": d.uniform(0.9, 1.3), "haze": d.uniform(0.35, 0.7), "grey": 0.08}[weather]
     sky = {"sun": d.uniform(0.38, 0.52), "haze": d.uniform(0.6, 0.8), "grey": d.uniform(0.8, 1.05)}[weather]
@@ -120,22 +120,22 @@ def _light(d, style):
         zenith, horizon, cover = (grey, grey, grey * 1.04), (grey * 1.1, grey * 1.1, grey * 1.1), 0.8
     elif weather == "haze":
         zenith, horizon = tuple(0.5 * v + 0.35 for v in zenith), (0.8, 0.84, 0.88)
-    return facade_light.Light(
-        (sun * (1 + 0.5 * gold), sun, sun * (1 - gold)),
-        (sky * 0.92, sky, sky * 1.1),
-        across,
-        down,
-        zenith,
-        horizon,
-        (0.92, 0.92, 0.94),
-        0.9 * cover,
-        opposite,
-        dapple,
-        dirt,
-        vignette,
-        tuple(exposure * v for v in (1 + warm, 1, 1 - warm)),
-        contrast,
-        noise,
+    return lighting.Light(
+        sun=(sun * (1 + 0.5 * gold), sun, sun * (1 - gold)),
+        ambient=(sky * 0.92, sky, sky * 1.1),
+        across=across,
+        down=down,
+        zenith=zenith,
+        horizon=horizon,
+        cloud=(0.92, 0.92, 0.94),
+        cover=0.9 * cover,
+        opposite=opposite,
+        dapple=dapple,
+        dirt=dirt,
+        vignette=vignette,
+        gain=tuple(exposure * v for v in (1 + warm, 1, 1 - warm)),
+        contrast=contrast,
+        noise=noise,
     )
 
 
@@ -143,9 +143,9 @@ def _switch_on(canvas, d):
     """Lights some of the rooms and all of the shops."""
     share = d.uniform(0.25, 0.65)
     for key, glass in canvas.glass.items():
-        lamp = d.uniform(0.5, 1.1) if glass.goods else d.uniform(0.25, 1.0) if d.random() < share else 0.0
+        lamp = d.uniform(0.5, 1.1) if glass.goods else d.uniform(0.5, 2.2) if d.random() < share else 0.0
         canvas.glass[key] = glass._replace(
             lamp=lamp,
-            room=(0.25, 0.2, 0.14) if lamp else glass.room,
+            room=(0.22, 0.16, 0.09) if lamp else glass.room,
             mirror=glass.mirror * (0.4 if lamp else 1),
         )

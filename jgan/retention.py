@@ -1,0 +1,80 @@
+"""Which checkpoints stay, and what a kill in the middle of a deletion leaves.
+
+Orbax deletes an old checkpoint OLD file by file after a new one, NEW, is complete. If the process is
+killed in between, half of OLD may be left, which nothing tells from a whole checkpoint. So before anything
+is deleted an empty file "OLD.replaced-by-NEW" is made beside it: where that file is and NEW is complete,
+OLD is no checkpoint any more.
+"""
+
+import math
+import pathlib
+import shutil
+
+import jax
+from jax.experimental import multihost_utils
+from orbax.checkpoint import v1 as ocp
+
+_MARK = ".replaced-by-"
+
+
+class Policy:
+    """Keeps the last checkpoints and the best one, as a preservation policy of Orbax.
+
+    Set `saving` to the step of a new checkpoint before it is saved.
+    """
+
+    def __init__(self, directory: pathlib.Path, keep: int, best: tuple[str, str] | None):
+        policies = ocp.training.preservation_policies
+        kept = [policies.LatestN(keep)]
+        if best is not None:
+            kept.append(
+                policies.BestN(
+                    get_metric_fn=lambda metrics: score(metrics, best),
+                    n=1,
+                    keep_checkpoints_without_metrics=False,
+                )
+            )
+        self.policy = policies.AnyPreservationPolicy(kept)
+        self.directory = directory
+        self.saving = None
+
+    def should_preserve(self, checkpoints, *, context):
+        kept = self.policy.should_preserve(checkpoints, context=context)
+        if jax.process_index() == 0:
+            for mark, old, _ in _marks(self.directory):
+                if not (self.directory / str(old)).exists():
+                    mark.unlink(missing_ok=True)
+            for info, stays in zip(checkpoints, kept, strict=True):
+                if not stays:
+                    (self.directory / f"{info.step}{_MARK}{self.saving}").touch()
+        return kept
+
+
+def score(metrics: dict | None, best: tuple[str, str]) -> float:
+    """How good a checkpoint is, greater being better; -inf for one that has no finite value."""
+    name, mode = best
+    value = (metrics or {}).get(name)
+    if value is None or not math.isfinite(value):
+        return -math.inf
+    return -value if mode == "min" else value
+
+
+def deletions(directory: pathlib.Path) -> set[int]:
+    """The steps whose deletion may have begun, since what replaces them is complete."""
+    return {old for _, old, new in _marks(directory) if (directory / str(new)).is_dir()}
+
+
+def finish_deletions(directory: pathlib.Path) -> None:
+    """Deletes what is left of `deletions`; for all processes at once, before any lists the directory."""
+    if jax.process_index() == 0:
+        for old in deletions(directory):
+            shutil.rmtree(directory / str(old), ignore_errors=True)
+        for mark, _, _ in _marks(directory):
+            mark.unlink(missing_ok=True)
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices("deletions finished")
+
+
+def _marks(directory):
+    """(file, old step, new step) of each mark."""
+    return [(file, *map(int, file.name.split(_MARK))) for file in directory.glob(f"*{_MARK}*")]

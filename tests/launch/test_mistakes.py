@@ -1,0 +1,97 @@
+"""A user's mistake ends every program in one sentence and exit status 2, with nothing written."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from jgan.data import images
+
+TRAIN = ["launch.train", "--config=configs/pix2pix.py:demo", "--workdir={run}"]
+FOLDER = [*TRAIN, "--config.data.source=folder", "--config.data.root={data}"]
+
+
+def program(module, *flags):
+    return subprocess.run([sys.executable, "-m", module, *flags], capture_output=True, text=True, timeout=120)
+
+
+def pair(path, size=(72, 144)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    images.write(path, np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8))
+    return path
+
+
+def nothing(tmp_path):
+    """No preparation."""
+
+
+def empty(tmp_path):
+    (tmp_path / "data" / "train").mkdir(parents=True)
+
+
+def truncated(tmp_path):
+    pair(tmp_path / "data" / "train" / "whole.png")
+    path = pair(tmp_path / "data" / "train" / "torn.png")
+    path.write_bytes(path.read_bytes()[:1000])
+
+
+def uneven(tmp_path):
+    for side, size in (("A", (72, 72)), ("B", (72, 80))):
+        pair(tmp_path / "data" / side / "train" / "x.png", size)
+
+
+def widow(tmp_path):
+    for name in ("A/train/x.png", "A/train/y.png", "B/train/x.png"):
+        pair(tmp_path / "data" / name, (72, 72))
+
+
+def one(tmp_path):
+    pair(tmp_path / "data" / "train" / "x.png")
+
+
+def file(tmp_path):
+    (tmp_path / "run").write_text("")
+
+
+@pytest.mark.parametrize(
+    "prepare, flags, words",
+    [
+        (nothing, ["launch.train"], ["--config and --workdir must be given"]),
+        (nothing, ["launch.train", "--config=configs/pix2pix.py:city", "--workdir={run}"], ["'city' is unknown"]),
+        (nothing, ["launch.train", "--config=configs/none.py", "--workdir={run}"], ["configs/none.py"]),
+        (nothing, [*TRAIN, "--config.generator.width=3"], ["generator.width"]),
+        (nothing, [*TRAIN, "--config.steps=many"], ["steps", "many"]),
+        (nothing, [*TRAIN, "--speed=3"], ["speed"]),
+        (nothing, [*TRAIN, "more"], ["'more'"]),
+        (nothing, [*TRAIN, "--config.system=gan3"], ["'gan3' is unknown"]),
+        (nothing, [*TRAIN, "--config.generator.name=vit"], ["'vit' is unknown"]),
+        (nothing, [*TRAIN, "--config.loss.adversarial=wasserstein"], ["'wasserstein' is unknown"]),
+        (nothing, [*TRAIN, "--config.data.size=72"], ["multiples of 64"]),
+        (nothing, [*TRAIN, "--config.data.workers=500"], ["500", "400 examples"]),
+        (nothing, [*TRAIN, "--init_from={run}/no"], ["holds no run"]),
+        (file, TRAIN, ["is a file"]),
+        (nothing, FOLDER, ["{data}"]),
+        (empty, FOLDER, ["{data}"]),
+        (truncated, FOLDER, ["torn.png"]),
+        (uneven, FOLDER, ["x"]),
+        (widow, FOLDER, ["y"]),
+        (one, [*FOLDER, "--config.data.workers=2"], ["workers"]),
+        (nothing, ["launch.translate", "--workdir={run}"], ["--input and --output"]),
+        (nothing, ["launch.evaluate", "--workdir={run}"], ["holds no run"]),
+        (nothing, ["launch.evaluate", "--workdir={run}", "--size=big"], ["size"]),
+        (nothing, ["launch.translate", "--workdir={run}", "--input=x", "--output=y"], ["holds no run"]),
+    ],
+)
+def test_one_sentence_and_status_2(tmp_path, prepare, flags, words):
+    prepare(tmp_path)
+    places = {"run": tmp_path / "run", "data": tmp_path / "data"}
+    done = program(*(flag.format(**places) for flag in flags))
+    told = done.stderr.strip()
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in told and told.count("\n") == 0 and told.startswith("error: "), told
+    for word in words:
+        assert word.format(**places) in told
+    assert not (tmp_path / "run" / "checkpoints").exists() or not list(
+        (tmp_path / "run" / "checkpoints").iterdir()
+    )

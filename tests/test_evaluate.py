@@ -1,0 +1,148 @@
+"""A finished run as a function, as scores and as a program over files."""
+
+import math
+import os
+
+import jax
+import numpy as np
+import pytest
+
+import jgan
+from jgan import evaluate
+from jgan import train
+from jgan.data import images
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory, small_config):
+    """One step of a net with dropout (a U-Net of six levels) on 64 px facades."""
+    path = str(tmp_path_factory.mktemp("run"))
+    changes = {
+        "steps": 1,
+        "data.source": "facades",
+        "data.number": 2,
+        "data.val_number": 3,
+        "data.size": 64,
+        "data.load_size": 64,
+        "generator.levels": 6,
+        "generator.ngf": 4,
+    }
+    config = small_config(**changes)
+    config.data.channels = ()
+    train.train(config, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def translator(workdir):
+    return evaluate.load_translator(workdir)
+
+
+def picture(height=20, width=33, channels=3, dtype=np.uint8):
+    rng = np.random.default_rng(0)
+    if dtype == np.float32:
+        return rng.uniform(-1, 1, (height, width, channels)).astype(dtype)
+    return rng.integers(0, np.iinfo(dtype).max + 1, (height, width, channels), dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_a_picture_keeps_size_and_type(translator, dtype):
+    output = translator(picture(dtype=dtype))
+    assert output.shape == (20, 33, 3) and output.dtype == dtype
+
+
+def test_grey_and_opacity_are_understood(translator):
+    grey = picture(channels=1)
+    np.testing.assert_array_equal(translator(grey[..., 0]), translator(np.repeat(grey, 3, -1)))
+    rgba = picture(channels=4)
+    np.testing.assert_array_equal(translator(rgba), translator(rgba[..., :3]))
+    with pytest.raises(jgan.UserError, match="7 channels"):
+        translator(picture(channels=7))
+
+
+def test_the_pure_function_maps_and_jits(translator):
+    batch = np.stack([picture(64, 64), picture(64, 64)[::-1]])
+    mapped = jax.jit(jax.vmap(translator.translate, (None, 0, None)))
+    one = np.asarray(mapped(translator.weights, batch, jax.random.key(0)))
+    many = np.asarray(translator.generate(batch))
+    np.testing.assert_allclose(one, many, atol=1e-5)
+
+
+def test_dropout_and_statistics_are_choices(workdir, translator):
+    image = picture(64, 64)
+    np.testing.assert_array_equal(translator(image, 1), translator(image, 2))
+    noisy = evaluate.load_translator(workdir, dropout=True)
+    assert np.any(noisy(image, 1) != noisy(image, 2))
+    np.testing.assert_array_equal(noisy(image, 1), noisy(image, 1))
+    running = evaluate.load_translator(workdir, statistics="running")
+    assert np.any(running(image) != translator(image))
+    with pytest.raises(jgan.UserError, match="'mean' is unknown"):
+        evaluate.load_translator(workdir, statistics="mean")
+
+
+def test_scores_of_a_perfect_and_of_a_constant_output():
+    palette = {"black": (0, 0, 0), "white": (255, 255, 255)}
+    target = np.full((16, 16, 3), -1, np.float32)
+    target[:8] = 1
+    examples = [{"a": target, "b": target}] * 3
+    perfect = evaluate.scores(lambda a: a, examples, palette=palette, batch_size=2)
+    assert perfect["l1"] == 0 and perfect["examples"] == 3 and math.isclose(perfect["ssim"], 1)
+    assert perfect["mean_iou"] == perfect["pixel_accuracy"] == perfect["class_accuracy"] == 1
+    white = evaluate.scores(np.ones_like, examples, palette=palette)
+    assert white["l1"] == 1 and math.isclose(white["psnr"], 10 * math.log10(4 / 2), rel_tol=1e-6)
+    assert white["iou"] == {"black": 0, "white": 0.5} and white["mean_iou"] == 0.25
+
+
+def test_a_batch_scores_as_its_images_alone(translator):
+    alone = evaluate.evaluate(translator)
+    together = evaluate.evaluate(translator, batch_size=2)  # 3 images: the last batch is filled up
+    assert alone["examples"] == together["examples"] == 3
+    for name in ("l1", "psnr", "ssim"):
+        assert math.isclose(alone[name], together[name], rel_tol=1e-5)
+
+
+def test_files_keep_name_size_and_depth(translator, tmp_path):
+    source, output = tmp_path / "in", tmp_path / "out"
+    (source / "sub").mkdir(parents=True)
+    images.write(source / "a.png", picture())
+    images.write(source / "sub" / "b.tif", picture(dtype=np.uint16))
+    assert evaluate.translate_files(translator, str(source), str(output)) == 2
+    assert images.read(output / "a.png").shape == (20, 33, 3)
+    assert images.read(output / "sub" / "b.tif").dtype == np.uint16
+
+
+def test_samples_are_drawn_by_dropout(workdir, tmp_path):
+    images.write(tmp_path / "a.png", picture(64, 64))
+    noisy = evaluate.load_translator(workdir, dropout=True)
+    evaluate.translate_files(noisy, str(tmp_path / "a.png"), str(tmp_path / "out"), samples=3)
+    assert sorted(os.listdir(tmp_path / "out")) == ["a_1.png", "a_2.png", "a_3.png"]
+    one, two = (images.read(tmp_path / "out" / f"a_{k}.png") for k in (1, 2))
+    assert np.any(one != two)
+
+
+def test_a_bad_picture_stops_no_other(translator, tmp_path):
+    source = tmp_path / "in"
+    source.mkdir()
+    images.write(source / "a.png", picture())
+    (source / "b.png").write_bytes((source / "a.png").read_bytes()[:200])
+    with pytest.raises(jgan.UserError, match="1 of 2 pictures were not translated: .*b.png"):
+        evaluate.translate_files(translator, str(source), str(tmp_path / "out"))
+    assert os.listdir(tmp_path / "out") == ["a.png"]
+
+
+def test_mistakes(workdir, translator, tmp_path):
+    for arguments, words in (
+        ((str(tmp_path / "no"), "out"), "does not exist"),
+        ((str(tmp_path), "out"), "holds no images"),
+    ):
+        with pytest.raises(jgan.UserError, match=words):
+            evaluate.translate_files(translator, *arguments)
+    images.write(tmp_path / "a.png", picture())
+    with pytest.raises(jgan.UserError, match="name another folder"):
+        evaluate.translate_files(translator, str(tmp_path / "a.png"), str(tmp_path))
+    with pytest.raises(jgan.UserError, match="holds no run"):
+        evaluate.load_translator(str(tmp_path))
+    with pytest.raises(jgan.UserError, match="no checkpoint 7"):
+        evaluate.load_translator(workdir, step=7)
+    with pytest.raises(jgan.UserError, match="--step=last"):
+        evaluate.parse_step("last")

@@ -1,0 +1,115 @@
+"""Kills, a full disk and several devices: a run ends as one that nothing disturbed."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from jgan import checkpoint
+from jgan import evaluate
+from jgan import run
+
+pytestmark = pytest.mark.slow
+
+TINY = {
+    "steps": 60,
+    "data.size": 16,
+    "data.load_size": 18,
+    "data.number": 12,
+    "data.val_number": 2,
+    "generator.name": "unet",
+    "generator.levels": 2,
+    "generator.ngf": 4,
+    "discriminator.ndf": 4,
+    "discriminator.n_layers": 1,
+    "log_every": 1,
+    "save_every": 2,
+    "sample_every": 20,
+    "validate_every": 10,
+}
+
+
+def command(workdir, **changes):
+    flags = [f"--config.{name}={value}" for name, value in {**TINY, **changes}.items()]
+    return [
+        sys.executable,
+        "-m",
+        "launch.train",
+        "--config=configs/pix2pix.py:demo",
+        f"--workdir={workdir}",
+        *flags,
+    ]
+
+
+def train(workdir, environment=None, **changes):
+    done = subprocess.run(
+        command(workdir, **changes),
+        env={**os.environ, **(environment or {})},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+def saved(workdir):
+    """Every array of the last checkpoint, and its step."""
+    config = run.read(str(workdir))
+    system = evaluate.SYSTEMS[config.system](config)
+    abstract = jax.eval_shape(system.init, jax.random.key(0), evaluate.batch_shape(config))
+    with checkpoint.Checkpoints(os.path.join(workdir, "checkpoints"), best=None, read_only=True) as found:
+        return jax.tree.leaves(found.restore(found.latest, abstract)), found.latest
+
+
+def losses(workdir):
+    with open(os.path.join(workdir, "metrics.jsonl")) as file:
+        records = [json.loads(line) for line in file]
+    return [(r["step"], r["g_loss"], r["d_loss"]) for r in records if "g_loss" in r]
+
+
+def last_step(workdir):
+    try:
+        with open(os.path.join(workdir, "metrics.jsonl"), "rb") as file:
+            return file.read().count(b"g_loss")
+    except FileNotFoundError:
+        return 0
+
+
+def test_three_kills_change_nothing(tmp_path):
+    quiet, killed = tmp_path / "quiet", tmp_path / "killed"
+    train(quiet)
+    rng = random.Random(0)
+    for k in range(3):
+        process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Somewhere in a third of the run of its own, then at a random moment, which may well be within a save.
+        until, deadline = 15 * (k + 1) + rng.randrange(5), time.monotonic() + 200
+        while last_step(killed) < until and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.005)
+        time.sleep(rng.random() * 0.2)
+        assert process.poll() is None, "the run ended before it could be killed"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    train(killed)
+    (ours, step), (theirs, _) = saved(killed), saved(quiet)
+    assert step == TINY["steps"]
+    for x, y in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert losses(killed) == losses(quiet)
+
+
+def test_four_devices_follow_one(tmp_path):
+    """The same global batch, split over four devices: batch statistics and losses are those of the whole."""
+    one, four = tmp_path / "one", tmp_path / "four"
+    changes = {"batch_size": 4, "steps": 3, "save_every": 3, "validate_every": 3, "sample_every": 3}
+    train(one, **changes)
+    train(four, {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}, **changes)
+    # The first step's losses differ by rounding; Adam makes more of it later, its first steps being signs.
+    np.testing.assert_allclose(losses(four)[0], losses(one)[0], rtol=1e-4)
+    np.testing.assert_allclose(losses(four), losses(one), rtol=2e-2)

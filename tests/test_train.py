@@ -1,0 +1,208 @@
+"""A run: what it leaves, that stopping changes nothing, and what it refuses."""
+
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+import jgan
+from jgan import checkpoint
+from jgan import evaluate
+from jgan import report
+from jgan import run
+from jgan import train
+
+TINY = {
+    "data.source": "facades",
+    "data.number": 6,
+    "data.val_number": 2,
+    "generator.levels": 2,
+    "discriminator.n_layers": 1,
+    "optimiser.schedule": "constant",
+    "log_every": 1,
+    "sample_every": 2,
+    "validate_every": 2,
+    "save_every": 2,
+}
+
+
+@pytest.fixture
+def tiny(small_config):
+    def make(**changes):
+        config = small_config(**{**TINY, **changes})
+        config.data.channels = ()
+        return config
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, small_config):
+    """A run of four steps that nothing interrupted."""
+    workdir = str(tmp_path_factory.mktemp("finished") / "run")
+    config = small_config(**TINY)
+    config.data.channels = ()
+    train.train(config, workdir)
+    return workdir
+
+
+def saved(workdir, step):
+    """Every array of a checkpoint."""
+    config = run.read(workdir)
+    system = evaluate.SYSTEMS[config.system](config)
+    abstract = jax.eval_shape(system.init, jax.random.key(0), evaluate.batch_shape(config))
+    with checkpoint.Checkpoints(os.path.join(workdir, "checkpoints"), best=None, read_only=True) as found:
+        return jax.tree.leaves(found.restore(step, abstract))
+
+
+def records(workdir):
+    with open(os.path.join(workdir, "metrics.jsonl")) as file:
+        return [json.loads(line) for line in file]
+
+
+def test_a_run_explains_itself(finished):
+    assert run.read(finished).data.channels == (3, 3)
+    with open(os.path.join(finished, "config.json")) as file:
+        assert json.load(file)["versions"]["jax"] == jax.__version__
+    assert sorted(os.listdir(os.path.join(finished, "samples"))) == [
+        f"{step:06d}.png" for step in (0, 2, 4)
+    ]
+    assert os.path.getsize(os.path.join(finished, "index.html")) > 1000
+    lines = records(finished)
+    assert [line["step"] for line in lines if "g_loss" in line] == [1, 2, 3, 4]
+    assert [line["step"] for line in lines if "val_l1" in line] == [2, 4]
+    keys = {"g_loss", "g_l1", "g_adversarial", "d_loss", "d_accuracy_real", "d_accuracy_fake"}
+    assert keys | {"images_per_second", "input_wait", "learning_rate"} <= set(lines[0])
+
+
+def test_an_interrupted_run_ends_bit_equal(finished, tiny, tmp_path):
+    """SIGTERM after step 1 saves and returns; the same call goes on."""
+    workdir = str(tmp_path / "run")
+    original = report.progress
+
+    class Interrupting:
+        def __init__(self, *arguments):
+            self.inner = original(*arguments)
+
+        def update(self, n):
+            self.inner.update(n)
+            if not interrupted:
+                interrupted.append(True)
+                signal.raise_signal(signal.SIGTERM)
+
+        def close(self):
+            self.inner.close()
+
+    interrupted = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "progress", Interrupting)
+        train.train(tiny(), workdir)
+    with checkpoint.Checkpoints(os.path.join(workdir, "checkpoints"), best=None, read_only=True) as found:
+        assert found.steps == [1]
+    train.train(tiny(), workdir)
+    for x, y in zip(saved(workdir, 4), saved(finished, 4), strict=True):
+        np.testing.assert_array_equal(x, y)
+    losses = [[line["g_loss"] for line in records(w) if "g_loss" in line] for w in (workdir, finished)]
+    assert losses[0] == losses[1]
+
+
+def test_a_longer_run_continues_and_keeps_the_last_and_the_best(finished, tiny, tmp_path):
+    workdir = str(tmp_path / "run")
+    os.makedirs(workdir)
+    for step in (2, 4, 6):
+        train.train(tiny(steps=step, keep=1, sample_every=100), workdir)
+    with checkpoint.Checkpoints(
+        os.path.join(workdir, "checkpoints"), keep=1, best=("l1", "min"), read_only=True
+    ) as found:
+        validations = {line["step"]: line["val_l1"] for line in records(workdir) if "val_l1" in line}
+        best = min(validations, key=validations.get)
+        assert found.best == best and set(found.steps) == {6, best}
+
+
+@pytest.mark.parametrize(
+    "changes, name",
+    [
+        ({"generator.ngf": 8}, "generator.ngf=4"),
+        ({"batch_size": 2}, "batch_size=1"),
+        ({"loss.lambda_l1": 10.0}, "loss.lambda_l1=100.0"),
+        ({"data.number": 7}, "data.number=6"),
+    ],
+)
+def test_a_change_that_matters_is_refused_by_name(finished, tiny, changes, name):
+    with pytest.raises(jgan.UserError, match=name):
+        train.train(tiny(**changes), finished)
+
+
+def test_divergence_names_the_step_and_keeps_the_last_good_checkpoint(tiny, tmp_path):
+    workdir = str(tmp_path / "run")
+    train.train(tiny(steps=2), workdir)
+    config = tiny(**{"steps": 20, "save_every": 1})
+    stored = json.load(open(os.path.join(workdir, "config.json")))
+    for fields in (config, stored["config"]):
+        fields["optimiser"]["learning_rate"] = 1e30  # one step of this size overflows the next
+    json.dump(stored, open(os.path.join(workdir, "config.json"), "w"))
+    with pytest.raises(train.NotFinite, match=r"stopped at step \d+: .*; step \d+ is the last good"):
+        train.train(config, workdir)
+    with checkpoint.Checkpoints(os.path.join(workdir, "checkpoints"), best=None, read_only=True) as found:
+        latest = found.latest
+    assert 2 <= latest < 20
+    assert all(np.all(np.isfinite(x)) for x in saved(workdir, latest)[1:])
+
+
+def test_weights_of_another_run_are_taken_where_they_fit(finished, tiny, tmp_path, capsys):
+    config = tiny(**{"steps": 1, "optimiser.learning_rate": 0.0, "discriminator.n_layers": 2})
+    workdir = str(tmp_path / "run")
+    train.train(config, workdir, init_from=finished)
+    told = capsys.readouterr().out
+    assert "not taken" in told and "conv_2" not in told.split("logits")[0].split("generator")[-1]
+    assert "['discriminator']['logits']['kernel'] (4, 4, 16, 1) here, (4, 4, 8, 1) there" in told
+    ours, theirs = (evaluate.load_translator(w).weights["params"] for w in (workdir, finished))
+    for x, y in zip(jax.tree.leaves(ours["generator"]), jax.tree.leaves(theirs["generator"]), strict=True):
+        np.testing.assert_array_equal(x, y)
+    np.testing.assert_array_equal(
+        ours["discriminator"]["conv_1"]["kernel"], theirs["discriminator"]["conv_1"]["kernel"]
+    )
+
+
+def test_bad_files_are_left_out_and_listed(tiny, tmp_path):
+    from jgan.data import images
+
+    folder = tmp_path / "data" / "train"
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for k in range(3):
+        images.write(folder / f"{k}.png", rng.integers(0, 256, (18, 36, 3), np.uint8))
+    whole = (folder / "1.png").read_bytes()
+    (folder / "1.png").write_bytes(whole[: len(whole) // 2])
+    settings = {"data.source": "folder", "data.root": str(tmp_path / "data"), "steps": 1}
+    with pytest.raises(jgan.UserError, match="1.png"):
+        train.train(tiny(**settings), str(tmp_path / "refused"))
+    train.train(tiny(**settings, **{"data.skip_bad": True}), str(tmp_path / "run"))
+    with open(tmp_path / "run" / "config.json") as file:
+        ((path, reason),) = json.load(file)["excluded"]
+    assert path.endswith("1.png") and reason
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"system": "pix2pixhd"}, "system='pix2pixhd' is unknown: use one of pix2pix"),
+        ({"steps": 0}, "steps=0"),
+        ({"best": "fid"}, "best='fid'"),
+        ({"data.size": 18}, "multiples of 4"),
+        ({"data.workers": 7}, "workers"),
+        ({"data.source": "folder", "data.root": "/nowhere"}, "/nowhere"),
+    ],
+)
+def test_mistakes_are_told_before_the_first_step(tiny, tmp_path, changes, words):
+    with pytest.raises(jgan.UserError, match=words):
+        train.train(tiny(**changes), str(tmp_path / "run"))
+
+
+def test_a_workdir_that_is_a_file_is_refused(tiny, tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(jgan.UserError, match="is a file"):
+        train.train(tiny(), str(tmp_path / "run"))
