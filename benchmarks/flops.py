@@ -1,10 +1,13 @@
 """Floating-point operations a training step cannot do without, in closed form.
 
-Only convolutions are counted, a multiplication and an addition each as one operation, padding as if it were pixels
-(the field's convention). A transposed convolution costs what its input pixels need, not what a
-convolution over inserted zeros would. What no update needs is left out: the gradient of a first layer to images that
-nothing trains. A net is the list of its layers' multiply-accumulates (MAC) for one image, first layer first.
+Only convolutions are counted, a multiplication and an addition each as one operation, padding as if it
+were pixels (the field's convention). A transposed convolution costs what its input pixels need, not what a
+convolution over inserted zeros would. What no update needs is left out: the gradient of a first layer to
+images that nothing trains. A net is the list of its layers' multiply-accumulates (MAC) for one image, first
+layer first.
 """
+
+import itertools
 
 
 def unet(size, levels, channels=(3, 3), width=64, skips=True):
@@ -32,7 +35,7 @@ def patch(size, n_layers=3, channels=6, width=64):
     """MACs per layer of the PatchGAN with `n_layers` on size x size pixels."""
     widths = [channels] + [width * min(2**k, 8) for k in range(n_layers + 1)] + [1]
     layers = []
-    for k, (into, out) in enumerate(zip(widths, widths[1:])):
+    for k, (into, out) in enumerate(itertools.pairwise(widths)):
         size = size // 2 if k < n_layers else size - 1
         layers.append(size**2 * 16 * into * out)
     return layers
@@ -46,9 +49,9 @@ def pixel(size, channels=6, width=64):
 def pix2pix(generator, discriminator, batch=1, fake_share=0.5):
     """FLOPs of one pix2pix update of both nets.
 
-    G runs forward once and back once (to its weights and, but for the first layer, its inputs). D runs forward three times;
-    back to its weights for a fake and a real batch; and back to the fake image alone, which is `fake_share` of the
-    channels it is shown (1 where D is not shown the input).
+    G runs forward once and back once (to its weights and, but for the first layer, its inputs). D runs
+    forward three times; back to its weights for a fake and a real batch; and back to the fake image alone,
+    which is `fake_share` of the channels it is shown (1 where D is not shown the input).
     """
     g, d = sum(generator), sum(discriminator)
     forward = g + 3 * d

@@ -1,9 +1,9 @@
 """The networks and training steps of the field's standard PyTorch code, as the side to be timed against.
 
-Architectures and the update follow pix2pix (Isola et al., CVPR 2017, arXiv:1611.07004) and CycleGAN's generator
-(Zhu et al., ICCV 2017, arXiv:1703.10593) as their widely used PyTorch edition has them: eager mode, NCHW, one Adam per
-group with PyTorch's default implementation, in-place activations where autograd allows them. Nothing here is
-used by `jgan` itself; PyTorch is a benchmark and test extra.
+Architectures and the update follow pix2pix (Isola et al., CVPR 2017, arXiv:1611.07004) and CycleGAN's
+generator (Zhu et al., ICCV 2017, arXiv:1703.10593) as their widely used PyTorch edition has them: eager mode,
+NCHW, one Adam per group with PyTorch's default implementation, in-place activations where autograd allows
+them. Nothing here is used by `jgan` itself; PyTorch is a benchmark and test extra.
 """
 
 import torch
@@ -14,8 +14,8 @@ from torch.nn import functional
 class UNet(nn.Module):
     """A U-Net of `levels` stride-2 steps, [n, in_channels, h, w] -> [n, out_channels, h, w] in [-1, 1].
 
-    256 pixels want 8 levels (`unet_256`), 128 want 7, 64 want 6. With `skips=False` it is the encoder-decoder of the
-    paper's Table 2. The transposed convolutions of levels 5 to `levels - 1` are followed by dropout.
+    256 pixels want 8 levels (`unet_256`), 128 want 7, 64 want 6. With `skips=False` it is the encoder-decoder
+    of the paper's Table 2. The transposed convolutions of levels 5 to `levels - 1` are followed by dropout.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class UNet(nn.Module):
 
     def forward(self, x):
         skips = []
-        for k, (conv, norm) in enumerate(zip(self.down, self.down_norm)):
+        for k, (conv, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
             # In place: what follows a skip is a ReLU, and ReLU after LeakyReLU is ReLU.
             x = functional.leaky_relu(x, 0.2, inplace=True) if k else x
             x = norm(conv(x))
@@ -56,7 +56,10 @@ class UNet(nn.Module):
 
 
 class ResNet(nn.Module):
-    """The residual generator, [n, in_channels, h, w] -> [n, out_channels, h, w] in [-1, 1]; h, w divisible by 4."""
+    """The residual generator, [n, in_channels, h, w] -> [n, out_channels, h, w] in [-1, 1].
+
+    h and w are multiples of 4.
+    """
 
     def __init__(self, blocks=9, in_channels=3, out_channels=3, width=64, norm="instance", dropout=0.0):
         super().__init__()
@@ -104,7 +107,10 @@ class ResidualBlock(nn.Module):
 
 
 class PatchDiscriminator(nn.Module):
-    """A PatchGAN of `n_layers` stride-2 steps, [n, in_channels, h, w] -> logits [n, 1, h', w']; 3 is the 70x70 one."""
+    """A PatchGAN of `n_layers` stride-2 steps, [n, in_channels, h, w] -> logits [n, 1, h', w'].
+
+    With 3 of them a logit judges 70x70 pixels.
+    """
 
     def __init__(self, in_channels=6, n_layers=3, width=64, norm="batch"):
         super().__init__()
@@ -146,8 +152,8 @@ class PixelDiscriminator(nn.Module):
 class Pix2Pix:
     """A pix2pix model in training; `step(a, b)` makes one update of both networks and returns the losses.
 
-    The generator runs forward once; the discriminator learns from its detached output and the target; the generator then
-    learns from the updated discriminator and the L1 distance.
+    The generator runs forward once; the discriminator learns from its detached output and the target; the
+    generator then learns from the updated discriminator and the L1 distance.
     """
 
     def __init__(self, generator, discriminator, lr=2e-4, lambda_l1=100.0, **adam):
@@ -157,7 +163,7 @@ class Pix2Pix:
         self.dis_optimiser = torch.optim.Adam(discriminator.parameters(), **adam)
 
     def step(self, a, b):
-        """The losses (0-d tensors) of one update on inputs and targets a, b: [n, c, h, w] float32 in [-1, 1]."""
+        """The losses (0-d tensors) of one update on inputs a and targets b: [n, c, h, w] in [-1, 1]."""
         fake = self.generator(a)
 
         self.discriminator.requires_grad_(True)

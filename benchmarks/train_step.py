@@ -1,12 +1,14 @@
-"""Times one training step of ours against a PyTorch peer's: `python -m benchmarks.train_step --system=pix2pix`.
+"""Times one training step of ours against a PyTorch peer's.
 
-Each side lives in a process of its own with two threads; they take turns, one at work while the other waits, so
-that whatever else the machine does hits both. The last line of the output is one JSON object:
+    python -m benchmarks.train_step --system=pix2pix [--size=256 --batch=1]
+
+Each side lives in a process of its own with two threads; they take turns, one at work while the other waits,
+so that whatever else the machine does hits both. The last line of the output is one JSON object:
 
     ours_seconds, peer_seconds   median over the turns of the seconds per step
     ratio                        median over the turns of ours / peer, each turn against its neighbour
     useful_flops                 operations that one step needs, in closed form (benchmarks/flops.py)
-    gemm_share                   useful FLOP/s of ours over those of a 2048^3 float32 product in the same process
+    gemm_share                   useful FLOP/s of ours over those of a 2048^3 float32 product, same process
     gemm_gflops                  that product's speed, median over the turns
     ours_peak_mib, peer_peak_mib peak resident size of each process in the turns, after warming up
 """
@@ -84,7 +86,7 @@ def compare(ours, peer):
     return {
         "ours_seconds": statistics.median(seconds[ours]),
         "peer_seconds": statistics.median(seconds[peer]),
-        "ratio": statistics.median(o / p for o, p in zip(seconds[ours], seconds[peer])),
+        "ratio": statistics.median(o / p for o, p in zip(seconds[ours], seconds[peer], strict=True)),
         "gemm_gflops": statistics.median(gemm) / 1e9,
         "ours_peak_mib": peaks[0],
         "peer_peak_mib": peaks[1],
@@ -127,7 +129,7 @@ def ours_step(size, batch):
     config.generator.name, config.generator.levels = "unet", levels(size)
     system = pix2pix.build(config)
     step = jax.jit(system.step, static_argnames="updates", donate_argnums=0)
-    data = dict(zip("ab", images(size, batch)))
+    data = dict(zip("ab", images(size, batch), strict=True))
     key = jax.random.key(0)
     state = jax.jit(system.init)(key, data)
     updates, taken = system.plan(0), 0

@@ -182,7 +182,10 @@ class _Loop:
             batch = sharding.global_batch(next(batches), self.split)
             window.waited += time.perf_counter() - asked
             updates = self.system.plan(done - 1)
+            called = time.perf_counter()
             self.state, metrics = self.step(self.state, batch, updates=updates)
+            if done == self.start + 1:
+                window.away += time.perf_counter() - called  # compilation is not training
             if pending:
                 self._observe(*pending, window)
             pending = done, metrics

@@ -21,17 +21,16 @@ def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
     def parse(argv: list[str]) -> list[str]:
         try:
             rest = flags.FLAGS(argv)
-            missing = [f"--{name}" for name in required if not flags.FLAGS[name].value]
+            missing = [f"--{name}" for name in required if not flags.FLAGS[name].present]
             if missing:
                 _fail(f"{' and '.join(missing)} must be given; --help tells more.")
-            if len(rest) > 1:
-                _fail(f"{rest[1]!r} is not a flag: flags begin with --.")
-            return rest
-        except flags.Error as error:
-            _fail(str(error))
-        except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-            # ml_collections tells of unknown fields, wrong types and missing files in these.
-            _fail(" ".join(str(error.args[0] if error.args else error).split()))
+            if "config" in required:
+                flags.FLAGS["config"].value.system  # a file that could not be loaded says so only now
+        except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+            _fail(_sentence(error, argv))
+        if len(rest) > 1:
+            _fail(f"{rest[1]!r} is not a flag: flags begin with --.")
+        return rest
 
     def guarded(_: list[str]) -> None:
         from jgan import train
@@ -45,6 +44,20 @@ def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
             _fail(str(error), 1)
 
     app.run(guarded, flags_parser=parse)
+
+
+def _sentence(error: Exception, argv: list[str]) -> str:
+    """What a flag or config error has to tell, without the trace that ml_collections puts into its text."""
+    text = str(error.args[0] if error.args else error).strip()
+    if isinstance(error, (KeyError, AttributeError)):
+        name = text.strip("'\"").split("'")[0]
+        flag = next((x for x in argv if x.startswith("--config.") and name in x), f"--config.{name}")
+        return f"{flag}: the config has no such field."
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if len(lines) > 1:
+        config = next((x for x in argv if x.startswith("--config=")), "--config")
+        return f"{config}: {lines[-1].removeprefix('ValueError: ')}"
+    return text
 
 
 def _fail(sentence: str, status: int = 2) -> None:

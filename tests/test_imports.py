@@ -10,6 +10,7 @@ FILES = sorted((ROOT / "jgan").rglob("*.py")) + sorted((ROOT / "launch").rglob("
 
 # Each room may import the rooms on its right, and itself.
 LEAVES = {"data", "weights", "metrics", "checkpoint", "report", "sharding", "run"}
+PARTS = {"checkpoint": {"retention"}, "report": {"page"}}  # files that serve one leaf alone
 CORE = {"ops", "losses", "nets", "state"}
 MAY = {
     "ops": set(),
@@ -22,8 +23,9 @@ MAY = {
     "evaluate": CORE | LEAVES | {"systems", "latent"},
     "serve": CORE | LEAVES | {"systems", "latent", "train", "evaluate"},
     "launch": CORE | LEAVES | {"systems", "latent", "train", "evaluate", "serve"},
-    # Leaves know neither nets nor systems; they may use each other where one is built on the other.
-    **{leaf: {"ops"} for leaf in LEAVES},
+    # Leaves know neither nets nor systems, nor each other.
+    **{leaf: {"ops"} | PARTS.get(leaf, set()) for leaf in LEAVES},
+    **{part: set() for parts in PARTS.values() for part in parts},
 }
 MAY["data"] = set()
 

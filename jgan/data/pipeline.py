@@ -8,6 +8,7 @@ sees does not depend on workers or on the number of processes.
 
 from collections.abc import Iterator
 
+from absl import flags
 import grain
 import numpy as np
 
@@ -91,6 +92,8 @@ class Stream:
         read = grain.ReadOptions(num_threads=2, prefetch_buffer_size=_AHEAD)
         dataset = self._dataset[start_step:].to_iter_dataset(read)
         if self._workers:
+            if not flags.FLAGS.is_parsed():  # Grain's workers look at them; a notebook has none
+                flags.FLAGS.mark_as_parsed()
             dataset = dataset.mp_prefetch(
                 grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=2)
             )
