@@ -17,6 +17,7 @@ _CHARTS = (
     ("Adversarial part", ("g_adversarial",), ""),
     ("L1 part", ("g_l1",), ""),
     ("Discriminator loss", ("d_loss",), ""),
+    ("D's loss on", ("d_real", "d_fake"), ""),
     ("D's accuracy on", ("d_accuracy_real", "d_accuracy_fake"), ""),
     ("Validation L1", ("val_l1",), ""),
     ("Validation PSNR", ("val_psnr",), "dB"),
@@ -26,7 +27,7 @@ _CHARTS = (
     ("Learning rate", ("learning_rate",), ""),
 )
 _EXACT = {"val_l1", "val_psnr", "val_ssim", "learning_rate"}
-_SERIES = {"d_accuracy_real": "real", "d_accuracy_fake": "generated"}
+_SERIES = {"d_real": "real", "d_fake": "generated", "d_accuracy_real": "real", "d_accuracy_fake": "generated"}
 
 _PAGE = pathlib.Path(__file__).with_name("page.html")
 

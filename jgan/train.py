@@ -136,7 +136,8 @@ class _Loop:
             if init_from:
                 self.state = _start_from(self.state, init_from)
         self.start = latest or 0
-        self.log = report.Log(os.path.join(workdir, "metrics.jsonl"), self.start)
+        first = jax.process_index() == 0
+        self.log = report.Log(os.path.join(workdir, "metrics.jsonl") if first else None, self.start)
         self.validation: Any = None
         self.stopped = False
 

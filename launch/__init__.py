@@ -1,6 +1,7 @@
 """Programs: thin, flags to one call. A user's mistake ends in one sentence and exit status 2."""
 
 from collections.abc import Callable
+import errno
 import sys
 
 from absl import app
@@ -42,6 +43,10 @@ def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
             _fail(str(error))
         except train.NotFinite as error:
             _fail(str(error), 1)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            _fail("the disk is full: free some space; the same command goes on from what was saved.")
 
     app.run(guarded, flags_parser=parse)
 

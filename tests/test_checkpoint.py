@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -277,11 +278,11 @@ def program(tmp_path):
     """Starts a program's text with the checkpoint directory as its argument."""
     (tmp_path / "tests_state.py").write_text(STATE)
 
-    def start(text):
+    def start(text, *arguments):
         path = tmp_path / "program.py"
         path.write_text(text)
         env = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}", "JAX_PLATFORMS": "cpu"}
-        command = [sys.executable, str(path), str(tmp_path / "c")]
+        command = [sys.executable, str(path), str(tmp_path / "c"), *map(str, arguments)]
         return subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     return start
@@ -323,3 +324,49 @@ def test_a_kill_leaves_a_complete_checkpoint(tmp_path, program, delay):
     with checkpoint.Checkpoints(tmp_path / "c"):
         pass
     assert all(name.isdigit() for name in os.listdir(tmp_path / "c"))
+
+
+PROCESSES = """
+import sys
+import jax
+
+address = f"127.0.0.1:{sys.argv[3]}"
+jax.distributed.initialize(
+    coordinator_address=address, coordinator_bind_address=address, num_processes=2,
+    process_id=int(sys.argv[2]), cluster_detection_method="deactivate",
+)
+import jax.numpy as jnp
+from jgan import checkpoint
+from tests_state import State
+
+mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))
+whole = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec())
+split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("data"))
+shardings = State(whole, {"g": whole}, {}, {}, {}, {"pool": split}, {})
+state = jax.jit(
+    lambda k: State(jnp.int32(k), {"g": jnp.arange(9.0) + k}, {}, {}, {}, {"pool": jnp.arange(8.0) + k}, {}),
+    out_shardings=shardings,
+)
+with checkpoint.Checkpoints(sys.argv[1], keep=1) as c:
+    for step in range(1, 6):
+        c.save(step, state(step), {"l1": abs(step - 2)})
+    assert (c.steps, c.best) == ([2, 5], 2)
+with checkpoint.Checkpoints(sys.argv[1], keep=1) as c:
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state(0))
+    restored = c.restore(5, abstract)
+    assert restored.aux["pool"].sharding == split
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_write_what_one_reads(tmp_path, program):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    both = [program(PROCESSES, i, port) for i in range(2)]
+    for process in both:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    with checkpoint.Checkpoints(tmp_path / "c", read_only=True) as c:
+        got = c.restore_weights(5, {"aux": {"pool": jax.ShapeDtypeStruct((8,), jnp.float32)}})
+    np.testing.assert_array_equal(got["aux"]["pool"], np.arange(8.0) + 5)

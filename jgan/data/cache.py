@@ -20,6 +20,9 @@ Planes = tuple[np.ndarray, ...]
 # The disk is left alone when less than this would stay free.
 _SPARE_BYTES = 1 << 30
 
+# Systems allow some 65,000 memory maps per process.
+_OPEN_MAPS = 8192
+
 
 def folder(configured: str = "") -> pathlib.Path:
     """Returns the cache folder: the configured one, or `jgan` in the user's cache folder."""
@@ -48,7 +51,7 @@ class Cache:
     def __init__(self, bytes_in_memory: int, where: pathlib.Path | None, *, share: int = 0):
         """`where` is the folder on disk, None for no disk; `share`: bytes of each worker."""
         self._limit, self._where, self._share = int(bytes_in_memory), where, int(share)
-        self._memory, self._used, self._lock = {}, 0, threading.Lock()
+        self._memory, self._used, self._maps, self._lock = {}, 0, 0, threading.Lock()
 
     def __getstate__(self):
         return {"limit": self._share, "where": self._where}
@@ -56,29 +59,37 @@ class Cache:
     def __setstate__(self, state):
         self.__init__(state["limit"], state["where"], share=state["limit"])
 
-    def get(self, name: str, make) -> Planes:
-        """Returns the planes of that name; `make()` is called when they are not there."""
+    def get(self, name: str, make, *, dear: bool = False) -> Planes:
+        """Returns the planes of that name; `make()` is called when they are not there.
+
+        What is `dear` to make goes to disk even when memory has room: the next run finds it.
+        """
         planes = self._memory.get(name)
         if planes is not None:
             return planes
         planes = self._load(name)
         if planes is not None:
-            return planes
+            self._keep(name, planes)
+            return self._memory.get(name, planes)
         planes = tuple(np.ascontiguousarray(plane) for plane in make())
-        if not self._keep(name, planes):
+        if not self._keep(name, planes) or dear:
             self._store(name, planes)
         return planes
 
     def _keep(self, name: str, planes: Planes) -> bool:
+        mapped = any(isinstance(plane.base, np.memmap) for plane in planes)
         size = sum(plane.nbytes for plane in planes)
         with self._lock:
             if name in self._memory:
                 return True
-            if self._used + size > self._limit:
-                return False
-            self._memory[name] = planes
-            self._used += size
-            return True
+            if self._used + size <= self._limit:
+                self._memory[name] = tuple(map(np.array, planes)) if mapped else planes
+                self._used += size
+                return True
+            if mapped and self._maps < _OPEN_MAPS:  # opening costs more than reading a crop
+                self._memory[name] = planes
+                self._maps += 1
+            return mapped
 
     def _path(self, name: str) -> pathlib.Path:
         return self._where / name[:2] / name[2:]
@@ -90,7 +101,7 @@ class Cache:
         try:
             # The last plane was written first and the first one last: 0 means complete.
             while not planes or os.path.exists(f"{path}.{len(planes)}.npy"):
-                planes.append(np.load(f"{path}.{len(planes)}.npy", mmap_mode="r"))
+                planes.append(np.asarray(np.load(f"{path}.{len(planes)}.npy", mmap_mode="r")))
         except (OSError, ValueError, EOFError):  # absent, or cut short by a crash
             return None
         return tuple(planes)

@@ -3,6 +3,8 @@
 import collections
 import concurrent.futures
 import os
+import sys
+import time
 
 import numpy as np
 import tqdm
@@ -15,19 +17,19 @@ Bad = list[tuple[str, str]]
 def scan(read, count: int, *, what: str = "images") -> tuple[list, dict[int, str]]:
     """Returns what `read(i)` gave for each i below count, and the sentences of those that failed.
 
-    Threads read side by side; a progress bar appears in a terminal when it takes long.
+    Threads read side by side; when it takes long, progress is shown on stderr.
     """
     results, failed = [None] * count, {}
-    with concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+    pool = concurrent.futures.ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+    try:
         futures = {pool.submit(read, index): index for index in range(count)}
-        done = concurrent.futures.as_completed(futures)
-        for future in tqdm.tqdm(
-            done, total=count, desc=f"checking {what}", unit="", delay=2, disable=None, leave=False
-        ):
+        for future in _shown(concurrent.futures.as_completed(futures), count, f"checking {what}"):
             try:
                 results[futures[future]] = future.result()
             except jgan.UserError as error:
                 failed[futures[future]] = str(error)
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the files still queued
     return results, failed
 
 
@@ -53,3 +55,17 @@ def refuse(bad: Bad, total: int, hint: str = "data.skip_bad=true leaves them out
     more = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
     raise jgan.UserError(f"{len(bad)} of {total} files cannot be used ({named}{more}): {hint}")
 
+
+def _shown(items, count: int, what: str):
+    # A bar after two seconds; where nobody watches, a line every half minute.
+    if sys.stderr.isatty():
+        yield from tqdm.tqdm(items, what, count, leave=False, delay=2)
+        return
+    started = told = time.monotonic()
+    for number, item in enumerate(items, 1):
+        yield item
+        now = time.monotonic()
+        if now - told >= 30:
+            told, rate = now, number / (now - started)
+            left = (count - number) / rate
+            print(f"{what}: {number} of {count}, {rate:.0f}/s, {left:.0f} s left", file=sys.stderr)

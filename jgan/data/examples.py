@@ -18,7 +18,7 @@ from jgan.data import transforms
 DRAWN_SPLITS = ("train", "val")
 
 
-def files(data, split: str, resized: int | None, store: cache.Cache) -> "Files":
+def files(data, split: str, resized: int | None, store: cache.Cache, least: int = 1) -> "Files":
     """Returns the usable examples of a split on disk, every file of it having been looked at.
 
     Args:
@@ -26,6 +26,7 @@ def files(data, split: str, resized: int | None, store: cache.Cache) -> "Files":
       split: name of the split.
       resized: side to which all planes are resized, None for native size.
       store: the cache.
+      least: smallest height and width allowed.
 
     Raises:
       jgan.UserError: files that cannot be used, unless data.skip_bad; or none that can.
@@ -34,13 +35,14 @@ def files(data, split: str, resized: int | None, store: cache.Cache) -> "Files":
         data.root, split, single=bool(data.pair), splits=(data.split, data.val_split)
     )
     total = len(entries) + len(bad)
-    found = Files(entries, data, resized, store)
+    found = Files(entries, data.pair, resized, store, least)
     kinds, failed = check.scan(found.kind, len(entries), what=f"{split or data.root} images")
     good = {index: kind for index, kind in enumerate(kinds) if index not in failed}
     for plane in range(1 if data.pair else 2):
         odd = check.odd_ones({index: kind[plane][0] for index, kind in good.items()})
-        failed |= {index: f"{entries[index].files[-1 if plane else 0]} {why}"
-                   for index, why in odd.items()}
+        failed |= {
+            index: f"{entries[index].files[-1 if plane else 0]} {why}" for index, why in odd.items()
+        }
         good = {index: kind for index, kind in good.items() if index not in odd}
     bad += [(entries[index].files[0], why) for index, why in sorted(failed.items())]
     if bad and not data.skip_bad:
@@ -48,7 +50,9 @@ def files(data, split: str, resized: int | None, store: cache.Cache) -> "Files":
     if not good:
         check.refuse(bad, total, hint="none is left to work with")
     # Files of several bit depths are brought to the widest of them.
-    dtypes = tuple(check.widest(dtype for _, dtype in plane) for plane in zip(*good.values()))
+    dtypes = tuple(
+        check.widest(dtype for _, dtype in plane) for plane in zip(*good.values(), strict=True)
+    )
     found.choose(sorted(good), dtypes, bad)
     return found
 
@@ -71,10 +75,9 @@ def drawn(data, split: str, size: int, store: cache.Cache) -> "Drawn":
 class Files:
     """Planes of files, through the cache; `names`, and `bad` as [(path, reason)]. Pickles."""
 
-    def __init__(self, entries, data, resized, store):
-        self._entries, self._pair, self._resized, self._store = entries, data.pair, resized, store
-        self._least = data.size if data.jitter == "crop" else 1
-        self._dtypes, self.bad = None, []
+    def __init__(self, entries, pair, resized, store, least):
+        self._entries, self._pair, self._resized, self._store = entries, pair, resized, store
+        self._least, self._keys, self._dtypes, self.bad = least, [""] * len(entries), None, []
 
     @property
     def names(self) -> list[str]:
@@ -84,25 +87,30 @@ class Files:
         return len(self._entries)
 
     def __getitem__(self, index: int) -> cache.Planes:
+        entry, dear = self._entries[index], self._pair in pairs.WHOLE
+        planes = self._store.get(self._keys[index], lambda: self._make(entry), dear=dear)
+        return tuple(map(images.convert, planes, self._dtypes)) if self._dtypes else planes
+
+    def kind(self, index: int) -> tuple:
+        """Returns (channels, dtype) of each plane; raises UserError if the example is unusable.
+
+        From here on the file counts as it is now: its time and size are not asked for again, which
+        would cost a round trip per example on a file server.
+        """
         entry = self._entries[index]
         made = self._pair if self._pair in pairs.WHOLE else bool(self._pair)
         try:
             key = cache.key(entry.files, f"version 1, side {self._resized}, pair {made}")
         except OSError as error:
-            raise jgan.UserError(f"{error.filename} is no longer there") from None
-        planes = self._store.get(key, lambda: self._make(entry))
-        if self._dtypes:
-            planes = tuple(map(images.convert, planes, self._dtypes))
-        return planes
-
-    def kind(self, index: int) -> tuple:
-        """Returns (channels, dtype) of each plane; raises UserError if the example is unusable."""
+            raise jgan.UserError(f"{error.filename} cannot be read: {error.strerror}") from None
+        self._keys[index] = key
         planes = self[index]
         height, width = planes[0].shape[:2]
-        if self._resized is None and min(height, width) < self._least:
+        if min(height, width) < self._least:
+            sides = "" if self._pair or len(entry.files) > 1 else " a half"
             raise jgan.UserError(
-                f"{self._entries[index].files[0]} is {width}x{height}, smaller than the crop of "
-                f"{self._least} (data.size)"
+                f"{entry.files[0]} is {width}x{height}{sides}, smaller than the crop of {self._least} "
+                "(data.size)"
             )
         if self._pair:
             pairs.channels_of(self._pair, planes[-1].shape[-1])
@@ -110,8 +118,9 @@ class Files:
 
     def choose(self, kept: list[int], dtypes: tuple, bad: check.Bad) -> None:
         """Leaves only the examples of these indices, and brings their planes to these types."""
-        self._entries, self.bad = [self._entries[index] for index in kept], bad
-        self._dtypes = dtypes
+        self._entries = [self._entries[index] for index in kept]
+        self._keys = [self._keys[index] for index in kept]
+        self._dtypes, self.bad = dtypes, bad
 
     def _make(self, entry) -> cache.Planes:
         return _prepared(folder.read(entry, bool(self._pair)), self._pair, self._resized)

@@ -7,8 +7,8 @@ uint8 or uint16 over their whole range, or float32 in [-1, 1]. Pillow decodes wh
 
 import os
 import pathlib
+import secrets
 import struct
-import tempfile
 
 import numpy as np
 from PIL import Image
@@ -68,28 +68,33 @@ def write(path, array: np.ndarray, quality: int = 95) -> None:
     under its name only when complete.
 
     Raises:
-      jgan.UserError: the format cannot hold this type or number of channels.
+      jgan.UserError: the format cannot hold this type or number of channels; or the file cannot be
+        written, and why.
     """
     path = pathlib.Path(path)
     array = np.asarray(array)
     array = array[..., None] if array.ndim == 2 else array
     encode = _encoder(path, array)
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+    draft = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(draft, "xb") as file:
             encode(file, array, quality)
-        os.chmod(draft, 0o666 & ~_umask())
         os.replace(draft, path)
-    except BaseException:
-        os.unlink(draft)
-        raise
+    except OSError as error:
+        raise jgan.UserError(f"{path} cannot be written: {error.strerror or error}") from None
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def find(folder) -> list[pathlib.Path]:
     """Returns the image files in a folder and the folders below it, sorted; hidden ones left out."""
-    found = []
+    found, seen = [], {os.path.realpath(folder)}
     for where, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in list(folders):
+            real = os.path.realpath(os.path.join(where, name))
+            if name.startswith(".") or real in seen:  # links may run in circles
+                folders.remove(name)
+            seen.add(real)
         for name in names:
             if not name.startswith(".") and name.lower().endswith(SUFFIXES):
                 found.append(pathlib.Path(where, name))
@@ -280,12 +285,6 @@ def _write_tiff(file, array, quality):
 
 def _write_npy(file, array, quality):
     np.save(file, array, allow_pickle=False)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _reason(error: Exception) -> str:

@@ -151,12 +151,13 @@ def _open(data, split, side, memory, share, on_disk, whole=False):
         size = side or (data.size if whole else max(data.size, data.load_size))
         return examples.drawn(data, split, size, store)
     where = cache.folder(data.cache_dir) if on_disk else None
-    return examples.files(data, split, side, cache.Cache(memory, where, share=share))
+    least = data.size if side is None and not whole else 1
+    return examples.files(data, split, side, cache.Cache(memory, where, share=share), least)
 
 
 def _signature(found, data):
     made = _finish(found[0], data.pair, data.direction)
-    return tuple(zip(*((made[side].shape[-1], made[side].dtype) for side in "ab")))
+    return tuple(made[side].shape[-1] for side in "ab"), tuple(made[side].dtype for side in "ab")
 
 
 def _validate(data) -> None:

@@ -52,8 +52,14 @@ def test_jpeg_is_close(tmp_path, channels):
 
 @pytest.mark.parametrize(
     ("suffix", "dtype", "channels"),
-    [(".jpg", "uint16", 3), (".jpg", "uint8", 4), (".png", "float32", 3), (".webp", "uint16", 3),
-     (".png", "uint8", 5), (".xyz", "uint8", 3)],
+    [
+        (".jpg", "uint16", 3),
+        (".jpg", "uint8", 4),
+        (".png", "float32", 3),
+        (".webp", "uint16", 3),
+        (".png", "uint8", 5),
+        (".xyz", "uint8", 3),
+    ],
 )
 def test_a_format_that_cannot_hold_it_is_refused(tmp_path, suffix, dtype, channels):
     with pytest.raises(jgan.UserError, match=suffix):
@@ -61,13 +67,25 @@ def test_a_format_that_cannot_hold_it_is_refused(tmp_path, suffix, dtype, channe
     assert not os.listdir(tmp_path)
 
 
+def test_what_cannot_be_written_is_told(tmp_path):
+    with pytest.raises(jgan.UserError, match="cannot be written"):
+        images.write(tmp_path / "absent" / "x.png", noise("uint8", 3))
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tiff"])
 def test_orientation_is_applied(tmp_path, orientation, suffix):
     # What the eight values mean, as Pillow's own transposition names.
     turn = Image.Transpose
-    how = {2: turn.FLIP_LEFT_RIGHT, 3: turn.ROTATE_180, 4: turn.FLIP_TOP_BOTTOM, 5: turn.TRANSPOSE,
-           6: turn.ROTATE_270, 7: turn.TRANSVERSE, 8: turn.ROTATE_90}
+    how = {
+        2: turn.FLIP_LEFT_RIGHT,
+        3: turn.ROTATE_180,
+        4: turn.FLIP_TOP_BOTTOM,
+        5: turn.TRANSPOSE,
+        6: turn.ROTATE_270,
+        7: turn.TRANSVERSE,
+        8: turn.ROTATE_90,
+    }
     image = Image.fromarray(np.kron(noise("uint8", 3, 3, 2), np.ones((8, 8, 1), np.uint8)))
     exif = Image.Exif()
     exif[0x0112] = orientation
@@ -128,7 +146,9 @@ def test_what_is_no_image_is_named(tmp_path, suffix, content):
 @pytest.mark.parametrize("depth", [8, 16])
 def test_a_file_that_claims_a_huge_picture_is_refused(tmp_path, depth):
     def chunk(name, body):
-        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        return (
+            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        )
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, depth, 2, 0, 0, 0))
     data = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
@@ -151,11 +171,28 @@ def test_arrays_that_are_no_pictures_are_refused(tmp_path):
 
 
 def test_find_sees_images_below_but_nothing_hidden(tmp_path):
-    for name in ("b.PNG", "a.jpg", "sub/c.tif", ".hidden.png", ".dir/d.png", "notes.txt", "._e.jpg"):
+    for name in (
+        "b.PNG",
+        "a.jpg",
+        "sub/c.tif",
+        ".hidden.png",
+        ".dir/d.png",
+        "notes.txt",
+        "._e.jpg",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     found = [p.relative_to(tmp_path).as_posix() for p in images.find(tmp_path)]
     assert found == ["a.jpg", "b.PNG", "sub/c.tif"]
+
+
+def test_find_follows_links_but_not_in_circles(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a.png").touch()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "link").symlink_to(tmp_path / "real")
+    (tmp_path / "data" / "circle").symlink_to(tmp_path / "data")
+    assert [p.name for p in images.find(tmp_path / "data")] == ["a.png"]
 
 
 def test_convert_keeps_black_and_white():

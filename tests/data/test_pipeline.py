@@ -1,0 +1,288 @@
+"""Batches depend on the step alone: not on resuming, processes, workers or the cache."""
+
+import itertools
+
+import ml_collections
+import numpy as np
+import pytest
+
+import jgan
+from jgan.data import images
+from jgan.data import pairs
+from jgan.data import pipeline
+
+
+def config(root, **changes):
+    data = ml_collections.ConfigDict()
+    data.kind, data.source, data.root = "aligned", "folder", str(root)
+    data.split, data.val_split, data.direction, data.pair = "train", "val", "AtoB", ""
+    data.size, data.load_size, data.jitter, data.flip = 8, 10, "resize", True
+    data.cache_gib, data.cache_dir, data.workers, data.skip_bad = (
+        1.0,
+        str(root / ".cache"),
+        0,
+        False,
+    )
+    data.number, data.val_number, data.seed = 5, 2, 0
+    data.update(changes)
+    return data
+
+
+def picture(seed, height=12, width=20, channels=3, dtype=np.uint8):
+    # A and B hold the same pattern, B inverted: whatever geometry does, b = white - a must hold.
+    rng = np.random.default_rng(seed)
+    white = np.iinfo(dtype).max
+    half = rng.integers(0, white + 1, (height, width // 2, channels)).astype(dtype)
+    return np.concatenate([half, white - half], axis=1)
+
+
+@pytest.fixture
+def root(tmp_path):
+    for split, count in (("train", 7), ("val", 3)):
+        (tmp_path / split).mkdir()
+        for index in range(count):
+            images.write(tmp_path / split / f"{index}.png", picture(index + 100 * (split == "val")))
+    return tmp_path
+
+
+def batches(data, count, start=0, batch_size=2, **named):
+    stream = pipeline.train(data, batch_size=batch_size, seed=4, **named)
+    try:
+        return list(itertools.islice(stream.batches(start), count))
+    finally:
+        stream.close()
+
+
+def equal(one, other):
+    return len(one) == len(other) and all(
+        np.array_equal(x[k], y[k]) for x, y in zip(one, other, strict=True) for k in "ab"
+    )
+
+
+@pytest.mark.parametrize("jitter", ["resize", "crop", "none"])
+def test_halves_stay_aligned_and_resuming_goes_on(root, jitter):
+    data = config(root, jitter=jitter)
+    whole = batches(data, 12)
+    for batch in whole:
+        assert batch["a"].shape == batch["b"].shape == (2, 8, 8, 3)
+        assert batch["a"].dtype == batch["b"].dtype == np.uint8
+        # Resizing rounds a and 255 - a apart by at most one level a pass.
+        difference = batch["a"].astype(int) + batch["b"] - 255
+        assert np.abs(difference).max() <= (0 if jitter == "crop" else 2)
+    assert equal(batches(data, 7, start=5), whole[5:])
+    assert not equal(whole[:6], whole[6:])
+
+
+def test_every_epoch_has_every_example_once_in_another_order(root):
+    data = config(root, jitter="none", flip=False)
+    ones = [batch["a"].tobytes() for batch in batches(data, 21, batch_size=1)]
+    epochs = [ones[:7], ones[7:14], ones[14:]]
+    assert set(epochs[0]) == set(epochs[1]) == set(epochs[2]) and len(set(ones)) == 7
+    assert epochs[0] != epochs[1] != epochs[2]
+
+
+def test_two_processes_share_the_batches_of_one(root):
+    data = config(root)
+    whole = batches(data, 6, batch_size=4)
+    parts = [batches(data, 6, batch_size=4, processes=(index, 2)) for index in range(2)]
+    for batch, first, second in zip(whole, *parts, strict=True):
+        for k in "ab":
+            np.testing.assert_array_equal(batch[k][0::2], first[k])
+            np.testing.assert_array_equal(batch[k][1::2], second[k])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ["folder", "facades"])
+def test_workers_change_nothing(root, source):
+    none, two = (config(root, source=source, size=16, load_size=18, workers=n) for n in (0, 2))
+    assert equal(batches(none, 9, start=2), batches(two, 9, start=2))
+
+
+def test_the_cache_changes_nothing(root):
+    held = batches(config(root), 8)
+    on_disk = config(root, cache_gib=0.0)
+    assert equal(batches(on_disk, 8), held)
+    assert list((root / ".cache").rglob("*.npy"))
+    assert equal(batches(on_disk, 8), held)  # now from disk
+    (root / "plain").touch()
+    assert equal(batches(config(root, cache_gib=0.0, cache_dir=str(root / "plain")), 8), held)
+
+
+def test_edges_are_kept_on_disk_as_well(root, monkeypatch):
+    held = batches(config(root, pair="edges"), 4)
+
+    def again(*_):
+        raise AssertionError("made again")
+
+    monkeypatch.setattr(pairs, "edges", again)
+    assert equal(batches(config(root, pair="edges"), 4), held)
+
+
+def test_training_reads_no_file_once_all_is_cached(root):
+    stream = pipeline.train(config(root), batch_size=2, seed=0)
+    for path in (root / "train").iterdir():
+        path.unlink()
+    assert len(list(itertools.islice(stream.batches(), 10))) == 10
+    stream.close()
+
+
+def test_a_seed_is_an_order(root):
+    streams = [pipeline.train(config(root), batch_size=2, seed=seed) for seed in (1, 2, -3)]
+    first = [[next(stream.batches())] for stream in streams]
+    for stream in streams:
+        stream.close()
+    assert not equal(first[0], first[1]) and not equal(first[0], first[2])
+
+
+def test_a_batch_may_be_larger_than_the_data(root):
+    (batch,) = batches(config(root), 1, batch_size=20)
+    assert batch["a"].shape == (20, 8, 8, 3)
+
+
+def test_direction_swaps_input_and_target(root):
+    forth, back = (batches(config(root, direction=d), 3) for d in ("AtoB", "BtoA"))
+    for one, other in zip(forth, back, strict=True):
+        np.testing.assert_array_equal(one["a"], other["b"])
+        np.testing.assert_array_equal(one["b"], other["a"])
+
+
+def test_mixed_bit_depths_are_brought_to_the_widest(root):
+    images.write(root / "train" / "deep.png", picture(9, dtype=np.uint16))
+    stream = pipeline.train(config(root, jitter="crop"), batch_size=2, seed=0)
+    assert stream.dtypes == (np.uint16, np.uint16)
+    for batch in itertools.islice(stream.batches(), 8):
+        assert batch["a"].dtype == np.uint16
+        assert (batch["a"].astype(int) + batch["b"] == 65535).all()
+    stream.close()
+
+
+@pytest.mark.parametrize(
+    ("pair", "channels", "dtype"),
+    [
+        ("edges", (1, 3), np.uint8),
+        ("gray", (1, 3), np.uint8),
+        ("lab", (1, 2), np.float32),
+        ("downscale", (3, 3), np.uint8),
+        ("hole", (3, 3), np.uint8),
+    ],
+)
+@pytest.mark.parametrize("source", ["folder", "facades"])
+def test_pairs_are_made_from_photos(root, pair, channels, dtype, source):
+    data = config(root, pair=pair, source=source, size=16, load_size=18)
+    stream = pipeline.train(data, batch_size=2, seed=0)
+    batch = next(stream.batches())
+    stream.close()
+    assert stream.channels == channels
+    for name, count in zip("ab", channels, strict=True):
+        assert batch[name].shape == (2, 16, 16, count) and batch[name].dtype == dtype
+    if pair == "hole":  # in the middle of the crop, not of the photo
+        assert (batch["a"][:, 4:12, 4:12] == 255).all()
+    held_out = pipeline.evaluation(data, "val")
+    assert held_out.channels == channels and held_out[0]["b"].shape == (16, 16, channels[1])
+
+
+def test_evaluation_is_whole_and_without_chance(root):
+    wide = {0: (12, 10), 5: (5, 5)}
+    for size, shape in wide.items():
+        found = pipeline.evaluation(config(root, jitter="crop"), "val", size or None)
+        assert len(found) == 3 and [example["name"] for example in found] == ["0", "1", "2"]
+        assert found[0]["a"].shape == (*shape, 3)
+    for jitter in ("resize", "none"):
+        found = pipeline.evaluation(config(root, jitter=jitter), "val")
+        assert found[-1]["b"].shape == (8, 8, 3)
+    native = pipeline.evaluation(config(root, jitter="crop"), "val")[1]
+    np.testing.assert_array_equal(np.concatenate([native["a"], native["b"]], 1), picture(101))
+    with pytest.raises(IndexError):
+        found[3]
+    # Smaller than a training crop is no fault of a picture that is not cropped.
+    assert len(pipeline.evaluation(config(root, jitter="crop", size=64), "val")) == 3
+
+
+def test_drawn_facades_are_labels_to_photo_with_splits_apart(tmp_path):
+    data = config(tmp_path, source="facades", size=16, load_size=18, number=4, val_number=4)
+    stream = pipeline.train(data, batch_size=2, seed=0)
+    assert stream.examples == 4 and stream.channels == (3, 3)
+    stream.close()
+    train, val = (pipeline.evaluation(data, split) for split in ("train", "val"))
+    assert train[0]["a"].shape == (16, 16, 3)
+    assert not {e["b"].tobytes() for e in train} & {e["b"].tobytes() for e in val}
+    from jgan.data import facades
+
+    known = {tuple(colour) for colour in facades.PALETTE.values()}
+    assert {tuple(c) for c in train[0]["a"].reshape(-1, 3).tolist()} <= known
+    with pytest.raises(jgan.UserError, match="train, val"):
+        pipeline.evaluation(data, "test")
+
+
+def refused(data, match, batch_size=2, **named):
+    with pytest.raises(jgan.UserError, match=match) as raised:
+        pipeline.train(data, batch_size=batch_size, seed=0, **named)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"kind": "labelled"}, "aligned"),
+        ({"source": "web"}, "folder, facades"),
+        ({"pair": "sketch"}, "edges, gray"),
+        ({"jitter": "wild"}, "resize, crop, none"),
+        ({"direction": "AtoC"}, "AtoB, BtoA"),
+        ({"size": 0}, "data.size is 0"),
+        ({"size": 20}, "load_size"),
+        ({"workers": -1}, "data.workers"),
+        ({"workers": 8}, "only 7 examples"),
+        ({"split": "trian"}, "its folders are train, val"),
+        ({"size": 11, "jitter": "crop"}, "smaller than the crop of 11"),
+    ],
+)
+def test_impossible_settings_are_refused(root, changes, match):
+    refused(config(root, **changes), match)
+
+
+def test_an_indivisible_batch_is_refused(root):
+    refused(config(root), "multiple of 3", batch_size=4, processes=(0, 3))
+    refused(config(root), "batch_size is 0", batch_size=0)
+
+
+def spoil(root, kind):
+    train = root / "train"
+    if kind == "truncated":
+        (train / "3.png").write_bytes((train / "3.png").read_bytes()[:200])
+    elif kind == "odd width":
+        images.write(train / "3.png", picture(3)[:, :-1])
+    elif kind == "grey":
+        images.write(train / "3.png", picture(3, channels=1))
+    elif kind == "small":
+        images.write(train / "3.png", picture(3, height=6))
+
+
+@pytest.mark.parametrize("kind", ["truncated", "odd width", "grey", "small"])
+def test_bad_files_are_named_or_left_out(root, kind):
+    spoil(root, kind)
+    data = config(root, jitter="crop")
+    refused(data, r"3\.png.*skip_bad")
+    data.skip_bad = True
+    stream = pipeline.train(data, batch_size=1, seed=0)
+    assert stream.examples == 6 and "3" not in stream.names
+    ((path, reason),) = stream.bad
+    assert path.endswith("3.png") and reason
+    assert len(list(itertools.islice(stream.batches(), 20))) == 20
+    stream.close()
+
+
+def test_lonely_and_unequal_halves_are_named_or_left_out(tmp_path):
+    for name, width in (("A/1", 20), ("B/1", 20), ("A/2", 20), ("A/3", 20), ("B/3", 22)):
+        path = tmp_path / "train" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        images.write(path, picture(0, width=width))
+    refused(config(tmp_path), r"2 of 3 files.*A/2\.png.*A/3\.png")
+    stream = pipeline.train(config(tmp_path, skip_bad=True), batch_size=1, seed=0)
+    stream.close()
+    assert stream.names == ["1"] and len(stream.bad) == 2
+
+
+def test_nothing_but_bad_files_is_refused(root):
+    for path in (root / "train").iterdir():
+        path.write_bytes(b"")
+    refused(config(root, skip_bad=True), "none is left")
