@@ -52,6 +52,7 @@ class Translator:
     weights: dict[str, Any]
     translate: Callable[..., jax.Array]
     _jitted: Callable[..., jax.Array] = dataclasses.field(repr=False)
+    _multiple: int = dataclasses.field(repr=False)
 
     def __call__(self, image: np.ndarray, seed: int = 0) -> np.ndarray:
         """The translation of one picture [h, w, c] or [h, w]: same height, width and type.
@@ -77,7 +78,13 @@ class Translator:
 
     def generate(self, inputs: np.ndarray, seed: int = 0) -> jax.Array:
         """The net's output [n, h, w, c] in [-1, 1] of its inputs [n, h, w, c] of any pixel type."""
-        return self._jitted(self.weights, inputs, jax.random.key(seed))
+        # Padded here as the system would pad it inside: a folder of photos of many sizes compiles few programs.
+        _, h, w, _ = inputs.shape
+        down, right = -h % self._multiple, -w % self._multiple
+        top, left = down // 2, right // 2
+        sides = ((0, 0), (top, down - top), (left, right - left), (0, 0))
+        outputs = self._jitted(self.weights, np.pad(inputs, sides, mode="reflect"), jax.random.key(seed))
+        return outputs[:, top : top + h, left : left + w]
 
 
 def load_translator(
@@ -121,7 +128,7 @@ def load_translator(
         output = system.apply(weights, {"a": images}, key, statistics=statistics, dropout=dropout)["output"]
         return output[0] if one else output
 
-    return Translator(config, int(found), weights, translate, jax.jit(translate))
+    return Translator(config, int(found), weights, translate, jax.jit(translate), system.multiple)
 
 
 def restore_weights(

@@ -157,7 +157,7 @@ class _Loop:
             self._sample(0)
         if self.start >= config.steps:
             _say(f"the run has its {config.steps} steps already")
-            self._page()
+            self._finish()
             return
         previous = _on_signals(self._stop)
         batches = self.stream.batches(self.start)
@@ -170,7 +170,7 @@ class _Loop:
             _restore_signals(previous)
             self.log.close()
         self.checkpoints.wait()
-        self._page()
+        self._finish()
 
     def _stop(self, *_: Any) -> None:
         self.stopped = True
@@ -277,6 +277,10 @@ class _Loop:
     def _page(self) -> None:
         if jax.process_index() == 0:
             report.page(self.workdir)
+
+    def _finish(self) -> None:
+        self._page()
+        _say(f"curves and pictures: {os.path.join(self.workdir, 'index.html')}")
 
 
 class _Window:

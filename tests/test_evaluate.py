@@ -68,6 +68,12 @@ def test_the_pure_function_maps_and_jits(translator):
     np.testing.assert_allclose(one, many, atol=1e-5)
 
 
+def test_padding_outside_the_program_is_the_padding_inside(translator):
+    image = picture(70, 40)[None]
+    inside = np.asarray(translator.translate(translator.weights, image, jax.random.key(0)))
+    np.testing.assert_allclose(np.asarray(translator.generate(image)), inside, atol=1e-5)
+
+
 def test_dropout_and_statistics_are_choices(workdir, translator):
     image = picture(64, 64)
     np.testing.assert_array_equal(translator(image, 1), translator(image, 2))

@@ -9,8 +9,8 @@ items are made again, and its folder may be deleted at any time.
 import hashlib
 import os
 import pathlib
+import secrets
 import shutil
-import tempfile
 import threading
 
 import numpy as np
@@ -52,6 +52,7 @@ class Cache:
         """`where` is the folder on disk, None for no disk; `share`: bytes of each worker."""
         self._limit, self._where, self._share = int(bytes_in_memory), where, int(share)
         self._memory, self._used, self._maps, self._lock = {}, 0, 0, threading.Lock()
+        self._full = False
 
     def __getstate__(self):
         return {"limit": self._share, "where": self._where}
@@ -107,20 +108,21 @@ class Cache:
         return tuple(planes)
 
     def _store(self, name: str, planes: Planes) -> None:
-        if self._where is None:
+        if self._where is None or self._full:
             return
-        path, draft = self._path(name), None
+        path = self._path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             needed = sum(plane.nbytes for plane in planes)
             if shutil.disk_usage(path.parent).free - needed < _SPARE_BYTES:
                 raise OSError("the disk is nearly full")
             for index, plane in reversed(list(enumerate(planes))):
-                handle, draft = tempfile.mkstemp(dir=path.parent, suffix=".part")
-                with os.fdopen(handle, "wb") as file:
-                    np.save(file, plane, allow_pickle=False)
-                os.replace(draft, f"{path}.{index}.npy")
+                draft = f"{path}.{secrets.token_hex(4)}.part"  # another process may write the same
+                try:
+                    with open(draft, "xb") as file:
+                        np.save(file, plane, allow_pickle=False)
+                    os.replace(draft, f"{path}.{index}.npy")
+                finally:
+                    pathlib.Path(draft).unlink(missing_ok=True)
         except OSError:
-            self._where = None  # full or read-only: from here on, items are made again
-            if draft and os.path.exists(draft):
-                os.unlink(draft)
+            self._full = True  # or read-only: from here on, items are made again

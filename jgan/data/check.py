@@ -11,7 +11,7 @@ import tqdm
 
 import jgan
 
-Bad = list[tuple[str, str]]
+Bad = list[tuple[str, str]]  # a file, and why it was left out: "PATH REASON" is a sentence
 
 
 def scan(read, count: int, *, what: str = "images") -> tuple[list, dict[int, str]]:
@@ -49,11 +49,12 @@ def widest(dtypes) -> np.dtype:
     return max((np.dtype(dtype) for dtype in dtypes), key=lambda dtype: dtype.itemsize)
 
 
-def refuse(bad: Bad, total: int, hint: str = "data.skip_bad=true leaves them out") -> None:
+def refuse(bad: Bad, total: int) -> None:
     """Raises UserError that names the bad files, the first five of many."""
-    named = "; ".join(reason if path in reason else f"{path}: {reason}" for path, reason in bad[:5])
+    named = "; ".join(f"{path} {reason}" for path, reason in bad[:5])
     more = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
-    raise jgan.UserError(f"{len(bad)} of {total} files cannot be used ({named}{more}): {hint}")
+    rest = "set data.skip_bad=true to go on without" if len(bad) < total else "nothing is left"
+    raise jgan.UserError(f"{len(bad)} of {total} examples cannot be used, {rest}: {named}{more}")
 
 
 def _shown(items, count: int, what: str):

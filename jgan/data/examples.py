@@ -44,11 +44,9 @@ def files(data, split: str, resized: int | None, store: cache.Cache, least: int 
             index: f"{entries[index].files[-1 if plane else 0]} {why}" for index, why in odd.items()
         }
         good = {index: kind for index, kind in good.items() if index not in odd}
-    bad += [(entries[index].files[0], why) for index, why in sorted(failed.items())]
-    if bad and not data.skip_bad:
+    bad += [_blamed(entries[index].files, why) for index, why in sorted(failed.items())]
+    if bad and (not data.skip_bad or not good):
         check.refuse(bad, total)
-    if not good:
-        check.refuse(bad, total, hint="none is left to work with")
     # Files of several bit depths are brought to the widest of them.
     dtypes = tuple(
         check.widest(dtype for _, dtype in plane) for plane in zip(*good.values(), strict=True)
@@ -113,7 +111,10 @@ class Files:
                 "(data.size)"
             )
         if self._pair:
-            pairs.channels_of(self._pair, planes[-1].shape[-1])
+            try:
+                pairs.channels_of(self._pair, planes[-1].shape[-1])
+            except jgan.UserError as error:
+                raise jgan.UserError(f"{entry.files[0]} does not fit: {error}") from None
         return tuple((plane.shape[-1], plane.dtype) for plane in planes)
 
     def choose(self, kept: list[int], dtypes: tuple, bad: check.Bad) -> None:
@@ -146,6 +147,14 @@ class Drawn:
         both = self._source[index]
         planes = (both["photo"],) if self._pair else (both["labels"], both["photo"])
         return _prepared(planes, self._pair, None)
+
+
+def _blamed(files: tuple[str, ...], sentence: str) -> tuple[str, str]:
+    # The sentences begin with the file they are about.
+    for file in files:
+        if sentence.startswith(f"{file} "):
+            return file, sentence.removeprefix(f"{file} ")
+    return files[0], sentence
 
 
 def _prepared(planes, pair: str, resized: int | None) -> tuple[np.ndarray, ...]:

@@ -127,7 +127,7 @@ def _match(a: pathlib.Path, b: pathlib.Path):
     bad = []
     for side, other, folder in ((sides[0], sides[1], b), (sides[1], sides[0], a)):
         lonely = sorted(side.keys() - other.keys())
-        bad += [(str(side[name]), f"{folder} has no file of this name") for name in lonely]
+        bad += [(str(side[name]), f"has no partner in {folder}") for name in lonely]
     return [Entry(name, (str(sides[0][name]), str(sides[1][name]))) for name in names], bad
 
 

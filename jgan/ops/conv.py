@@ -204,7 +204,7 @@ batching.primitive_batchers[_trilinear] = _batch
 
 
 def _lower(first, second, *, out, shape, form):
-    matmul = functools.partial(_GEMM[out], shape=shape)
+    matmul = functools.partial(_gemm, out=out, shape=shape)
     xla = functools.partial(_LAX[out], shape=shape)
     if form == "auto":
         return lax.platform_dependent(first, second, cpu=matmul, default=xla)
@@ -246,36 +246,98 @@ def _lax_kernel(big, small, *, shape):
 _LAX = {"small": _lax_small, "big": _lax_big, "kernel": _lax_kernel}
 
 
-# Matrix products.
+# Matrix products. All are products of two matrices, or batches of them over the taps, whose operands
+# XLA takes as they lie in memory: a kernel of 16 MiB is not transposed on the way.
+
+_FEW_PIXELS = 64  # up to here a kernel is the larger operand, and reading it in place decides
 
 
-def _gemm_small(big, kernel, *, shape):
-    patches = _patches(big, shape)
-    kernel = kernel.reshape(-1, *kernel.shape[2:])
-    contract = ((3, 4), (0, 1 if shape.big_first else 2))
-    return lax.dot_general(patches, kernel, (contract, ((), ())))
+def _gemm(first, second, *, out, shape):
+    channels = (first.shape[3], second.shape[3])
+    if out == "small":
+        channels = (first.shape[3], second.shape[3 if shape.big_first else 2])
+    elif out == "big":
+        channels = (second.shape[2 if shape.big_first else 3], first.shape[3])
+    if shape.stride == (1, 1) and 4 * channels[1] <= channels[0]:
+        return _swapped(first, second, out=out, shape=shape)
+    return _PRODUCTS[out](first, second, shape)
 
 
-def _gemm_big(small, kernel, *, shape):
-    kernel = kernel.reshape(-1, *kernel.shape[2:])
-    contract = ((3,), (2 if shape.big_first else 1,))
-    return _spread(lax.dot_general(small, kernel, (contract, ((), ()))), shape)
+def _swapped(first, second, *, out, shape):
+    """The same with the two images in each other's place, for a small one of few channels.
+
+    At stride 1 the form is symmetric but for the direction of the taps. A narrow image is the
+    one to gather patches from: its columns are few.
+    """
+    pad = tuple(k - 1 - p for k, p in zip(shape.kernel, shape.pad))
+    shape = Shape(shape.small, shape.big, shape.kernel, (1, 1), pad, not shape.big_first)
+    if out == "kernel":
+        return _product_kernel(second, first, shape)[::-1, ::-1]
+    product = _product_big if out == "small" else _product_small
+    return product(first, second[::-1, ::-1], shape)
 
 
-def _gemm_kernel(big, small, *, shape):
-    patches = _patches(big, shape)
-    contract = ((0, 1, 2), (0, 1, 2))
-    kernel = lax.dot_general(patches, small, (contract, ((), ())))
-    if not shape.big_first:
-        kernel = kernel.transpose(0, 2, 1)
-    return kernel.reshape(*shape.kernel, *kernel.shape[1:])
+def _product_small(big, kernel, shape):
+    n, taps = big.shape[0], _taps(shape)
+    pixels = n * shape.small[0] * shape.small[1]
+    if shape.big_first:
+        small = _patches(big, shape, 3).reshape(pixels, -1) @ kernel.reshape(-1, kernel.shape[3])
+    elif pixels <= _FEW_PIXELS:
+        patches = _patches(big, shape, 0).reshape(taps, pixels, -1)
+        kernel = kernel.reshape(taps, *kernel.shape[2:])
+        small = lax.dot_general(patches, kernel, (((2,), (2,)), ((0,), (0,)))).sum(0)
+    else:
+        patches = _patches(big, shape, 3).reshape(pixels, -1)
+        small = patches @ kernel.transpose(0, 1, 3, 2).reshape(-1, kernel.shape[2])
+    return small.reshape(n, *shape.small, -1)
 
 
-_GEMM = {"small": _gemm_small, "big": _gemm_big, "kernel": _gemm_kernel}
+def _product_big(small, kernel, shape):
+    n, taps = small.shape[0], _taps(shape)
+    rows = small.reshape(-1, small.shape[3])
+    if shape.big_first:
+        kernel = kernel.reshape(-1, kernel.shape[3])
+        columns = lax.dot_general(rows, kernel, (((1,), (1,)), ((), ())))
+        columns, axis = columns.reshape(n, *shape.small, taps, -1), 3
+    elif len(rows) <= _FEW_PIXELS:
+        kernel = kernel.reshape(taps, *kernel.shape[2:])
+        rows = jnp.broadcast_to(rows, (taps, *rows.shape))
+        columns = lax.dot_general(rows, kernel, (((2,), (1,)), ((0,), (0,))))
+        columns, axis = columns.reshape(taps, n, *shape.small, -1), 0
+    else:
+        kernel = kernel.reshape(taps, *kernel.shape[2:]).transpose(1, 0, 2)
+        columns = rows @ kernel.reshape(kernel.shape[0], -1)
+        columns, axis = columns.reshape(n, *shape.small, taps, -1), 3
+    return _spread(columns, axis, shape)
 
 
-def _patches(big, shape):
-    """Pixels under every tap, [n, h, w, taps, channels] over the pixels of the small image."""
+def _product_kernel(big, small, shape):
+    taps, rows = _taps(shape), small.reshape(-1, small.shape[3])
+    contract = (((0,), (0,)), ((), ()))
+    if shape.big_first:
+        patches = _patches(big, shape, 3).reshape(len(rows), -1)
+        kernel = lax.dot_general(patches, rows, contract)
+    elif len(rows) <= 4 * _FEW_PIXELS:
+        patches = _patches(big, shape, 0).reshape(taps, len(rows), -1)
+        rows = jnp.broadcast_to(rows, (taps, *rows.shape))
+        kernel = lax.dot_general(rows, patches, (((1,), (1,)), ((0,), (0,))))
+    else:
+        patches = _patches(big, shape, 3).reshape(len(rows), -1)
+        kernel = lax.dot_general(rows, patches, contract)
+        kernel = kernel.reshape(rows.shape[1], taps, -1).transpose(1, 0, 2)
+    channels = (big.shape[3], small.shape[3])
+    return kernel.reshape(*shape.kernel, *(channels if shape.big_first else channels[::-1]))
+
+
+_PRODUCTS = {"small": _product_small, "big": _product_big, "kernel": _product_kernel}
+
+
+def _taps(shape):
+    return shape.kernel[0] * shape.kernel[1]
+
+
+def _patches(big, shape, axis):
+    """Pixels under every tap over the pixels of the small image, [n, h, w, c] with taps at `axis`."""
     pads = ((0, 0, 0), *((p, a, 0) for p, a in zip(shape.pad, shape.after())), (0, 0, 0))
     big = lax.pad(big, jnp.zeros((), big.dtype), pads)
     (h, w), (sh, sw), (kh, kw) = shape.small, shape.stride, shape.kernel
@@ -284,31 +346,44 @@ def _patches(big, shape):
         for i in range(kh)
         for j in range(kw)
     ]
-    return jnp.stack(taps, axis=3)
+    return jnp.stack(taps, axis=axis)
 
 
-def _spread(columns, shape):
-    """Transpose of `_patches`: every tap added to the pixel it came from."""
-    n, h, w, _, channels = columns.shape
-    (kh, kw), (sh, sw) = shape.kernel, shape.stride
-    # Taps equal modulo the stride meet in the same phase of the big image; the phases
-    # are then interleaved, so no zero is inserted and none multiplied.
-    rows, cols = h + (kh - 1) // sh, w + (kw - 1) // sw
+def _spread(columns, axis, shape):
+    """Transpose of `_patches`: every tap added to the pixel it came from.
+
+    Pixels of the big image that are equal modulo the stride get the same taps. These phases are
+    summed one by one and then interleaved, so that no zero is inserted.
+    """
+    (height, width), (sh, sw), (kh, kw) = shape.big, shape.stride, shape.kernel
     zero = jnp.zeros((), columns.dtype)
-    phases = []
-    for a in range(sh):
-        for b in range(sw):
-            total = jnp.zeros((n, rows, cols, channels), columns.dtype)
-            for i in range(a, kh, sh):
-                for j in range(b, kw, sw):
-                    at, by = i // sh, j // sw
-                    pads = ((0, 0, 0), (at, rows - h - at, 0), (by, cols - w - by, 0), (0, 0, 0))
-                    total = total + lax.pad(columns[:, :, :, i * kw + j], zero, pads)
-            phases.append(total)
-    full = jnp.stack(phases).reshape(sh, sw, n, rows, cols, channels)
-    full = full.transpose(2, 3, 0, 4, 1, 5).reshape(n, rows * sh, cols * sw, channels)
-    pads = (
-        (-p, size + p - count * s, 0)
-        for p, size, count, s in zip(shape.pad, shape.big, (rows, cols), shape.stride)
-    )
-    return lax.pad(full, zero, ((0, 0, 0), *pads, (0, 0, 0)))
+
+    def shift(tap, size, phase, count, stride, pad):
+        """Zeros before and after the small image, or pixels cut off, for a tap in a phase."""
+        low = (tap - phase - pad) // stride
+        return low, count - size - low, 0
+
+    def phase(a, b):
+        total = None
+        rows, cols = -(-height // sh), -(-width // sw)
+        for i in range((a + shape.pad[0]) % sh, kh, sh):
+            for j in range((b + shape.pad[1]) % sw, kw, sw):
+                pads = (
+                    (0, 0, 0),
+                    shift(i, shape.small[0], a, rows, sh, shape.pad[0]),
+                    shift(j, shape.small[1], b, cols, sw, shape.pad[1]),
+                    (0, 0, 0),
+                )
+                tap = lax.pad(lax.index_in_dim(columns, i * kw + j, axis, False), zero, pads)
+                total = tap if total is None else total + tap
+        if total is None:
+            n, channels = columns.shape[1 if axis == 0 else 0], columns.shape[-1]
+            return jnp.zeros((n, rows, cols, channels), columns.dtype)
+        return total
+
+    if (sh, sw) == (1, 1):
+        return phase(0, 0)
+    rows = [jnp.stack([phase(a, b) for b in range(sw)], axis=3) for a in range(sh)]
+    full = jnp.stack(rows, axis=2)
+    n, h, _, w, _, channels = full.shape
+    return full.reshape(n, h * sh, w * sw, channels)[:, :height, :width]

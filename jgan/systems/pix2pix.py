@@ -158,7 +158,14 @@ def build(config: Any) -> system.System:
         )
         return {"output": resample.crop_centre(output, a.shape[1], a.shape[2])}
 
-    return system.System(init, step, apply, lambda step: updates, lambda weights, condition: None)
+    return system.System(
+        init,
+        step,
+        apply,
+        plan=lambda step: updates,
+        space=lambda weights, condition: None,
+        multiple=generator.multiple,
+    )
 
 
 def _nets(config: Any) -> tuple[Any, Any]:

@@ -18,6 +18,7 @@ class System(NamedTuple):
             `State.weights` returns them.
         plan: `step -> updates`, on the host and equal on all processes.
         space: `(weights, condition) -> Space | None`; None for systems without a latent.
+        multiple: `apply` pads images to multiples of this many pixels and crops what comes out.
     """
 
     init: Callable[..., state_lib.State]
@@ -25,3 +26,4 @@ class System(NamedTuple):
     apply: Callable[..., dict[str, Any]]
     plan: Callable[[int], tuple[str, ...]]
     space: Callable[[Any, Any], Any]
+    multiple: int = 1

@@ -77,6 +77,14 @@ def test_without_a_disk_items_are_made(tmp_path, monkeypatch, fault):
     assert not [path for path in tmp_path.rglob("*") if path.suffix in (".npy", ".part")]
 
 
+def test_a_full_disk_still_gives_what_it_holds(tmp_path, monkeypatch):
+    cache.Cache(0, tmp_path).get("d" * 40, lambda: planes(4))
+    monkeypatch.setattr(cache, "_SPARE_BYTES", 1 << 62)
+    store = cache.Cache(0, tmp_path)
+    store.get("e" * 40, lambda: planes(5))
+    assert same(store.get("d" * 40, never), planes(4))
+
+
 def test_two_writers_do_not_disturb_each_other(tmp_path):
     def work(seed):
         store = cache.Cache(0, tmp_path)

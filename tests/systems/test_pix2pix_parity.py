@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jgan.ops import conv
 from jgan.systems import pix2pix
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; requirements-test.txt has it")
@@ -155,8 +156,13 @@ def square(logits, label):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_step_in_float64(case, small_config):
-    """Losses, gradients, parameters and running statistics agree to 1e-8."""
+def test_a_step_in_float64(case, small_config, monkeypatch):
+    """Losses, gradients, parameters and running statistics agree to 1e-8.
+
+    With XLA's convolutions, which compile in half the time; the tests below take the platform's own form, and
+    tests/ops holds the two equal.
+    """
+    monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")
     update, before, after, metrics, losses = both(small_config(**SETTING | CASES[case]), jnp.float64)
     assert_same_step(update, after, metrics, losses, 1e-8)
     # Not by standing still: Adam's first step is the learning rate, wherever there is a gradient.
@@ -186,6 +192,22 @@ def test_a_step_with_dropout_in_float64(small_config, monkeypatch):
 def test_gradients_in_float32(case, small_config):
     update, _, after, _, _ = both(small_config(**SETTING | CASES[case]), jnp.float32)
     assert_same_gradients(update, after, 1e-4)
+
+
+def test_the_peer_of_the_benchmark_makes_the_same_update(small_config):
+    """What is timed against is the update above, in the plain setting."""
+    config, images = small_config(**SETTING), torch.randn(2, 2, 3, 16, 16, dtype=torch.float64)
+    one, two = Update(config), Update(config)
+    for net in ("generator", "discriminator"):
+        getattr(one, net).double(), getattr(two, net).double()
+        getattr(two, net).load_state_dict(getattr(one, net).state_dict())
+    losses = one.step(*images, None)
+    timed = peer.Pix2Pix(two.generator, two.discriminator).step(*images)
+    for theirs, name in (("dis", "d_loss"), ("adversarial", "g_adversarial"), ("l1", "g_l1")):
+        assert timed[theirs].item() == pytest.approx(losses[name], rel=1e-12)
+    for net in ("generator", "discriminator"):
+        state, same = getattr(one, net).state_dict(), getattr(two, net).state_dict()
+        assert all(torch.allclose(state[name], same[name], rtol=1e-12) for name in state)
 
 
 def both(config, dtype):
