@@ -11,6 +11,7 @@ so that whatever else the machine does hits both. The last line of the output is
     gemm_share                   useful FLOP/s of ours over those of a 2048^3 float32 product, same process
     gemm_gflops                  that product's speed, median over the turns
     ours_peak_mib, peer_peak_mib peak resident size of each process in the turns, after warming up
+    load_before                  the machine's load before the start; above 0.5 the times mean little
 """
 
 import contextlib
@@ -54,14 +55,21 @@ def main():
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
     os.environ.update(JAX_PLATFORMS="cpu", OMP_NUM_THREADS=str(THREADS))
     setting = (SIZE.value, BATCH.value)
+    useful = useful_flops(*setting)
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        print(
+            f"warning: the machine is busy (load {load:.1f}); a ratio holds for a quiet one, because PyTorch"
+        )
+        print("and XLA do not suffer alike from others at work.")
     ours, peer = Side(ours_step, *setting), Side(peer_step, *setting, PEER_ADAM.value)
     try:
         report = compare(ours, peer)
     finally:
         ours.close()
         peer.close()
-    report["useful_flops"] = useful_flops(*setting)
-    speed = report["useful_flops"] / report["ours_seconds"]
+    report |= {"useful_flops": useful, "load_before": load}
+    speed = useful / report["ours_seconds"]
     report["gemm_share"] = speed / report["gemm_gflops"] / 1e9
     print(
         f"ratio {report['ratio']:.3f} | {speed / 1e9:.0f} useful GFLOP/s, {report['gemm_share']:.2f}"
@@ -190,7 +198,7 @@ class Side:
         self._pipe.send((request, *arguments))
         try:
             return self._pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionError):
             sys.exit("a side of the benchmark failed; its traceback is above")
 
     def close(self):

@@ -12,6 +12,7 @@ import time
 from typing import Any
 
 import jax
+from jax.experimental import multihost_utils
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
@@ -161,7 +162,7 @@ class _Loop:
             return
         previous = _on_signals(self._stop)
         batches = self.stream.batches(self.start)
-        progress = report.progress(config.steps, self.start)
+        progress = report.progress(config.steps, self.start) if jax.process_index() == 0 else _Silent()
         try:
             self._steps(batches, progress)
         finally:
@@ -191,6 +192,8 @@ class _Loop:
                 self._observe(*pending, window)
             pending = done, metrics
             progress.update(1)
+            if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(done):
+                self.stopped = True
             last = done == config.steps or self.stopped
             sample, validate, save = (
                 last or done % every == 0
@@ -255,9 +258,7 @@ class _Loop:
         return self.validation or None
 
     def _sample(self, step: int) -> None:
-        """Writes samples/STEP.png: input, output and target of fixed examples."""
-        if jax.process_index():
-            return
+        """Writes samples/STEP.png: input, output and target of fixed examples. All processes draw, one writes."""
         examples = self._validation_set()
         if examples is None:
             examples = pipeline.evaluation(self.config.data, self.config.data.split)
@@ -268,6 +269,8 @@ class _Loop:
             pair = self.config.data.pair
             shown = [pairs.show(pair, a, x) if pair else x for x in (output, b)]
             rows.append([a, *shown])
+        if jax.process_index():
+            return
         folder = os.path.join(self.workdir, "samples")
         os.makedirs(folder, exist_ok=True)
         grid = report.grid(rows, ("input", "output", "target"))
@@ -281,6 +284,16 @@ class _Loop:
     def _finish(self) -> None:
         self._page()
         _say(f"curves and pictures: {os.path.join(self.workdir, 'index.html')}")
+
+
+class _Silent:
+    """The progress of a process that is not the first."""
+
+    def update(self, n: int) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 class _Window:
@@ -370,7 +383,12 @@ def _versions() -> dict[str, str]:
 
 
 def _on_signals(handler: Any) -> list[tuple[int, Any]]:
-    """Handles SIGTERM and Ctrl-C; outside the main thread Python allows no handlers, and none is set."""
+    """Handles SIGTERM and Ctrl-C; outside the main thread Python allows no handlers, and none is set.
+
+    Where several processes train together, JAX itself listens for SIGTERM and lets all stop at one step.
+    """
+    if jax.process_count() > 1:
+        return []
     try:
         return [(s, signal.signal(s, handler)) for s in (signal.SIGTERM, signal.SIGINT)]
     except ValueError:

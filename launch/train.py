@@ -1,6 +1,7 @@
 """Trains a system: python -m launch.train --config=configs/pix2pix.py:demo --workdir=RUN
 
-The same command again continues the run.
+The same command again continues the run. On several machines start it once on each with --distributed where SLURM,
+Kubernetes or a TPU pod tells the processes of each other, and with the three flags of jax.distributed elsewhere.
 """
 
 from absl import flags
@@ -11,9 +12,17 @@ import launch
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py or configs/FILE.py:PRESET")
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _INIT_FROM = flags.DEFINE_string("init_from", "", "another run, whose weights a new run starts from")
+_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "one of several processes, found by the cluster's own means")
+_ADDRESS = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0")
+_PROCESSES = flags.DEFINE_integer("num_processes", None, "how many processes train together")
+_PROCESS = flags.DEFINE_integer("process_id", None, "which one this is, from 0")
 
 
 def main() -> None:
+    if _DISTRIBUTED.value or _ADDRESS.value:
+        import jax
+
+        jax.distributed.initialize(_ADDRESS.value, _PROCESSES.value, _PROCESS.value)
     from jgan import train
 
     train.train(_CONFIG.value, _WORKDIR.value, _INIT_FROM.value)

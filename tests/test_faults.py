@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -104,12 +105,35 @@ def test_three_kills_change_nothing(tmp_path):
     assert losses(killed) == losses(quiet)
 
 
-def test_four_devices_follow_one(tmp_path):
-    """The same global batch, split over four devices: batch statistics and losses are those of the whole."""
-    one, four = tmp_path / "one", tmp_path / "four"
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def test_four_devices_and_two_processes_follow_one(tmp_path):
+    """The same global batch, split over devices: batch statistics and losses are those of the whole."""
+    one, four, two = (tmp_path / name for name in ("one", "four", "two"))
     changes = {"batch_size": 4, "steps": 3, "save_every": 3, "validate_every": 3, "sample_every": 3}
+    # Which row of a batch meets which dropout mask depends on the split; nothing else does.
+    changes |= {"generator.dropout": 0.0}
     train(one, **changes)
     train(four, {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}, **changes)
-    # The first step's losses differ by rounding; Adam makes more of it later, its first steps being signs.
-    np.testing.assert_allclose(losses(four)[0], losses(one)[0], rtol=1e-4)
-    np.testing.assert_allclose(losses(four), losses(one), rtol=2e-2)
+    flags = [f"--coordinator_address=127.0.0.1:{free_port()}", "--num_processes=2"]
+    processes = [
+        subprocess.Popen(
+            [*command(two, **changes), *flags, f"--process_id={k}"],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for k in range(2)
+    ]
+    for process in processes:
+        _, told = process.communicate(timeout=300)
+        assert process.returncode == 0, told[-2000:]
+    for split in (four, two):
+        # The first step's losses differ by rounding; Adam makes more of it later, its first steps being signs.
+        np.testing.assert_allclose(losses(split)[0], losses(one)[0], rtol=1e-4)
+        np.testing.assert_allclose(losses(split), losses(one), rtol=2e-2)
+        assert saved(split)[1] == 3 and len(os.listdir(split / "samples")) == 2
