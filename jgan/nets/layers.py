@@ -111,7 +111,9 @@ class Norm(nn.Module):
 
 def _standardise(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array, jax.Array]:
     mean = jnp.mean(x, axes, keepdims=True)
-    variance = jnp.mean(jnp.square(x - mean), axes, keepdims=True)
+    # Without the barrier XLA rewrites the root differently in the two places where a system's losses share a
+    # forward pass, no longer sees that the passes are equal, and runs both.
+    variance = jax.lax.optimization_barrier(jnp.mean(jnp.square(x - mean), axes, keepdims=True))
     return (x - mean) * jax.lax.rsqrt(variance + _EPSILON), mean, variance
 
 

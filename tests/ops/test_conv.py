@@ -1,0 +1,279 @@
+import functools
+import os
+import subprocess
+import sys
+
+import hypothesis
+from hypothesis import strategies as st
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jgan
+from jgan.ops import conv
+
+# Float32 sums of a few thousand products differ by their order, by about 1e-6 of the largest result.
+TOLERANCE = 1e-5
+
+
+def reference_conv(x, w, stride, padding):
+    numbers = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(x, w, (stride, stride), padding, dimension_numbers=numbers)
+
+
+def reference_transpose(x, w, stride, padding, extra):
+    k = w.shape[0]
+    before, after = k - 1 - padding, k - 1 - padding + extra
+    return lax.conv_general_dilated(
+        x,
+        w[::-1, ::-1],
+        (1, 1),
+        ((before, after), (before, after)),
+        lhs_dilation=(stride, stride),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+
+
+def normal(seed, *shape):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def close(got, wanted, tolerance=TOLERANCE):
+    got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
+    assert got.shape == wanted.shape
+    assert np.abs(got - wanted).max() <= tolerance * max(np.abs(wanted).max(), 1e-30)
+
+
+def same_passes(function, reference, x, w):
+    """Value and both gradients of `function` in its two forms against those of `reference`."""
+
+    @jax.jit
+    def passes(x, w):
+        results = []
+        for f in (reference, *(functools.partial(function, form=form) for form in ("gemm", "lax"))):
+            y, back = jax.vjp(f, x, w)
+            results.append((y, *back(jnp.sin(7 * lax.iota(y.dtype, y.size)).reshape(y.shape))))
+        return results
+
+    wanted, *others = passes(x, w)
+    for results in others:
+        for got, want in zip(results, wanted, strict=True):
+            close(got, want)
+
+
+@st.composite
+def geometry(draw):
+    stride, kernel = draw(st.integers(1, 3)), draw(st.integers(1, 5))
+    padding = draw(st.integers(0, kernel - 1))
+    size = [draw(st.integers(kernel, 9)) for _ in "hw"]
+    n, ci, co = draw(st.integers(1, 2)), draw(st.integers(1, 9)), draw(st.integers(1, 9))
+    return stride, kernel, padding, (n, *size, ci), co, draw(st.integers(0, stride - 1))
+
+
+few = hypothesis.settings(max_examples=8, deadline=None, derandomize=True)
+
+
+@few
+@hypothesis.given(geometry())
+def test_conv_is_xlas_with_both_gradients(drawn):
+    stride, kernel, padding, shape, co, extra = drawn
+    pads = ((padding, padding), (padding, padding + extra))
+    same_passes(
+        lambda x, w, form: conv.conv(x, w, stride, pads, form=form),
+        lambda x, w: reference_conv(x, w, stride, pads),
+        normal(1, *shape),
+        normal(2, kernel, kernel, shape[-1], co),
+    )
+
+
+@few
+@hypothesis.given(geometry())
+def test_conv_transpose_is_xlas_with_both_gradients(drawn):
+    stride, kernel, padding, shape, co, extra = drawn
+    same_passes(
+        lambda x, w, form: conv.conv_transpose(x, w, stride, padding, extra, form=form),
+        lambda x, w: reference_transpose(x, w, stride, padding, extra),
+        normal(1, *shape),
+        normal(2, kernel, kernel, shape[-1], co),
+    )
+
+
+# Sizes on both sides of every choice between products: many pixels, some, few, one; few channels out.
+@pytest.mark.parametrize("size, ci, co, stride", [(36, 8, 6, 2), (20, 3, 5, 2), (2, 6, 4, 2), (9, 16, 1, 1)])
+def test_every_choice_of_product_is_right(size, ci, co, stride):
+    x, w = normal(3, 1, size, size, ci), normal(4, 4, 4, ci, co)
+    pads = ((1, 1), (1, 1))
+    same_passes(
+        lambda x, w, form: conv.conv(x, w, stride, pads, form=form),
+        lambda x, w: reference_conv(x, w, stride, pads),
+        x,
+        w,
+    )
+    same_passes(
+        lambda x, w, form: conv.conv_transpose(x, w, stride, 1, form=form),
+        lambda x, w: reference_transpose(x, w, stride, 1, 0),
+        x[:, : size // 2, : size // 2],
+        w,
+    )
+
+
+def test_transposed_sizes_and_convention_by_hand():
+    # y[2*i + d - 1] += x[i] * w[d] with a one-pixel image: taps 1 to 3 of 4 fall inside.
+    w = np.arange(16, dtype=np.float32).reshape(4, 4, 1, 1)
+    y = conv.conv_transpose(np.full((1, 1, 1, 1), 2.0, np.float32), w, 2, 1)
+    np.testing.assert_array_equal(np.asarray(y)[0, :, :, 0], 2 * w[1:3, 1:3, 0, 0])
+    x = np.zeros((1, 5, 7, 2), np.float32)
+    assert conv.conv_transpose(x, normal(0, 3, 3, 2, 4), 2, 1, 1).shape == (1, 10, 14, 4)
+
+
+def test_gradient_of_gradient_and_forward_mode():
+    pads = ((1, 1), (1, 1))
+    x, w = normal(5, 1, 6, 6, 3), normal(6, 4, 4, 3, 5)
+
+    def penalty(f, x, w):
+        return jnp.sum(jax.grad(lambda x: jnp.sum(jnp.sin(f(x, w))))(x) ** 2)
+
+    def ours(x, w):
+        y = conv.conv(x, w, 2, pads, form="gemm")
+        return conv.conv_transpose(y, w[:, :, :, ::-1].swapaxes(2, 3), 2, 1, form="gemm")
+
+    def xlas(x, w):
+        return reference_transpose(
+            reference_conv(x, w, 2, pads), w[:, :, :, ::-1].swapaxes(2, 3), 2, 1, 0
+        )
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def twice(f, x, w):
+        backward = jax.grad(functools.partial(penalty, f), (0, 1))(x, w)
+        forward = jax.jvp(jax.grad(lambda x: penalty(f, x, w)), (x,), (jnp.cos(x),))[1]
+        return (*backward, forward)
+
+    for got, wanted in zip(twice(ours, x, w), twice(xlas, x, w), strict=True):
+        close(got, wanted, 1e-4)  # four convolutions and a sine deep
+
+
+@pytest.mark.parametrize("axes", [(0, None), (None, 0), (0, 0)], ids=["images", "kernels", "both"])
+def test_vmap_is_a_loop(axes):
+    x, w = normal(7, 3, 2, 6, 6, 4), normal(8, 3, 4, 4, 4, 2)
+    x, w = (x if axes[0] == 0 else x[0]), (w if axes[1] == 0 else w[0])
+
+    def passes(x, w):
+        def f(x, w):
+            y = conv.conv(x, w, 2, ((1, 1), (1, 1)))
+            return conv.conv_transpose(y, w.swapaxes(2, 3), 2, 1)
+
+        y, back = jax.vjp(f, x, w)
+        return y, *back(jnp.cos(y))
+
+    one = jax.jit(passes)
+    singles = [one(*(v[i] if a == 0 else v for v, a in zip((x, w), axes, strict=True))) for i in range(3)]
+    for got, wanted in zip(jax.jit(jax.vmap(passes, axes))(x, w), zip(*singles, strict=True), strict=True):
+        close(got, np.stack(wanted))
+
+
+@pytest.mark.parametrize("form", ["gemm", "lax"])
+def test_other_floats(form):
+    x, w = normal(9, 1, 8, 8, 4), normal(10, 4, 4, 4, 4)
+
+    def f(x, w):
+        y = conv.conv(x, w, 2, ((1, 1), (1, 1)), form=form)
+        return jnp.sum(conv.conv_transpose(y, w, 2, 1, form=form) ** 2)
+
+    with jax.enable_x64(True):
+        double = jax.jit(jax.grad(f, (0, 1)))(x.astype(np.float64), w.astype(np.float64))
+    assert double[0].dtype == np.float64
+    single = jax.jit(jax.grad(f, (0, 1)))(x, w)
+    # bfloat16 keeps 8 bits; four products in a row, each rounded.
+    half = jax.jit(jax.grad(f, (0, 1)))(x.astype(jnp.bfloat16), w.astype(jnp.bfloat16))
+    assert half[1].dtype == jnp.bfloat16
+    for d, s, h in zip(double, single, half, strict=True):
+        close(s, d)
+        close(h, d, 0.03)
+
+
+def test_lowered_per_platform():
+    x, w = normal(11, 1, 8, 8, 4), normal(12, 4, 4, 4, 4)
+    f = jax.jit(jax.grad(lambda x, w: jnp.sum(jnp.sin(conv.conv(x, w, 2, form="auto"))), (0, 1)))
+    products, convolutions = "stablehlo.dot_general", "stablehlo.convolution"
+    texts = {p: f.trace(x, w).lower(lowering_platforms=(p,)).as_text() for p in ("cpu", "cuda", "tpu")}
+    assert products in texts["cpu"] and convolutions not in texts["cpu"]
+    for name in ("cuda", "tpu"):
+        assert convolutions in texts[name] and products not in texts[name]
+    exported = jax.export.export(f, platforms=("cpu", "cuda"))(x, w)
+    assert products in exported.mlir_module() and convolutions in exported.mlir_module()
+    for got, wanted in zip(exported.call(x, w), f(x, w), strict=True):
+        close(got, wanted)
+
+
+def test_form_is_forced_by_keyword_and_environment(monkeypatch):
+    x, w = np.ones((1, 8, 8, 4), np.float32), np.ones((4, 4, 4, 4), np.float32)
+
+    def text(**form):
+        return jax.jit(lambda x, w: conv.conv(x, w, 2, **form)).lower(x, w).as_text()
+
+    assert "stablehlo.convolution" in text(form="lax")
+    assert "stablehlo.convolution" not in text(form="gemm")
+    monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")
+    assert "stablehlo.convolution" in text()
+    code = "from jgan.ops import conv; print(conv.DEFAULT_FORM)"
+    environment = {**os.environ, "JGAN_CONV": "lax"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.strip() == "lax"
+
+
+@pytest.fixture
+def optimised():
+    """Programs compiled as outside the tests, which save time by leaving passes out."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.mark.usefixtures("optimised")
+def test_forward_pass_of_two_losses_is_computed_once():
+    x, v = normal(13, 1, 32, 32, 3), normal(14, 1, 16, 16, 8)
+    w1, w2 = normal(15, 4, 4, 3, 8), normal(16, 4, 4, 8, 8)
+    pads = ((1, 1), (1, 1))
+
+    def net(w, x):
+        y = jax.nn.relu(conv.conv(x, w[0], 2, pads, form="gemm"))
+        return conv.conv_transpose(conv.conv(y, w[1], 2, pads, form="gemm"), w[1], 2, 1, form="gemm")
+
+    def both(w, v, x):
+        first = jax.grad(lambda v: jnp.sum(jnp.sin(lax.stop_gradient(net(w, x)) * v)))(v)
+        second = jax.grad(lambda w: jnp.sum(jnp.cos(net(w, x) * (v - first))))(w)
+        return first, second
+
+    def alone(w, v, x):
+        return jax.grad(lambda w: jnp.sum(jnp.cos(net(w, x) * v)))(w)
+
+    flops = [jax.jit(f).lower((w1, w2), v, x).compile().cost_analysis()["flops"] for f in (both, alone)]
+    assert flops[0] < 1.1 * flops[1]  # the forward pass is a third of `alone`
+
+
+@pytest.mark.usefixtures("optimised")
+def test_no_zero_is_multiplied():
+    x, w = normal(17, 1, 16, 16, 32), normal(18, 4, 4, 32, 32)
+    useful = 3 * 2 * 16 * 16 * 16 * 32 * 32  # forward and two gradients; 4x that with zeros inserted
+    back = jax.jit(lambda x, w, g: jax.vjp(lambda x, w: conv.conv_transpose(x, w, 2, 1), x, w)[1](g))
+    forward = jax.jit(lambda x, w: conv.conv_transpose(x, w, 2, 1))
+    flops = forward.lower(x, w).compile().cost_analysis()["flops"]
+    flops += back.lower(x, w, normal(19, 1, 32, 32, 32)).compile().cost_analysis()["flops"]
+    assert 0.98 * useful < flops < 1.1 * useful
+
+
+def test_a_users_mistake_is_told():
+    x, w = np.ones((1, 4, 4, 3), np.float32), np.ones((5, 5, 3, 2), np.float32)
+    with pytest.raises(jgan.UserError, match="4x4 pixels .* 5x5"):
+        conv.conv(x, w)
+    with pytest.raises(jgan.UserError, match="takes images"):
+        conv.conv(x[0], w)
+    with pytest.raises(jgan.UserError, match="takes images"):
+        conv.conv_transpose(x[..., :2], w)
+    with pytest.raises(jgan.UserError, match="leaves no pixel"):
+        conv.conv_transpose(x[:, :1, :1], w, 2, 3)
+    with pytest.raises(jgan.UserError, match="'cudnn' is unknown"):
+        conv.conv(x, w, padding=((1, 1), (1, 1)), form="cudnn")
