@@ -25,7 +25,8 @@ from jax.interpreters import batching
 from jax.interpreters import mlir
 import jax.numpy as jnp
 
-from jgan import UserError
+import jgan
+from jgan.ops import conv_products
 
 FORMS = ("auto", "lax", "gemm")
 DEFAULT_FORM = os.environ.get("JGAN_CONV", "auto")
@@ -38,18 +39,18 @@ def conv(x, w, stride=1, padding=((0, 0), (0, 0)), *, form=None):
     As in every deep-learning library the kernel is not flipped. `form` is "gemm" (matrix products),
     "lax" (jax.lax.conv_general_dilated) or "auto" (gemm on CPU, lax elsewhere, chosen
     when the program is lowered); by default what the environment variable JGAN_CONV said
-    when this module was imported, or "auto".
+    when this module was imported, or "auto". Unfit shapes and unknown forms raise `jgan.UserError`.
     """
-    x, w = _operands(x, w, 2)
+    x, w = _operands(x, w)
     (top, bottom), (left, right) = padding
     stride = _pair(stride)
     big, kernel = x.shape[1:3], w.shape[:2]
     small = tuple(
         (size + before + after - k) // s + 1
-        for size, (before, after), k, s in zip(big, padding, kernel, stride)
+        for size, (before, after), k, s in zip(big, padding, kernel, stride, strict=True)
     )
     if min(small) < 1:
-        raise UserError(
+        raise jgan.UserError(
             f"images of {big[0]}x{big[1]} pixels are smaller than the {kernel[0]}x{kernel[1]} "
             f"kernel with padding {padding}; larger images or more padding would work"
         )
@@ -64,15 +65,15 @@ def conv_transpose(x, w, stride=2, padding=0, output_padding=0, *, form=None):
     convention of PyTorch's ConvTranspose2d. `padding` and `output_padding` are numbers or pairs;
     `form` as in `conv`.
     """
-    x, w = _operands(x, w, 2)
+    x, w = _operands(x, w)
     stride, padding, extra = _pair(stride), _pair(padding), _pair(output_padding)
     small, kernel = x.shape[1:3], w.shape[:2]
     big = tuple(
         (size - 1) * s - 2 * p + k + e
-        for size, s, p, k, e in zip(small, stride, padding, kernel, extra)
+        for size, s, p, k, e in zip(small, stride, padding, kernel, extra, strict=True)
     )
     if min(big) < 1:
-        raise UserError(
+        raise jgan.UserError(
             f"a transposed convolution of {small[0]}x{small[1]} pixels with padding {padding} "
             f"leaves no pixel; less padding would work"
         )
@@ -94,7 +95,7 @@ class Shape(NamedTuple):
         """Zeros behind the big image (or, negative, its unread rows), so that all taps fit."""
         return tuple(
             (m - 1) * s + k - b - p
-            for b, m, k, s, p in zip(self.big, self.small, self.kernel, self.stride, self.pad)
+            for b, m, k, s, p in zip(self.big, self.small, self.kernel, self.stride, self.pad, strict=True)
         )
 
 
@@ -105,21 +106,19 @@ def _pair(value):
 def _form(form):
     form = DEFAULT_FORM if form is None else form
     if form not in FORMS:
-        raise UserError(f"convolution form {form!r} is unknown; {', '.join(FORMS)} would work")
+        raise jgan.UserError(f"convolution form {form!r} is unknown; {', '.join(FORMS)} would work")
     return form
 
 
-def _operands(x, w, axis):
+def _operands(x, w):
     x, w = jnp.asarray(x), jnp.asarray(w)
-    if x.ndim != 4 or w.ndim != 4 or x.shape[3] != w.shape[axis]:
-        raise UserError(
+    if x.ndim != 4 or w.ndim != 4 or x.shape[3] != w.shape[2]:
+        raise jgan.UserError(
             f"a convolution takes images [n, h, w, ci] and a kernel [kh, kw, ci, co], "
             f"not {x.shape} and {w.shape}"
         )
     dtype = jnp.promote_types(x.dtype, w.dtype)
     return x.astype(dtype), w.astype(dtype)
-
-
 
 
 # The primitive. Operands by output: small <- (big, kernel), big <- (small, kernel),
@@ -204,7 +203,7 @@ batching.primitive_batchers[_trilinear] = _batch
 
 
 def _lower(first, second, *, out, shape, form):
-    matmul = functools.partial(_gemm, out=out, shape=shape)
+    matmul = functools.partial(conv_products.evaluate, out=out, shape=shape)
     xla = functools.partial(_LAX[out], shape=shape)
     if form == "auto":
         return lax.platform_dependent(first, second, cpu=matmul, default=xla)
@@ -218,15 +217,14 @@ mlir.register_lowering(_trilinear, mlir.lower_fun(_lower, multiple_results=False
 
 
 def _lax_small(big, kernel, *, shape):
-    pads = tuple(zip(shape.pad, shape.after()))
+    pads = tuple(zip(shape.pad, shape.after(), strict=True))
     numbers = ("NHWC", "HWIO" if shape.big_first else "HWOI", "NHWC")
     return lax.conv_general_dilated(big, kernel, shape.stride, pads, dimension_numbers=numbers)
 
 
 def _lax_big(small, kernel, *, shape):
     pads = tuple(
-        (k - 1 - p, k - 1 - after)
-        for k, p, after in zip(shape.kernel, shape.pad, shape.after())
+        (k - 1 - p, k - 1 - after) for k, p, after in zip(shape.kernel, shape.pad, shape.after(), strict=True)
     )
     numbers = ("NHWC", "HWOI" if shape.big_first else "HWIO", "NHWC")
     return lax.conv_general_dilated(
@@ -237,153 +235,10 @@ def _lax_big(small, kernel, *, shape):
 def _lax_kernel(big, small, *, shape):
     # The channels of the big image are its batch, the examples of both are contracted.
     numbers = ("CHWN", "IHWO", "HWNC" if shape.big_first else "HWCN")
-    pads = tuple(zip(shape.pad, shape.after()))
+    pads = tuple(zip(shape.pad, shape.after(), strict=True))
     return lax.conv_general_dilated(
         big, small, (1, 1), pads, rhs_dilation=shape.stride, dimension_numbers=numbers
     )
 
 
 _LAX = {"small": _lax_small, "big": _lax_big, "kernel": _lax_kernel}
-
-
-# Matrix products. All are products of two matrices, or batches of them over the taps, whose operands
-# XLA takes as they lie in memory: a kernel of 16 MiB is not transposed on the way.
-
-_FEW_PIXELS = 64  # up to here a kernel is the larger operand, and reading it in place decides
-
-
-def _gemm(first, second, *, out, shape):
-    channels = (first.shape[3], second.shape[3])
-    if out == "small":
-        channels = (first.shape[3], second.shape[3 if shape.big_first else 2])
-    elif out == "big":
-        channels = (second.shape[2 if shape.big_first else 3], first.shape[3])
-    if shape.stride == (1, 1) and 4 * channels[1] <= channels[0]:
-        return _swapped(first, second, out=out, shape=shape)
-    return _PRODUCTS[out](first, second, shape)
-
-
-def _swapped(first, second, *, out, shape):
-    """The same with the two images in each other's place, for a small one of few channels.
-
-    At stride 1 the form is symmetric but for the direction of the taps. A narrow image is the
-    one to gather patches from: its columns are few.
-    """
-    pad = tuple(k - 1 - p for k, p in zip(shape.kernel, shape.pad))
-    shape = Shape(shape.small, shape.big, shape.kernel, (1, 1), pad, not shape.big_first)
-    if out == "kernel":
-        return _product_kernel(second, first, shape)[::-1, ::-1]
-    product = _product_big if out == "small" else _product_small
-    return product(first, second[::-1, ::-1], shape)
-
-
-def _product_small(big, kernel, shape):
-    n, taps = big.shape[0], _taps(shape)
-    pixels = n * shape.small[0] * shape.small[1]
-    if shape.big_first:
-        small = _patches(big, shape, 3).reshape(pixels, -1) @ kernel.reshape(-1, kernel.shape[3])
-    elif pixels <= _FEW_PIXELS:
-        patches = _patches(big, shape, 0).reshape(taps, pixels, -1)
-        kernel = kernel.reshape(taps, *kernel.shape[2:])
-        small = lax.dot_general(patches, kernel, (((2,), (2,)), ((0,), (0,)))).sum(0)
-    else:
-        patches = _patches(big, shape, 3).reshape(pixels, -1)
-        small = patches @ kernel.transpose(0, 1, 3, 2).reshape(-1, kernel.shape[2])
-    return small.reshape(n, *shape.small, -1)
-
-
-def _product_big(small, kernel, shape):
-    n, taps = small.shape[0], _taps(shape)
-    rows = small.reshape(-1, small.shape[3])
-    if shape.big_first:
-        kernel = kernel.reshape(-1, kernel.shape[3])
-        columns = lax.dot_general(rows, kernel, (((1,), (1,)), ((), ())))
-        columns, axis = columns.reshape(n, *shape.small, taps, -1), 3
-    elif len(rows) <= _FEW_PIXELS:
-        kernel = kernel.reshape(taps, *kernel.shape[2:])
-        rows = jnp.broadcast_to(rows, (taps, *rows.shape))
-        columns = lax.dot_general(rows, kernel, (((2,), (1,)), ((0,), (0,))))
-        columns, axis = columns.reshape(taps, n, *shape.small, -1), 0
-    else:
-        kernel = kernel.reshape(taps, *kernel.shape[2:]).transpose(1, 0, 2)
-        columns = rows @ kernel.reshape(kernel.shape[0], -1)
-        columns, axis = columns.reshape(n, *shape.small, taps, -1), 3
-    return _spread(columns, axis, shape)
-
-
-def _product_kernel(big, small, shape):
-    taps, rows = _taps(shape), small.reshape(-1, small.shape[3])
-    contract = (((0,), (0,)), ((), ()))
-    if shape.big_first:
-        patches = _patches(big, shape, 3).reshape(len(rows), -1)
-        kernel = lax.dot_general(patches, rows, contract)
-    elif len(rows) <= 4 * _FEW_PIXELS:
-        patches = _patches(big, shape, 0).reshape(taps, len(rows), -1)
-        rows = jnp.broadcast_to(rows, (taps, *rows.shape))
-        kernel = lax.dot_general(rows, patches, (((1,), (1,)), ((0,), (0,))))
-    else:
-        patches = _patches(big, shape, 3).reshape(len(rows), -1)
-        kernel = lax.dot_general(rows, patches, contract)
-        kernel = kernel.reshape(rows.shape[1], taps, -1).transpose(1, 0, 2)
-    channels = (big.shape[3], small.shape[3])
-    return kernel.reshape(*shape.kernel, *(channels if shape.big_first else channels[::-1]))
-
-
-_PRODUCTS = {"small": _product_small, "big": _product_big, "kernel": _product_kernel}
-
-
-def _taps(shape):
-    return shape.kernel[0] * shape.kernel[1]
-
-
-def _patches(big, shape, axis):
-    """Pixels under every tap over the pixels of the small image, [n, h, w, c] with taps at `axis`."""
-    pads = ((0, 0, 0), *((p, a, 0) for p, a in zip(shape.pad, shape.after())), (0, 0, 0))
-    big = lax.pad(big, jnp.zeros((), big.dtype), pads)
-    (h, w), (sh, sw), (kh, kw) = shape.small, shape.stride, shape.kernel
-    taps = [
-        big[:, i : i + (h - 1) * sh + 1 : sh, j : j + (w - 1) * sw + 1 : sw]
-        for i in range(kh)
-        for j in range(kw)
-    ]
-    return jnp.stack(taps, axis=axis)
-
-
-def _spread(columns, axis, shape):
-    """Transpose of `_patches`: every tap added to the pixel it came from.
-
-    Pixels of the big image that are equal modulo the stride get the same taps. These phases are
-    summed one by one and then interleaved, so that no zero is inserted.
-    """
-    (height, width), (sh, sw), (kh, kw) = shape.big, shape.stride, shape.kernel
-    zero = jnp.zeros((), columns.dtype)
-
-    def shift(tap, size, phase, count, stride, pad):
-        """Zeros before and after the small image, or pixels cut off, for a tap in a phase."""
-        low = (tap - phase - pad) // stride
-        return low, count - size - low, 0
-
-    def phase(a, b):
-        total = None
-        rows, cols = -(-height // sh), -(-width // sw)
-        for i in range((a + shape.pad[0]) % sh, kh, sh):
-            for j in range((b + shape.pad[1]) % sw, kw, sw):
-                pads = (
-                    (0, 0, 0),
-                    shift(i, shape.small[0], a, rows, sh, shape.pad[0]),
-                    shift(j, shape.small[1], b, cols, sw, shape.pad[1]),
-                    (0, 0, 0),
-                )
-                tap = lax.pad(lax.index_in_dim(columns, i * kw + j, axis, False), zero, pads)
-                total = tap if total is None else total + tap
-        if total is None:
-            n, channels = columns.shape[1 if axis == 0 else 0], columns.shape[-1]
-            return jnp.zeros((n, rows, cols, channels), columns.dtype)
-        return total
-
-    if (sh, sw) == (1, 1):
-        return phase(0, 0)
-    rows = [jnp.stack([phase(a, b) for b in range(sw)], axis=3) for a in range(sh)]
-    full = jnp.stack(rows, axis=2)
-    n, h, _, w, _, channels = full.shape
-    return full.reshape(n, h * sh, w * sw, channels)[:, :height, :width]

@@ -140,9 +140,7 @@ def test_gradient_of_gradient_and_forward_mode():
         return conv.conv_transpose(y, w[:, :, :, ::-1].swapaxes(2, 3), 2, 1, form="gemm")
 
     def xlas(x, w):
-        return reference_transpose(
-            reference_conv(x, w, 2, pads), w[:, :, :, ::-1].swapaxes(2, 3), 2, 1, 0
-        )
+        return reference_transpose(reference_conv(x, w, 2, pads), w[:, :, :, ::-1].swapaxes(2, 3), 2, 1, 0)
 
     @functools.partial(jax.jit, static_argnums=0)
     def twice(f, x, w):

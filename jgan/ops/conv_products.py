@@ -1,0 +1,154 @@
+"""The trilinear form of convolution by matrix products: the lowering for CPUs.
+
+A kernel of the inner layers of a U-Net takes 16 to 32 MiB and its images a few KiB, a kernel of the outer
+layers the reverse; copies of the larger one cost more than the products. So every product takes the larger
+operand as it lies in memory: plain products of two matrices where one can be had without transposing a
+large kernel, and a batch of products over the taps where pixels are few. Patches under the taps are gathered
+(im2col) or spread (its transpose) phase by phase; no zero is inserted between pixels.
+"""
+
+from jax import lax
+import jax.numpy as jnp
+
+_FEW_PIXELS = 64  # up to here a kernel is the larger operand, and reading it in place decides
+
+
+def evaluate(first, second, *, out, shape):
+    """One side of the trilinear form, `out` of "small", "big" and "kernel", from the other two.
+
+    The operands are (big, kernel), (small, kernel) or (big, small); `shape` is a `conv.Shape`.
+    """
+    channels = (first.shape[3], second.shape[3])
+    if out == "small":
+        channels = (first.shape[3], second.shape[3 if shape.big_first else 2])
+    elif out == "big":
+        channels = (second.shape[2 if shape.big_first else 3], first.shape[3])
+    if shape.stride == (1, 1) and 4 * channels[1] <= channels[0]:
+        return _swapped(first, second, out=out, shape=shape)
+    return _PRODUCTS[out](first, second, shape)
+
+
+def _swapped(first, second, *, out, shape):
+    """The same with the two images in each other's place, for a small one of few channels.
+
+    At stride 1 the form is symmetric but for the direction of the taps. A narrow image is the
+    one to gather patches from: its columns are few.
+    """
+    pad = tuple(k - 1 - p for k, p in zip(shape.kernel, shape.pad, strict=True))
+    shape = shape._replace(big=shape.small, small=shape.big, pad=pad, big_first=not shape.big_first)
+    if out == "kernel":
+        return _product_kernel(second, first, shape)[::-1, ::-1]
+    product = _product_big if out == "small" else _product_small
+    return product(first, second[::-1, ::-1], shape)
+
+
+def _product_small(big, kernel, shape):
+    n, taps = big.shape[0], _taps(shape)
+    pixels = n * shape.small[0] * shape.small[1]
+    if shape.big_first:
+        small = _patches(big, shape, 3).reshape(pixels, -1) @ kernel.reshape(-1, kernel.shape[3])
+    elif pixels <= _FEW_PIXELS:
+        patches = _patches(big, shape, 0).reshape(taps, pixels, -1)
+        kernel = kernel.reshape(taps, *kernel.shape[2:])
+        small = lax.dot_general(patches, kernel, (((2,), (2,)), ((0,), (0,)))).sum(0)
+    else:
+        patches = _patches(big, shape, 3).reshape(pixels, -1)
+        small = patches @ kernel.transpose(0, 1, 3, 2).reshape(-1, kernel.shape[2])
+    return small.reshape(n, *shape.small, -1)
+
+
+def _product_big(small, kernel, shape):
+    n, taps = small.shape[0], _taps(shape)
+    rows = small.reshape(-1, small.shape[3])
+    if shape.big_first:
+        kernel = kernel.reshape(-1, kernel.shape[3])
+        columns = lax.dot_general(rows, kernel, (((1,), (1,)), ((), ())))
+        columns, axis = columns.reshape(n, *shape.small, taps, -1), 3
+    elif len(rows) <= _FEW_PIXELS:
+        kernel = kernel.reshape(taps, *kernel.shape[2:])
+        rows = jnp.broadcast_to(rows, (taps, *rows.shape))
+        columns = lax.dot_general(rows, kernel, (((2,), (1,)), ((0,), (0,))))
+        columns, axis = columns.reshape(taps, n, *shape.small, -1), 0
+    else:
+        kernel = kernel.reshape(taps, *kernel.shape[2:]).transpose(1, 0, 2)
+        columns = rows @ kernel.reshape(kernel.shape[0], -1)
+        columns, axis = columns.reshape(n, *shape.small, taps, -1), 3
+    return _spread(columns, axis, shape)
+
+
+def _product_kernel(big, small, shape):
+    taps, rows = _taps(shape), small.reshape(-1, small.shape[3])
+    contract = (((0,), (0,)), ((), ()))
+    if shape.big_first:
+        patches = _patches(big, shape, 3).reshape(len(rows), -1)
+        kernel = lax.dot_general(patches, rows, contract)
+    elif len(rows) <= 4 * _FEW_PIXELS:
+        patches = _patches(big, shape, 0).reshape(taps, len(rows), -1)
+        rows = jnp.broadcast_to(rows, (taps, *rows.shape))
+        kernel = lax.dot_general(rows, patches, (((1,), (1,)), ((0,), (0,))))
+    else:
+        patches = _patches(big, shape, 3).reshape(len(rows), -1)
+        kernel = lax.dot_general(rows, patches, contract)
+        kernel = kernel.reshape(rows.shape[1], taps, -1).transpose(1, 0, 2)
+    channels = (big.shape[3], small.shape[3])
+    return kernel.reshape(*shape.kernel, *(channels if shape.big_first else channels[::-1]))
+
+
+_PRODUCTS = {"small": _product_small, "big": _product_big, "kernel": _product_kernel}
+
+
+def _taps(shape):
+    return shape.kernel[0] * shape.kernel[1]
+
+
+def _patches(big, shape, axis):
+    """Pixels under every tap over the pixels of the small image, [n, h, w, c] with taps at `axis`."""
+    pads = ((0, 0, 0), *((p, a, 0) for p, a in zip(shape.pad, shape.after(), strict=True)), (0, 0, 0))
+    big = lax.pad(big, jnp.zeros((), big.dtype), pads)
+    (h, w), (sh, sw), (kh, kw) = shape.small, shape.stride, shape.kernel
+    taps = [
+        big[:, i : i + (h - 1) * sh + 1 : sh, j : j + (w - 1) * sw + 1 : sw]
+        for i in range(kh)
+        for j in range(kw)
+    ]
+    return jnp.stack(taps, axis=axis)
+
+
+def _spread(columns, axis, shape):
+    """Transpose of `_patches`: every tap added to the pixel it came from.
+
+    Pixels of the big image that are equal modulo the stride get the same taps. These phases are
+    summed one by one and then interleaved, so that no zero is inserted.
+    """
+    (height, width), (sh, sw), (kh, kw) = shape.big, shape.stride, shape.kernel
+    zero = jnp.zeros((), columns.dtype)
+
+    def shift(tap, size, phase, count, stride, pad):
+        """Zeros before and after the small image, or pixels cut off, for a tap in a phase."""
+        low = (tap - phase - pad) // stride
+        return low, count - size - low, 0
+
+    def phase(a, b):
+        total = None
+        rows, cols = -(-height // sh), -(-width // sw)
+        for i in range((a + shape.pad[0]) % sh, kh, sh):
+            for j in range((b + shape.pad[1]) % sw, kw, sw):
+                pads = (
+                    (0, 0, 0),
+                    shift(i, shape.small[0], a, rows, sh, shape.pad[0]),
+                    shift(j, shape.small[1], b, cols, sw, shape.pad[1]),
+                    (0, 0, 0),
+                )
+                tap = lax.pad(lax.index_in_dim(columns, i * kw + j, axis, False), zero, pads)
+                total = tap if total is None else total + tap
+        if total is None:
+            n, channels = columns.shape[1 if axis == 0 else 0], columns.shape[-1]
+            return jnp.zeros((n, rows, cols, channels), columns.dtype)
+        return total
+
+    if (sh, sw) == (1, 1):
+        return phase(0, 0)
+    rows = [jnp.stack([phase(a, b) for b in range(sw)], axis=3) for a in range(sh)]
+    full = jnp.stack(rows, axis=2)
+    n, h, _, w, _, channels = full.shape
+    return full.reshape(n, h * sh, w * sw, channels)[:, :height, :width]
