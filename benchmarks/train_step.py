@@ -131,13 +131,16 @@ def ours_step(size, batch):
     import jax
 
     from configs import pix2pix as pix2pix_config
+    from jgan import train
     from jgan.systems import pix2pix
 
     config = pix2pix_config.get_config("")
     config.data.size, config.batch_size = size, batch
     config.generator.name, config.generator.levels = "unet", levels(size)
     system = pix2pix.build(config)
-    step = jax.jit(system.step, static_argnames="updates", donate_argnums=0)
+    step = jax.jit(
+        system.step, static_argnames="updates", donate_argnums=0, compiler_options=train.COMPILER_OPTIONS
+    )
     data = dict(zip("ab", images(size, batch), strict=True))
     key = jax.random.key(0)
     state = jax.jit(system.init)(key, data)
