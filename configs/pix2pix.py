@@ -16,7 +16,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.seed = 0
     config.steps = 80_000  # 200 epochs of 400 images
     config.batch_size = 1
-    config.precision = "float32"  # or bfloat16: arithmetic only; parameters, statistics and losses stay float32
+    config.precision = (
+        "float32"  # or bfloat16: arithmetic only; parameters, statistics and losses stay float32
+    )
     config.ema = 0.0  # decay of an average of G's weights, which inference then uses; 0: none
 
     config.data = data = ml_collections.ConfigDict()
@@ -41,7 +43,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     data.skip_bad = False
 
     config.generator = generator = ml_collections.ConfigDict()
-    generator.name = "unet_256"  # unet, encoder_decoder (_64, _128, _256 or with levels), resnet_6blocks, resnet_9blocks
+    generator.name = (
+        "unet_256"  # unet, encoder_decoder (_64, _128, _256 or with levels), resnet_6blocks, resnet_9blocks
+    )
     generator.levels = 8  # of unet and encoder_decoder without a size in their name
     generator.ngf = 64
     generator.norm = "batch"  # instance, none
@@ -125,7 +129,7 @@ PRESETS = {
         "save_every": 1000,
     },
     "demo": {
-        "steps": 600,
+        "steps": 800,
         "batch_size": 4,
         "data.source": "facades",
         "data.size": 64,

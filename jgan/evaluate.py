@@ -1,8 +1,8 @@
 """A trained run as a function from image to image, and its scores on pairs.
 
-    translator = evaluate.load_translator("RUN")
-    picture = translator(photo)                                  # [h, w, c] in, same size and type out
-    jax.vmap(translator.translate, (None, 0, None))(translator.weights, images, key)    # pure
+translator = evaluate.load_translator("RUN")
+picture = translator(photo)                                  # [h, w, c] in, same size and type out
+jax.vmap(translator.translate, (None, 0, None))(translator.weights, images, key)    # pure
 """
 
 from collections.abc import Callable
@@ -103,9 +103,7 @@ def load_translator(
         jgan.UserError: no run, no such checkpoint, or unknown statistics.
     """
     if statistics not in ("image", "running", "batch"):
-        raise jgan.UserError(
-            f"statistics={statistics!r} is unknown: use 'image', 'running' or 'batch'."
-        )
+        raise jgan.UserError(f"statistics={statistics!r} is unknown: use 'image', 'running' or 'batch'.")
     config = run.read(workdir)
     system = SYSTEMS[config.system](config)
     with checkpoint.Checkpoints(

@@ -64,9 +64,7 @@ def prepare(workdir: str) -> None:
         raise jgan.UserError(f"--workdir={workdir} cannot be made: {error.strerror}.") from None
 
 
-def check_continuation(
-    workdir: str, old: ml_collections.ConfigDict, new: ml_collections.ConfigDict
-) -> None:
+def check_continuation(workdir: str, old: ml_collections.ConfigDict, new: ml_collections.ConfigDict) -> None:
     """Refuses, by name, what may not change when a run is continued: everything but `FREE`."""
     was, now = _flat(old.to_dict()), _flat(new.to_dict())
     for name in sorted(was.keys() | now.keys()):

@@ -1,6 +1,5 @@
 """Where arrays live: one mesh over all devices, the batch split over it, the state whole on every device."""
 
-
 import jax
 from jax.sharding import AxisType
 from jax.sharding import NamedSharding
@@ -30,9 +29,7 @@ def split(mesh: jax.sharding.Mesh) -> NamedSharding:
 
 def global_batch(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.Array]:
     """The batch as global arrays, from each process's own part of it."""
-    return {
-        name: jax.make_array_from_process_local_data(sharding, x) for name, x in batch.items()
-    }
+    return {name: jax.make_array_from_process_local_data(sharding, x) for name, x in batch.items()}
 
 
 def check(batch_size: int) -> None:

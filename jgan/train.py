@@ -233,7 +233,11 @@ class _Loop:
 
     def _diverged(self, step: int, what: str) -> NotFinite:
         latest = self.checkpoints.latest
-        kept = "no checkpoint was saved before" if latest is None else f"step {latest} is the last good checkpoint"
+        kept = (
+            "no checkpoint was saved before"
+            if latest is None
+            else f"step {latest} is the last good checkpoint"
+        )
         return NotFinite(f"stopped at step {step}: {what}; {kept}.")
 
     def _save(self, step: int, scores: dict[str, float] | None) -> None:
@@ -247,9 +251,7 @@ class _Loop:
             return None
         weights = self.state.weights()
         count = min(len(examples), self.config.val_examples)
-        values = evaluate.scores(
-            lambda a: self.generate(weights, a), (examples[i] for i in range(count))
-        )
+        values = evaluate.scores(lambda a: self.generate(weights, a), (examples[i] for i in range(count)))
         values.pop("examples")
         self.log.write({"step": step, **{f"val_{name}": value for name, value in values.items()}})
         return values
@@ -344,9 +346,7 @@ def _start_from(state: state_lib.State, other: str) -> state_lib.State:
         step = checkpoints.latest
         if step is None:
             raise jgan.UserError(f"--init_from={other}: the run has no checkpoint yet.")
-        params, stats = evaluate.restore_weights(
-            checkpoints, step, config, SYSTEMS[config.system](config)
-        )
+        params, stats = evaluate.restore_weights(checkpoints, step, config, SYSTEMS[config.system](config))
     missed: list[str] = []
 
     def take(ours: Any, theirs: Any, kind: str) -> Any:

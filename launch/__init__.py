@@ -26,7 +26,7 @@ def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
             if missing:
                 _fail(f"{' and '.join(missing)} must be given; --help tells more.")
             if "config" in required:
-                flags.FLAGS["config"].value.system  # a file that could not be loaded says so only now
+                _ = flags.FLAGS["config"].value.system  # a file that could not be loaded says so only now
         except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
             _fail(_sentence(error, argv))
         if len(rest) > 1:

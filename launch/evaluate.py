@@ -16,7 +16,10 @@ _SIZE = flags.DEFINE_integer("size", None, "resize pictures to this many pixels 
 _PALETTE = flags.DEFINE_string("palette", "", "JSON file of class colours, for segmentation scores")
 _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
 _STATISTICS = flags.DEFINE_enum(
-    "statistics", "image", ["image", "running", "batch"], "what normalises: each image, or training's averages"
+    "statistics",
+    "image",
+    ["image", "running", "batch"],
+    "what normalises: each image, or training's averages",
 )
 _DROPOUT = flags.DEFINE_bool("dropout", False, "keep dropout on")
 _BATCH = flags.DEFINE_integer("batch", 1, "images that pass at once", lower_bound=1)

@@ -12,7 +12,9 @@ import launch
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py or configs/FILE.py:PRESET")
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _INIT_FROM = flags.DEFINE_string("init_from", "", "another run, whose weights a new run starts from")
-_DISTRIBUTED = flags.DEFINE_bool("distributed", False, "one of several processes, found by the cluster's own means")
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed", False, "one of several processes, found by the cluster's own means"
+)
 _ADDRESS = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0")
 _PROCESSES = flags.DEFINE_integer("num_processes", None, "how many processes train together")
 _PROCESS = flags.DEFINE_integer("process_id", None, "which one this is, from 0")

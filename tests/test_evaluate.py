@@ -4,6 +4,7 @@ import math
 import os
 
 import jax
+import jax.export
 import numpy as np
 import pytest
 
@@ -66,6 +67,18 @@ def test_the_pure_function_maps_and_jits(translator):
     one = np.asarray(mapped(translator.weights, batch, jax.random.key(0)))
     many = np.asarray(translator.generate(batch))
     np.testing.assert_allclose(one, many, atol=1e-5)
+
+
+def test_a_translation_can_be_exported_and_loaded(translator):
+    def run(weights, images):
+        return translator.translate(weights, images, jax.random.key(0))
+
+    images = picture(64, 64)[None]
+    exported = jax.export.export(jax.jit(run), platforms=("cpu", "cuda"))(translator.weights, images)
+    again = jax.export.deserialize(exported.serialize())
+    np.testing.assert_allclose(
+        np.asarray(again.call(translator.weights, images)), np.asarray(translator.generate(images)), atol=1e-5
+    )
 
 
 def test_padding_outside_the_program_is_the_padding_inside(translator):

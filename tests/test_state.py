@@ -43,9 +43,7 @@ def test_average_follows_the_parameters():
     moved = state_lib.State(**{**vars(state), "params": {**state.params, "g": {"w": jnp.full(3, 5.0)}}})
     early = state_lib.average(moved, 0.999)  # (1 + 0) / (10 + 0) of the old
     np.testing.assert_allclose(early.ema["g"]["w"], 0.1 * jnp.arange(3.0) + 0.9 * 5)
-    late = state_lib.average(
-        state_lib.State(**{**vars(moved), "step": jnp.asarray(10**6)}), 0.999
-    )
+    late = state_lib.average(state_lib.State(**{**vars(moved), "step": jnp.asarray(10**6)}), 0.999)
     # 1 - 0.999 has five good digits in float32.
     np.testing.assert_allclose(late.ema["g"]["w"], 0.999 * jnp.arange(3.0) + 0.001 * 5, rtol=1e-4)
     assert state_lib.create(GROUPS, state.params, {}).ema == {}

@@ -67,9 +67,7 @@ def test_a_run_explains_itself(finished):
     assert run.read(finished).data.channels == (3, 3)
     with open(os.path.join(finished, "config.json")) as file:
         assert json.load(file)["versions"]["jax"] == jax.__version__
-    assert sorted(os.listdir(os.path.join(finished, "samples"))) == [
-        f"{step:06d}.png" for step in (0, 2, 4)
-    ]
+    assert sorted(os.listdir(os.path.join(finished, "samples"))) == [f"{step:06d}.png" for step in (0, 2, 4)]
     assert os.path.getsize(os.path.join(finished, "index.html")) > 1000
     lines = records(finished)
     assert [line["step"] for line in lines if "g_loss" in line] == [1, 2, 3, 4]

@@ -31,26 +31,20 @@ def files(data, split: str, resized: int | None, store: cache.Cache, least: int 
     Raises:
       jgan.UserError: files that cannot be used, unless data.skip_bad; or none that can.
     """
-    entries, bad = folder.find(
-        data.root, split, single=bool(data.pair), splits=(data.split, data.val_split)
-    )
+    entries, bad = folder.find(data.root, split, single=bool(data.pair), splits=(data.split, data.val_split))
     total = len(entries) + len(bad)
     found = Files(entries, data.pair, resized, store, least)
     kinds, failed = check.scan(found.kind, len(entries), what=f"{split or data.root} images")
     good = {index: kind for index, kind in enumerate(kinds) if index not in failed}
     for plane in range(1 if data.pair else 2):
         odd = check.odd_ones({index: kind[plane][0] for index, kind in good.items()})
-        failed |= {
-            index: f"{entries[index].files[-1 if plane else 0]} {why}" for index, why in odd.items()
-        }
+        failed |= {index: f"{entries[index].files[-1 if plane else 0]} {why}" for index, why in odd.items()}
         good = {index: kind for index, kind in good.items() if index not in odd}
     bad += [_blamed(entries[index].files, why) for index, why in sorted(failed.items())]
     if bad and (not data.skip_bad or not good):
         check.refuse(bad, total)
     # Files of several bit depths are brought to the widest of them.
-    dtypes = tuple(
-        check.widest(dtype for _, dtype in plane) for plane in zip(*good.values(), strict=True)
-    )
+    dtypes = tuple(check.widest(dtype for _, dtype in plane) for plane in zip(*good.values(), strict=True))
     found.choose(sorted(good), dtypes, bad)
     return found
 
@@ -62,9 +56,7 @@ def drawn(data, split: str, size: int, store: cache.Cache) -> "Drawn":
       jgan.UserError: another split, or a number or size that cannot be drawn.
     """
     if split not in DRAWN_SPLITS:
-        raise jgan.UserError(
-            f"drawn facades have no split {split!r}: there are {', '.join(DRAWN_SPLITS)}"
-        )
+        raise jgan.UserError(f"drawn facades have no split {split!r}: there are {', '.join(DRAWN_SPLITS)}")
     number = data.val_number if split == "val" else data.number
     source = facades.Facades(size, number, seed=2 * data.seed + (split == "val"))
     return Drawn(source, data, store)

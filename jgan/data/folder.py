@@ -86,8 +86,7 @@ def read(entry: Entry, single: bool = False) -> tuple[np.ndarray, ...]:
     sizes = [f"{p.shape[1]}x{p.shape[0]}" for p in pictures]
     if sizes[0] != sizes[1]:
         raise jgan.UserError(
-            f"{entry.files[0]} is {sizes[0]} and {entry.files[1]} is {sizes[1]}: "
-            "A and B need the same size"
+            f"{entry.files[0]} is {sizes[0]} and {entry.files[1]} is {sizes[1]}: A and B need the same size"
         )
     return tuple(pictures)
 

@@ -127,9 +127,7 @@ class _TooLarge(Exception):
 def _read_npy(file) -> np.ndarray:
     # The header is looked at first: np.load would allocate whatever it claims.
     version = np.lib.format.read_magic(file)
-    header = {(1, 0): np.lib.format.read_array_header_1_0}.get(
-        version, np.lib.format.read_array_header_2_0
-    )
+    header = {(1, 0): np.lib.format.read_array_header_1_0}.get(version, np.lib.format.read_array_header_2_0)
     shape, _, dtype = header(file)
     if dtype.hasobject:
         raise ValueError("it holds Python objects instead of numbers")

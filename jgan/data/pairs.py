@@ -46,8 +46,8 @@ def make(name: str, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return transforms.resize(transforms.resize(photo, small), (height, width)), photo
     height, width = photo.shape[:2]
     holed = photo.copy()
-    holed[height // 4 : height // 4 + height // 2, width // 4 : width // 4 + width // 2] = (
-        images.white(photo.dtype)
+    holed[height // 4 : height // 4 + height // 2, width // 4 : width // 4 + width // 2] = images.white(
+        photo.dtype
     )
     return holed, photo
 
@@ -91,9 +91,7 @@ def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
     rgb = (np.asarray(rgb, np.float32) + 1) / 2
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** np.float32(2.4))
     xyz = linear.astype(np.float32) @ _TO_CONES.T
-    f = np.where(
-        xyz > _DELTA**3, np.cbrt(xyz), xyz / np.float32(3 * _DELTA**2) + np.float32(4 / 29)
-    )
+    f = np.where(xyz > _DELTA**3, np.cbrt(xyz), xyz / np.float32(3 * _DELTA**2) + np.float32(4 / 29))
     x, y, z = f[..., 0], f[..., 1], f[..., 2]
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1).astype(np.float32)
 
@@ -105,9 +103,7 @@ def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
     f = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], axis=-1)
     xyz = np.where(f > _DELTA, f**3, np.float32(3 * _DELTA**2) * (f - np.float32(4 / 29)))
     linear = np.clip(xyz.astype(np.float32) @ _FROM_CONES.T, 0, 1)
-    rgb = np.where(
-        linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** np.float32(1 / 2.4) - 0.055
-    )
+    rgb = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** np.float32(1 / 2.4) - 0.055)
     return (np.clip(rgb, 0, 1) * 2 - 1).astype(np.float32)
 
 

@@ -35,9 +35,7 @@ class Patch(nn.Module):
             stride = 2 if k < self.n_layers else 1
             if self.antialias and stride == 2:
                 x = resample.blur(x)
-            x = layers.Conv(
-                width, 4, stride, 1, bias or k == 0, self.dtype, name=f"conv_{k + 1}"
-            )(x)
+            x = layers.Conv(width, 4, stride, 1, bias or k == 0, self.dtype, name=f"conv_{k + 1}")(x)
             if k:
                 x = layers.Norm(self.norm, name=f"norm_{k + 1}")(x, statistics)
             x = nn.leaky_relu(x, 0.2)

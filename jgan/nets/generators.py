@@ -111,9 +111,7 @@ class ResNet(nn.Module):
                 width, 3, 1, 1, self.upsample, self.antialias, bias, self.dtype, name=f"up_{k}"
             )(x)
             x = nn.relu(layers.Norm(self.norm, name=f"up_{k}_norm")(x, statistics))
-        x = layers.Conv(self.features, 7, dtype=self.dtype, name="last")(
-            resample.reflect_pad(x, 3)
-        )
+        x = layers.Conv(self.features, 7, dtype=self.dtype, name="last")(resample.reflect_pad(x, 3))
         return jnp.tanh(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
 
 

@@ -60,9 +60,7 @@ class ConvTranspose(nn.Module):
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         w = self.param("kernel", _kernel_init, shape)
         dtype = self.dtype or jnp.result_type(x, w)
-        y = conv.conv_transpose(
-            x.astype(dtype), w.astype(dtype), 2, self.padding, self.output_padding
-        )
+        y = conv.conv_transpose(x.astype(dtype), w.astype(dtype), 2, self.padding, self.output_padding)
         return _add_bias(self, y) if self.bias else y
 
 
@@ -103,9 +101,7 @@ class Norm(nn.Module):
                 mean.value = 0.9 * mean.value + 0.1 * mu.reshape(c)
                 variance.value = 0.9 * variance.value + 0.1 * var.reshape(c) * (n / max(n - 1, 1))
         else:
-            raise jgan.UserError(
-                f"statistics={statistics!r} is unknown: use 'batch', 'image' or 'running'."
-            )
+            raise jgan.UserError(f"statistics={statistics!r} is unknown: use 'batch', 'image' or 'running'.")
         return (x * scale + bias).astype(dtype)
 
 
@@ -155,6 +151,4 @@ def check(norm: str, upsample: str = "transposed") -> None:
     if norm not in NORMS:
         raise jgan.UserError(f"norm={norm!r} is unknown: use one of {', '.join(NORMS)}.")
     if upsample not in UPSAMPLINGS:
-        raise jgan.UserError(
-            f"upsample={upsample!r} is unknown: use one of {', '.join(UPSAMPLINGS)}."
-        )
+        raise jgan.UserError(f"upsample={upsample!r} is unknown: use one of {', '.join(UPSAMPLINGS)}.")

@@ -20,9 +20,7 @@ def schedule(config: Any, steps: int) -> optax.Schedule:
     if config.schedule == "linear":
         start = int(steps * config.decay_from)
         return optax.linear_schedule(rate, 0.0, max(steps - start, 1), start)
-    raise jgan.UserError(
-        f"optimiser.schedule={config.schedule!r} is unknown: use 'linear' or 'constant'."
-    )
+    raise jgan.UserError(f"optimiser.schedule={config.schedule!r} is unknown: use 'linear' or 'constant'.")
 
 
 def adam(config: Any, steps: int) -> optax.GradientTransformation:

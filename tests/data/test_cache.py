@@ -88,9 +88,7 @@ def test_a_full_disk_still_gives_what_it_holds(tmp_path, monkeypatch):
 def test_two_writers_do_not_disturb_each_other(tmp_path):
     def work(seed):
         store = cache.Cache(0, tmp_path)
-        return all(
-            same(store.get(f"{i:040d}", lambda i=i: planes(i)), planes(i)) for i in range(30)
-        )
+        return all(same(store.get(f"{i:040d}", lambda i=i: planes(i)), planes(i)) for i in range(30))
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         assert all(pool.map(work, range(4)))

@@ -146,9 +146,7 @@ def test_what_is_no_image_is_named(tmp_path, suffix, content):
 @pytest.mark.parametrize("depth", [8, 16])
 def test_a_file_that_claims_a_huge_picture_is_refused(tmp_path, depth):
     def chunk(name, body):
-        return (
-            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        )
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, depth, 2, 0, 0, 0))
     data = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")

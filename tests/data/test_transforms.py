@@ -62,6 +62,4 @@ def test_overshoot_is_clipped_not_wrapped():
     step = np.zeros((8, 8, 2), np.uint16)
     step[:, 4:] = 65535
     grown = transforms.resize(step, (32, 32)).astype(int)
-    assert (
-        (np.diff(grown[0, 8:24, 0]) >= 0).all() and grown[0, 0, 0] == 0 and grown[0, -1, 0] == 65535
-    )
+    assert (np.diff(grown[0, 8:24, 0]) >= 0).all() and grown[0, 0, 0] == 0 and grown[0, -1, 0] == 65535

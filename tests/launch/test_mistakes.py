@@ -58,7 +58,11 @@ def file(tmp_path):
     "prepare, flags, words",
     [
         (nothing, ["launch.train"], ["--config and --workdir must be given"]),
-        (nothing, ["launch.train", "--config=configs/pix2pix.py:city", "--workdir={run}"], ["'city' is unknown"]),
+        (
+            nothing,
+            ["launch.train", "--config=configs/pix2pix.py:city", "--workdir={run}"],
+            ["'city' is unknown"],
+        ),
         (nothing, ["launch.train", "--config=configs/none.py", "--workdir={run}"], ["configs/none.py"]),
         (nothing, [*TRAIN, "--config.generator.width=3"], ["generator.width"]),
         (nothing, [*TRAIN, "--config.steps=many"], ["steps", "many"]),

@@ -69,7 +69,11 @@ def test_an_empty_map_is_refused_by_name():
 
 @pytest.mark.parametrize(
     "arguments, word",
-    [({"name": "global"}, "global"), ({"name": "patch", "n_layers": 7}, "n_layers=7"), ({"name": "pixel", "norm": "x"}, "'x'")],
+    [
+        ({"name": "global"}, "global"),
+        ({"name": "patch", "n_layers": 7}, "n_layers=7"),
+        ({"name": "pixel", "norm": "x"}, "'x'"),
+    ],
 )
 def test_mistakes_are_named(arguments, word):
     with pytest.raises(jgan.UserError, match=word):

@@ -67,9 +67,7 @@ def test_a_step_updates_both_and_tells(step):
         # Adam's first step moves every weight with a gradient by the learning rate.
         assert 1e-4 < distance(before.params[net], after.params[net]) < 2.1e-4
     assert 0 <= metrics["d_accuracy_real"] <= 1 and 0 <= metrics["d_accuracy_fake"] <= 1
-    np.testing.assert_allclose(
-        metrics["g_loss"], metrics["g_adversarial"] + 100 * metrics["g_l1"], rtol=1e-6
-    )
+    np.testing.assert_allclose(metrics["g_loss"], metrics["g_adversarial"] + 100 * metrics["g_l1"], rtol=1e-6)
     np.testing.assert_allclose(metrics["d_loss"], (metrics["d_real"] + metrics["d_fake"]) / 2, rtol=1e-6)
     assert all(x.shape == () for x in metrics.values())
 

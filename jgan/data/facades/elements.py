@@ -93,9 +93,7 @@ class House:
         self.cloth = d.choice([(236, 232, 222), (220, 208, 184), (210, 214, 216), (206, 180, 160)])
         self.shutter_colour = near(d, d.choice(SHUTTERS), 8)
         course = m * d.uniform(0.08, 0.13)
-        self.slats = c.texture(
-            drawing.Texture(course, 9.0, 0.28 * course, 0, 0.05, 0.65, 0.18, 0.05, 0.12)
-        )
+        self.slats = c.texture(drawing.Texture(course, 9.0, 0.28 * course, 0, 0.05, 0.65, 0.18, 0.05, 0.12))
         self.bloom = c.texture(drawing.Texture(leaf=True, seed=d.uniform(0, 30), grain=0.6, stain=0.5))
         self.trims = {}
 

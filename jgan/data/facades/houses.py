@@ -95,9 +95,7 @@ def _modern(c, d, x0, x1, ground, z):
     mirror, columns = d.uniform(0.3, 0.75), d.choice([1, 2, 3, 4])
     half = {"band": 0.5, "grid": 0.44, "wide": d.uniform(0.26, 0.38)}[kind] * pitch
     low, tall = {"band": (0.25, 0.5), "grid": (0.1, 0.8), "wide": (0.27, d.uniform(0.42, 0.56))}[kind]
-    accent = c.surface(
-        elements.near(d, d.choice(elements.PLASTERS + elements.BRICKS)), z - 0.02 * m, h.plain
-    )
+    accent = c.surface(elements.near(d, d.choice(elements.PLASTERS + elements.BRICKS)), z - 0.02 * m, h.plain)
     panels = d.random() < 0.5
     rollers = d.random() < 0.35
     fins = d.random() < 0.35

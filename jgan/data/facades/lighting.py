@@ -177,10 +177,7 @@ def _pattern(texture, n, i0, i1, j0, j1, worn, grain):
     t = 1 + texture.stain * (worn - 0.5) + texture.grain * (grain - 0.5)
     if texture.leaf:
         x, y = drawing.centres(n, i0, i1, j0, j1)
-        small = (
-            drawing.leaves(x, y, 90, texture.seed) * 0.6
-            + drawing.leaves(x, y, 28, texture.seed) * 0.7
-        )
+        small = drawing.leaves(x, y, 90, texture.seed) * 0.6 + drawing.leaves(x, y, 28, texture.seed) * 0.7
         m = np.clip(2.2 * (small - 0.62) + 0.5 * (grain - 0.5) + 0.4, 0, 1)
         return m, t
     m = np.zeros_like(t)

@@ -128,9 +128,7 @@ def shop(c, d, h, x0, x1, top):
                 board + 0.12 * m,
                 b,
                 base,
-                elements.glass(
-                    c, d, h, a, board, b - a, base - board, 2, 1, d.uniform(0.15, 0.45), goods
-                ),
+                elements.glass(c, d, h, a, board, b - a, base - board, 2, 1, d.uniform(0.15, 0.45), goods),
             )
             if d.random() < 0.3:
                 _lettering(

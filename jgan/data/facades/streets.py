@@ -53,9 +53,7 @@ def scene(c, d):
         _hedge(c, d, ground)
     c.over = None
     for x0, x1 in spans:
-        house = houses.building(
-            c, d, x0, x1, ground, d.choices(kinds, odds)[0], d.uniform(-0.004, 0.004)
-        )
+        house = houses.building(c, d, x0, x1, ground, d.choices(kinds, odds)[0], d.uniform(-0.004, 0.004))
         if d.random() < 0.07:
             _ivy(c, d, house)
     _street(c, d, ground)
@@ -70,9 +68,7 @@ def scene(c, d):
 def _street(c, d, ground):
     tone = d.uniform(90, 165)
     slabs = c.texture(
-        drawing.Texture(
-            0.02, d.uniform(0.05, 0.12), 0.0016, 0.5, 0.14, 1, 0, 0.12, 0.3, seed=d.randrange(99)
-        )
+        drawing.Texture(0.02, d.uniform(0.05, 0.12), 0.0016, 0.5, 0.14, 1, 0, 0.12, 0.3, seed=d.randrange(99))
     )
     grey = (tone, tone * 0.98, tone * 0.94)
     dark = tuple(v * 0.72 for v in grey)
@@ -121,9 +117,7 @@ def _hedge(c, d, ground):
 def _tree(c, d, ground):
     x = d.choice([d.uniform(0.0, 0.25), d.uniform(0.75, 1.0)])
     foot, fork = ground + d.uniform(0.01, 0.04), ground - d.uniform(0.14, 0.26)
-    bark = c.surface(
-        elements.near(d, (92, 82, 70)), 0.0, c.texture(drawing.Texture(grain=0.5, stain=0.5))
-    )
+    bark = c.surface(elements.near(d, (92, 82, 70)), 0.0, c.texture(drawing.Texture(grain=0.5, stain=0.5)))
     w, spread, rise = d.uniform(0.008, 0.015), d.uniform(0.07, 0.15), d.uniform(0.1, 0.26)
     lean = d.uniform(-0.015, 0.015)
     c.polygon(
