@@ -114,6 +114,7 @@ PRESETS = {
     "maps64": {
         "steps": 3_000,
         "batch_size": 4,
+        "ema": 0.999,
         "data.size": 64,
         "data.jitter": "crop",
         "generator.name": "unet_64",
