@@ -157,3 +157,38 @@ def average(state: State, decay: float) -> State:
         for net, old in state.ema.items()
     }
     return dataclasses.replace(state, ema=ema)
+
+
+def transplant(state: State, params: dict[str, Any], stats: dict[str, Any]) -> tuple[State, list[str]]:
+    """The state with the weights of another where path and shape agree, and a line for each that does not.
+
+    Averages start anew from the parameters; optimisers and step stay as they are.
+
+    Args:
+        state: before its first step.
+        params: {net: parameters} of the other, of any structure.
+        stats: {net: running statistics} of the other.
+    """
+    missed: list[str] = []
+
+    def take(ours: Any, theirs: Any, kind: str) -> Any:
+        found = {jax.tree_util.keystr(path): x for path, x in jax.tree_util.tree_leaves_with_path(theirs)}
+
+        def pick(path: Any, x: jax.Array) -> jax.Array:
+            name = jax.tree_util.keystr(path)
+            other = found.pop(name, None)
+            if other is None or other.shape != x.shape:
+                there = "missing there" if other is None else f"{other.shape} there"
+                missed.append(f"{kind}{name} {x.shape} here, {there}")
+                return x
+            return jax.device_put(other, x.sharding)
+
+        tree = jax.tree_util.tree_map_with_path(pick, ours)
+        missed.extend(f"{kind}{name} {x.shape} there, missing here" for name, x in found.items())
+        return tree
+
+    state = dataclasses.replace(
+        state, params=take(state.params, params, "params"), stats=take(state.stats, stats, "stats")
+    )
+    ema = {net: jax.tree.map(jnp.copy, state.params[net]) for net in state.ema}
+    return dataclasses.replace(state, ema=ema), missed

@@ -4,7 +4,6 @@ The loop never waits for the device but to save: metrics of step t are fetched a
 Nothing is saved before its metrics and its parameters were seen finite.
 """
 
-import dataclasses
 import os
 import signal
 import sys
@@ -347,30 +346,7 @@ def _start_from(state: state_lib.State, other: str) -> state_lib.State:
         if step is None:
             raise jgan.UserError(f"--init_from={other}: the run has no checkpoint yet.")
         params, stats = evaluate.restore_weights(checkpoints, step, config, SYSTEMS[config.system](config))
-    missed: list[str] = []
-
-    def take(ours: Any, theirs: Any, kind: str) -> Any:
-        found = {jax.tree_util.keystr(path): x for path, x in jax.tree_util.tree_leaves_with_path(theirs)}
-
-        def pick(path: Any, x: jax.Array) -> jax.Array:
-            name = jax.tree_util.keystr(path)
-            other_x = found.pop(name, None)
-            if other_x is None or other_x.shape != x.shape:
-                there = "missing there" if other_x is None else f"{other_x.shape} there"
-                missed.append(f"{kind}{name} {x.shape} here, {there}")
-                return x
-            return jax.device_put(other_x, x.sharding)
-
-        tree = jax.tree_util.tree_map_with_path(pick, ours)
-        missed.extend(f"{kind}{name} {x.shape} there, missing here" for name, x in found.items())
-        return tree
-
-    state = dataclasses.replace(
-        state, params=take(state.params, params, "params"), stats=take(state.stats, stats, "stats")
-    )
-    state = dataclasses.replace(
-        state, ema={net: jax.tree.map(jnp.copy, state.params[net]) for net in state.ema}
-    )
+    state, missed = state_lib.transplant(state, params, stats)
     _say(f"weights from {other} at step {step}, " + ("all taken" if not missed else "not taken:"))
     for line in missed:
         _say(f"  {line}")
