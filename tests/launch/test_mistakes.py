@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import pytest
 
+from configs import pix2pix
+from jgan import run
 from jgan.data import images
 
 TRAIN = ["launch.train", "--config=configs/pix2pix.py:demo", "--workdir={run}"]
@@ -54,6 +56,13 @@ def file(tmp_path):
     (tmp_path / "run").write_text("")
 
 
+def other_run(tmp_path):
+    (tmp_path / "run").mkdir()
+    config = pix2pix.get_config("demo")
+    config.generator.ngf, config.data.channels = 32, (3, 3)
+    run.write(str(tmp_path / "run"), config)
+
+
 @pytest.mark.parametrize(
     "prepare, flags, words",
     [
@@ -75,6 +84,7 @@ def file(tmp_path):
         (nothing, [*TRAIN, "--config.data.workers=500"], ["500", "400 examples"]),
         (nothing, [*TRAIN, "--init_from={run}/no"], ["holds no run"]),
         (file, TRAIN, ["is a file"]),
+        (other_run, TRAIN, ["generator.ngf=32", "64"]),
         (nothing, FOLDER, ["{data}"]),
         (empty, FOLDER, ["{data}"]),
         (truncated, FOLDER, ["torn.png"]),
