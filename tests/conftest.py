@@ -45,3 +45,14 @@ def small_config():
         return config
 
     return make
+
+
+@pytest.fixture
+def optimised():
+    """Programs compiled as outside the tests, which save time by leaving passes out."""
+    import jax  # only now: it reads the environment that is set above
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

@@ -53,15 +53,6 @@ def test_a_step_by_hand():
     assert flops.pix2pix([0], [10, 10], fake_share=1.0) == 2 * (3 * 20 + 2 * 30 + 20)
 
 
-@pytest.fixture
-def optimised():
-    """Programs compiled as outside the tests, which save time by leaving passes out."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 def test_the_compiled_step_does_no_more_than_it_must(optimised):
     """The compiler's own count is at most 10 % over the closed form.
 

@@ -221,15 +221,6 @@ def test_form_is_forced_by_keyword_and_environment(monkeypatch):
     assert done.stdout.strip() == "lax"
 
 
-@pytest.fixture
-def optimised():
-    """Programs compiled as outside the tests, which save time by leaving passes out."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", False)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 @pytest.mark.usefixtures("optimised")
 def test_forward_pass_of_two_losses_is_computed_once():
     x, v = normal(13, 1, 32, 32, 3), normal(14, 1, 16, 16, 8)
