@@ -4,6 +4,7 @@ The loop never waits for the device but to save: metrics of step t are fetched a
 Nothing is saved before its metrics and its parameters were seen finite.
 """
 
+import importlib.metadata
 import os
 import signal
 import sys
@@ -354,15 +355,9 @@ def _start_from(state: state_lib.State, other: str) -> state_lib.State:
 
 
 def _versions() -> dict[str, str]:
-    import flax
-    import grain
-    import optax
-    import orbax.checkpoint
-
     versions = {"jgan": jgan.__version__, "python": sys.version.split()[0]}
-    for module in (jax, flax, optax, orbax.checkpoint, grain, np):
-        versions[module.__name__] = getattr(module, "__version__", "unknown")
-    return versions
+    packages = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+    return versions | {name: importlib.metadata.version(name) for name in packages}
 
 
 def _on_signals(handler: Any) -> list[tuple[int, Any]]:

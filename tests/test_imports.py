@@ -63,7 +63,7 @@ def test_frameworks_stay_in_their_rooms(path):
     roots = {name.split(".")[0] for name in imported(path)}
     if room(path) == "data":
         assert not roots & {"jax", "flax", "optax", "orbax"}
-    if room(path) != "nets" and path.name != "train.py":  # train names its version in the run
+    if room(path) != "nets":
         assert "flax" not in roots
     assert "torch" not in roots and "tensorflow" not in roots
 
