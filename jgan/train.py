@@ -30,8 +30,7 @@ from jgan.data import pipeline
 from jgan.systems import SYSTEMS
 from jgan.systems import optimiser
 
-# XLA on CPU copies every parameter that is updated in place, unless it may look at the order of the program; other
-# backends always do. A tenth of a step, and bit-equal.
+# XLA on CPU copies every parameter that is updated in place, unless it may look at the order of the program.
 COMPILER_OPTIONS = {"xla_cpu_copy_insertion_use_region_analysis": True}
 _GRID_ROWS = 6
 
@@ -84,9 +83,11 @@ def train(config: ml_collections.ConfigDict, workdir: str, init_from: str = "") 
         with checkpoint.Checkpoints(
             os.path.join(workdir, "checkpoints"), keep=config.keep, best=best
         ) as checkpoints:
+            loop = _Loop(config, workdir, stream, checkpoints, init_from)
+            # Only now: a mistake that was told above leaves no run behind that a corrected command would contradict.
             if jax.process_index() == 0:
                 run.write(workdir, config, versions=_versions(), init_from=init_from, excluded=stream.bad)
-            _Loop(config, workdir, stream, checkpoints, init_from).run()
+            loop.run()
     finally:
         stream.close()
 

@@ -32,7 +32,7 @@ def adam(config: Any, steps: int) -> optax.GradientTransformation:
     def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
         # Behind the barrier b1 is no constant. With b1 = 1/2 XLA would factor m/2 + g/2 into (m + g)/2, find that cheap
         # enough to compute again where the parameters need it, and copy all old moments for it: on two cores that
-        # doubles the time of the update.
+        # doubles the time of the update taken alone.
         return make(jax.lax.optimization_barrier(config.b1)).update(grads, state, params)
 
     return optax.GradientTransformation(make(config.b1).init, update)

@@ -106,6 +106,7 @@ def test_one_sentence_and_status_2(tmp_path, prepare, flags, words):
     assert "Traceback" not in told and told.count("\n") == 0 and told.startswith("error: "), told
     for word in words:
         assert word.format(**places) in told
+    assert prepare is other_run or not (tmp_path / "run" / "config.json").exists()
     assert not (tmp_path / "run" / "checkpoints").exists() or not list(
         (tmp_path / "run" / "checkpoints").iterdir()
     )

@@ -38,9 +38,6 @@ def test_parameters_and_size(name, norm, size, parameters):
 
 
 def test_encoder_decoder_is_the_unet_without_skips():
-    # 39,080,963 parameters with the biases that the Torch line carries and keeps at zero: 7 x 512 + 256 + 128 + 64
-    # + 64 and 128, 256, 512 x 5 of the two halves; without them, and with norms on all inner layers but the
-    # bottleneck, the weights alone are these.
     net = generators.generator("encoder_decoder_256", 3)
     params, _ = shapes(net, 1, 256, 256, 3)
     widths = [64, 128, 256, 512, 512, 512, 512, 512]
