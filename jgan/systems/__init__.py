@@ -3,6 +3,7 @@
 A system is a few pure functions over a `jgan.state.State`; `SYSTEMS` names the builders.
 """
 
+from jgan.systems import cyclegan
 from jgan.systems import pix2pix
 
-SYSTEMS = {"pix2pix": pix2pix.build}
+SYSTEMS = {"pix2pix": pix2pix.build, "cyclegan": cyclegan.build}

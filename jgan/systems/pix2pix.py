@@ -164,6 +164,8 @@ def build(config: Any) -> system.System:
         apply,
         plan=lambda step: updates,
         space=lambda weights, condition: None,
+        # The data package has put the input in front already.
+        translations={config.data.direction: system.Translation("a", "output", "b")},
         multiple=generator.multiple,
     )
 

@@ -7,6 +7,22 @@ from typing import NamedTuple
 from jgan import state as state_lib
 
 
+class Translation(NamedTuple):
+    """One way a translation system goes: fields of a batch, and names in what `System.apply` returns.
+
+    Attributes:
+        source: the batch field it starts from; `apply` needs no other.
+        output: the translation.
+        target: the batch field the translation should equal, where examples are pairs.
+        back: the reconstruction of the source; empty where the system has no way back.
+    """
+
+    source: str
+    output: str
+    target: str
+    back: str = ""
+
+
 class System(NamedTuple):
     """A GAN system as pure functions, built from a config.
 
@@ -18,6 +34,7 @@ class System(NamedTuple):
             `State.weights` returns them.
         plan: `step -> updates`, on the host and equal on all processes.
         space: `(weights, condition) -> Space | None`; None for systems without a latent.
+        translations: {direction: Translation}, the default first; empty for systems that do not translate.
         multiple: `apply` pads images to multiples of this many pixels and crops what comes out.
     """
 
@@ -26,4 +43,5 @@ class System(NamedTuple):
     apply: Callable[..., dict[str, Any]]
     plan: Callable[[int], tuple[str, ...]]
     space: Callable[[Any, Any], Any]
+    translations: dict[str, Translation]
     multiple: int = 1

@@ -1,0 +1,123 @@
+"""CycleGAN: unpaired image translation. Zhu et al. (2017).
+
+    python -m launch.train --config=configs/cyclegan.py:PRESET --workdir=RUN --config.data.root=DIR
+
+`DIR` holds `trainA`, `trainB` and, for samples and scores, `testA`, `testB`. Presets (the part after the colon):
+none, the paper's setting for 256 px (9 blocks); `128`, its setting for 128 px (6 blocks); the rows of its ablation
+`cycle`, `gan`, `gan_forward`, `gan_backward`; `builtin`, drawn facades by day and at dusk; `demo`, the same for a
+first look.
+"""
+
+import ml_collections
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    config = ml_collections.ConfigDict()
+    config.system = "cyclegan"
+    config.seed = 0
+    config.steps = 266_800  # 200 epochs of the 1,334 zebras of horse2zebra
+    config.batch_size = 1
+    config.precision = (
+        "float32"  # or bfloat16: arithmetic only; parameters, statistics and losses stay float32
+    )
+    config.ema = 0.0  # decay of an average of both generators' weights, which inference then uses; 0: none
+
+    config.data = data = ml_collections.ConfigDict()
+    data.kind = "unaligned"
+    data.source = "folder"  # facades; tfds:NAME
+    data.root = ""
+    data.split = "train"
+    data.val_split = "test"
+    data.size = 256
+    data.load_size = 286
+    data.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
+    data.flip = True
+    data.channels = ()  # (A, B); empty: as the data has them
+    data.number = 400  # drawn facades of each domain
+    data.val_number = 50
+    data.seed = 0
+    data.cache_gib = 4.0
+    data.cache_dir = ""
+    data.workers = 0
+    data.skip_bad = False
+
+    config.generator = generator = ml_collections.ConfigDict()
+    generator.name = "resnet_9blocks"  # resnet_6blocks, or a U-Net of pix2pix
+    generator.levels = 8  # of unet and encoder_decoder without a size in their name
+    generator.ngf = 64
+    generator.norm = "instance"  # batch, none
+    generator.dropout = 0.0
+    generator.upsample = "transposed"  # resize_conv
+    generator.antialias = False
+
+    config.discriminator = discriminator = ml_collections.ConfigDict()
+    discriminator.name = "patch"  # pixel
+    discriminator.n_layers = 3  # 1 to 6: a patch of 16, 34, 70, 142, 286, 574 px
+    discriminator.ndf = 64
+    discriminator.norm = "instance"  # batch, none
+    discriminator.antialias = False
+
+    config.loss = loss = ml_collections.ConfigDict()
+    loss.adversarial = "lsgan"  # vanilla, hinge, wgan_gp
+    loss.adversarial_weight = 1.0  # 0: cycle alone, no discriminators
+    loss.lambda_a = 10.0  # weight of the forward cycle, A to B to A; 0 saves its pass
+    loss.lambda_b = 10.0  # of the backward cycle, B to A to B
+    loss.lambda_identity = 0.5  # share of lambda_a and lambda_b; 0 saves the identity passes
+    loss.gradient_penalty = 10.0  # of wgan_gp
+    loss.pool_size = 50  # earlier fakes kept for D; 0: it sees the current ones
+
+    config.optimiser = optimiser = ml_collections.ConfigDict()
+    optimiser.learning_rate = 2e-4
+    optimiser.b1 = 0.5
+    optimiser.b2 = 0.999
+    optimiser.eps = 1e-8
+    optimiser.schedule = "linear"  # constant
+    optimiser.decay_from = 0.5  # share of the run after which the rate falls to 0
+
+    config.log_every = 50
+    config.sample_every = 1000
+    config.validate_every = 5000
+    config.save_every = 5000
+    config.keep = 2  # last checkpoints kept, besides the best
+    config.best = (
+        ""  # of the validation: cycle_a, cycle_b; on pairs also AtoB_l1, BtoA_psnr, ...; empty: none
+    )
+    config.val_examples = 100  # at most so many of the validation split while training
+
+    if arg not in PRESETS:
+        raise ValueError(f"preset {arg!r} is unknown: use one of {', '.join(filter(None, PRESETS))}.")
+    config.update_from_flattened_dict(PRESETS[arg])
+    return config
+
+
+PRESETS = {
+    "": {},
+    "128": {"data.size": 128, "data.load_size": 143, "generator.name": "resnet_6blocks"},
+    # Tables 4 and 5 of the paper; identity terms belong to the cycles they are shares of.
+    "cycle": {"loss.adversarial_weight": 0.0, "loss.lambda_identity": 0.0},
+    "gan": {"loss.lambda_a": 0.0, "loss.lambda_b": 0.0, "loss.lambda_identity": 0.0},
+    "gan_forward": {"loss.lambda_b": 0.0, "loss.lambda_identity": 0.0},
+    "gan_backward": {"loss.lambda_a": 0.0, "loss.lambda_identity": 0.0},
+    "builtin": {
+        "steps": 40_000,
+        "data.source": "facades",
+        "data.size": 128,
+        "data.load_size": 143,
+        "generator.name": "resnet_6blocks",
+    },
+    "demo": {
+        "steps": 800,
+        "data.source": "facades",
+        "data.size": 64,
+        "data.load_size": 72,
+        "data.val_number": 8,
+        "generator.name": "resnet_6blocks",
+        "generator.ngf": 32,
+        "discriminator.ndf": 32,
+        "discriminator.n_layers": 2,
+        "log_every": 20,
+        "sample_every": 100,
+        "validate_every": 400,
+        "save_every": 400,
+    },
+}
