@@ -80,7 +80,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.save_every = 5000
     config.keep = 2  # last checkpoints kept, besides the best
     config.best = (
-        ""  # of the validation: cycle_a, cycle_b; on pairs also AtoB_l1, BtoA_psnr, ...; empty: none
+        ""  # of the validation: AtoB_cycle, on pairs also AtoB_l1, BtoA_psnr ...; empty: none is kept
     )
     config.val_examples = 100  # at most so many of the validation split while training
 

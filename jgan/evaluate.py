@@ -1,6 +1,6 @@
-"""A trained run as a function from image to image, and its scores on pairs.
+"""A trained run as a function from image to image, and its scores.
 
-translator = evaluate.load_translator("RUN")
+translator = evaluate.load_translator("RUN")                  # direction="BtoA" for the other way
 picture = translator(photo)                                  # [h, w, c] in, same size and type out
 jax.vmap(translator.translate, (None, 0, None))(translator.weights, images, key)    # pure
 """
@@ -30,18 +30,21 @@ from jgan.metrics import images as image_metrics
 from jgan.metrics import segmentation
 from jgan.ops import pixels
 from jgan.systems import SYSTEMS
+from jgan.systems import system as system_lib
 
 # Which way a validation score gets better.
-DIRECTIONS = {"l1": "min", "psnr": "max", "ssim": "max"}
+BETTER = {"l1": "min", "psnr": "max", "ssim": "max", "cycle": "min"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Translator:
-    """A run's generator, ready to translate.
+    """One direction of a run, ready to translate.
 
     Attributes:
         config: the run's config.
         step: the training step its weights are from.
+        direction: `AtoB` or `BtoA`.
+        translation: what the system calls the input and the output of this direction.
         weights: the pytree `translate` takes.
         translate: `(weights, images [n, h, w, c] or [h, w, c], key) -> images` in [-1, 1]; pure, for the caller's
             own `jit`, `vmap` or `jax.export`. `key` draws dropout and is ignored without it.
@@ -49,10 +52,22 @@ class Translator:
 
     config: ml_collections.ConfigDict
     step: int
+    direction: str
+    translation: system_lib.Translation
     weights: dict[str, Any]
     translate: Callable[..., jax.Array]
-    _jitted: Callable[..., jax.Array] = dataclasses.field(repr=False)
-    _multiple: int = dataclasses.field(repr=False)
+    _jitted: Callable[..., dict[str, jax.Array]] = dataclasses.field(repr=False)
+    _system: system_lib.System = dataclasses.field(repr=False)
+    _controls: dict[str, Any] = dataclasses.field(repr=False)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """All directions of the run."""
+        return tuple(self._system.translations)
+
+    def to(self, direction: str) -> "Translator":
+        """The translator of another direction of the same run; a `jgan.UserError` where it has none of that name."""
+        return _translator(self.config, self.step, self.weights, self._system, direction, self._controls)
 
     def __call__(self, image: np.ndarray, seed: int = 0) -> np.ndarray:
         """The translation of one picture [h, w, c] or [h, w]: same height, width and type.
@@ -65,12 +80,12 @@ class Translator:
         """
         image = np.asarray(image)
         image = image[..., None] if image.ndim == 2 else image
-        pair = self.config.data.pair
+        pair, channels = self.config.data.get("pair", ""), self.config.data.channels
         if pair:
-            photo = _with_channels(image, 3 if pair in ("gray", "lab") else self.config.data.channels[1])
+            photo = _with_channels(image, 3 if pair in ("gray", "lab") else channels[1])
             a, _ = pairs.make(pair, photo)
         else:
-            a = _with_channels(image, self.config.data.channels[0])
+            a = _with_channels(image, channels["ab".index(self.translation.source)])
         output = np.asarray(self.generate(a[None], seed))[0]
         if pair:
             output = pairs.show(pair, np.asarray(pixels.to_float(a)), output)
@@ -78,29 +93,40 @@ class Translator:
 
     def generate(self, inputs: np.ndarray, seed: int = 0) -> jax.Array:
         """The net's output [n, h, w, c] in [-1, 1] of its inputs [n, h, w, c] of any pixel type."""
+        return self.run(inputs, seed, back=False)[self.translation.output]
+
+    def run(self, inputs: np.ndarray, seed: int = 0, back: bool = True) -> dict[str, jax.Array]:
+        """As `generate`: {name: images}, the translation and, where the system has one, the way back."""
         # Padded here as the system would pad it inside: a folder of photos of many sizes compiles few programs.
         _, h, w, _ = inputs.shape
-        down, right = -h % self._multiple, -w % self._multiple
+        down, right = -h % self._system.multiple, -w % self._system.multiple
         top, left = down // 2, right // 2
         sides = ((0, 0), (top, down - top), (left, right - left), (0, 0))
-        outputs = self._jitted(self.weights, np.pad(inputs, sides, mode="reflect"), jax.random.key(seed))
-        return outputs[:, top : top + h, left : left + w]
+        padded = np.pad(inputs, sides, mode="reflect")
+        outputs = self._jitted(self.weights, padded, jax.random.key(seed), back=back)
+        return {name: x[:, top : top + h, left : left + w] for name, x in outputs.items()}
 
 
 def load_translator(
-    workdir: str, *, step: int | str = "latest", statistics: str = "image", dropout: bool = False
+    workdir: str,
+    *,
+    direction: str = "",
+    step: int | str = "latest",
+    statistics: str = "image",
+    dropout: bool = False,
 ) -> Translator:
     """The translator of the run in `workdir`; only weights are read.
 
     Args:
         workdir: the directory of a training run.
+        direction: `AtoB` or `BtoA`; by default the one the run was trained for, and `AtoB` of two.
         step: a step with a checkpoint, `latest` or `best`.
         statistics: what normalises: each `image` by itself, however many share a batch, or the `running`
             statistics of training, or the whole `batch`.
         dropout: keep dropout on: the noise z of pix2pix, drawn anew by every seed.
 
     Raises:
-        jgan.UserError: no run, no such checkpoint, or unknown statistics.
+        jgan.UserError: no run, no such checkpoint or direction, or unknown statistics.
     """
     if statistics not in ("image", "running", "batch"):
         raise jgan.UserError(f"statistics={statistics!r} is unknown: use 'image', 'running' or 'batch'.")
@@ -109,7 +135,7 @@ def load_translator(
     with checkpoint.Checkpoints(
         os.path.join(workdir, "checkpoints"),
         keep=config.keep,
-        best=best_policy(config.best),
+        best=best_policy(config.best, system),
         read_only=True,
     ) as checkpoints:
         found = {"latest": checkpoints.latest, "best": checkpoints.best}.get(step, step)
@@ -119,14 +145,36 @@ def load_translator(
             )
         params, stats = restore_weights(checkpoints, int(found), config, system)
     weights = {"params": params, "stats": stats, "frozen": {}}
+    controls = {"statistics": statistics, "dropout": dropout}
+    return _translator(config, int(found), weights, system, direction, controls)
+
+
+def _translator(
+    config: ml_collections.ConfigDict,
+    step: int,
+    weights: dict[str, Any],
+    system: system_lib.System,
+    direction: str,
+    controls: dict[str, Any],
+) -> Translator:
+    direction = direction or next(iter(system.translations))
+    if direction not in system.translations:
+        raise jgan.UserError(
+            f"direction {direction!r}: the run translates {' and '.join(system.translations)} only."
+        )
+    way = system.translations[direction]
+
+    def run(weights: dict[str, Any], images: jax.Array, key: jax.Array, back: bool) -> dict[str, jax.Array]:
+        outputs = system.apply(weights, {way.source: images}, key, **controls)
+        return {name: outputs[name] for name in (way.output, way.back if back else "") if name}
 
     def translate(weights: dict[str, Any], images: jax.Array, key: jax.Array) -> jax.Array:
         one = images.ndim == 3
-        images = images[None] if one else images
-        output = system.apply(weights, {"a": images}, key, statistics=statistics, dropout=dropout)["output"]
+        output = run(weights, images[None] if one else images, key, back=False)[way.output]
         return output[0] if one else output
 
-    return Translator(config, int(found), weights, translate, jax.jit(translate), system.multiple)
+    jitted = jax.jit(run, static_argnames="back")
+    return Translator(config, step, direction, way, weights, translate, jitted, system, controls)
 
 
 def restore_weights(
@@ -149,48 +197,63 @@ def batch_shape(config: ml_collections.ConfigDict) -> dict[str, jax.ShapeDtypeSt
     }
 
 
-def best_policy(best: str) -> tuple[str, str] | None:
-    """(metric, direction) of `config.best`, None for an empty one."""
+def best_policy(best: str, system: system_lib.System) -> tuple[str, str] | None:
+    """(metric, "min" or "max") of `config.best`, None for an empty one."""
     if not best:
         return None
-    if best not in DIRECTIONS:
-        raise jgan.UserError(f"best={best!r} is unknown: use one of {', '.join(DIRECTIONS)}, or nothing.")
-    return best, DIRECTIONS[best]
+    prefixes = [f"{name}_" for name in system.translations] if len(system.translations) > 1 else [""]
+    back = any(way.back for way in system.translations.values())
+    known = {p + name: better for p in prefixes for name, better in BETTER.items() if back or name != "cycle"}
+    if best not in known:
+        raise jgan.UserError(f"best={best!r} is unknown: use one of {', '.join(known)}, or nothing.")
+    return best, known[best]
 
 
 def scores(
-    generate: Callable[[np.ndarray], jax.Array],
+    run: Callable[[np.ndarray], dict[str, jax.Array]],
     examples: Iterable[dict[str, Any]],
+    way: system_lib.Translation,
     *,
+    paired: bool = True,
     palette: dict[str, Sequence[int]] | None = None,
     batch_size: int = 1,
 ) -> dict[str, Any]:
-    """{"l1", "psnr", "ssim", "examples"} of outputs against targets, means over images.
+    """{"l1", "psnr", "ssim"} of outputs against targets, "cycle" of the way back, "examples"; means over images.
 
-    l1 is the mean absolute error on [-1, 1], psnr in dB, ssim the index of Wang et al. (2004). With a palette
-    both pictures are mapped to the nearest palette colour and one confusion matrix over all images gives
-    "pixel_accuracy", "class_accuracy", "mean_iou" and "iou" by class.
+    l1 is the mean absolute error on [-1, 1], psnr in dB, ssim the index of Wang et al. (2004); cycle is the l1
+    between an image and its reconstruction. With a palette both pictures are mapped to the nearest palette colour
+    and one confusion matrix over all images gives "pixel_accuracy", "class_accuracy", "mean_iou" and "iou" by
+    class. What needs targets or a way back is left out where there are none.
 
     Args:
-        generate: inputs [n, h, w, c] of any pixel type -> outputs in [-1, 1].
-        examples: dicts with "a" and "b" [h, w, c].
+        run: inputs [n, h, w, c] of any pixel type -> {name: images in [-1, 1]}.
+        examples: dicts of images [h, w, c]; those without the source of `way` are passed over.
+        way: names of source, output, target and reconstruction.
+        paired: whether an example's source and target belong together.
         palette: {class: [red, green, blue]} in 0..255.
         batch_size: how many images of one size pass at once.
     """
-    sums, count = {"l1": 0.0, "psnr": 0.0, "ssim": 0.0}, 0
-    confusion = segmentation.Confusion(palette) if palette else None
-    for group in _batches(examples, batch_size):
-        stacked = np.stack([example["a"] for example in group])
+    sums, count = {"l1": 0.0, "psnr": 0.0, "ssim": 0.0} if paired else {}, 0
+    sums |= {"cycle": 0.0} if way.back else {}
+    confusion = segmentation.Confusion(palette) if palette and paired else None
+    examples = (example for example in examples if way.source in example)
+    for group in _batches(examples, way.source, batch_size):
+        stacked = np.stack([example[way.source] for example in group])
         # A last, smaller batch is filled up, so that it compiles nothing new.
         missing = batch_size - len(group)
         padded = np.concatenate([stacked, np.repeat(stacked[-1:], missing, 0)])
-        outputs = np.asarray(generate(padded))
-        for example, output in zip(group, outputs, strict=False):
-            target = np.asarray(image_files.convert(example["b"], np.float32))
-            for name in sums:
-                sums[name] += float(getattr(image_metrics, name)(output, target))
-            if confusion:
-                confusion.add(output, target)
+        made = {name: np.asarray(images) for name, images in run(padded).items()}
+        for k, example in enumerate(group):
+            if way.back:
+                source = np.asarray(image_files.convert(example[way.source], np.float32))
+                sums["cycle"] += float(image_metrics.l1(made[way.back][k], source))
+            if paired:
+                output = made[way.output][k]
+                target = np.asarray(image_files.convert(example[way.target], np.float32))
+                for name in ("l1", "psnr", "ssim"):
+                    sums[name] += float(getattr(image_metrics, name)(output, target))
+                if confusion:
+                    confusion.add(output, target)
             count += 1
     result: dict[str, Any] = {name: value / max(count, 1) for name, value in sums.items()}
     result["examples"] = count
@@ -199,11 +262,11 @@ def scores(
     return result
 
 
-def _batches(examples: Iterable[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
-    """Runs of at most `size` neighbours of one shape."""
+def _batches(examples: Iterable[dict[str, Any]], source: str, size: int) -> Iterator[list[dict[str, Any]]]:
+    """Runs of at most `size` neighbours whose sources have one shape."""
     group: list[dict[str, Any]] = []
     for example in examples:
-        if group and (len(group) == size or group[0]["a"].shape != example["a"].shape):
+        if group and (len(group) == size or group[0][source].shape != example[source].shape):
             yield group
             group = []
         group.append(example)
@@ -221,10 +284,10 @@ def evaluate(
     batch_size: int = 1,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The `scores` of a run on a split of its own data, or on other data of the same kind.
+    """The `scores` of a translator on a split of its run's own data, or on other data of the same kind.
 
     Args:
-        translator: of the run.
+        translator: of one direction of the run.
         data: another root folder.
         split: another split than the run's validation split.
         size: pictures are resized to size x size; by default they are taken as in the run's validation.
@@ -240,9 +303,13 @@ def evaluate(
         config.source, config.root = "folder", data
     examples = pipeline.evaluation(config, split or config.val_split, size)
     colours = segmentation.load_palette(palette) if palette else None
+    if colours and not examples.paired:
+        raise jgan.UserError(f"--palette={palette} compares pairs, and these data have none.")
     return scores(
-        lambda inputs: translator.generate(inputs, seed),
+        lambda inputs: translator.run(inputs, seed),
         examples,
+        translator.translation,
+        paired=examples.paired,
         palette=colours,
         batch_size=batch_size,
     )

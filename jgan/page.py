@@ -14,20 +14,25 @@ import numpy as np
 # (title, keys, unit); every key of metrics.jsonl that is not named here gets a chart of its own.
 _CHARTS = (
     ("Generator loss", ("g_loss",), ""),
-    ("Adversarial part", ("g_adversarial",), ""),
+    ("Adversarial part", ("g_adversarial", "g_adversarial_a", "g_adversarial_b"), ""),
+    ("Cycle part", ("g_cycle_a", "g_cycle_b"), ""),
+    ("Identity part", ("g_identity_a", "g_identity_b"), ""),
     ("L1 part", ("g_l1",), ""),
     ("Discriminator loss", ("d_loss",), ""),
+    ("Discriminators' losses", ("d_loss_a", "d_loss_b"), ""),
     ("D's loss on", ("d_real", "d_fake"), ""),
     ("D's accuracy on", ("d_accuracy_real", "d_accuracy_fake"), ""),
     ("Validation L1", ("val_l1",), ""),
     ("Validation PSNR", ("val_psnr",), "dB"),
     ("Validation SSIM", ("val_ssim",), ""),
+    ("Validation L1", ("val_AtoB_l1", "val_BtoA_l1"), ""),
+    ("Validation cycle error", ("val_AtoB_cycle", "val_BtoA_cycle"), ""),
     ("Images per second", ("images_per_second",), ""),
     ("Time waiting for input", ("input_wait",), ""),
     ("Learning rate", ("learning_rate",), ""),
 )
-_EXACT = {"val_l1", "val_psnr", "val_ssim", "learning_rate"}
-_SERIES = {"d_real": "real", "d_fake": "generated", "d_accuracy_real": "real", "d_accuracy_fake": "generated"}
+# What a series of several in one chart is called, by the last part of its key or by a part of it.
+_SERIES = {"real": "real", "fake": "generated", "a": "A", "b": "B", "AtoB": "A to B", "BtoA": "B to A"}
 
 _PAGE = pathlib.Path(__file__).with_name("page.html")
 
@@ -91,6 +96,8 @@ def _figures(records):
         ("val_l1", "Validation L1", min),
         ("val_psnr", "PSNR in dB", max),
         ("val_ssim", "SSIM", max),
+        ("val_AtoB_cycle", "Cycle error of A", min),
+        ("val_BtoA_cycle", "Cycle error of B", min),
         ("images_per_second", "Images per second", None),
         ("input_wait", "Waiting for input", None),
     )
@@ -143,7 +150,10 @@ def _curves(records):
         for key in keys:
             points = [(r["step"], r[key]) for r in records if _number(r.get(key))]
             if len(points) > 1:
-                series.append((_SERIES.get(key, ""), *_thinned(points, smooth=key not in _EXACT)))
+                parts = key.split("_")
+                label = _SERIES.get(parts[1] if parts[0] == "val" else parts[-1], "")
+                smooth = not key.startswith("val_") and key != "learning_rate"
+                series.append((label, *_thinned(points, smooth=smooth)))
         if series:
             drawn.append(_chart(title, series, unit, min(steps), max(steps)))
     if not drawn:

@@ -152,13 +152,19 @@ def warnings(records: list[dict], rows: list[list[np.ndarray]]) -> list[str]:
 
     Args:
       records: of metrics.jsonl.
-      rows: the newest samples, each row input, output, target, as `cells` gives them.
+      rows: the newest samples as `cells` gives them: input, output, target in a row, or an image, its translation
+        and its reconstruction for both of two domains.
     """
     found = [_saturated(records)]
     step = max((r["step"] for r in records), default=0)
-    if step >= _WARM_UP and rows and len(rows[0]) == 3:
+    if step >= _WARM_UP and rows:
         pictures = [[np.asarray(image, np.float32) for image in row] for row in rows]
-        found += [_collapsed(pictures), _inverted(pictures)]
+        if len(rows[0]) == 3:
+            found += [_collapsed(pictures), _inverted(pictures)]
+        elif len(rows[0]) == 6:  # unpaired: the other domain's images stand for the targets
+            found += [
+                _collapsed([[row[k] for k in way] for row in pictures]) for way in ((0, 1, 3), (3, 4, 0))
+            ]
     return [sentence for sentence in found if sentence]
 
 

@@ -59,7 +59,6 @@ def train(config: ml_collections.ConfigDict, workdir: str, init_from: str = "") 
     for name in ("steps", "batch_size", "log_every", "sample_every", "validate_every", "save_every", "keep"):
         if config[name] < 1:
             raise jgan.UserError(f"{name}={config[name]}: it must be 1 or more.")
-    best = evaluate.best_policy(config.best)
     sharding.check(config.batch_size)
     run.prepare(workdir)
     config = ml_collections.ConfigDict(config.to_dict())
@@ -69,7 +68,7 @@ def train(config: ml_collections.ConfigDict, workdir: str, init_from: str = "") 
             config.data.channels = old.data.channels
         run.check_continuation(workdir, old, config)
     # What cannot be built is refused before the data are read, which may take long.
-    SYSTEMS[config.system](config)
+    best = evaluate.best_policy(config.best, SYSTEMS[config.system](config))
     stream = pipeline.train(
         config.data,
         batch_size=config.batch_size,
@@ -120,7 +119,7 @@ class _Loop:
             compiler_options=COMPILER_OPTIONS,
         )
         self.generate = jax.jit(
-            lambda weights, a: system.apply(weights, {"a": a}, statistics="image")["output"],
+            lambda weights, inputs: system.apply(weights, inputs, statistics="image"),
             out_shardings=whole,
         )
         self.finite = jax.jit(
@@ -251,9 +250,17 @@ class _Loop:
         if examples is None:
             return None
         weights = self.state.weights()
-        count = min(len(examples), self.config.val_examples)
-        values = evaluate.scores(lambda a: self.generate(weights, a), (examples[i] for i in range(count)))
-        values.pop("examples")
+        count, values = min(len(examples), self.config.val_examples), {}
+        for direction, way in self.system.translations.items():
+            found = evaluate.scores(
+                lambda x, way=way: self.generate(weights, {way.source: x}),
+                (examples[i] for i in range(count)),
+                way,
+                paired=examples.paired,
+            )
+            found.pop("examples")
+            prefix = f"{direction}_" if len(self.system.translations) > 1 else ""
+            values |= {prefix + name: value for name, value in found.items()}
         self.log.write({"step": step, **{f"val_{name}": value for name, value in values.items()}})
         return values
 
@@ -268,22 +275,38 @@ class _Loop:
         return self.validation or None
 
     def _sample(self, step: int) -> None:
-        """Writes samples/STEP.png: input, output and target of fixed examples. All processes draw, one writes."""
+        """Writes samples/STEP.png: fixed examples and what becomes of them. All processes draw, one writes.
+
+        One direction shows input, output and target; two show each image, its translation and its way back.
+        """
         examples = self._validation_set()
         if examples is None:
             examples = pipeline.evaluation(self.config.data, self.config.data.split)
-        weights, rows = self.state.weights(), []
+        weights, rows, ways = self.state.weights(), [], self.system.translations
+        pair = self.config.data.get("pair", "")
+        titles = ("input", "output", "target") if len(ways) == 1 else ()
         for i in range(min(len(examples), _GRID_ROWS)):
-            a, b = (image_files.convert(examples[i][name], np.float32) for name in "ab")
-            output = np.asarray(self.generate(weights, a[None]))[0]
-            pair = self.config.data.pair
-            shown = [pairs.show(pair, a, x) if pair else x for x in (output, b)]
-            rows.append([a, *shown])
+            example = examples[i]
+            if any(way.source not in example for way in ways.values()):
+                break  # one domain has fewer images than the other
+            row = []
+            for way in ways.values():
+                image = image_files.convert(example[way.source], np.float32)
+                made = self.generate(weights, {way.source: image[None]})
+                shown = [np.asarray(made[name])[0] for name in (way.output, way.back) if name]
+                if len(ways) == 1:
+                    shown.append(image_files.convert(example[way.target], np.float32))
+                row += [image, *(pairs.show(pair, image, x) if pair else x for x in shown)]
+            rows.append(row)
+        if len(ways) > 1:
+            for way in ways.values():
+                here, there = way.source.upper(), way.target.upper()
+                titles += (here, f"{here} to {there}", f"{here} to {there} to {here}")
         if jax.process_index():
             return
         folder = os.path.join(self.workdir, "samples")
         os.makedirs(folder, exist_ok=True)
-        grid = report.grid(rows, ("input", "output", "target"))
+        grid = report.grid(rows, titles)
         image_files.write(os.path.join(folder, f"{step:06d}.png"), grid)
         self._page()
 

@@ -1,17 +1,20 @@
-"""Scores a run on pairs: python -m launch.evaluate --workdir=RUN [--data=DIR] [--split=val]
+"""Scores a run: python -m launch.evaluate --workdir=RUN [--data=DIR] [--split=val]
 
-The last line of standard output is one JSON object.
+The last line of standard output is one JSON object. A run that translates both ways has scores for each, under
+"AtoB" and "BtoA", unless --direction names one.
 """
 
 import json
 
 from absl import flags
 
+import jgan
 import launch
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
-_DATA = flags.DEFINE_string("data", "", "folder of other pairs; by default the run's own data")
+_DATA = flags.DEFINE_string("data", "", "folder of other data; by default the run's own data")
 _SPLIT = flags.DEFINE_string("split", "", "by default the run's validation split")
+_DIRECTION = flags.DEFINE_string("direction", "", "AtoB or BtoA; by default all the run has")
 _SIZE = flags.DEFINE_integer("size", None, "resize pictures to this many pixels a side", lower_bound=1)
 _PALETTE = flags.DEFINE_string("palette", "", "JSON file of class colours, for segmentation scores")
 _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
@@ -31,20 +34,30 @@ def main() -> None:
 
     translator = evaluate.load_translator(
         _WORKDIR.value,
+        direction=_DIRECTION.value,
         step=evaluate.parse_step(_STEP.value),
         statistics=_STATISTICS.value,
         dropout=_DROPOUT.value,
     )
-    scores = evaluate.evaluate(
-        translator,
-        data=_DATA.value,
-        split=_SPLIT.value,
-        size=_SIZE.value,
-        palette=_PALETTE.value,
-        batch_size=_BATCH.value,
-        seed=_SEED.value,
-    )
-    print(json.dumps({"step": translator.step, **scores}))
+    directions = (_DIRECTION.value,) if _DIRECTION.value else translator.directions
+    if _PALETTE.value and len(directions) > 1:
+        raise jgan.UserError(
+            f"--palette={_PALETTE.value}: the run translates both ways, and class colours belong to one; add "
+            f"--direction={' or --direction='.join(directions)}."
+        )
+    scores = {
+        direction: evaluate.evaluate(
+            translator.to(direction),
+            data=_DATA.value,
+            split=_SPLIT.value,
+            size=_SIZE.value,
+            palette=_PALETTE.value,
+            batch_size=_BATCH.value,
+            seed=_SEED.value,
+        )
+        for direction in directions
+    }
+    print(json.dumps({"step": translator.step, **(scores if len(scores) > 1 else scores[directions[0]])}))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import launch
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _INPUT = flags.DEFINE_string("input", "", "a picture, or a folder of pictures")
 _OUTPUT = flags.DEFINE_string("output", "", "folder for the translations")
+_DIRECTION = flags.DEFINE_string("direction", "", "AtoB or BtoA, of a run that has both; AtoB by default")
 _SAMPLES = flags.DEFINE_integer("samples", 0, "draw so many outputs a picture by dropout", lower_bound=0)
 _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
 _STATISTICS = flags.DEFINE_enum(
@@ -24,6 +25,7 @@ def main() -> None:
 
     translator = evaluate.load_translator(
         _WORKDIR.value,
+        direction=_DIRECTION.value,
         step=evaluate.parse_step(_STEP.value),
         statistics=_STATISTICS.value,
         dropout=_DROPOUT.value or _SAMPLES.value > 0,

@@ -12,6 +12,7 @@ import jgan
 from jgan import evaluate
 from jgan import train
 from jgan.data import images
+from jgan.systems.system import Translation
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +105,17 @@ def test_scores_of_a_perfect_and_of_a_constant_output():
     target = np.full((16, 16, 3), -1, np.float32)
     target[:8] = 1
     examples = [{"a": target, "b": target}] * 3
-    perfect = evaluate.scores(lambda a: a, examples, palette=palette, batch_size=2)
+    way = Translation("a", "output", "b", "back")
+    perfect = evaluate.scores(
+        lambda a: {"output": a, "back": -a}, examples, way, palette=palette, batch_size=2
+    )
+    assert perfect["cycle"] == 2
     assert perfect["l1"] == 0 and perfect["examples"] == 3 and math.isclose(perfect["ssim"], 1)
     assert perfect["mean_iou"] == perfect["pixel_accuracy"] == perfect["class_accuracy"] == 1
-    white = evaluate.scores(np.ones_like, examples, palette=palette)
+    white = evaluate.scores(
+        lambda a: {"output": np.ones_like(a)}, examples, way._replace(back=""), palette=palette
+    )
+    assert "cycle" not in white
     assert white["l1"] == 1 and math.isclose(white["psnr"], 10 * math.log10(4 / 2), rel_tol=1e-6)
     assert white["iou"] == {"black": 0, "white": 0.5} and white["mean_iou"] == 0.25
 

@@ -112,7 +112,7 @@ def build(config: Any) -> system.System:
             return value, (stats, (aux, {"a": fake_a, "b": fake_b}))
 
         def dis_loss(params: Any, shown: dict[str, jax.Array]) -> tuple[jax.Array, Any]:
-            aux, stats, total = {}, {}, 0.0
+            aux, stats, right, total = {}, {}, [], 0.0
             for domain, real, k_penalty in (("a", real_a, k_penalty_a), ("b", real_b, k_penalty_b)):
                 judge, fake = f"discriminator_{domain}", shown[domain]
                 d, weights = nets[judge], params[judge]
@@ -129,10 +129,15 @@ def build(config: Any) -> system.System:
                     value += loss.gradient_penalty * penalty
                     aux[f"d_penalty_{domain}"] = penalty
                 aux[f"d_loss_{domain}"] = 0.5 * value
-                aux[f"d_accuracy_real_{domain}"] = _mean(lambda x: x > adversarial.boundary, on_real)
-                aux[f"d_accuracy_fake_{domain}"] = _mean(lambda x: x <= adversarial.boundary, on_fake)
+                right.append(
+                    (
+                        _mean(lambda x: x > adversarial.boundary, on_real),
+                        _mean(lambda x: x <= adversarial.boundary, on_fake),
+                    )
+                )
                 total += 0.5 * value
             aux["d_loss"] = total
+            aux["d_accuracy_real"], aux["d_accuracy_fake"] = (sum(x) / 2 for x in zip(*right, strict=True))
             return total, (stats, aux)
 
         state, (metrics, fakes) = state_lib.update(state, groups, "gen", gen_loss)
