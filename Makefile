@@ -18,6 +18,7 @@ BIN := .venv/bin
 
 demo: .venv
 	$(BIN)/python -m launch.train --config=configs/pix2pix.py:demo --workdir=runs/demo
+	$(BIN)/python -m launch.train --config=configs/cyclegan.py:demo --workdir=runs/demo_cyclegan
 
 test: .venv/installed-test
 	$(BIN)/ruff check .

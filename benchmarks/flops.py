@@ -58,3 +58,17 @@ def pix2pix(generator, discriminator, batch=1, fake_share=0.5):
     dis_backward = 2 * (2 * d - discriminator[0])
     gen_backward = d - (1 - fake_share) * discriminator[0] + 2 * g - generator[0]
     return round(2 * batch * (forward + dis_backward + gen_backward))
+
+
+def cyclegan(generator, discriminator, batch=1, identity=True):
+    """FLOPs of one CycleGAN update of both pairs of nets, both generators of the same size.
+
+    Each generator passes its own domain, the other's fake (the cycle) and, with `identity`, the images of the
+    domain it leads to; only a fake needs a gradient. Each D judges its fake for G, forward and back to the image, and
+    a real image and one from the pool for itself, forward and back to its weights.
+    """
+    g, d = sum(generator), sum(discriminator)
+    to_real, to_fake = 3 * g - generator[0], 3 * g
+    of_generator = (2 if identity else 1) * to_real + to_fake
+    of_discriminator = 2 * d + 2 * (3 * d - discriminator[0])
+    return round(2 * batch * 2 * (of_generator + of_discriminator))

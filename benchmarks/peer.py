@@ -1,10 +1,12 @@
 """The networks and training steps of the field's standard PyTorch code, as the side to be timed against.
 
-Architectures and the update follow pix2pix (Isola et al., CVPR 2017, arXiv:1611.07004) and CycleGAN's
-generator (Zhu et al., ICCV 2017, arXiv:1703.10593) as their widely used PyTorch edition has them: eager mode,
+Architectures and the update follow pix2pix (Isola et al., CVPR 2017, arXiv:1611.07004) and CycleGAN
+(Zhu et al., ICCV 2017, arXiv:1703.10593) as their widely used PyTorch edition has them: eager mode,
 NCHW, one Adam per group with PyTorch's default implementation, in-place activations where autograd allows
 them. Nothing here is used by `jgan` itself; PyTorch is a benchmark and test extra.
 """
+
+import random
 
 import torch
 from torch import nn
@@ -195,6 +197,86 @@ def pix2pix(levels=8, channels=(3, 3), width=64, n_layers=3, seed=0, adam="defau
     return Pix2Pix(generator, discriminator, **implementation)
 
 
+class CycleGAN:
+    """A CycleGAN in training; `step(a, b)` makes one update of all four networks and returns the losses.
+
+    Both generators learn first, from the least-squares, cycle and identity terms; then both discriminators, from
+    real images and from fakes that passed a pool of the last 50.
+    """
+
+    def __init__(self, generators, discriminators, lr=2e-4, weight=10.0, identity=0.5, **adam):
+        self.ab, self.ba = generators
+        self.judge_a, self.judge_b = discriminators
+        self.weight, self.identity = weight, identity
+        adam = {"lr": lr, "betas": (0.5, 0.999), **adam}
+        self.gen_optimiser = torch.optim.Adam([*self.ab.parameters(), *self.ba.parameters()], **adam)
+        self.dis_optimiser = torch.optim.Adam(
+            [*self.judge_a.parameters(), *self.judge_b.parameters()], **adam
+        )
+        self.pool_a, self.pool_b = Pool(50), Pool(50)
+
+    def step(self, a, b):
+        """The losses (0-d tensors) of one update on unpaired images a and b: [n, c, h, w] in [-1, 1]."""
+        fake_b = self.ab(a)
+        back_a = self.ba(fake_b)
+        fake_a = self.ba(b)
+        back_b = self.ab(fake_a)
+
+        for judge in (self.judge_a, self.judge_b):
+            judge.requires_grad_(False)
+        self.gen_optimiser.zero_grad(set_to_none=True)
+        same = 0.0
+        if self.identity > 0:
+            same = functional.l1_loss(self.ab(b), b) + functional.l1_loss(self.ba(a), a)
+        adversarial = squares(self.judge_b(fake_b), 1.0) + squares(self.judge_a(fake_a), 1.0)
+        cycle = functional.l1_loss(back_a, a) + functional.l1_loss(back_b, b)
+        gen_loss = adversarial + self.weight * (cycle + self.identity * same)
+        gen_loss.backward()
+        self.gen_optimiser.step()
+
+        self.dis_optimiser.zero_grad(set_to_none=True)
+        losses = []
+        for judge, real, fake, pool in (
+            (self.judge_a, a, fake_a, self.pool_a),
+            (self.judge_b, b, fake_b, self.pool_b),
+        ):
+            judge.requires_grad_(True)
+            shown = pool.draw(fake.detach())
+            losses.append(0.5 * (squares(judge(real), 1.0) + squares(judge(shown), 0.0)))
+            losses[-1].backward()
+        self.dis_optimiser.step()
+        return {"dis": sum(losses).detach(), "adversarial": adversarial.detach(), "cycle": cycle.detach()}
+
+
+class Pool:
+    """The last fakes: stores until it holds `size`, then hands back an old one in exchange every other time."""
+
+    def __init__(self, size):
+        self.size, self.images = size, []
+
+    def draw(self, images):
+        """For each image itself or, once the pool is full, as likely one of the stored ones in exchange."""
+        drawn = []
+        for image in images:
+            if len(self.images) < self.size:
+                self.images.append(image)
+            elif random.random() > 0.5:
+                slot = random.randrange(self.size)
+                image, self.images[slot] = self.images[slot].clone(), image
+            drawn.append(image)
+        return torch.stack(drawn)
+
+
+def cyclegan(blocks=9, channels=(3, 3), width=64, n_layers=3, seed=0, adam="default"):
+    """A freshly initialised CycleGAN: two ResNets of `blocks`, two PatchGANs, instance norm."""
+    torch.manual_seed(seed)
+    a, b = channels
+    generators = [initialise(ResNet(blocks, *pair, width)) for pair in ((a, b), (b, a))]
+    discriminators = [initialise(PatchDiscriminator(c, n_layers, width, norm="instance")) for c in channels]
+    implementation = {} if adam == "default" else {adam: True}
+    return CycleGAN(generators, discriminators, **implementation)
+
+
 def initialise(net):
     """`net` with convolutions drawn from N(0, 0.02), biases 0, BatchNorm's scales from N(1, 0.02)."""
     for module in net.modules():
@@ -219,3 +301,8 @@ def normalisation(name, channels):
 def cross_entropy(logits, label):
     """Mean binary cross-entropy of logits against one label for all of them."""
     return functional.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+
+
+def squares(logits, label):
+    """Mean squared distance of logits to one label for all of them."""
+    return functional.mse_loss(logits, torch.full_like(logits, label))

@@ -1,6 +1,9 @@
 """Times one training step of ours against a PyTorch peer's.
 
-    python -m benchmarks.train_step --system=pix2pix [--size=256 --batch=1]
+    python -m benchmarks.train_step --system=pix2pix|cyclegan [--size=256 --batch=1]
+
+pix2pix is timed with the U-Net that halves the image to one pixel, CycleGAN with instance norm, identity terms
+and the paper's generator for the size: 6 residual blocks up to 128 pixels, 9 above.
 
 Each side lives in a process of its own with two threads; they take turns, one at work while the other waits,
 so that whatever else the machine does hits both. The last line of the output is one JSON object:
@@ -32,7 +35,7 @@ from benchmarks import flops
 import jgan
 import launch
 
-SYSTEM = flags.DEFINE_enum("system", "pix2pix", ["pix2pix"], "What to train.")
+SYSTEM = flags.DEFINE_enum("system", "pix2pix", ["pix2pix", "cyclegan"], "What to train.")
 SIZE = flags.DEFINE_integer("size", 256, "Height and width of the images.", lower_bound=32)
 BATCH = flags.DEFINE_integer("batch", 1, "Images per step.", lower_bound=1)
 TURNS = flags.DEFINE_integer("turns", 12, "Turns that each side takes.", lower_bound=1)
@@ -54,7 +57,7 @@ def main():
     # The processes inherit the two cores, and XLA and OpenMP size their pools by them.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
     os.environ.update(JAX_PLATFORMS="cpu", OMP_NUM_THREADS=str(THREADS))
-    setting = (SIZE.value, BATCH.value)
+    setting = (SYSTEM.value, SIZE.value, BATCH.value)
     useful = useful_flops(*setting)
     load = os.getloadavg()[0]
     if load > 0.5:
@@ -102,8 +105,10 @@ def compare(ours, peer):
     }
 
 
-def useful_flops(size, batch):
+def useful_flops(system, size, batch):
     """Closed form of the step that is timed."""
+    if system == "cyclegan":
+        return flops.cyclegan(flops.resnet(size, blocks(size)), flops.patch(size, channels=3), batch)
     return flops.pix2pix(flops.unet(size, levels(size)), flops.patch(size), batch)
 
 
@@ -113,6 +118,13 @@ def levels(size):
     if count < 2:
         raise jgan.UserError(f"--size={size} cannot be halved twice: a multiple of 4 would work.")
     return count
+
+
+def blocks(size):
+    """Residual blocks of CycleGAN's generator for a size."""
+    if size % 4:
+        raise jgan.UserError(f"--size={size} is no multiple of 4, as the residual generator needs it.")
+    return 6 if size <= 128 else 9
 
 
 def images(size, batch):
@@ -126,18 +138,24 @@ def images(size, batch):
 # The two sides. Their imports stay inside: neither process may carry the other's library.
 
 
-def ours_step(size, batch):
+def ours_step(name, size, batch):
     """A function that takes `n` training steps of ours and waits for the last, and a timed matrix product."""
     import jax
 
+    from configs import cyclegan as cyclegan_config
     from configs import pix2pix as pix2pix_config
     from jgan import train
+    from jgan.systems import cyclegan
     from jgan.systems import pix2pix
 
-    config = pix2pix_config.get_config("")
+    config = (cyclegan_config if name == "cyclegan" else pix2pix_config).get_config("")
     config.data.size, config.batch_size = size, batch
-    config.generator.name, config.generator.levels = "unet", levels(size)
-    system = pix2pix.build(config)
+    if name == "cyclegan":
+        config.generator.name = f"resnet_{blocks(size)}blocks"
+        system = cyclegan.build(config)
+    else:
+        config.generator.name, config.generator.levels = "unet", levels(size)
+        system = pix2pix.build(config)
     step = jax.jit(
         system.step, static_argnames="updates", donate_argnums=0, compiler_options=train.COMPILER_OPTIONS
     )
@@ -156,14 +174,17 @@ def ours_step(size, batch):
     return run, _matrix_product
 
 
-def peer_step(size, batch, adam):
+def peer_step(name, size, batch, adam):
     """As `ours_step` for the peer, which gets its images as floats already."""
     import torch
 
     from benchmarks import peer
 
     torch.set_num_threads(THREADS)
-    model = peer.pix2pix(levels(size), adam=adam)
+    if name == "cyclegan":
+        model = peer.cyclegan(blocks(size), adam=adam)
+    else:
+        model = peer.pix2pix(levels(size), adam=adam)
     a, b = (torch.from_numpy(x).permute(0, 3, 1, 2).contiguous() / 127.5 - 1 for x in images(size, batch))
 
     def run(count):

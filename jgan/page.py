@@ -26,6 +26,8 @@ _CHARTS = (
     ("Validation PSNR", ("val_psnr",), "dB"),
     ("Validation SSIM", ("val_ssim",), ""),
     ("Validation L1", ("val_AtoB_l1", "val_BtoA_l1"), ""),
+    ("Validation PSNR", ("val_AtoB_psnr", "val_BtoA_psnr"), "dB"),
+    ("Validation SSIM", ("val_AtoB_ssim", "val_BtoA_ssim"), ""),
     ("Validation cycle error", ("val_AtoB_cycle", "val_BtoA_cycle"), ""),
     ("Images per second", ("images_per_second",), ""),
     ("Time waiting for input", ("input_wait",), ""),

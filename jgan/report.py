@@ -162,9 +162,8 @@ def warnings(records: list[dict], rows: list[list[np.ndarray]]) -> list[str]:
         if len(rows[0]) == 3:
             found += [_collapsed(pictures), _inverted(pictures)]
         elif len(rows[0]) == 6:  # unpaired: the other domain's images stand for the targets
-            found += [
-                _collapsed([[row[k] for k in way] for row in pictures]) for way in ((0, 1, 3), (3, 4, 0))
-            ]
+            for name, way in ((" A to B", (0, 1, 3)), (" B to A", (3, 4, 0))):
+                found.append(_collapsed([[row[k] for k in way] for row in pictures], name))
     return [sentence for sentence in found if sentence]
 
 
@@ -256,7 +255,7 @@ def _saturated(records):
     )
 
 
-def _collapsed(rows):
+def _collapsed(rows, name=""):
     """Outputs should differ between examples about as much as the targets do."""
     if len(rows) < 2 or len({image.shape for row in rows for image in row}) > 1:
         return None
@@ -266,7 +265,7 @@ def _collapsed(rows):
     if outputs > 0.1 * targets or inputs < 2 or targets < 2:  # of 255: examples that do differ
         return None
     return (
-        "The generator may have collapsed: its outputs are nearly the same for different inputs "
+        f"The generator{name} may have collapsed: its outputs are nearly the same for different inputs "
         f"(they differ by {outputs / 2.55:.1f} % of the range, the targets by {targets / 2.55:.1f} %)."
     )
 

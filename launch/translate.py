@@ -12,6 +12,7 @@ _INPUT = flags.DEFINE_string("input", "", "a picture, or a folder of pictures")
 _OUTPUT = flags.DEFINE_string("output", "", "folder for the translations")
 _DIRECTION = flags.DEFINE_string("direction", "", "AtoB or BtoA, of a run that has both; AtoB by default")
 _SAMPLES = flags.DEFINE_integer("samples", 0, "draw so many outputs a picture by dropout", lower_bound=0)
+_TILE = flags.DEFINE_integer("tile", 0, "translate in overlapping tiles of so many pixels", lower_bound=0)
 _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
 _STATISTICS = flags.DEFINE_enum(
     "statistics", "image", ["image", "running"], "what normalises: each image, or training's averages"
@@ -31,7 +32,12 @@ def main() -> None:
         dropout=_DROPOUT.value or _SAMPLES.value > 0,
     )
     evaluate.translate_files(
-        translator, _INPUT.value, _OUTPUT.value, samples=_SAMPLES.value, seed=_SEED.value
+        translator,
+        _INPUT.value,
+        _OUTPUT.value,
+        samples=_SAMPLES.value,
+        seed=_SEED.value,
+        tile=_TILE.value,
     )
 
 

@@ -47,6 +47,32 @@ def small_config():
     return make
 
 
+@pytest.fixture(scope="session")
+def small_cyclegan():
+    """`(preset="", **changes) -> ConfigDict` of CycleGAN, shrunk to 16 px and four channels."""
+    from configs import cyclegan
+
+    def make(preset="", **changes):
+        config = cyclegan.get_config(preset)
+        config.update_from_flattened_dict(
+            {
+                "steps": 4,
+                "data.size": 16,
+                "data.load_size": 18,
+                "data.channels": (3, 3),
+                "generator.name": "unet",
+                "generator.levels": 2,
+                "generator.ngf": 4,
+                "discriminator.ndf": 4,
+                "discriminator.n_layers": 1,
+                **changes,
+            }
+        )
+        return config
+
+    return make
+
+
 @pytest.fixture
 def optimised():
     """Programs compiled as outside the tests, which save time by leaving passes out."""

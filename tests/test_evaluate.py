@@ -1,7 +1,11 @@
 """A finished run as a function, as scores and as a program over files."""
 
+import json
 import math
 import os
+import pathlib
+import subprocess
+import sys
 
 import jax
 import jax.export
@@ -12,6 +16,7 @@ import jgan
 from jgan import evaluate
 from jgan import train
 from jgan.data import images
+from jgan.ops import conv
 from jgan.systems.system import Translation
 
 
@@ -155,6 +160,122 @@ def test_a_bad_picture_stops_no_other(translator, tmp_path):
     with pytest.raises(jgan.UserError, match="1 of 2 pictures were not translated: .*b.png"):
         evaluate.translate_files(translator, str(source), str(tmp_path / "out"))
     assert os.listdir(tmp_path / "out") == ["a.png"]
+
+
+# --- a run that goes both ways
+
+
+def domains(root, names_b, size=(16, 16)):
+    """Folders testA and testB of three small pictures; pairs where the names agree."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for side, names in (("A", "xyz"), ("B", names_b)):
+            for name in names:
+                path = root / f"{split}{side}" / f"{name}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                images.write(path, rng.integers(0, 256, (*size, 3), np.uint8))
+    return str(root)
+
+
+@pytest.fixture(scope="module")
+def both_ways(tmp_path_factory, small_cyclegan):
+    """The translator of two steps of a CycleGAN on 16 px pictures that are pairs where they are scored."""
+    root = tmp_path_factory.mktemp("both")
+    changes = {
+        "steps": 2,
+        "data.root": domains(root / "data", "xyz"),
+        "loss.pool_size": 2,
+        "ema": 0.9,
+        "optimiser.schedule": "constant",  # now its programs are those of tests/test_train.py, and compiled once
+    }
+    config = small_cyclegan(**changes)
+    config.data.channels = ()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv, "DEFAULT_FORM", "lax")  # it compiles in half the time
+        train.train(config, str(root / "run"))
+    return evaluate.load_translator(str(root / "run"))
+
+
+def test_one_run_answers_both_directions_and_the_round_trip(both_ways):
+    there, back = both_ways, both_ways.to("BtoA")
+    assert there.direction == "AtoB" and there.directions == back.directions == ("AtoB", "BtoA")
+    assert back.to("AtoB").direction == "AtoB" and back.step == there.step == 2
+    image = picture(dtype=np.float32)
+    assert there(image).shape == back(image).shape == (20, 33, 3)
+    assert np.max(np.abs(there(image) - back(image))) > 1e-4
+    one = picture(16, 16, dtype=np.float32)[None]  # no padding: what comes out can go in again
+    made = there.run(one)
+    np.testing.assert_allclose(made["fake_b"], there.generate(one), atol=1e-6)
+    np.testing.assert_allclose(made["back_a"], back.generate(np.asarray(made["fake_b"])), atol=1e-5)
+    assert set(made) == {"fake_b", "back_a"} and set(back.run(one)) == {"fake_a", "back_b"}
+    assert set(there.run(one, back=False)) == {"fake_b"}
+
+
+def test_a_direction_can_be_asked_for_by_name(both_ways, tmp_path):
+    with pytest.raises(jgan.UserError, match="'CtoA': the run translates AtoB and BtoA only"):
+        both_ways.to("CtoA")
+    images.write(tmp_path / "a.png", picture(16, 16))
+    back = both_ways.to("BtoA")
+    evaluate.translate_files(back, str(tmp_path / "a.png"), str(tmp_path / "out"))
+    np.testing.assert_array_equal(images.read(tmp_path / "out" / "a.png"), back(picture(16, 16)))
+
+
+def test_a_run_of_one_direction_has_no_other(translator):
+    assert translator.directions == ("AtoB",)
+    with pytest.raises(jgan.UserError, match="'BtoA': the run translates AtoB only"):
+        translator.to("BtoA")
+
+
+def test_pairs_are_scored_in_both_directions(both_ways, tmp_path):
+    palette = tmp_path / "palette.json"
+    palette.write_text(json.dumps({"dark": [0, 0, 0], "light": [255, 255, 255]}))
+    for direction, source in (("AtoB", "A"), ("BtoA", "B")):
+        translator = both_ways.to(direction)
+        found = evaluate.evaluate(translator, palette=str(palette), batch_size=2)
+        assert {"l1", "psnr", "ssim", "cycle", "pixel_accuracy", "mean_iou"} <= set(found)
+        assert found["examples"] == 3
+        # The cycle error by hand, from one direction's translations and the other's of them.
+        other = both_ways.to({"AtoB": "BtoA", "BtoA": "AtoB"}[direction])
+        folder = pathlib.Path(both_ways.config.data.root) / f"test{source}"
+        photos = np.stack([images.read(folder / f"{name}.png") for name in "xyz"]).astype(np.float32)
+        photos = photos / 127.5 - 1
+        again = other.generate(np.asarray(translator.generate(photos)))
+        assert math.isclose(found["cycle"], np.mean(np.abs(again - photos)), rel_tol=1e-5)
+
+
+def test_without_pairs_the_cycle_alone_is_scored(both_ways, tmp_path):
+    root = domains(tmp_path / "data", "pq")
+    for direction, count in (("AtoB", 3), ("BtoA", 2)):
+        found = evaluate.evaluate(both_ways.to(direction), data=root)
+        assert set(found) == {"cycle", "examples"} and found["examples"] == count
+    (tmp_path / "palette.json").write_text(json.dumps({"dark": [0, 0, 0], "light": [255, 255, 255]}))
+    with pytest.raises(jgan.UserError, match="compares pairs, and these data have none"):
+        evaluate.evaluate(both_ways, data=root, palette=str(tmp_path / "palette.json"))
+
+
+def test_the_programs_of_a_run_of_two_directions(both_ways, tmp_path):
+    """`evaluate` answers for both; a direction that does not exist, and classes of none, end in a sentence."""
+    workdir = pathlib.Path(both_ways.config.data.root).parent / "run"
+
+    def program(module, *flags):
+        return subprocess.run(
+            [sys.executable, "-m", module, f"--workdir={workdir}", *flags],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    done = program("launch.evaluate")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found.keys() == {"step", "AtoB", "BtoA"} and found["AtoB"]["examples"] == 3
+    for module, flags, words in (
+        ("launch.evaluate", ["--direction=AtoC"], "'AtoC': the run translates AtoB and BtoA only"),
+        ("launch.evaluate", ["--palette=x.json"], "add --direction=AtoB or --direction=BtoA"),
+        ("launch.translate", ["--input=x", "--output=y", "--direction=AtoC"], "'AtoC': the run translates"),
+    ):
+        done = program(module, *flags)
+        assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
 
 
 def test_mistakes(workdir, translator, tmp_path):

@@ -35,23 +35,26 @@ TINY = {
     "sample_every": 20,
     "validate_every": 10,
 }
+# Pools that are full after a few steps.
+SYSTEMS = {"pix2pix": {}, "cyclegan": {"loss.pool_size": 5}}
 
 
-def command(workdir, **changes):
-    flags = [f"--config.{name}={value}" for name, value in {**TINY, **changes}.items()]
+def command(workdir, system="pix2pix", **changes):
+    settings = {**TINY, **SYSTEMS[system], **changes}
+    flags = [f"--config.{name}={value}" for name, value in settings.items()]
     return [
         sys.executable,
         "-m",
         "launch.train",
-        "--config=configs/pix2pix.py:demo",
+        f"--config=configs/{system}.py:demo",
         f"--workdir={workdir}",
         *flags,
     ]
 
 
-def train(workdir, environment=None, **changes):
+def train(workdir, environment=None, system="pix2pix", **changes):
     done = subprocess.run(
-        command(workdir, **changes),
+        command(workdir, system, **changes),
         env={**os.environ, **(environment or {})},
         capture_output=True,
         text=True,
@@ -83,12 +86,15 @@ def last_step(workdir):
         return 0
 
 
-def test_three_kills_change_nothing(tmp_path):
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_three_kills_change_nothing(tmp_path, system):
     quiet, killed = tmp_path / "quiet", tmp_path / "killed"
-    train(quiet)
+    train(quiet, system=system)
     rng = random.Random(0)
     for k in range(3):
-        process = subprocess.Popen(command(killed), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command(killed, system), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         # Somewhere in a third of the run of its own, then at a random moment, which may well be within a save.
         until, deadline = 15 * (k + 1) + rng.randrange(5), time.monotonic() + 200
         while last_step(killed) < until and process.poll() is None and time.monotonic() < deadline:
@@ -97,7 +103,7 @@ def test_three_kills_change_nothing(tmp_path):
         assert process.poll() is None, "the run ended before it could be killed"
         process.send_signal(signal.SIGKILL)
         process.wait()
-    train(killed)
+    train(killed, system=system)
     (ours, step), (theirs, _) = saved(killed), saved(quiet)
     assert step == TINY["steps"]
     for x, y in zip(ours, theirs, strict=True):
@@ -111,10 +117,18 @@ def free_port():
         return s.getsockname()[1]
 
 
-def test_four_devices_and_two_processes_follow_one(tmp_path):
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_four_devices_and_two_processes_follow_one(tmp_path, system):
     """The same global batch, split over devices: batch statistics and losses are those of the whole."""
     one, four, two = (tmp_path / name for name in ("one", "four", "two"))
-    changes = {"batch_size": 4, "steps": 3, "save_every": 3, "validate_every": 3, "sample_every": 3}
+    changes = {
+        "system": system,
+        "batch_size": 4,
+        "steps": 3,
+        "save_every": 3,
+        "validate_every": 3,
+        "sample_every": 3,
+    }
     # Which row of a batch meets which dropout mask depends on the split; nothing else does.
     changes |= {"generator.dropout": 0.0}
     train(one, **changes)

@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 FILES = sorted((ROOT / "jgan").rglob("*.py")) + sorted((ROOT / "launch").rglob("*.py"))
 
 # Each room may import the rooms on its right, and itself.
-LEAVES = {"data", "weights", "metrics", "checkpoint", "report", "sharding", "run"}
+LEAVES = {"data", "weights", "metrics", "checkpoint", "report", "sharding", "run", "tiles"}
 PARTS = {"checkpoint": {"retention"}, "report": {"page"}}  # files that serve one leaf alone
 CORE = {"ops", "losses", "nets", "state"}
 MAY = {

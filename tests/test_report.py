@@ -147,6 +147,22 @@ def test_collapse_is_told():
     assert report.warnings(records(steps=range(10, 110, 10)), rows_of(outputs)) == []  # too young to tell
 
 
+@pytest.mark.parametrize("collapsed", [(), ("AtoB",), ("BtoA",), ("AtoB", "BtoA")])
+def test_collapse_of_either_direction_is_told(collapsed):
+    """Six columns: A, its translation, its way back, and the same of B; no picture has a target of its own."""
+    a, b = pictures(seed=1), pictures(seed=2)
+    same = [pictures(1, seed=5)[0]] * 4
+    fake_b, fake_a = (
+        same if way in collapsed else made for way, made in (("AtoB", b[::-1]), ("BtoA", a[::-1]))
+    )
+    rows = [list(row) for row in zip(a, fake_b, a, b, fake_a, b, strict=True)]
+    found = report.warnings(records(), rows)
+    assert len(found) == len(collapsed) and all("collapsed" in sentence for sentence in found)
+    # Colours that are inverted cannot be told without targets.
+    inverted = [[x, 255 - y, x, y, 255 - x, y] for x, y in zip(a, b, strict=True)]
+    assert report.warnings(records(), inverted) == []
+
+
 def test_inverted_colours_are_told():
     (sentence,) = report.warnings(records(), rows_of([255 - t for t in pictures(seed=2)]))
     assert "inverted" in sentence
@@ -236,6 +252,32 @@ def test_the_page_shows_the_run_from_its_own_files(run):
         assert words in said
     assert "<photos> & 'more'" in said  # escaped, and shown as it is
     assert text.count("<figure") == 4
+
+
+def test_the_page_of_a_run_of_two_directions(run):
+    """Each of its curves has a name in words; its grid is read back as six columns."""
+    metrics = [f"{name}_{x}" for name in ("g_adversarial", "g_cycle", "g_identity", "d_loss") for x in "ab"]
+    scores = [f"val_{way}_{name}" for way in ("AtoB", "BtoA") for name in ("cycle", "l1")]
+    log = report.Log(run / "metrics.jsonl")
+    for step in range(1000, 1100, 10):
+        log.write({"step": step, **dict.fromkeys(metrics, 1 / step)})
+        log.write({"step": step, **dict.fromkeys(scores, 2 / step)})
+    log.close()
+    a, b = pictures(seed=1), pictures(seed=2)
+    one = pictures(1, seed=5)[0]
+    rows = [[x, one, x, y, x, y] for x, y in zip(a, b, strict=True)]
+    names = ("A", "A to B", "A to B to A", "B", "B to A", "B to A to B")
+    for path in (run / "samples").iterdir():
+        Image.fromarray(report.grid(rows, names)).save(path)
+    report.page(run)
+    text = (run / "index.html").read_text()
+    said = " ".join(Checker(text).data)
+    assert "collapsed" in said
+    for title in ("Adversarial part", "Cycle part", "Identity part", "losses", "Validation cycle error"):
+        assert title in said
+    for name in (*metrics, *scores):  # or a chart of its own would be named after the key
+        assert page._words(name) not in said, name
+    assert "A to B" in said and "B to A" in said
 
 
 def test_curves_go_through_the_data(run):

@@ -1,5 +1,6 @@
 """A run: what it leaves, that stopping changes nothing, and what it refuses."""
 
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,8 @@ from jgan import evaluate
 from jgan import report
 from jgan import run
 from jgan import train
+from jgan.data import images
+from jgan.ops import conv
 
 TINY = {
     "data.source": "facades",
@@ -49,13 +52,18 @@ def finished(tmp_path_factory, small_config):
     return workdir
 
 
-def saved(workdir, step):
-    """Every array of a checkpoint."""
+def restored(workdir, *steps):
+    """The states of these checkpoints."""
     config = run.read(workdir)
     system = evaluate.SYSTEMS[config.system](config)
     abstract = jax.eval_shape(system.init, jax.random.key(0), evaluate.batch_shape(config))
     with checkpoint.Checkpoints(os.path.join(workdir, "checkpoints"), best=None, read_only=True) as found:
-        return jax.tree.leaves(found.restore(step, abstract))
+        return [found.restore(step, abstract) for step in steps]
+
+
+def saved(workdir, step):
+    """Every array of a checkpoint."""
+    return jax.tree.leaves(restored(workdir, step))
 
 
 def records(workdir):
@@ -76,27 +84,33 @@ def test_a_run_explains_itself(finished):
     assert keys | {"images_per_second", "input_wait", "learning_rate"} <= set(lines[0])
 
 
-def test_an_interrupted_run_ends_bit_equal(finished, tiny, tmp_path):
-    """SIGTERM after step 1 saves and returns; the same call goes on."""
-    workdir = str(tmp_path / "run")
+@contextlib.contextmanager
+def sigterm_after(steps):
+    """A run within gets SIGTERM after so many of its steps."""
     original = report.progress
 
     class Interrupting:
         def __init__(self, *arguments):
-            self.inner = original(*arguments)
+            self.inner, self.left = original(*arguments), steps
 
         def update(self, n):
             self.inner.update(n)
-            if not interrupted:
-                interrupted.append(True)
+            self.left -= n
+            if self.left == 0:
                 signal.raise_signal(signal.SIGTERM)
 
         def close(self):
             self.inner.close()
 
-    interrupted = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(report, "progress", Interrupting)
+        yield
+
+
+def test_an_interrupted_run_ends_bit_equal(finished, tiny, tmp_path):
+    """SIGTERM after step 1 saves and returns; the same call goes on."""
+    workdir = str(tmp_path / "run")
+    with sigterm_after(1):
         train.train(tiny(), workdir)
     with checkpoint.Checkpoints(os.path.join(workdir, "checkpoints"), best=None, read_only=True) as found:
         assert found.steps == [1]
@@ -105,6 +119,71 @@ def test_an_interrupted_run_ends_bit_equal(finished, tiny, tmp_path):
         np.testing.assert_array_equal(x, y)
     losses = [[line["g_loss"] for line in records(w) if "g_loss" in line] for w in (workdir, finished)]
     assert losses[0] == losses[1]
+
+
+@pytest.fixture
+def unpaired(small_cyclegan, monkeypatch):
+    """`(**changes) -> ConfigDict` of a CycleGAN on drawn facades, whose pools of two images exchange from step 3 on.
+
+    Its nets take XLA's convolutions, which compile in half the time.
+    """
+    monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")
+
+    def make(**changes):
+        seldom = {"steps": 8, "sample_every": 4, "validate_every": 8, "save_every": 1, "keep": 8}
+        changes = {"generator.levels": 2, "loss.pool_size": 2, "ema": 0.9, **seldom, **changes}
+        config = small_cyclegan(**{**TINY, **changes})
+        config.data.channels = ()
+        return config
+
+    return make
+
+
+def test_an_interrupted_cyclegan_ends_bit_equal_pools_included(unpaired, tmp_path):
+    """SIGTERM while the pools exchange; the same call goes on, and goes on to exchange."""
+    whole, parts = str(tmp_path / "whole"), str(tmp_path / "parts")
+    train.train(unpaired(), whole)
+    with sigterm_after(5):
+        train.train(unpaired(save_every=8), parts)
+    train.train(unpaired(save_every=8), parts)
+    states = restored(whole, *range(1, 9))
+    for x, y in zip(jax.tree.leaves(states[-1]), saved(parts, 8), strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert [state.aux["pool_a"]["count"] for state in states] == [1, 2, 2, 2, 2, 2, 2, 2]
+    for pool in ("pool_a", "pool_b"):
+        held = [np.asarray(state.aux[pool]["images"]) for state in states]
+        changed = [np.any(x != y) for x, y in zip(held, held[1:], strict=False)]
+        # An exchange before the interruption, which comes after step 5, and one after it; and now and then none.
+        assert any(changed[1:4]) and any(changed[4:]) and not all(changed)
+    losses = [[line["d_loss"] for line in records(w) if "d_loss" in line] for w in (parts, whole)]
+    assert losses[0] == losses[1] and len(losses[0]) == 8
+    # What such a run leaves: both directions are scored and shown.
+    assert {"val_AtoB_cycle", "val_BtoA_cycle"} <= set(records(whole)[-1])
+    assert sorted(os.listdir(os.path.join(whole, "samples"))) == [f"{step:06d}.png" for step in (0, 4, 8)]
+    grid = report.cells(images.read(os.path.join(whole, "samples", "000008.png")))
+    assert len(grid) == 2 and all(len(row) == 6 for row in grid)
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"best": "l1"}, "best='l1' is unknown: use one of AtoB_l1, .*BtoA_cycle"),
+        ({"loss.pool_size": 3}, "loss.pool_size=2"),
+        ({"data.channels": (3, 1)}, "lambda_identity=0.5"),
+    ],
+)
+def test_mistakes_with_a_cyclegan_are_told_before_the_first_step(unpaired, tmp_path, changes, words):
+    workdir = str(tmp_path / "run")
+    os.makedirs(workdir)
+    if "loss.pool_size" in changes:  # with other pools a checkpoint would not fit
+        old = unpaired()
+        old.data.channels = (3, 3)
+        run.write(workdir, old)
+    config = unpaired()
+    config.update_from_flattened_dict(changes)
+    with pytest.raises(jgan.UserError, match=words):
+        train.train(config, workdir)
+    assert not os.path.exists(os.path.join(workdir, "checkpoints"))
 
 
 def test_a_longer_run_continues_and_keeps_the_last_and_the_best(finished, tiny, tmp_path):
@@ -167,8 +246,6 @@ def test_weights_of_another_run_are_taken_where_they_fit(finished, tiny, tmp_pat
 
 
 def test_bad_files_are_left_out_and_listed(tiny, tmp_path):
-    from jgan.data import images
-
     folder = tmp_path / "data" / "train"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)

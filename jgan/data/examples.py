@@ -1,7 +1,7 @@
 """Random access to the examples of a split as planes, before anything random happens to them.
 
-Planes are `(a, b)` or, where a pair is made later, `(photo,)`: `[h, w, c]` in the file's own type,
-resized already if the geometry asks for it, and cached in that form.
+Planes are `(a, b)` or, in a domain without pairs and where a pair is made later, `(photo,)`: `[h, w, c]` in the
+file's own type, resized already if the geometry asks for it, and cached in that form.
 """
 
 import numpy as np
@@ -12,10 +12,11 @@ from jgan.data import check
 from jgan.data import facades
 from jgan.data import folder
 from jgan.data import images
+from jgan.data import named
 from jgan.data import pairs
 from jgan.data import transforms
 
-DRAWN_SPLITS = ("train", "val")
+_STYLES = ("day", "dusk")  # of the drawn facades without pairs: A and B
 
 
 def files(data, split: str, resized: int | None, store: cache.Cache, least: int = 1) -> "Files":
@@ -31,53 +32,99 @@ def files(data, split: str, resized: int | None, store: cache.Cache, least: int 
     Raises:
       jgan.UserError: files that cannot be used, unless data.skip_bad; or none that can.
     """
-    entries, bad = folder.find(data.root, split, single=bool(data.pair), splits=(data.split, data.val_split))
-    total = len(entries) + len(bad)
-    found = Files(entries, data.pair, resized, store, least)
-    kinds, failed = check.scan(found.kind, len(entries), what=f"{split or data.root} images")
-    good = {index: kind for index, kind in enumerate(kinds) if index not in failed}
-    for plane in range(1 if data.pair else 2):
-        odd = check.odd_ones({index: kind[plane][0] for index, kind in good.items()})
-        failed |= {index: f"{entries[index].files[-1 if plane else 0]} {why}" for index, why in odd.items()}
-        good = {index: kind for index, kind in good.items() if index not in odd}
-    bad += [_blamed(entries[index].files, why) for index, why in sorted(failed.items())]
-    if bad and (not data.skip_bad or not good):
-        check.refuse(bad, total)
-    # Files of several bit depths are brought to the widest of them.
-    dtypes = tuple(check.widest(dtype for _, dtype in plane) for plane in zip(*good.values(), strict=True))
-    found.choose(sorted(good), dtypes, bad)
-    return found
+    single = bool(data.pair)
+    if named.is_name(data.source):
+        if not single:
+            raise jgan.UserError(
+                f"{data.source} holds single images: data.kind=unaligned or one of data.pair={'|'.join(pairs.PAIRS)} "
+                "would work"
+            )
+        return _look_at([_records(data, split, resized, store, least, data.pair)], data, split)[0]
+    entries, bad = folder.find(data.root, split, single=single, splits=(data.split, data.val_split))
+    found = Files(entries, resized, store, least, single=single, pair=data.pair)
+    return _look_at([found], data, split, bad)[0]
+
+
+def domains(
+    data, split: str, resized: int | None, store: cache.Cache, least: int = 1
+) -> tuple["Files", "Files"]:
+    """Returns the usable examples of the domains A and B of a split on disk; arguments and errors as in `files`.
+
+    Each has examples of its own number, every one a photo by itself; an empty domain is an error.
+    """
+    if named.is_name(data.source):
+        sides = [_records(data, f"{split}{side}", resized, store, least) for side in "AB"]
+        return _look_at(sides, data, split)
+    found = folder.find_domains(data.root, split, splits=(data.split, data.val_split))
+    if len(found) == 1:
+        found = folder.alternate(*found)
+        if not found[1]:
+            raise jgan.UserError(
+                f"domain B is empty: {found[0][0].files[0]} is the only file, and gives A its left half"
+            )
+    return _look_at([Files(entries, resized, store, least, single=True) for entries in found], data, split)
+
+
+def domains_or_pairs(data, split: str, resized: int | None, store: cache.Cache):
+    """Returns `domains`, or `(pairs,)` where the files are pairs after all.
+
+    Pairs side by side are; so are the files of two folders if each has a partner of the same name, but for a final
+    `_A` or `_B`, and of the same size. Named sets hold no pairs.
+    """
+    if named.is_name(data.source):
+        return domains(data, split, resized, store)
+    found = folder.find_domains(data.root, split, splits=(data.split, data.val_split))
+    if len(found) == 1:
+        return _look_at([Files(*found, resized, store, 1)], data, split)
+    a, b = domains(data, split, resized, store)
+    names = [[folder.pair_name(entry.name) for entry in entries] for entries in found]
+    if sorted(names[0]) == sorted(names[1]) and len(set(names[0])) == len(names[0]):
+        matched = Matched(a, b)
+        if matched.sizes_agree:
+            return (matched,)
+    return a, b
 
 
 def drawn(data, split: str, size: int, store: cache.Cache) -> "Drawn":
-    """Returns the built-in facades of a split at `size`; `train` and `val` share no seed.
+    """Returns the built-in facades of a split at `size`, which shares no building with the other split.
 
     Raises:
       jgan.UserError: another split, or a number or size that cannot be drawn.
     """
-    if split not in DRAWN_SPLITS:
-        raise jgan.UserError(f"drawn facades have no split {split!r}: there are {', '.join(DRAWN_SPLITS)}")
-    number = data.val_number if split == "val" else data.number
-    source = facades.Facades(size, number, seed=2 * data.seed + (split == "val"))
-    return Drawn(source, data, store)
+    number, held_out = _drawn_split(data, split)
+    source = facades.Facades(size, number, seed=2 * data.seed + held_out)
+    return Drawn(source, ("photo",) if data.pair else ("labels", "photo"), data.pair, store)
+
+
+def drawn_domains(data, split: str, size: int, store: cache.Cache) -> tuple["Drawn", "Drawn"]:
+    """Returns built-in facades by day and at dusk; neither domains nor splits share a building.
+
+    Errors as in `drawn`.
+    """
+    number, held_out = _drawn_split(data, split)
+    seed = 4 * data.seed + 2 * held_out
+    sources = [facades.Facades(size, number, seed + i, style) for i, style in enumerate(_STYLES)]
+    return tuple(Drawn(source, ("photo",), "", store) for source in sources)
 
 
 class Files:
     """Planes of files, through the cache; `names`, and `bad` as [(path, reason)]. Pickles."""
 
-    def __init__(self, entries, pair, resized, store, least):
-        self._entries, self._pair, self._resized, self._store = entries, pair, resized, store
-        self._least, self._keys, self._dtypes, self.bad = least, [""] * len(entries), None, []
+    def __init__(self, entries, resized, store, least, *, single=False, pair="", read=folder.read):
+        """`single` and `read` as in `folder.read`; `pair` is made of single photos, here or later."""
+        self.entries, self._resized, self._store, self._least = entries, resized, store, least
+        self._single, self._pair, self._read = single, pair, read
+        self._keys, self._dtypes, self._sizes, self.bad = [""] * len(entries), None, {}, []
 
     @property
     def names(self) -> list[str]:
-        return [entry.name for entry in self._entries]
+        return [entry.name for entry in self.entries]
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     def __getitem__(self, index: int) -> cache.Planes:
-        entry, dear = self._entries[index], self._pair in pairs.WHOLE
+        entry, dear = self.entries[index], self._pair in pairs.WHOLE
         planes = self._store.get(self._keys[index], lambda: self._make(entry), dear=dear)
         return tuple(map(images.convert, planes, self._dtypes)) if self._dtypes else planes
 
@@ -87,43 +134,70 @@ class Files:
         From here on the file counts as it is now: its time and size are not asked for again, which
         would cost a round trip per example on a file server.
         """
-        entry = self._entries[index]
-        made = self._pair if self._pair in pairs.WHOLE else bool(self._pair)
+        entry = self.entries[index]
+        made = self._pair if self._pair in pairs.WHOLE else self._single
+        recipe = f"version 1, side {self._resized}, pair {made}" + (f", part {entry.part}" * bool(entry.part))
         try:
-            key = cache.key(entry.files, f"version 1, side {self._resized}, pair {made}")
+            key = cache.key(entry.files, recipe)
         except OSError as error:
             raise jgan.UserError(f"{error.filename} cannot be read: {error.strerror}") from None
         self._keys[index] = key
         planes = self[index]
         height, width = planes[0].shape[:2]
         if min(height, width) < self._least:
-            sides = "" if self._pair or len(entry.files) > 1 else " a half"
+            sides = (
+                " a half" if entry.part in ("A", "B") or not self._single and len(entry.files) == 1 else ""
+            )
             raise jgan.UserError(
-                f"{entry.files[0]} is {width}x{height}{sides}, smaller than the crop of {self._least} "
+                f"{entry.place} is {width}x{height}{sides}, smaller than the crop of {self._least} "
                 "(data.size)"
             )
         if self._pair:
             try:
                 pairs.channels_of(self._pair, planes[-1].shape[-1])
             except jgan.UserError as error:
-                raise jgan.UserError(f"{entry.files[0]} does not fit: {error}") from None
+                raise jgan.UserError(f"{entry.place} does not fit: {error}") from None
         return tuple((plane.shape[-1], plane.dtype) for plane in planes)
+
+    def size(self, index: int) -> tuple[int, int]:
+        """Returns the height and width in the file, of an example that was read from it."""
+        return self._sizes[self.entries[index]]
 
     def choose(self, kept: list[int], dtypes: tuple, bad: check.Bad) -> None:
         """Leaves only the examples of these indices, and brings their planes to these types."""
-        self._entries = [self._entries[index] for index in kept]
+        self.entries = [self.entries[index] for index in kept]
         self._keys = [self._keys[index] for index in kept]
         self._dtypes, self.bad = dtypes, bad
 
     def _make(self, entry) -> cache.Planes:
-        return _prepared(folder.read(entry, bool(self._pair)), self._pair, self._resized)
+        planes = self._read(entry, self._single)
+        self._sizes[entry] = planes[0].shape[:2]
+        return _prepared(planes, self._pair, self._resized)
+
+
+class Matched:
+    """Planes (a, b) of two domains of files put together by name; `sizes_agree` says whether all fit."""
+
+    def __init__(self, a, b):
+        self._domains, self.bad = (a, b), a.bad + b.bad
+        places = [{folder.pair_name(name): i for i, name in enumerate(domain.names)} for domain in (a, b)]
+        self.names = [name for name in places[0] if name in places[1]]  # one may have been left out as bad
+        self._places = [tuple(place[name] for place in places) for name in self.names]
+        self.sizes_agree = bool(self.names) and all(a.size(i) == b.size(j) for i, j in self._places)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> cache.Planes:
+        i, j = self._places[index]
+        return self._domains[0][i] + self._domains[1][j]
 
 
 class Drawn:
-    """Planes of drawn facades, labels being A and photos B; kept in memory only. Pickles."""
+    """Planes of drawn facades, those of these keys; kept in memory only. Pickles."""
 
-    def __init__(self, source, data, store):
-        self._source, self._pair, self._store, self.bad = source, data.pair, store, []
+    def __init__(self, source, keys, pair, store):
+        self._source, self._keys, self._pair, self._store, self.bad = source, keys, pair, store, []
 
     @property
     def names(self) -> list[str]:
@@ -133,12 +207,54 @@ class Drawn:
         return len(self._source)
 
     def __getitem__(self, index: int) -> cache.Planes:
-        return self._store.get(str(index), lambda: self._make(index))
+        return self._store.get(f"{self._source} {index}", lambda: self._make(index))
 
     def _make(self, index: int) -> cache.Planes:
-        both = self._source[index]
-        planes = (both["photo"],) if self._pair else (both["labels"], both["photo"])
-        return _prepared(planes, self._pair, None)
+        made = self._source[index]
+        return _prepared(tuple(made[key] for key in self._keys), self._pair, None)
+
+
+def _drawn_split(data, split: str) -> tuple[int, bool]:
+    # How many facades a split has, and whether it is the one for validation.
+    if split not in (data.split, data.val_split):
+        raise jgan.UserError(
+            f"drawn facades have no split {split!r}: there are {data.split}, {data.val_split}"
+        )
+    held_out = split == data.val_split != data.split
+    return data.val_number if held_out else data.number, held_out
+
+
+def _records(data, split: str, resized, store, least: int, pair: str = "") -> Files:
+    found = named.Images(data.root, data.source, split)
+    return Files(found.entries, resized, store, least, single=True, pair=pair, read=found.read)
+
+
+def _look_at(sides: list[Files], data, split: str, bad: check.Bad = ()) -> tuple[Files, ...]:
+    # Reads every example of all Files once and leaves out what cannot be used, or refuses it.
+    for side in sides:
+        entries = side.entries
+        kinds, failed = check.scan(side.kind, len(entries), what=f"{split or data.root} images")
+        good = {index: kind for index, kind in enumerate(kinds) if index not in failed}
+        for plane in range(len(next(iter(good.values()), ()))):
+            odd = check.odd_ones({index: kind[plane][0] for index, kind in good.items()})
+            failed |= {index: f"{_file_of(entries[index], plane)} {why}" for index, why in odd.items()}
+            good = {index: kind for index, kind in good.items() if index not in odd}
+        # Files of several bit depths are brought to the widest of them.
+        dtypes = tuple(
+            check.widest(dtype for _, dtype in plane) for plane in zip(*good.values(), strict=True)
+        )
+        blamed = [_blamed(entries[index].files, why) for index, why in sorted(failed.items())]
+        side.choose(sorted(good), dtypes, [*bad, *blamed])
+        if not good:
+            check.refuse(side.bad, len(side.bad))
+    found = [one for side in sides for one in side.bad]
+    if found and not data.skip_bad:
+        check.refuse(found, len(found) + sum(map(len, sides)))
+    return tuple(sides)
+
+
+def _file_of(entry: folder.Entry, plane: int) -> str:
+    return entry.files[plane] if len(entry.files) > 1 else entry.place
 
 
 def _blamed(files: tuple[str, ...], sentence: str) -> tuple[str, str]:

@@ -12,6 +12,9 @@ Pairs in two folders, matched by name without suffix:
 
 Single photos, from which pairs are made (`pair=edges` and so on): `root/train/1.jpg`.
 
+Two domains without pairs lie in the same folders as A and B of pairs, whatever their names; of pairs side by
+side one picture gives its A, the next its B, and so on, so that no pair is seen.
+
 The split may also be empty, which means `root` itself; and where neither the training nor the
 validation split exists but `root` itself holds examples, every tenth of these is kept for
 validation and the others train.
@@ -27,10 +30,20 @@ from jgan.data import images
 
 
 class Entry(NamedTuple):
-    """One example: its name (relative path without suffix) and its files, one or A and B."""
+    """One example: its name (relative path without suffix) and its files, one or A and B.
+
+    `part` says what of a file belongs to the example, if not all of it: the half "A" or "B", or the number of a
+    record.
+    """
 
     name: str
     files: tuple[str, ...]
+    part: str = ""
+
+    @property
+    def place(self) -> str:
+        """What an error names: the first file, and which of its records."""
+        return self.files[0] + f" record {self.part}" * self.part.isdigit()
 
 
 def find(root: str, split: str, *, single: bool = False, splits: tuple[str, str] | None = None):
@@ -46,11 +59,7 @@ def find(root: str, split: str, *, single: bool = False, splits: tuple[str, str]
     Raises:
       jgan.UserError: no such folder or split (existing ones are listed), or nothing in it.
     """
-    if not root:
-        raise jgan.UserError("no folder was given: set data.root to one with images in it")
-    top = pathlib.Path(root).expanduser()
-    if not top.is_dir():
-        raise jgan.UserError(f"there is no folder {top}")
+    top = _top(root)
     found = _layout(top, split, single)
     if found is None and splits and split in splits and "" not in splits:
         if all(_layout(top, name, single) is None for name in splits):
@@ -59,7 +68,8 @@ def find(root: str, split: str, *, single: bool = False, splits: tuple[str, str]
                 entries, bad = whole
                 return _divided(entries, validation=split == splits[1] != splits[0]), bad
     if found is None:
-        raise jgan.UserError(_nothing(top, split, single))
+        kinds = "photos" if single else "pairs side by side, or A and B"
+        raise jgan.UserError(_nothing(top, split, f"a folder {split} with {kinds}" if split else kinds))
     entries, bad = found
     if not entries and not bad:
         where = top / split if split else top
@@ -67,14 +77,47 @@ def find(root: str, split: str, *, single: bool = False, splits: tuple[str, str]
     return entries, bad
 
 
+def find_domains(root: str, split: str, *, splits: tuple[str, str] | None = None):
+    """Returns the entries of two domains `(A, B)`, or `(pairs,)` where the split holds pairs side by side.
+
+    Arguments as in `find`. Each file of a domain is an example by itself.
+
+    Raises:
+      jgan.UserError: no such folder or split (existing ones are listed), or an empty domain.
+    """
+    top = _top(root)
+    found = _domains(top, split)
+    if found is None and splits and split in splits and "" not in splits:
+        if all(_domains(top, name) is None for name in splits):
+            whole = _domains(top, "") or ()
+            found = tuple(_divided(entries, split == splits[1] != splits[0]) for entries in whole) or None
+    if found is None:
+        kinds = f"folders {split}A and {split}B" if split else "folders A and B"
+        raise jgan.UserError(_nothing(top, split, f"{kinds}, or pairs side by side"))
+    return found
+
+
+def alternate(pairs: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Returns two domains without pairs: the A halves of the 1st, 3rd, ... pair, the B halves of the others."""
+    return (
+        [entry._replace(part="A") for entry in pairs[::2]],
+        [entry._replace(part="B") for entry in pairs[1::2]],
+    )
+
+
+def pair_name(name: str) -> str:
+    """Returns the name that both files of a pair share: without a final `_A` or `_B`, as public sets have it."""
+    return name[:-2] if name.endswith(("_A", "_B")) else name
+
+
 def read(entry: Entry, single: bool = False) -> tuple[np.ndarray, ...]:
-    """Returns the planes of an example: `(photo,)` if single, otherwise `(A, B)` of equal size.
+    """Returns the planes of an example: `(photo,)` or `(half,)` if single, otherwise `(A, B)` of equal size.
 
     Raises:
       jgan.UserError: a file that cannot be read, halves of different size, an odd width.
     """
     pictures = [images.read(file) for file in entry.files]
-    if single:
+    if single and not entry.part:
         return (pictures[0],)
     if len(pictures) == 1:
         width = pictures[0].shape[1]
@@ -82,7 +125,8 @@ def read(entry: Entry, single: bool = False) -> tuple[np.ndarray, ...]:
             raise jgan.UserError(
                 f"{entry.files[0]} is {width} pixels wide: side by side, A and B need an even width"
             )
-        return pictures[0][:, : width // 2], pictures[0][:, width // 2 :]
+        halves = pictures[0][:, : width // 2], pictures[0][:, width // 2 :]
+        return (halves["AB".index(entry.part)],) if entry.part else halves
     sizes = [f"{p.shape[1]}x{p.shape[0]}" for p in pictures]
     if sizes[0] != sizes[1]:
         raise jgan.UserError(
@@ -91,26 +135,69 @@ def read(entry: Entry, single: bool = False) -> tuple[np.ndarray, ...]:
     return tuple(pictures)
 
 
+def _top(root: str) -> pathlib.Path:
+    if not root:
+        raise jgan.UserError("no folder was given: set data.root to one with images in it")
+    top = pathlib.Path(root).expanduser()
+    if not top.is_dir():
+        raise jgan.UserError(f"there is no folder {top}")
+    return top
+
+
 def _layout(top: pathlib.Path, split: str, single: bool):
     # None: nothing of this name. The folders of two-folder layouts win over files beside them.
+    sides = None if single else _sides(top, split)
+    if sides:
+        a, b = sides
+        if a.is_dir() and b.is_dir():
+            return _match(a, b)
+        there, missing = (a, b) if a.is_dir() else (b, a)
+        raise jgan.UserError(f"there is {there} but no {missing}: pairs need both")
+    entries = _singles(top, split)
+    return None if entries is None else (entries, [])
+
+
+def _domains(top: pathlib.Path, split: str):
+    sides = _sides(top, split)
+    if sides is None:
+        entries = _singles(top, split)
+        if entries == []:
+            raise jgan.UserError(f"domains A and B are empty: {top / split} holds no images")
+        return None if entries is None else (entries,)
+    for name, folder, other in (("A", *sides), ("B", *reversed(sides))):
+        if not folder.is_dir():
+            raise jgan.UserError(f"domain {name} is empty: there is {other} but no {folder}")
+    found = tuple([Entry(_name(file, side), (str(file),)) for file in images.find(side)] for side in sides)
+    for name, folder, entries in zip("AB", sides, found, strict=True):
+        if not entries:
+            raise jgan.UserError(
+                f"domain {name} is empty: {folder} holds no images ({' '.join(images.SUFFIXES)})"
+            )
+    return found
+
+
+def _sides(top: pathlib.Path, split: str) -> tuple[pathlib.Path, pathlib.Path] | None:
+    # The folders of A and B, of which one at least exists.
     here = top / split if split else top
-    if not single:
-        candidates = [(here / "A", here / "B")]
-        if split:
-            candidates += [(top / "A" / split, top / "B" / split)]
-            candidates += [(top / f"{split}A", top / f"{split}B")]
-        for a, b in candidates:
-            if a.is_dir() and b.is_dir():
-                return _match(a, b)
-            if a.is_dir() or b.is_dir():
-                there, missing = (a, b) if a.is_dir() else (b, a)
-                raise jgan.UserError(f"there is {there} but no {missing}: pairs need both")
+    candidates = [(here / "A", here / "B")]
+    if split:
+        candidates += [(top / "A" / split, top / "B" / split)]
+        candidates += [(top / f"{split}A", top / f"{split}B")]
+    for a, b in candidates:
+        if a.is_dir() or b.is_dir():
+            return a, b
+    return None
+
+
+def _singles(top: pathlib.Path, split: str) -> list[Entry] | None:
+    # One entry for each file of a split; None where there is no such split.
+    here = top / split if split else top
     if not here.is_dir():
         return None
     files = images.find(here) if split else [p for p in images.find(here) if p.parent == here]
     if not files and not split:
         return None
-    return [Entry(_name(file, here), (str(file),)) for file in files], []
+    return [Entry(_name(file, here), (str(file),)) for file in files]
 
 
 def _match(a: pathlib.Path, b: pathlib.Path):
@@ -142,11 +229,10 @@ def _divided(entries: list[Entry], validation: bool) -> list[Entry]:
     return [entry for entry in entries if entry not in set(kept)]
 
 
-def _nothing(top: pathlib.Path, split: str, single: bool) -> str:
+def _nothing(top: pathlib.Path, split: str, wanted: str) -> str:
     there = sorted(p.name for p in top.iterdir() if p.is_dir() and not p.name.startswith("."))
     has = f"its folders are {', '.join(there[:10])}" if there else "it has no folders"
     if not there and not images.find(top):
         has = "it is empty"
-    kinds = "photos" if single else "pairs side by side, or A and B"
-    wanted = f"split {split!r} (a folder {split} with {kinds})" if split else f"images ({kinds})"
-    return f"{top} has no {wanted}: {has}"
+    what = f"split {split!r}" if split else "images"
+    return f"{top} has no {what} ({wanted}): {has}"

@@ -5,6 +5,8 @@ uint8 or uint16 over their whole range, or float32 in [-1, 1]. Pillow decodes wh
 16-bit colour and float files go through imagecodecs, because Pillow would cut them to 8 bits.
 """
 
+import contextlib
+import io
 import os
 import pathlib
 import secrets
@@ -39,25 +41,18 @@ def read(path) -> np.ndarray:
     path = pathlib.Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise jgan.UserError(f"{path} is not an image this program reads: {' '.join(SUFFIXES)}")
-    try:
-        with open(path, "rb") as file:
-            if path.suffix.lower() == ".npy":
-                array = _read_npy(file)
-            else:
-                array = _read_picture(file)
-    except FileNotFoundError:
-        raise jgan.UserError(f"there is no file {path}") from None
-    except (Image.DecompressionBombError, _TooLarge):
-        raise jgan.UserError(
-            f"{path} has more than {MAX_PIXELS} pixels: cut it into smaller pictures"
-        ) from None
-    except MemoryError:
-        raise jgan.UserError(f"{path} does not fit in memory") from None
-    except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, RuntimeError ...
-        raise jgan.UserError(f"{path} cannot be decoded: {_reason(error)}") from None
-    if array.ndim == 2:
-        array = array[..., None]
-    return np.ascontiguousarray(array)
+    with _explained(path), open(path, "rb") as file:
+        return _three_axes(_read_npy(file) if path.suffix.lower() == ".npy" else _read_picture(file))
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+    """Returns the picture in the bytes of a file, which may have any format of `read` but `.npy`.
+
+    Raises:
+      jgan.UserError: as in `read`; the sentence begins with `name`.
+    """
+    with _explained(name):
+        return _three_axes(_read_picture(io.BytesIO(data)))
 
 
 def write(path, array: np.ndarray, quality: int = 95) -> None:
@@ -122,6 +117,27 @@ def white(dtype):
 
 class _TooLarge(Exception):
     pass
+
+
+@contextlib.contextmanager
+def _explained(name):
+    # Turns what decoders raise into a sentence about the picture of that name.
+    try:
+        yield
+    except FileNotFoundError:
+        raise jgan.UserError(f"there is no file {name}") from None
+    except (Image.DecompressionBombError, _TooLarge):
+        raise jgan.UserError(
+            f"{name} has more than {MAX_PIXELS} pixels: cut it into smaller pictures"
+        ) from None
+    except MemoryError:
+        raise jgan.UserError(f"{name} does not fit in memory") from None
+    except Exception as error:  # decoders raise OSError, ValueError, SyntaxError, RuntimeError ...
+        raise jgan.UserError(f"{name} cannot be decoded: {_reason(error)}") from None
+
+
+def _three_axes(array: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(array[..., None] if array.ndim == 2 else array)
 
 
 def _read_npy(file) -> np.ndarray:

@@ -1,9 +1,13 @@
 """From a config to batches: the only part of the data package that programs call.
 
-A batch of kind `aligned` is `{"a": [n, h, w, ca], "b": [n, h, w, cb]}` in the files' own type (uint8,
-uint16, or float32 in [-1, 1]); `a` is always the input and `b` the target. Batches are indexed by
-step: `batches(k)` goes on where a run of k steps stopped, with no stored state, and what a step
-sees does not depend on workers or on the number of processes.
+A batch is `{"a": [n, h, w, ca], "b": [n, h, w, cb]}` in the files' own type (uint8, uint16, or float32 in
+[-1, 1]). Of kind `aligned`, `a` is always the input and `b` the target. Of kind `unaligned` they are images of two
+domains drawn as in CycleGAN (Zhu et al. 2017) by its PyTorch authors: an epoch has as many examples as the larger
+domain; in a shuffled order of its numbers, A gives image number modulo |A|, B any image with equal chance; each is
+cropped and flipped by itself.
+
+Batches are indexed by step: `batches(k)` goes on where a run of k steps stopped, with no stored state, and what a
+step sees does not depend on workers or on the number of processes.
 """
 
 from collections.abc import Iterator
@@ -15,10 +19,11 @@ import numpy as np
 import jgan
 from jgan.data import cache
 from jgan.data import examples
+from jgan.data import named
 from jgan.data import pairs
 from jgan.data import transforms
 
-KINDS = ("aligned",)
+KINDS = ("aligned", "unaligned")
 SOURCES = ("folder", "facades")
 DIRECTIONS = ("AtoB", "BtoA")
 
@@ -49,10 +54,10 @@ def train(data, *, batch_size: int, seed: int, processes: tuple[int, int] = (0, 
     limit = data.cache_gib * 2**30
     memory, share = (0, limit / data.workers) if data.workers else (limit, 0)
     found = _open(data, data.split, side, memory, share, on_disk=True)
-    if data.workers > len(found):
+    number = max(map(len, found))
+    if data.workers > number:
         raise jgan.UserError(
-            f"data.workers is {data.workers} but there are only {len(found)} examples: "
-            f"0 to {len(found)} would work"
+            f"data.workers is {data.workers} but there are only {number} examples: 0 to {number} would work"
         )
     return Stream(found, data, batch_size // count, seed, processes)
 
@@ -62,6 +67,10 @@ def evaluation(data, split: str, size: int | None = None) -> "Whole":
 
     They are data.size squared, or of native size where the jitter is `crop`; `size` makes them
     size squared in any case. Beyond a quarter of data.cache_gib they are decoded at each use.
+
+    Its attribute `paired` tells whether a and b belong together. Of kind `unaligned` they do where the split holds
+    pairs side by side, or two folders whose files have the same names (but for a final `_A` or `_B`) and sizes;
+    otherwise example i has "a" only if A has so many images, and "b" likewise.
 
     Raises:
       jgan.UserError: as in `train`.
@@ -73,15 +82,16 @@ def evaluation(data, split: str, size: int | None = None) -> "Whole":
 
 
 class Stream:
-    """Training batches: `channels` (ca, cb), `dtypes`, `examples` (how many), `names`, `bad`."""
+    """Training batches: `channels` (ca, cb), `dtypes`, `examples` (in an epoch), `names`, `bad`."""
 
     def __init__(self, found, data, batch_size, seed, processes):
-        self.examples, self.names, self.bad = len(found), found.names, found.bad
+        self.names, self.bad = _names(found), [one for domain in found for one in domain.bad]
         self.channels, self.dtypes = _signature(found, data)
+        self.examples = max(map(len, found))
         self._workers, self._iterators = data.workers, []
         index, count = processes
-        dataset = grain.MapDataset.source(found).seed(seed % 2**32).shuffle().repeat()
-        dataset = dataset.random_map(_Cut(data))
+        dataset = grain.MapDataset.range(self.examples).seed(seed % 2**32).shuffle().repeat()
+        dataset = dataset.random_map(_Draw(found, data))
         self._dataset = dataset[index::count].batch(batch_size, drop_remainder=True)
 
     def batches(self, start_step: int = 0) -> Iterator[dict[str, np.ndarray]]:
@@ -108,35 +118,50 @@ class Stream:
 
 
 class Whole:
-    """A sequence of whole examples {"a", "b", "name"}; `channels`, `dtypes`, `names`, `bad`."""
+    """A sequence of whole examples {"a", "b", "name"}; `paired`, `channels`, `dtypes`, `names`, `bad`."""
 
     def __init__(self, found, data):
-        self._found, self._data = found, data
-        self.names, self.bad = found.names, found.bad
+        self._found, self._pairing = found, _pairing(data)
+        self.paired = len(found) == 1
+        self.names, self.bad = _names(found), [one for domain in found for one in domain.bad]
         self.channels, self.dtypes = _signature(found, data)
 
     def __len__(self) -> int:
-        return len(self._found)
+        return max(map(len, self._found))
 
     def __getitem__(self, index: int) -> dict:
         index = range(len(self))[index]
-        made = _finish(self._found[index], self._data.pair, self._data.direction)
-        return made | {"name": self.names[index]}
+        name = {"name": self.names[index]}
+        if self.paired:
+            return _finish(self._found[0][index], *self._pairing) | name
+        there = zip("ab", self._found, strict=True)
+        return {side: domain[index][0] for side, domain in there if index < len(domain)} | name
 
 
-class _Cut(grain.transforms.RandomMap):
-    # Planes to an example of a batch: everything here is cheap, everything dear was cached.
+class _Draw(grain.transforms.RandomMap):
+    # From a number to an example of a batch: everything here is cheap, everything dear was cached.
 
-    def __init__(self, data):
-        self._size, self._flip, self._pair = data.size, data.flip, data.pair
-        self._direction = data.direction
+    def __init__(self, found, data):
+        self._found, self._size, self._flip = found, data.size, data.flip
+        self._pairing = _pairing(data)
 
-    def random_map(self, planes, rng):
-        planes = transforms.random_crop(planes, self._size, self._flip, rng)
-        return _finish(planes, self._pair, self._direction)
+    def random_map(self, number, rng):
+        if len(self._found) == 1:
+            return _finish(self._cut(self._found[0][number], rng), *self._pairing)
+        a, b = self._found
+        partner = int(rng.integers(len(b)))
+        return _finish(self._cut(a[number % len(a)], rng) + self._cut(b[partner], rng))
+
+    def _cut(self, planes, rng):
+        return transforms.random_crop(planes, self._size, self._flip, rng)
 
 
-def _finish(planes, pair: str, direction: str) -> dict[str, np.ndarray]:
+def _pairing(data) -> tuple[str, str]:
+    # Only pairs have a direction; without pairs both are trained.
+    return (data.pair, data.direction) if data.kind == "aligned" else ("", "AtoB")
+
+
+def _finish(planes, pair: str = "", direction: str = "AtoB") -> dict[str, np.ndarray]:
     if len(planes) == 1:
         planes = pairs.make(pair, planes[0])
     a, b = planes if direction == "AtoB" else planes[::-1]
@@ -144,30 +169,47 @@ def _finish(planes, pair: str, direction: str) -> dict[str, np.ndarray]:
 
 
 def _open(data, split, side, memory, share, on_disk, whole=False):
+    # What gives planes: one of (a, b), or two of (photo,) for the domains A and B.
+    aligned = data.kind == "aligned"
     if data.source == "facades":
         # Never on disk: a file there could not tell that the drawing has changed.
         store = cache.Cache(memory, None, share=share)
         # A crop of drawn pictures is cut from load_size: at `size` there would be nothing to move.
         size = side or (data.size if whole else max(data.size, data.load_size))
-        return examples.drawn(data, split, size, store)
-    where = cache.folder(data.cache_dir) if on_disk else None
+        if aligned:
+            return (examples.drawn(data, split, size, store),)
+        return examples.drawn_domains(data, split, size, store)
+    store = cache.Cache(memory, cache.folder(data.cache_dir) if on_disk else None, share=share)
     least = data.size if side is None and not whole else 1
-    return examples.files(data, split, side, cache.Cache(memory, where, share=share), least)
+    if aligned:
+        return (examples.files(data, split, side, store, least),)
+    if whole:
+        return examples.domains_or_pairs(data, split, side, store)
+    return examples.domains(data, split, side, store, least)
+
+
+def _names(found) -> list[str]:
+    # Of an example without a partner: that of its image in the larger domain.
+    return max((domain.names for domain in found), key=len)
 
 
 def _signature(found, data):
-    made = _finish(found[0], data.pair, data.direction)
+    if len(found) == 1:
+        made = _finish(found[0][0], *_pairing(data))
+    else:
+        made = _finish(found[0][0] + found[1][0])
     return tuple(made[side].shape[-1] for side in "ab"), tuple(made[side].dtype for side in "ab")
 
 
 def _validate(data) -> None:
-    for field, known in (
-        ("kind", KINDS),
-        ("source", SOURCES),
-        ("direction", DIRECTIONS),
-        ("jitter", transforms.JITTERS),
-        ("pair", ("", *pairs.PAIRS)),
-    ):
+    choices = {"kind": KINDS, "jitter": transforms.JITTERS}
+    if named.is_name(data.source):
+        named.parse(data.source)
+    else:
+        choices |= {"source": (*SOURCES, f"{named.PREFIX}NAME")}
+    if data.kind == "aligned":
+        choices |= {"direction": DIRECTIONS, "pair": ("", *pairs.PAIRS)}
+    for field, known in choices.items():
         if data[field] not in known:
             names = ", ".join(name or "''" for name in known)
             raise jgan.UserError(f"data.{field} is {data[field]!r}: one of {names} would work")

@@ -124,7 +124,19 @@ def _unet(levels: int | None = None, skips: bool = True, **arguments: Any) -> ne
 
 def _resnet(blocks: int, levels: int | None = None, **arguments: Any) -> nets.Net:
     del levels  # a U-Net's
-    return nets.functions(ResNet(blocks=blocks, **arguments), 4)
+    module = ResNet(blocks=blocks, **arguments)
+    return nets.functions(module, 4, _radius(module))
+
+
+def _radius(module: ResNet) -> int:
+    """How many pixels of the input lie between an output pixel and the farthest it sees.
+
+    A change of resolution reaches 1 pixel of its finer side, 2 or 3 with filters or copied pixels; a block of two
+    3x3 convolutions reaches 2 of its own, which are 8 of the input.
+    """
+    down = 2 if module.antialias else 1
+    up = 3 if module.antialias else 2 if module.upsample == "resize_conv" else 1
+    return 3 + (1 + 2) * down + 8 * module.blocks + (1 + 2) * up + 3
 
 
 def _fixed(levels: int, skips: bool = True):

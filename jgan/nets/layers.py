@@ -73,6 +73,9 @@ class Norm(nn.Module):
 
     Running statistics follow PyTorch: momentum 0.1, unbiased variance. The variance is taken in two passes,
     because E[x^2] - E[x]^2 cancels where a channel's mean is large.
+
+    `gather` keeps the very numbers that normalised, so that the same pass over a part of the picture can take them
+    as `running` statistics. That is the one way in which an instance norm comes to have any.
     """
 
     kind: str
@@ -83,9 +86,18 @@ class Norm(nn.Module):
             return x
         dtype = x.dtype
         x = x.astype(jnp.promote_types(dtype, jnp.float32))
-        if self.kind == "instance":
-            return _standardise(x, (1, 2))[0].astype(dtype)
         c = x.shape[-1]
+        if self.kind == "instance":
+            if statistics == "gather":
+                x, mu, var = _standardise(x, (0, 1, 2))
+                self.put_variable("stats", "mean", mu.reshape(c))
+                self.put_variable("stats", "variance", var.reshape(c))
+            elif statistics == "running" and self.has_variable("stats", "mean"):
+                mu, var = self.get_variable("stats", "mean"), self.get_variable("stats", "variance")
+                x = (x - mu) * jax.lax.rsqrt(var + _EPSILON)
+            else:
+                x, _, _ = _standardise(x, (1, 2))
+            return x.astype(dtype)
         scale = self.param("scale", _scale_init, (c,))
         bias = self.param("bias", nn.initializers.zeros, (c,))
         mean = self.variable("stats", "mean", jnp.zeros, (c,))
@@ -94,6 +106,9 @@ class Norm(nn.Module):
             x = (x - mean.value) * jax.lax.rsqrt(variance.value + _EPSILON)
         elif statistics == "image":
             x, _, _ = _standardise(x, (1, 2))
+        elif statistics == "gather":
+            x, mu, var = _standardise(x, (0, 1, 2))
+            mean.value, variance.value = mu.reshape(c), var.reshape(c)
         elif statistics == "batch":
             n = x.size // c
             x, mu, var = _standardise(x, (0, 1, 2))
@@ -101,7 +116,9 @@ class Norm(nn.Module):
                 mean.value = 0.9 * mean.value + 0.1 * mu.reshape(c)
                 variance.value = 0.9 * variance.value + 0.1 * var.reshape(c) * (n / max(n - 1, 1))
         else:
-            raise jgan.UserError(f"statistics={statistics!r} is unknown: use 'batch', 'image' or 'running'.")
+            raise jgan.UserError(
+                f"statistics={statistics!r} is unknown: use 'batch', 'image', 'gather' or 'running'."
+            )
         return (x * scale + bias).astype(dtype)
 
 

@@ -1,7 +1,7 @@
 """A net as two pure functions, so that nothing outside this package knows Flax.
 
-`params` and `stats` are plain nested dicts. `stats` holds the running statistics of batch norm and is empty for
-other norms.
+`params` and `stats` are plain nested dicts. `stats` holds the running statistics of batch norm and, after a pass
+that gathers, the statistics of one picture; otherwise it is empty.
 """
 
 from collections.abc import Callable
@@ -13,22 +13,26 @@ import jax
 
 
 class Net(NamedTuple):
-    """A net's functions and the one number a caller must know about its input.
+    """A net's functions and the two numbers a caller must know about its input.
 
     Attributes:
         init: `(key, *inputs) -> (params, stats)`; only shapes and dtypes of the inputs matter.
         apply: `(params, stats, *inputs, statistics="batch", dropout=None) -> (output, stats)`. `statistics` says
             what normalises: the `batch` (training; running statistics are updated), each `image` by itself, or
-            the `running` statistics. `dropout` is a key, or None for no dropout.
+            the `running` statistics. `gather` takes the batch as parts of one picture, normalises by their common
+            statistics and returns these, of instance norm too, for later `running` passes over other parts.
+            `dropout` is a key, or None for no dropout.
         multiple: height and width of the input must be multiples of this many pixels.
+        radius: with `running` statistics, how many pixels away an output pixel sees; None where it may see all.
     """
 
     init: Callable[..., tuple[Any, Any]]
     apply: Callable[..., tuple[Any, Any]]
     multiple: int = 1
+    radius: int | None = None
 
 
-def functions(module: nn.Module, multiple: int = 1) -> Net:
+def functions(module: nn.Module, multiple: int = 1, radius: int | None = None) -> Net:
     """The `Net` of a Linen module whose call takes the keyword arguments `statistics` and `dropout`."""
 
     def init(key: jax.Array, *inputs: jax.Array) -> tuple[Any, Any]:
@@ -52,4 +56,4 @@ def functions(module: nn.Module, multiple: int = 1) -> Net:
         )
         return output, updated.get("stats", {})
 
-    return Net(init, apply, multiple)
+    return Net(init, apply, multiple, radius)

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 
 import jgan
 from jgan.ops import conv_products
+from jgan.ops import winograd
 
 FORMS = ("auto", "lax", "gemm")
 DEFAULT_FORM = os.environ.get("JGAN_CONV", "auto")
@@ -37,9 +38,10 @@ def conv(x, w, stride=1, padding=((0, 0), (0, 0)), *, form=None):
 
     `stride` is a number or a pair; `padding` holds the zeros added ((top, bottom), (left, right)).
     As in every deep-learning library the kernel is not flipped. `form` is "gemm" (matrix products),
-    "lax" (jax.lax.conv_general_dilated) or "auto" (gemm on CPU, lax elsewhere, chosen
-    when the program is lowered); by default what the environment variable JGAN_CONV said
-    when this module was imported, or "auto". Unfit shapes and unknown forms raise `jgan.UserError`.
+    "lax" (jax.lax.conv_general_dilated) or "auto" (on CPU gemm or, where it is faster, Winograd's
+    algorithm, which rounds differently; elsewhere lax; chosen when the program is lowered); by
+    default what the environment variable JGAN_CONV said when this module was imported, or "auto".
+    Unfit shapes and unknown forms raise `jgan.UserError`.
     """
     x, w = _operands(x, w)
     (top, bottom), (left, right) = padding
@@ -203,11 +205,31 @@ batching.primitive_batchers[_trilinear] = _batch
 
 
 def _lower(first, second, *, out, shape, form):
-    matmul = functools.partial(conv_products.evaluate, out=out, shape=shape)
+    products = functools.partial(conv_products.evaluate, out=out, shape=shape)
     xla = functools.partial(_LAX[out], shape=shape)
     if form == "auto":
-        return lax.platform_dependent(first, second, cpu=matmul, default=xla)
-    return (matmul if form == "gemm" else xla)(first, second)
+        cpu = products
+        big, small = conv_products.channels(first, second, out=out, shape=shape)
+        if winograd.pays(shape, (big, small), first.dtype):
+            cpu = functools.partial(winograd.evaluate, out=out, shape=shape)
+        elif _xla_pays(out, shape, big, small):
+            cpu = xla
+        return lax.platform_dependent(first, second, cpu=cpu, default=xla)
+    return (products if form == "gemm" else xla)(first, second)
+
+
+def _xla_pays(out, shape, big, small):
+    """Whether XLA's convolution is the faster one on CPU: few channels in, many out, many pixels.
+
+    There it gathers patches on its way, while products need them in memory, larger than both images.
+    """
+    if min(shape.small) < 32:
+        return False
+    if out == "small":
+        return big <= 64 and small >= 16
+    if out == "big":
+        return shape.stride == (1, 1) and small <= 8 and big >= 16
+    return shape.stride == (1, 1) and big <= 8 and small >= 16
 
 
 mlir.register_lowering(_trilinear, mlir.lower_fun(_lower, multiple_results=False))

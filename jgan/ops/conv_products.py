@@ -11,6 +11,7 @@ from jax import lax
 import jax.numpy as jnp
 
 _FEW_PIXELS = 64  # up to here a kernel is the larger operand, and reading it in place decides
+_MANY_CHANNELS = 32  # from here on a pixel under one tap is enough for a product of its own
 
 
 def evaluate(first, second, *, out, shape):
@@ -18,14 +19,29 @@ def evaluate(first, second, *, out, shape):
 
     The operands are (big, kernel), (small, kernel) or (big, small); `shape` is a `conv.Shape`.
     """
-    channels = (first.shape[3], second.shape[3])
-    if out == "small":
-        channels = (first.shape[3], second.shape[3 if shape.big_first else 2])
-    elif out == "big":
-        channels = (second.shape[2 if shape.big_first else 3], first.shape[3])
-    if shape.stride == (1, 1) and 4 * channels[1] <= channels[0]:
+    big, small = channels(first, second, out=out, shape=shape)
+    if shape.stride == (1, 1) and 4 * small <= big:
         return _swapped(first, second, out=out, shape=shape)
     return _PRODUCTS[out](first, second, shape)
+
+
+def channels(first, second, *, out, shape):
+    """The numbers of channels of the big image and of the small one."""
+    if out == "kernel":
+        return first.shape[3], second.shape[3]
+    # The kernel holds both, in its own order; the image among the operands says which is which.
+    return second.shape[2:] if shape.big_first else second.shape[:1:-1]
+
+
+def later(x, y):
+    """x, in a program that reads it only once y is there.
+
+    The gradient to the weights gathers from an image that the forward pass gathered from. The compiler would do both at
+    once and keep what it has gathered, several times the image, until the way back; and it drops barriers before it
+    puts operations in order. So x plus a 0 of whose value it cannot know.
+    """
+    y = y[(0,) * y.ndim]
+    return x + jnp.where((y == y) & (y != y), 1, 0).astype(x.dtype)
 
 
 def _swapped(first, second, *, out, shape):
@@ -79,7 +95,14 @@ def _product_big(small, kernel, shape):
 def _product_kernel(big, small, shape):
     taps, rows = _taps(shape), small.reshape(-1, small.shape[3])
     contract = (((0,), (0,)), ((), ()))
-    if shape.big_first:
+    if len(rows) > 4 * _FEW_PIXELS and big.shape[3] >= _MANY_CHANNELS:
+        # Tap by tap. Fast products contract the last dimension of their left side: one copy for all of them,
+        # behind a barrier, or the compiler would fold it back into each.
+        across = lax.optimization_barrier(rows.T)
+        big = later(big, rows)
+        kernel = jnp.stack([across @ x.reshape(len(rows), -1) for x in _taps_of(big, shape)])
+        kernel = kernel.swapaxes(1, 2) if shape.big_first else kernel
+    elif shape.big_first:
         patches = _patches(big, shape, 3).reshape(len(rows), -1)
         kernel = lax.dot_general(patches, rows, contract)
     elif len(rows) <= 4 * _FEW_PIXELS:
@@ -103,15 +126,19 @@ def _taps(shape):
 
 def _patches(big, shape, axis):
     """Pixels under every tap over the pixels of the small image, [n, h, w, c] with taps at `axis`."""
+    return jnp.stack(_taps_of(big, shape), axis=axis)
+
+
+def _taps_of(big, shape):
+    """The pixels of the big image, [n, h, w, c] over the small one, under one tap after the other."""
     pads = ((0, 0, 0), *((p, a, 0) for p, a in zip(shape.pad, shape.after(), strict=True)), (0, 0, 0))
     big = lax.pad(big, jnp.zeros((), big.dtype), pads)
     (h, w), (sh, sw), (kh, kw) = shape.small, shape.stride, shape.kernel
-    taps = [
+    return [
         big[:, i : i + (h - 1) * sh + 1 : sh, j : j + (w - 1) * sw + 1 : sw]
         for i in range(kh)
         for j in range(kw)
     ]
-    return jnp.stack(taps, axis=axis)
 
 
 def _spread(columns, axis, shape):

@@ -188,6 +188,14 @@ def build(config: Any) -> system.System:
                 outputs[output] = resample.crop_centre(x, image.shape[1], image.shape[2])
         return outputs
 
+    def gather(weights: dict[str, Any], inputs: dict[str, jax.Array]) -> dict[str, Any]:
+        stats = dict(weights["stats"])
+        for net, source in (("generator_ab", "a"), ("generator_ba", "b")):
+            if source in inputs:
+                x = resample.pad_to_multiple(pixels.to_float(inputs[source]), nets[net].multiple)
+                _, stats[net] = nets[net].apply(weights["params"][net], stats[net], x, statistics="gather")
+        return {**weights, "stats": stats}
+
     return system.System(
         init,
         step,
@@ -196,6 +204,8 @@ def build(config: Any) -> system.System:
         space=lambda weights, condition: None,
         translations=TRANSLATIONS,
         multiple=nets["generator_ab"].multiple,
+        radius=nets["generator_ab"].radius,
+        gather=gather,
     )
 
 

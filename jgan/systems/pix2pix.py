@@ -158,6 +158,13 @@ def build(config: Any) -> system.System:
         )
         return {"output": resample.crop_centre(output, a.shape[1], a.shape[2])}
 
+    def gather(weights: dict[str, Any], inputs: dict[str, jax.Array]) -> dict[str, Any]:
+        a = resample.pad_to_multiple(pixels.to_float(inputs["a"]), generator.multiple)
+        _, stats = generator.apply(
+            weights["params"]["generator"], weights["stats"]["generator"], a, statistics="gather"
+        )
+        return {**weights, "stats": {**weights["stats"], "generator": stats}}
+
     return system.System(
         init,
         step,
@@ -167,6 +174,8 @@ def build(config: Any) -> system.System:
         # The data package has put the input in front already.
         translations={config.data.direction: system.Translation("a", "output", "b")},
         multiple=generator.multiple,
+        radius=generator.radius,
+        gather=gather,
     )
 
 

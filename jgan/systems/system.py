@@ -36,6 +36,10 @@ class System(NamedTuple):
         space: `(weights, condition) -> Space | None`; None for systems without a latent.
         translations: {direction: Translation}, the default first; empty for systems that do not translate.
         multiple: `apply` pads images to multiples of this many pixels and crops what comes out.
+        radius: with `running` statistics, how many pixels away a pixel of a translation sees; None where it may
+            see all.
+        gather: `(weights, inputs) -> weights` whose `running` statistics are those of the inputs, taken as parts
+            of one picture, in every net between them and their translation.
     """
 
     init: Callable[..., state_lib.State]
@@ -45,3 +49,5 @@ class System(NamedTuple):
     space: Callable[[Any, Any], Any]
     translations: dict[str, Translation]
     multiple: int = 1
+    radius: int | None = None
+    gather: Callable[..., Any] | None = None

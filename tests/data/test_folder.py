@@ -112,3 +112,36 @@ def test_halves_of_different_size_and_odd_widths_are_refused(tmp_path):
     put(tmp_path / "val/1.png", picture(0, width=9))
     (entry,), _ = folder.find(str(tmp_path), "val")
     refused("9 pixels wide", folder.read, entry)
+
+
+@pytest.mark.parametrize("layout", list(LAYOUTS)[1:4])
+def test_layouts_give_the_same_domains(tmp_path, layout):
+    for side, name in ((0, "x"), (0, "deep/y"), (1, "z")):
+        put(LAYOUTS[layout](tmp_path, "train", name)[side], picture(side))
+    a, b = folder.find_domains(str(tmp_path), "train", splits=("train", "test"))
+    assert [entry.name for entry in a] == ["deep/y", "x"] and [entry.name for entry in b] == ["z"]
+    np.testing.assert_array_equal(*(folder.read(entry, single=True)[0] for entry in a))
+    np.testing.assert_array_equal(folder.read(b[0], single=True)[0], picture(1))
+
+
+def test_pairs_side_by_side_give_halves_of_different_pictures(tmp_path):
+    for seed in range(5):
+        put(tmp_path / "train" / f"{seed}.png", picture(seed))
+    (pairs,) = folder.find_domains(str(tmp_path), "train")
+    a, b = folder.alternate(pairs)
+    assert [entry.name for entry in a] == ["0", "2", "4"] and [entry.name for entry in b] == ["1", "3"]
+    np.testing.assert_array_equal(folder.read(a[1], single=True)[0], picture(2)[:, :4])
+    np.testing.assert_array_equal(folder.read(b[0], single=True)[0], picture(1)[:, 4:])
+    put(tmp_path / "train" / "0.png", picture(0)[:, :-1])
+    refused("7 pixels wide", folder.read, a[0], single=True)
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_domains_without_splits_are_divided(tmp_path, paired):
+    for seed in range(12):
+        for side in [""] if paired else ["A", "B"]:
+            put(tmp_path / side / f"{seed:02d}.png", picture(seed))
+    parts = [folder.find_domains(str(tmp_path), split, splits=("train", "val")) for split in ("train", "val")]
+    for train, val in zip(*parts, strict=True):
+        assert [entry.name for entry in val] == ["09", "11"] and len(train) == 10
+        assert not set(train) & set(val)

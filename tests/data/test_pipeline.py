@@ -93,8 +93,9 @@ def test_two_processes_share_the_batches_of_one(root):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("source", ["folder", "facades"])
-def test_workers_change_nothing(root, source):
-    none, two = (config(root, source=source, size=16, load_size=18, workers=n) for n in (0, 2))
+@pytest.mark.parametrize("kind", pipeline.KINDS)
+def test_workers_change_nothing(root, source, kind):
+    none, two = (config(root, kind=kind, source=source, size=16, load_size=18, workers=n) for n in (0, 2))
     assert equal(batches(none, 9, start=2), batches(two, 9, start=2))
 
 
@@ -223,8 +224,9 @@ def refused(data, match, batch_size=2, **named):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"kind": "labelled"}, "aligned"),
-        ({"source": "web"}, "folder, facades"),
+        ({"kind": "labelled"}, "aligned, unaligned"),
+        ({"source": "web"}, "folder, facades, tfds:NAME"),
+        ({"source": "tfds:my set"}, "NAME/CONFIG"),
         ({"pair": "sketch"}, "edges, gray"),
         ({"jitter": "wild"}, "resize, crop, none"),
         ({"direction": "AtoC"}, "AtoB, BtoA"),

@@ -12,15 +12,22 @@ from jgan.data import images
 
 TRAIN = ["launch.train", "--config=configs/pix2pix.py:demo", "--workdir={run}"]
 FOLDER = [*TRAIN, "--config.data.source=folder", "--config.data.root={data}"]
+UNPAIRED = [
+    "launch.train",
+    "--config=configs/cyclegan.py:demo",
+    "--workdir={run}",
+    "--config.data.source=folder",
+    "--config.data.root={data}",
+]
 
 
 def program(module, *flags):
     return subprocess.run([sys.executable, "-m", module, *flags], capture_output=True, text=True, timeout=120)
 
 
-def pair(path, size=(72, 144)):
+def pair(path, size=(72, 144), channels=3):
     path.parent.mkdir(parents=True, exist_ok=True)
-    images.write(path, np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8))
+    images.write(path, np.random.default_rng(0).integers(0, 256, (*size, channels), np.uint8))
     return path
 
 
@@ -54,6 +61,16 @@ def one(tmp_path):
 
 def file(tmp_path):
     (tmp_path / "run").write_text("")
+
+
+def one_domain(tmp_path):
+    pair(tmp_path / "data" / "trainA" / "x.png", (72, 72))
+    (tmp_path / "data" / "trainB").mkdir()
+
+
+def grey_and_colour(tmp_path):
+    pair(tmp_path / "data" / "trainA" / "x.png", (72, 72), channels=1)
+    pair(tmp_path / "data" / "trainB" / "y.png", (72, 72))
 
 
 def other_run(tmp_path):
@@ -91,6 +108,9 @@ def other_run(tmp_path):
         (uneven, FOLDER, ["x"]),
         (widow, FOLDER, ["y"]),
         (one, [*FOLDER, "--config.data.workers=2"], ["workers"]),
+        (one_domain, UNPAIRED, ["domain B is empty", "{data}"]),
+        (grey_and_colour, UNPAIRED, ["lambda_identity=0.5", "A has 1 channels and B has 3", "set it to 0"]),
+        (nothing, [*UNPAIRED, "--config.best=l1"], ["best='l1'", "AtoB_l1", "BtoA_cycle"]),
         (nothing, ["launch.translate", "--workdir={run}"], ["--input and --output"]),
         (nothing, ["launch.evaluate", "--workdir={run}"], ["holds no run"]),
         (nothing, ["launch.evaluate", "--workdir={run}", "--size=big"], ["size"]),

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import jgan
@@ -81,6 +82,49 @@ def test_statistics_of_an_image_ignore_its_batch():
     batch, updated = apply(params, stats, x[:1], statistics="batch")
     assert jnp.max(jnp.abs(batch - alone[:1])) < 1e-5
     assert not jax.tree.all(jax.tree.map(jnp.array_equal, updated, stats))
+
+
+@pytest.mark.parametrize(
+    "blocks, radius, arguments",
+    [(1, 20, {}), (2, 31, {"upsample": "resize_conv"}), (1, 29, {"antialias": True})],
+)
+def test_a_resnet_sees_as_far_as_it_says(blocks, radius, arguments):
+    """The gradient of an output pixel is 0 beyond the radius, and at the radius it is not."""
+    net = generators._resnet(blocks, features=1, ngf=2, norm="instance", dropout=0, **arguments)
+    assert net.radius == radius
+    height, centre, phases = 8, radius // 4 * 4 + 12, 4  # a strip: rows are treated as columns are
+    # All averages and positive, so that nothing cancels, no ReLU is shut and no tanh full.
+    x = jnp.full((phases, height, 2 * centre, 1), 1e-3)
+    params, _ = jax.eval_shape(net.init, jax.random.key(0), x)
+    params = jax.tree.map(
+        lambda p: jnp.full(p.shape, p.shape[-1] / p.size if len(p.shape) == 4 else 0.0), params
+    )
+    _, stats = jax.eval_shape(lambda: net.apply(params, {}, x, statistics="gather"))
+    stats = {
+        name: {"mean": jnp.zeros(s["mean"].shape), "variance": jnp.ones(s["variance"].shape)}
+        for name, s in stats.items()
+    }
+    chosen = jnp.arange(phases)  # one pixel of each image, at each place of the strides
+
+    @jax.jit
+    @jax.grad
+    def gradient(x):
+        output, _ = net.apply(params, stats, x, statistics="running")
+        return output[chosen, 4, centre + chosen].sum()
+
+    seen = np.asarray(jnp.abs(gradient(x)).max((1, 3)) > 0)  # exactly 0 where no path leads
+    reach = [np.abs(np.flatnonzero(row) - centre - k).max() for k, row in enumerate(seen)]
+    assert max(reach) == radius and min(reach) > radius - 8
+
+
+def test_the_radii_of_the_resnets_of_cyclegan():
+    assert generators.generator("resnet_6blocks", 3).radius == 60
+    assert generators.generator("resnet_9blocks", 3).radius == 84
+
+
+def test_nets_that_see_the_whole_picture_have_no_radius():
+    for name in ("unet_64", "encoder_decoder_64"):
+        assert generators.generator(name, 3).radius is None
 
 
 @pytest.mark.parametrize("upsample, antialias", [("resize_conv", False), ("transposed", True)])
