@@ -5,7 +5,10 @@ import numpy as np
 import pytest
 
 from benchmarks import flops
+from configs import cyclegan as cyclegan_presets
 from configs import pix2pix as presets
+from jgan.ops import conv
+from jgan.systems import cyclegan
 from jgan.systems import pix2pix
 
 
@@ -68,3 +71,35 @@ def test_the_compiled_step_does_no_more_than_it_must(optimised):
     counted = step.compile().cost_analysis()["flops"]
     needed = flops.pix2pix(flops.unet(size, 8), flops.patch(size), n)
     assert 0.9 < counted / needed < 1.1
+
+
+def test_a_cyclegan_step_by_hand():
+    """Each G passes three images forward and twice back, each D three forward, two to its weights, one to the image."""
+    g, d = flops.resnet(256, 9), flops.patch(256, channels=3)
+    both = 2 * 2 * (3 * 3 * sum(g) + (3 + 2 * 2 + 1) * sum(d))
+    assert both / 1e12 == pytest.approx(1.88, abs=0.02)
+    # To a real image no gradient leads: from G's own pass and its identity pass, and from D's two.
+    assert flops.cyclegan(g, d) == both - 2 * 2 * (2 * g[0] + 2 * d[0])
+    assert flops.cyclegan(g, d, batch=2) == 2 * flops.cyclegan(g, d)
+    assert flops.cyclegan(g, d, identity=False) == flops.cyclegan(g, d) - 2 * 2 * (3 * sum(g) - g[0])
+
+
+@pytest.mark.parametrize(
+    "form, size, width, low, high",
+    [("gemm", 64, 32, 0.9, 1.1), pytest.param("auto", 128, 64, 0.5, 0.7, marks=pytest.mark.slow)],
+)
+def test_the_compiled_cyclegan_step_does_no_more_than_it_must(
+    form, size, width, low, high, optimised, monkeypatch
+):
+    """By direct products within 10 % of the closed form; as it is run, with Winograd's algorithm, far below it."""
+    config = cyclegan_presets.get_config("128")
+    config.data.size, config.generator.ngf, config.discriminator.ndf = size, width, width
+    system = cyclegan.build(config)
+    key = jax.random.key(0)
+    batch = {name: jax.ShapeDtypeStruct((1, size, size, 3), np.uint8) for name in "ab"}
+    state = jax.eval_shape(system.init, key, batch)
+    monkeypatch.setattr(conv, "DEFAULT_FORM", form)
+    step = jax.jit(system.step, static_argnames="updates").lower(state, batch, key, system.plan(0))
+    counted = step.compile().cost_analysis()["flops"]
+    needed = flops.cyclegan(flops.resnet(size, 6, width=width), flops.patch(size, channels=3, width=width))
+    assert low < counted / needed < high

@@ -13,6 +13,7 @@ import pytest
 
 import jgan
 from jgan.ops import conv
+from jgan.ops import winograd
 
 # Float32 sums of a few thousand products differ by their order, by about 1e-6 of the largest result.
 TOLERANCE = 1e-5
@@ -252,6 +253,55 @@ def test_no_zero_is_multiplied():
     flops = forward.lower(x, w).compile().cost_analysis()["flops"]
     flops += back.lower(x, w, normal(19, 1, 32, 32, 32)).compile().cost_analysis()["flops"]
     assert 0.98 * useful < flops < 1.1 * useful
+
+
+@pytest.mark.parametrize(
+    "n, size, pad, big_first",
+    [
+        (1, (8, 8), (0, 0), True),
+        (2, (9, 7), (1, 1), True),
+        (1, (6, 11), (0, 2), False),
+        (2, (3, 4), (2, 1), False),
+    ],
+)
+def test_winograds_sides_are_those_of_xlas_convolution(n, size, pad, big_first):
+    small = tuple(s + 2 * p - 2 for s, p in zip(size, pad, strict=True))
+    shape = conv.Shape(size, small, (3, 3), (1, 1), pad, big_first)
+    kernel = normal(22, 3, 3, *((5, 4) if big_first else (4, 5)))
+    operands = {"big": normal(20, n, *size, 5), "small": normal(21, n, *small, 4), "kernel": kernel}
+    with jax.enable_x64(True):
+        for out in operands:
+            pair = [jnp.asarray(x, np.float64) for name, x in operands.items() if name != out]
+            got = winograd.evaluate(*pair, out=out, shape=shape)
+            close(got, conv._LAX[out](*pair, shape=shape), 1e-12)
+            single = winograd.evaluate(*(x.astype(np.float32) for x in pair), out=out, shape=shape)
+            assert single.dtype == np.float32
+            close(single, got, 2e-6)
+
+
+def test_winograd_is_what_auto_takes_for_wide_layers_with_every_derivative():
+    x, w = normal(23, 2, 25, 26, 32), normal(24, 3, 3, 32, 32) / 17
+
+    def passes(form, x, w):
+        def f(x, w):
+            return conv.conv(x, w, padding=((1, 1), (0, 1)), form=form)
+
+        def penalty(x):
+            return jnp.sum(jax.grad(lambda x: jnp.sum(jnp.sin(f(x, w))))(x) ** 2)
+
+        each = jax.vmap(lambda x: f(x[None], w)[0])(x)
+        y, back = jax.vjp(f, x, w)
+        return y, *back(jnp.cos(y)), jax.jvp(jax.grad(penalty), (x,), (jnp.cos(x),))[1], each
+
+    with jax.enable_x64(True):
+        x, w = x.astype(np.float64), w.astype(np.float64)
+        auto, gemm = (jax.jit(functools.partial(passes, form)) for form in ("auto", "gemm"))
+        # Winograd's algorithm alone has matrix products by position: 16 of them in place of one or nine.
+        assert auto.lower(x, w).as_text().count("dot_general") > 2 * gemm.lower(x, w).as_text().count(
+            "dot_general"
+        )
+        for got, wanted in zip(auto(x, w), gemm(x, w), strict=True):
+            close(got, wanted, 1e-10)
 
 
 def test_a_users_mistake_is_told():
