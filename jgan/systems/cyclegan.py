@@ -81,6 +81,7 @@ def build(config: Any) -> system.System:
                     *batches,
                     norm=config.generator.norm,
                     dropout=next(noise),
+                    remat=config.remat,
                 )
                 return outputs
 
@@ -248,16 +249,21 @@ def _pass(
     *batches: jax.Array,
     norm: str,
     dropout: jax.Array | None = None,
+    remat: bool = False,
 ) -> tuple[list[Any], Any]:
-    """The net's output for each of the batches, in one pass where that is exact, and its statistics after it."""
+    """The net's output for each of the batches, in one pass where that is exact, and its statistics after it.
+
+    With `remat` the way back keeps no activations of a pass but runs it again.
+    """
+    apply = jax.checkpoint(net.apply) if remat else net.apply
     if norm == "batch":  # it would mix the batches: each has a pass of its own
         outputs = []
         for k, batch in enumerate(batches):
             key = None if dropout is None else jax.random.fold_in(dropout, k)
-            output, stats = net.apply(params, stats, batch, dropout=key)
+            output, stats = apply(params, stats, batch, dropout=key)
             outputs.append(output)
         return outputs, stats
-    joint, stats = net.apply(params, stats, jnp.concatenate(batches), dropout=dropout)
+    joint, stats = apply(params, stats, jnp.concatenate(batches), dropout=dropout)
     n = batches[0].shape[0]
     parts = range(len(batches))
     return [jax.tree.map(lambda x, k=k: x[k * n : (k + 1) * n], joint) for k in parts], stats

@@ -363,6 +363,16 @@ def test_a_term_of_no_weight_costs_no_pass(small_cyclegan, preset, changes, pass
     assert ("d_loss" in metrics) == (not alone)
 
 
+def test_remat_makes_every_pass_twice_and_changes_nothing(whole_step, small_cyclegan):
+    convolutions, _, _ = traced(small_cyclegan(remat=True, **{"generator.ngf": 5}))
+    assert sum(n for side, n, kernel, _ in convolutions if side == "small" and kernel == (4, 4, 3, 5)) == 12
+    before, after, _ = whole_step
+    system = cyclegan.build(small_cyclegan(ema=0.9, remat=True))
+    again, _ = jax.jit(system.step, static_argnames="updates")(before, batch(), KEY, updates=system.plan(0))
+    for x, y in zip(*(jax.tree.leaves(state.opt["gen"][0].mu) for state in (after, again)), strict=True):
+        np.testing.assert_allclose(x, y, atol=1e-5 * float(jnp.max(jnp.abs(x))))  # gradients, by rounding
+
+
 @pytest.mark.parametrize("identity", [True, False])
 def test_a_step_computes_what_it_must_and_no_more(small_cyclegan, identity):
     """All its convolutions are those of the closed form: no pass twice, no gradient that nobody takes."""
