@@ -9,7 +9,7 @@ A net that sees the whole picture has no radius: its tiles overlap by a quarter 
 """
 
 from collections.abc import Callable
-from collections.abc import Iterable
+import itertools
 import math
 from typing import NamedTuple
 
@@ -83,7 +83,6 @@ def translate(
     tile: int,
     radius: int | None,
     multiple: int,
-    progress: Callable[[list[tuple[Span, Span]]], Iterable[tuple[Span, Span]]] = iter,
 ) -> np.ndarray:
     """The translation [h, w, c'] of a picture [h, w, c], in its type; floats only for a tile and along fades.
 
@@ -94,7 +93,6 @@ def translate(
         tile: height and width of a tile; a side of the picture that is smaller is taken whole.
         radius: how far a pixel of the net's output sees, None for all.
         multiple: the net takes sizes that are multiples of it.
-        progress: wraps the list of tiles, to show how far it is.
 
     Raises:
         jgan.UserError: a tile that does not fit the net.
@@ -102,7 +100,7 @@ def translate(
     h, w, _ = image.shape
     layout = grid(h, w, tile=tile, radius=radius, multiple=multiple)
     fade, output, below, right = layout.fade, None, None, None
-    for row, column in progress([(row, column) for row in layout.rows for column in layout.columns]):
+    for row, column in itertools.product(layout.rows, layout.columns):
         rows, columns = (
             _mirrored(span.start, *sizes)
             for span, *sizes in zip((row, column), layout.size, (h, w), strict=True)

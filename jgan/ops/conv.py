@@ -1,4 +1,4 @@
-"""Convolution and transposed convolution, as matrix products on CPU and as lax.conv elsewhere.
+"""Convolution and transposed convolution, mostly as matrix products on CPU and as lax.conv elsewhere.
 
 Both operations and every derivative of theirs are one trilinear form in a big image, a small
 image and a kernel,
@@ -38,8 +38,8 @@ def conv(x, w, stride=1, padding=((0, 0), (0, 0)), *, form=None):
 
     `stride` is a number or a pair; `padding` holds the zeros added ((top, bottom), (left, right)).
     As in every deep-learning library the kernel is not flipped. `form` is "gemm" (matrix products),
-    "lax" (jax.lax.conv_general_dilated) or "auto" (on CPU gemm or, where it is faster, Winograd's
-    algorithm, which rounds differently; elsewhere lax; chosen when the program is lowered); by
+    "lax" (jax.lax.conv_general_dilated) or "auto" (on CPU gemm or, where they are faster, lax or
+    Winograd's algorithm, which rounds differently; elsewhere lax; chosen when the program is lowered); by
     default what the environment variable JGAN_CONV said when this module was imported, or "auto".
     Unfit shapes and unknown forms raise `jgan.UserError`.
     """
