@@ -11,18 +11,23 @@ FILES = sorted((ROOT / "jgan").rglob("*.py")) + sorted((ROOT / "launch").rglob("
 # Each room may import the rooms on its right, and itself.
 LEAVES = {"data", "weights", "metrics", "checkpoint", "report", "sharding", "run", "tiles"}
 PARTS = {"checkpoint": {"retention"}, "report": {"page"}}  # files that serve one leaf alone
-CORE = {"ops", "losses", "nets", "state"}
+CORE = {"ops", "losses", "nets", "state", "space"}
+PROGRAMS = {"samples", "inversion", "editing"}  # what a program of launch does with a run, one file each
 MAY = {
     "ops": set(),
     "losses": {"ops"},
     "nets": {"ops"},
     "state": {"ops", "losses", "nets"},
+    "space": set(),
     "systems": CORE,
     "latent": CORE,
-    "train": CORE | LEAVES | {"systems", "latent", "evaluate"},
+    "samples": CORE | LEAVES | {"systems"},
+    "train": CORE | LEAVES | {"systems", "latent", "evaluate", "samples"},
     "evaluate": CORE | LEAVES | {"systems", "latent"},
-    "serve": CORE | LEAVES | {"systems", "latent", "train", "evaluate"},
-    "launch": CORE | LEAVES | {"systems", "latent", "train", "evaluate", "serve"},
+    "inversion": CORE | LEAVES | {"systems", "latent", "evaluate"},
+    "editing": CORE | LEAVES | {"systems", "latent", "evaluate", "inversion"},
+    "serve": CORE | LEAVES | PROGRAMS | {"systems", "latent", "train", "evaluate"},
+    "launch": CORE | LEAVES | PROGRAMS | {"systems", "latent", "train", "evaluate", "serve"},
     # Leaves know neither nets nor systems, nor each other.
     **{leaf: {"ops"} | PARTS.get(leaf, set()) for leaf in LEAVES},
     **{part: set() for parts in PARTS.values() for part in parts},

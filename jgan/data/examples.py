@@ -13,6 +13,7 @@ from jgan.data import facades
 from jgan.data import folder
 from jgan.data import images
 from jgan.data import named
+from jgan.data import objects
 from jgan.data import pairs
 from jgan.data import transforms
 
@@ -85,6 +86,41 @@ def domains_or_pairs(data, split: str, resized: int | None, store: cache.Cache):
     return a, b
 
 
+def singles(
+    data, split: str, fit: transforms.Fit, store: cache.Cache, least: int = 1, *, on: tuple[str, str]
+) -> "Files":
+    """Returns the usable single images of a split on disk, `(image,)` each; errors as in `files`.
+
+    Args:
+      fit: how they are brought to a size.
+      on: data.split and data.val_split. Where the data have neither split (of a named set: not both), a share
+        `data.held_out` of all images is kept for the second.
+    """
+    part, share = data.get("part", ""), data.get("held_out", 0.05)
+    if named.is_name(data.source):
+        names = named.splits(data.root, data.source)
+        there = [name + part for name in on]
+        alone = on[0] != on[1] and split in on and there[0] in names and there[1] not in names
+        records = named.Images(data.root, data.source, there[0] if alone else split + part)
+        entries = folder.hold_out(records.entries, split == on[1], share) if alone else records.entries
+        found = Files(entries, fit, store, least, single=True, read=records.read)
+        return _look_at([found], data, split)[0]
+    entries = folder.find_images(data.root, split, part=part, splits=on, share=share)
+    return _look_at([Files(entries, fit, store, least, single=True)], data, split)[0]
+
+
+def drawn_singles(data, split: str, size: int, store: cache.Cache) -> "Drawn":
+    """Returns the drawn objects, or the photos of the drawn facades, of a split; errors as in `drawn`.
+
+    The splits share no picture.
+    """
+    number, held_out = _drawn_split(data, split)
+    seed = 2 * data.seed + held_out
+    if data.source == "objects":
+        return Drawn(objects.Objects(size, number, seed), (), "", store)
+    return Drawn(facades.Facades(size, number, seed), ("photo",), "", store)
+
+
 def drawn(data, split: str, size: int, store: cache.Cache) -> "Drawn":
     """Returns the built-in facades of a split at `size`, which shares no building with the other split.
 
@@ -111,7 +147,10 @@ class Files:
     """Planes of files, through the cache; `names`, and `bad` as [(path, reason)]. Pickles."""
 
     def __init__(self, entries, resized, store, least, *, single=False, pair="", read=folder.read):
-        """`single` and `read` as in `folder.read`; `pair` is made of single photos, here or later."""
+        """`resized`: a side, a `transforms.Fit` or None; `single` and `read` as in `folder.read`.
+
+        `pair` is made of single photos, here or later.
+        """
         self.entries, self._resized, self._store, self._least = entries, resized, store, least
         self._single, self._pair, self._read = single, pair, read
         self._keys, self._dtypes, self._sizes, self.bad = [""] * len(entries), None, {}, []
@@ -194,7 +233,7 @@ class Matched:
 
 
 class Drawn:
-    """Planes of drawn facades, those of these keys; kept in memory only. Pickles."""
+    """Planes of drawn pictures, those of these keys if they have any; kept in memory only. Pickles."""
 
     def __init__(self, source, keys, pair, store):
         self._source, self._keys, self._pair, self._store, self.bad = source, keys, pair, store, []
@@ -211,14 +250,15 @@ class Drawn:
 
     def _make(self, index: int) -> cache.Planes:
         made = self._source[index]
-        return _prepared(tuple(made[key] for key in self._keys), self._pair, None)
+        planes = tuple(made[key] for key in self._keys) if self._keys else (made,)
+        return _prepared(planes, self._pair, None)
 
 
 def _drawn_split(data, split: str) -> tuple[int, bool]:
-    # How many facades a split has, and whether it is the one for validation.
+    # How many pictures a split has, and whether it is the one for validation.
     if split not in (data.split, data.val_split):
         raise jgan.UserError(
-            f"drawn facades have no split {split!r}: there are {data.split}, {data.val_split}"
+            f"drawn pictures have no split {split!r}: there are {data.split}, {data.val_split}"
         )
     held_out = split == data.val_split != data.split
     return data.val_number if held_out else data.number, held_out
@@ -266,6 +306,8 @@ def _blamed(files: tuple[str, ...], sentence: str) -> tuple[str, str]:
 
 
 def _prepared(planes, pair: str, resized: int | None) -> tuple[np.ndarray, ...]:
-    if resized:
+    if isinstance(resized, transforms.Fit):
+        planes = tuple(transforms.fit(plane, resized) for plane in planes)
+    elif resized:
         planes = tuple(transforms.resize(plane, (resized, resized)) for plane in planes)
     return pairs.make(pair, planes[0]) if pair in pairs.WHOLE else planes

@@ -18,8 +18,12 @@ side one picture gives its A, the next its B, and so on, so that no pair is seen
 The split may also be empty, which means `root` itself; and where neither the training nor the
 validation split exists but `root` itself holds examples, every tenth of these is kept for
 validation and the others train.
+
+Single images without a task (`find_images`) may lie in any folder: where there are no splits, all below it are taken,
+and a share of them is held out.
 """
 
+import hashlib
 import pathlib
 from typing import NamedTuple
 
@@ -75,6 +79,55 @@ def find(root: str, split: str, *, single: bool = False, splits: tuple[str, str]
         where = top / split if split else top
         raise jgan.UserError(f"{where} holds no images ({' '.join(images.SUFFIXES)})")
     return entries, bad
+
+
+def find_images(
+    root: str, split: str, *, part: str = "", splits: tuple[str, str] | None = None, share: float = 0.05
+) -> list[Entry]:
+    """Returns the single images of a split: files below `root/split`, or halves of pairs.
+
+    Where neither the training nor the validation split exists, all files below root are divided by `hold_out`; the
+    split "" is all of them.
+
+    Args:
+      root: the folder with the data.
+      split: the sub-folder of root.
+      part: "" for whole files, "A" or "B" for that half of every pair side by side, or that domain's folder.
+      splits: the names of the training and the validation split; with them, a root without splits is divided.
+      share: of the images that is held out then.
+
+    Raises:
+      jgan.UserError: no such folder or split (existing ones are listed), or no image in it.
+    """
+    top = _top(root)
+    entries = _part(top, split, part)
+    if entries is None and splits and split in splits and "" not in splits:
+        if all(_part(top, name, part) is None for name in splits):
+            _refuse_other_splits(top, splits)
+            whole = _part(top, "", part)
+            if whole:
+                entries = whole if splits[0] == splits[1] else hold_out(whole, split == splits[1], share)
+    what = f"half {part} of pairs" if part else "images"
+    if entries is None:
+        raise jgan.UserError(_nothing(top, split, f"a folder {split} with {what}" if split else what))
+    if not entries:
+        where = top / split if split else top
+        raise jgan.UserError(f"{where} holds no images ({' '.join(images.SUFFIXES)})")
+    return entries
+
+
+def hold_out(entries: list[Entry], held_out: bool, share: float) -> list[Entry]:
+    """Returns the part of the entries that is held out for validation, or the others, in their own order.
+
+    A share of them is held out, at least 1 and at most 10,000. Which ones follows from their names, so that images
+    that come later move no other one; a single image has to serve both.
+    """
+    if len(entries) == 1:
+        return entries
+    number = min(max(1, round(share * len(entries))), 10_000, len(entries) - 1)
+    order = sorted(entries, key=lambda entry: hashlib.sha256(entry.name.encode(errors="replace")).digest())
+    kept = set(order[len(order) - number :])
+    return [entry for entry in entries if (entry in kept) == held_out]
 
 
 def find_domains(root: str, split: str, *, splits: tuple[str, str] | None = None):
@@ -174,6 +227,37 @@ def _domains(top: pathlib.Path, split: str):
                 f"domain {name} is empty: {folder} holds no images ({' '.join(images.SUFFIXES)})"
             )
     return found
+
+
+_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+
+
+def _refuse_other_splits(top: pathlib.Path, splits: tuple[str, str]) -> None:
+    # Splits by other names, and domains, are not to be mixed unseen.
+    there = sorted(path.name for path in top.iterdir() if path.is_dir())
+    domains = [name for name in there if name[:-1] in splits and name[-1] in "AB"]
+    if domains:
+        raise jgan.UserError(
+            f"{top} has {', '.join(domains)}: data.part=A or B would take single images of them"
+        )
+    known = [name for name in there if name.lower().removesuffix("a").removesuffix("b") in _SPLITS]
+    if known:
+        raise jgan.UserError(
+            f"{top} has no split {splits[0]!r} or {splits[1]!r}, but {', '.join(known)}: "
+            "naming two of them in data.split and data.val_split would work"
+        )
+
+
+def _part(top: pathlib.Path, split: str, part: str) -> list[Entry] | None:
+    # The single images of a split; None where there is no such split.
+    here = top / split if split else top
+    sides = _sides(top, split) if part else None
+    if sides:
+        here = sides["AB".index(part)]
+    if not here.is_dir():
+        return None
+    found = [Entry(_name(file, here), (str(file),)) for file in images.find(here)]
+    return found if sides or not part else [entry._replace(part=part) for entry in found]
 
 
 def _sides(top: pathlib.Path, split: str) -> tuple[pathlib.Path, pathlib.Path] | None:

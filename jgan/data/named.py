@@ -89,6 +89,11 @@ def check_known(root: str, name: str) -> None:
         raise jgan.UserError(f"{parts.set} has no configurations: {parts.set} alone would work")
 
 
+def splits(root: str, name: str) -> list[str]:
+    """Returns the names of the splits of a prepared set; errors as in `open_set`."""
+    return sorted(open_set(root, name).info.splits)
+
+
 def open_set(root: str, name: str):
     """Returns the builder of a prepared set, which TensorFlow Datasets makes of its folder.
 

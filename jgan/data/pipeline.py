@@ -6,6 +6,9 @@ domains drawn as in CycleGAN (Zhu et al. 2017) by its PyTorch authors: an epoch 
 domain; in a shuffled order of its numbers, A gives image number modulo |A|, B any image with equal chance; each is
 cropped and flipped by itself.
 
+Of kind `images` a batch is `{"images": [n, h, w, c]}`. Single images keep their aspect: under the jitter `resize` their
+short side becomes data.load_size before the random crop, under `none` it becomes data.size and the middle is cut.
+
 Batches are indexed by step: `batches(k)` goes on where a run of k steps stopped, with no stored state, and what a
 step sees does not depend on workers or on the number of processes.
 """
@@ -23,8 +26,10 @@ from jgan.data import named
 from jgan.data import pairs
 from jgan.data import transforms
 
-KINDS = ("aligned", "unaligned")
-SOURCES = ("folder", "facades")
+KINDS = ("aligned", "unaligned", "images")
+SOURCES = ("folder", "facades", "objects")
+DRAWN = ("facades", "objects")
+PARTS = ("", "A", "B")
 DIRECTIONS = ("AtoB", "BtoA")
 
 _AHEAD = 4  # batches prepared in advance
@@ -72,6 +77,9 @@ def evaluation(data, split: str, size: int | None = None) -> "Whole":
     pairs side by side, or two folders whose files have the same names (but for a final `_A` or `_B`) and sizes;
     otherwise example i has "a" only if A has so many images, and "b" likewise.
 
+    Of kind `images` they are {"images": [h, w, c], "name"}: the middle square, its side resized to data.size (or
+    `size`); under the jitter `crop`, data.size pixels of it at native scale, as in training.
+
     Raises:
       jgan.UserError: as in `train`.
     """
@@ -82,7 +90,7 @@ def evaluation(data, split: str, size: int | None = None) -> "Whole":
 
 
 class Stream:
-    """Training batches: `channels` (ca, cb), `dtypes`, `examples` (in an epoch), `names`, `bad`."""
+    """Training batches: `channels` (ca, cb) or (c,), `dtypes`, `examples` (in an epoch), `names`, `bad`."""
 
     def __init__(self, found, data, batch_size, seed, processes):
         self.names, self.bad = _names(found), [one for domain in found for one in domain.bad]
@@ -118,11 +126,12 @@ class Stream:
 
 
 class Whole:
-    """A sequence of whole examples {"a", "b", "name"}; `paired`, `channels`, `dtypes`, `names`, `bad`."""
+    """A sequence of whole examples {"a", "b", "name"} or {"images", "name"}; `paired`, `channels`, `dtypes`, `names`,
+    `bad`."""
 
     def __init__(self, found, data):
-        self._found, self._pairing = found, _pairing(data)
-        self.paired = len(found) == 1
+        self._found, self._recipe = found, _recipe(data)
+        self.paired = len(found) == 1 and data.kind != "images"
         self.names, self.bad = _names(found), [one for domain in found for one in domain.bad]
         self.channels, self.dtypes = _signature(found, data)
 
@@ -132,8 +141,8 @@ class Whole:
     def __getitem__(self, index: int) -> dict:
         index = range(len(self))[index]
         name = {"name": self.names[index]}
-        if self.paired:
-            return _finish(self._found[0][index], *self._pairing) | name
+        if len(self._found) == 1:
+            return _finish(self._found[0][index], *self._recipe) | name
         there = zip("ab", self._found, strict=True)
         return {side: domain[index][0] for side, domain in there if index < len(domain)} | name
 
@@ -143,11 +152,11 @@ class _Draw(grain.transforms.RandomMap):
 
     def __init__(self, found, data):
         self._found, self._size, self._flip = found, data.size, data.flip
-        self._pairing = _pairing(data)
+        self._recipe = _recipe(data)
 
     def random_map(self, number, rng):
         if len(self._found) == 1:
-            return _finish(self._cut(self._found[0][number], rng), *self._pairing)
+            return _finish(self._cut(self._found[0][number], rng), *self._recipe)
         a, b = self._found
         partner = int(rng.integers(len(b)))
         return _finish(self._cut(a[number % len(a)], rng) + self._cut(b[partner], rng))
@@ -156,12 +165,14 @@ class _Draw(grain.transforms.RandomMap):
         return transforms.random_crop(planes, self._size, self._flip, rng)
 
 
-def _pairing(data) -> tuple[str, str]:
+def _recipe(data) -> tuple[str, str, str]:
     # Only pairs have a direction; without pairs both are trained.
-    return (data.pair, data.direction) if data.kind == "aligned" else ("", "AtoB")
+    return (data.kind, data.pair, data.direction) if data.kind == "aligned" else (data.kind, "", "AtoB")
 
 
-def _finish(planes, pair: str = "", direction: str = "AtoB") -> dict[str, np.ndarray]:
+def _finish(planes, kind: str = "", pair: str = "", direction: str = "AtoB") -> dict[str, np.ndarray]:
+    if kind == "images":
+        return {"images": np.ascontiguousarray(planes[0])}
     if len(planes) == 1:
         planes = pairs.make(pair, planes[0])
     a, b = planes if direction == "AtoB" else planes[::-1]
@@ -169,17 +180,23 @@ def _finish(planes, pair: str = "", direction: str = "AtoB") -> dict[str, np.nda
 
 
 def _open(data, split, side, memory, share, on_disk, whole=False):
-    # What gives planes: one of (a, b), or two of (photo,) for the domains A and B.
+    # What gives planes: one of (a, b) or (image,), or two of (photo,) for the domains A and B.
     aligned = data.kind == "aligned"
-    if data.source == "facades":
+    if data.source in DRAWN:
         # Never on disk: a file there could not tell that the drawing has changed.
         store = cache.Cache(memory, None, share=share)
         # A crop of drawn pictures is cut from load_size: at `size` there would be nothing to move.
         size = side or (data.size if whole else max(data.size, data.load_size))
+        if data.kind == "images":
+            return (examples.drawn_singles(data, split, size, store),)
         if aligned:
             return (examples.drawn(data, split, size, store),)
         return examples.drawn_domains(data, split, size, store)
     store = cache.Cache(memory, cache.folder(data.cache_dir) if on_disk else None, share=share)
+    if data.kind == "images":
+        fit = transforms.Fit(side, (side or data.size) if whole or data.jitter == "none" else None)
+        on = (data.split, data.val_split)
+        return (examples.singles(data, split, fit, store, data.size if side is None else 1, on=on),)
     least = data.size if side is None and not whole else 1
     if aligned:
         return (examples.files(data, split, side, store, least),)
@@ -195,10 +212,10 @@ def _names(found) -> list[str]:
 
 def _signature(found, data):
     if len(found) == 1:
-        made = _finish(found[0][0], *_pairing(data))
+        made = _finish(found[0][0], *_recipe(data))
     else:
         made = _finish(found[0][0] + found[1][0])
-    return tuple(made[side].shape[-1] for side in "ab"), tuple(made[side].dtype for side in "ab")
+    return tuple(plane.shape[-1] for plane in made.values()), tuple(plane.dtype for plane in made.values())
 
 
 def _validate(data) -> None:
@@ -206,13 +223,20 @@ def _validate(data) -> None:
     if named.is_name(data.source):
         named.parse(data.source)
     else:
-        choices |= {"source": (*SOURCES, f"{named.PREFIX}NAME")}
+        sources = SOURCES if data.kind == "images" else ("folder", "facades")
+        choices |= {"source": (*sources, f"{named.PREFIX}NAME")}
     if data.kind == "aligned":
         choices |= {"direction": DIRECTIONS, "pair": ("", *pairs.PAIRS)}
+    if data.kind == "images":
+        choices |= {"part": ("",) if data.source in DRAWN else PARTS}
+        share = data.get("held_out", 0.05)
+        if not 0 < share < 1:
+            raise jgan.UserError(f"data.held_out is {share}: a share between 0 and 1 would work")
     for field, known in choices.items():
-        if data[field] not in known:
+        value = data.get(field, "")
+        if value not in known:
             names = ", ".join(name or "''" for name in known)
-            raise jgan.UserError(f"data.{field} is {data[field]!r}: one of {names} would work")
+            raise jgan.UserError(f"data.{field} is {value!r}: one of {names} would work")
     for field, least in (("size", 1), ("workers", 0), ("cache_gib", 0)):
         if data[field] < least:
             raise jgan.UserError(f"data.{field} is {data[field]}: {least} or more would work")

@@ -2,13 +2,38 @@
 
 The jitter of pix2pix (Isola et al. 2017, section 6.2): both halves are resized to `load_size`
 squared, the same random square of `size` is cut from them, and they are mirrored together with
-probability one half. `crop` cuts at native scale; `none` only resizes to `size`.
+probability one half. `crop` cuts at native scale; `none` only resizes to `size`. Single images are never squashed:
+of them the short side is resized, and squares are cut (`Fit`).
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 JITTERS = ("resize", "crop", "none")
+
+
+class Fit(NamedTuple):
+    """How a single image is brought to a size: its short side is resized, then a square is cut from its middle."""
+
+    short: int | None = None  # pixels; None: native scale
+    square: int | None = None  # pixels; None: all of it
+
+
+def fit(image: np.ndarray, to: Fit) -> np.ndarray:
+    """Returns `[h, w, c]` as `to` says, in its own type and with its own aspect."""
+    height, width = image.shape[:2]
+    if to.short:
+        short = min(height, width)
+        image = resize(
+            image, tuple(max(to.short, round(side * to.short / short)) for side in (height, width))
+        )
+        height, width = image.shape[:2]
+    if to.square:
+        y, x = (height - to.square) // 2, (width - to.square) // 2
+        image = image[max(y, 0) : max(y, 0) + to.square, max(x, 0) : max(x, 0) + to.square]
+    return image
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -1,0 +1,72 @@
+"""A photo of any shape seen through a square, and the square pasted back: nothing is ever squashed."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+import jgan
+from jgan.data import images as image_files
+from jgan.data import transforms
+
+FITS = ("letterbox", "crop")
+
+
+class Framed(NamedTuple):
+    """A square view of a photo.
+
+    Attributes:
+        image: [size, size, c] float32 in [-1, 1]; beyond the photo's border its last pixels go on.
+        mask: [size, size] float32, 1 where the photo is and 0 beyond it.
+        top, left: of the square in the photo's pixels, at most 0 where it begins outside.
+        side: of the square, in the photo's pixels.
+    """
+
+    image: np.ndarray
+    mask: np.ndarray
+    top: int
+    left: int
+    side: int
+
+
+def fit(photo: np.ndarray, size: int, mode: str = "letterbox") -> Framed:
+    """The photo [h, w, c] through a square in its middle, resized to `size`.
+
+    `letterbox` shows all of it, with unknown margins; `crop` fills the square with the middle of it.
+
+    Raises:
+        jgan.UserError: an unknown mode.
+    """
+    if mode not in FITS:
+        raise jgan.UserError(f"fit={mode!r} is unknown: use one of {', '.join(FITS)}.")
+    height, width = photo.shape[:2]
+    side = (max if mode == "letterbox" else min)(height, width)
+    top, left = -((side - height) // 2), -((side - width) // 2)
+    if mode == "crop":
+        square = photo[top : top + side, left : left + side]
+    else:
+        below, right = side - height + top, side - width + left
+        square = np.pad(photo, ((-top, below), (-left, right), (0, 0)), mode="edge")
+    inside = [_inside(size, side, begin, extent) for begin, extent in ((top, height), (left, width))]
+    image = image_files.convert(transforms.resize(square, (size, size)), np.float32)
+    return Framed(image, np.outer(*inside).astype(np.float32), top, left, side)
+
+
+def paste(photo: np.ndarray, framed: Framed, picture: np.ndarray) -> np.ndarray:
+    """The photo with a picture [any, any, c] float32 in [-1, 1] in the place of the square: same shape and type."""
+    height, width = photo.shape[:2]
+    made = transforms.resize(picture.astype(np.float32), (framed.side, framed.side))
+    if photo.dtype != np.float32:
+        made = np.rint((made + 1) / 2 * np.iinfo(photo.dtype).max).astype(photo.dtype)
+    top, left = max(framed.top, 0), max(framed.left, 0)
+    bottom, right = min(framed.top + framed.side, height), min(framed.left + framed.side, width)
+    result = photo.copy()
+    result[top:bottom, left:right] = made[
+        top - framed.top : bottom - framed.top, left - framed.left : right - framed.left
+    ]
+    return result
+
+
+def _inside(size: int, side: int, begin: int, extent: int) -> np.ndarray:
+    """Of `size` pixels along a square's side, those whose middle lies on the photo."""
+    middle = (np.arange(size) + 0.5) * side / size + begin
+    return (middle >= 0) & (middle < extent)

@@ -1,0 +1,88 @@
+"""Built-in single pictures without a download: drawn products on white, each of one of eight families.
+
+An object is a family and about a dozen factors in [0, 1]: its proportions, and its colours as hue, chroma, tone and
+trim. Factors are drawn independently and uniformly, each moves the picture continuously, and they are told: a ground
+truth for latent spaces. Geometry is kept in frame coordinates: the same index shows the same object at every size.
+"""
+
+import operator
+import random
+import types
+
+import jgan
+from jgan.data.objects import canvas
+from jgan.data.objects import goods
+from jgan.data.objects import vessels
+from jgan.data.objects import wear
+
+_COLOURS = {"hue": (0.0, 1.0), "chroma": (0.0, 1.0), "tone": (0.0, 1.0), "trim": (0.0, 1.0)}
+_DRAWN = {
+    "shoe": (wear.shoe, wear.SHOE | _COLOURS),
+    "bag": (goods.bag, goods.BAG | _COLOURS),
+    "bottle": (vessels.bottle, vessels.BOTTLE | _COLOURS),
+    "mug": (vessels.mug, vessels.MUG | _COLOURS),
+    "chair": (goods.chair, goods.CHAIR | _COLOURS),
+    "lamp": (vessels.lamp, vessels.LAMP | _COLOURS),
+    "shirt": (wear.shirt, wear.SHIRT | _COLOURS),
+    "hat": (wear.hat, wear.HAT | _COLOURS),
+}
+FAMILIES = tuple(_DRAWN)
+FACTORS = {family: tuple(ranges) for family, (_, ranges) in _DRAWN.items()}
+
+
+class Objects:
+    """Random-access source of pictures, uint8 [size, size, 3].
+
+    A picture depends on (seed, index, size) only. Of every eight pictures in turn each shows another family, so that
+    all have equal shares.
+    """
+
+    def __init__(self, size, number, seed=0):
+        if not 16 <= size <= 2048:
+            raise jgan.UserError(f"objects of {size} pixels were asked for; 16 to 2048 can be drawn.")
+        if number < 1:
+            raise jgan.UserError(f"{number} objects were asked for; the number must be at least 1.")
+        self.size, self.number, self.seed = int(size), int(number), int(seed)
+
+    def __len__(self):
+        return self.number
+
+    def __getitem__(self, index):
+        factors = self.factors(index)
+        return draw(self.size, **factors)
+
+    def factors(self, index):
+        """Returns {"family": name, factor: number in [0, 1], ...} of a picture: what `draw` takes."""
+        index = operator.index(index)
+        if not 0 <= index < self.number:
+            raise IndexError(f"object {index} of {self.number}")
+        block, place = divmod(index, len(FAMILIES))
+        family = random.Random(f"families {self.seed} {block}").sample(FAMILIES, len(FAMILIES))[place]
+        d = random.Random(f"object {self.seed} {index}")
+        return {"family": family} | {name: d.random() for name in FACTORS[family]}
+
+    def __repr__(self):
+        return f"Objects({self.size}, {self.number}, seed={self.seed})"
+
+
+def draw(size, family, **factors):
+    """Returns the picture of an object, uint8 [size, size, 3]; factors are in [0, 1], those not given are 0.5.
+
+    Raises:
+      jgan.UserError: a family or a factor that there is not, or a factor out of its range.
+    """
+    if family not in _DRAWN:
+        raise jgan.UserError(f"there is no family {family!r}: {', '.join(FAMILIES)} can be drawn")
+    paint, ranges = _DRAWN[family]
+    for name, value in factors.items():
+        if name not in ranges:
+            raise jgan.UserError(f"a {family} has no factor {name!r}: it has {', '.join(ranges)}")
+        if not 0 <= value <= 1:
+            raise jgan.UserError(f"factor {name} of a {family} is {value}: 0 to 1 would work")
+    c = canvas.Canvas(size)
+    paint(c, types.SimpleNamespace(**{k: _between(factors.get(k, 0.5), *ends) for k, ends in ranges.items()}))
+    return c.picture()
+
+
+def _between(share, low, high):
+    return low + share * (high - low)

@@ -1,0 +1,1 @@
+"""Searching, editing and walking in a latent space: functions of one latent, vectorised by `jax.vmap`."""

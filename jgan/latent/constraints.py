@@ -1,0 +1,146 @@
+"""What an edit asks of one image: colour, sketch, realism and nearness to the start, as small pure terms.
+
+Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold" (2016), eq. 3, with the normalisation and
+the weights of its code. A warp is no term of its own: a displaced patch asks for its colours and its edges.
+"""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from jgan.ops import hog
+
+# Added to the mean of a mask that a term is divided by: an empty mask gives 0, a small stroke has its full weight.
+_EPSILON = 1e-5
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Constraints:
+    """What strokes ask of an image [h, w, c]; all float32, so that edits of any kind share one program.
+
+    Attributes:
+        colour: [h, w, c] in [-1, 1], the colours asked for.
+        colour_mask: [h, w] in [0, 1], where they are asked for.
+        edge: [h // cell, w // cell, 8], the gradients asked for, as `hog.describe` gives them.
+        edge_mask: [h // cell, w // cell] in [0, 1], the cells in which they are.
+    """
+
+    colour: jax.Array
+    colour_mask: jax.Array
+    edge: jax.Array
+    edge_mask: jax.Array
+
+
+class Weights(NamedTuple):
+    """The weights of the terms, iGAN's; numbers or traced scalars.
+
+    `realism` needs a discriminator and is off by default. `smoothness` counts only while an edit has a latent to
+    stay near: after a choice was fixed, not from a random start.
+    """
+
+    colour: Any = 1.0
+    sketch: Any = 0.2
+    realism: Any = 0.0
+    smoothness: Any = 5.0
+
+
+def empty(size: tuple[int, int, int]) -> Constraints:
+    """The constraints on an image of `size` (h, w, c) that ask for nothing."""
+    h, w, c = size
+    blank, nowhere = jnp.zeros(size), jnp.zeros((h, w))
+    return Constraints(blank, nowhere, *_edges(blank, nowhere, hog.cell_of(c)))
+
+
+def build(
+    colour: jax.Array,
+    colour_mask: jax.Array,
+    lines: jax.Array,
+    lines_mask: jax.Array,
+    patches: jax.Array,
+    patches_mask: jax.Array,
+) -> Constraints:
+    """The constraints that drawn images [h, w, c] in [-1, 1] and masks [h, w] in [0, 1] ask for.
+
+    Edges come from lines and from patches. They are described apart and joined cell by cell, by the larger answer
+    where a cell is touched by both: described together, the rim of a patch and a line near it would ask for edges
+    that nobody drew.
+
+    Args:
+        colour: the colours asked for.
+        colour_mask: where.
+        lines: lines that contrast with their flat ground.
+        lines_mask: where lines were drawn or wiped out.
+        patches: what the image shall look like around displaced patches.
+        patches_mask: where the patches are; asks for edges only, colours stand in `colour`.
+    """
+    cell = hog.cell_of(colour.shape[-1])
+    edge, edge_mask = _edges(lines, lines_mask, cell)
+    other, other_mask = _edges(patches, patches_mask, cell)
+    return Constraints(
+        colour.astype(jnp.float32),
+        colour_mask.astype(jnp.float32),
+        jnp.maximum(edge, other),
+        jnp.maximum(edge_mask, other_mask),
+    )
+
+
+def cost(
+    image: jax.Array,
+    constraints: Constraints,
+    weights: Weights = Weights(),  # noqa: B008 (a tuple of numbers)
+    realism_of: Callable[[jax.Array], jax.Array] | None = None,
+) -> jax.Array:
+    """The weighted sum of the terms that judge the image itself: what candidates are ranked by.
+
+    Args:
+        image: [h, w, c] in [-1, 1].
+        constraints: of the same size.
+        weights: `smoothness` does not enter: it judges the latent.
+        realism_of: `image -> logit`, the discriminator; without one its term is left out of the program.
+    """
+    total = weights.colour * colour(image, constraints) + weights.sketch * sketch(image, constraints)
+    if realism_of is not None:
+        total += weights.realism * realism(realism_of(image))
+    return total
+
+
+def colour(image: jax.Array, constraints: Constraints) -> jax.Array:
+    """The mean squared difference to the colours asked for, over the painted pixels: scalar, [-1, 1] squared."""
+    mask = constraints.colour_mask
+    error = jnp.mean(jnp.square(image - constraints.colour) * mask[..., None])
+    return error / (jnp.mean(mask) + _EPSILON)
+
+
+def sketch(image: jax.Array, constraints: Constraints) -> jax.Array:
+    """The mean squared difference to the gradients asked for, over touched cells and bins: scalar, units of `hog`."""
+    mask = constraints.edge_mask
+    found = hog.describe(image, hog.cell_of(image.shape[-1]))
+    error = jnp.mean(jnp.square(found - constraints.edge) * mask[..., None])
+    return error / (jnp.mean(mask) + _EPSILON)
+
+
+def realism(logit: jax.Array) -> jax.Array:
+    """-log D(image) of D's logit, as iGAN's code has it (the paper writes log(1 - D)): scalar, 0 or more."""
+    return jax.nn.softplus(-logit)
+
+
+def smoothness(latent: Any, start: Any) -> jax.Array:
+    """The mean over all numbers of the squared difference of two latents: scalar.
+
+    Both are latents, images of `bound`; iGAN's code takes the difference of a latent and of the unbounded variable
+    of the other, and its mean over all candidates instead of one.
+    """
+    squares = jax.tree.map(lambda a, b: jnp.sum(jnp.square(a - b)), latent, start)
+    count = sum(leaf.size for leaf in jax.tree.leaves(latent))
+    return sum(jax.tree.leaves(squares)) / count
+
+
+def _edges(image: jax.Array, mask: jax.Array, cell: int) -> tuple[jax.Array, jax.Array]:
+    # Outside touched cells 0, so that joining two descriptions by the larger value keeps what one of them asks.
+    cells = hog.touched(mask, cell).astype(jnp.float32)
+    return hog.describe(image.astype(jnp.float32), cell) * cells[..., None], cells

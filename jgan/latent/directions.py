@@ -1,0 +1,227 @@
+"""Directions in a latent space: principal ones, differences of attributes, arithmetic, and the file they live in.
+
+Härkönen et al., "GANSpace: Discovering Interpretable GAN Controls" (2020), section 2: principal components of what a
+generator shows, carried over to its latent by regression. Abdal, Qin, Wonka, "Image2StyleGAN" (2019), section 4.3:
+the transfer of a difference. A direction is a pytree like the latent.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import math
+import pathlib
+from typing import Any
+from typing import NamedTuple
+import zipfile
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jgan
+from jgan import space as spaces
+from jgan.latent import paths
+
+FORMAT, VERSION = "jgan-directions", 1
+MAX_BYTES = 2**28
+MAX_NAMES = 1000
+
+
+class Principal(NamedTuple):
+    """Principal directions, strongest first.
+
+    Attributes:
+        vectors: latents [count, ...]; a step of 1 along one of them changes what was analysed by one standard
+            deviation of that component, as far as the change is linear.
+        share: [count], the components' shares of the whole variance.
+    """
+
+    vectors: Any
+    share: jax.Array
+
+
+def principal(latents: Any, count: int, features: jax.Array | None = None) -> Principal:
+    """The `count` principal directions of a set of latents, or of what they look like.
+
+    With `features` these are analysed, and each component is carried over to the latent by least squares (GANSpace,
+    eq. 2). Without, the latents themselves are: right for latents found by projection, while draws from a prior of
+    independent numbers have no principal directions of their own. Signs are such that the largest number of a
+    component's first array is positive.
+
+    Args:
+        latents: [m, ...].
+        count: less than m, and no more than a feature has numbers.
+        features: [m, ...], such as images or activations; all numbers of one example are one vector.
+
+    Raises:
+        jgan.UserError: there are not enough latents for so many directions.
+    """
+    leaves = jax.tree.leaves(latents if features is None else features)
+    m = leaves[0].shape[0]
+    x = jnp.concatenate([leaf.reshape(m, -1).astype(jnp.float32) for leaf in leaves], 1)
+    if not 1 <= count <= min(m - 1, x.shape[1]):
+        raise jgan.UserError(
+            f"{m} latents of {x.shape[1]} numbers each have {max(min(m - 1, x.shape[1]), 0)} principal directions at "
+            f"the most, not {count}."
+        )
+    x = x - jnp.mean(x, 0)
+    # There are fewer examples than numbers in an image: the small one of the two products has the same components.
+    variances, scores = jnp.linalg.eigh(jnp.matmul(x, x.T, precision="highest") / m)
+    variances, scores = jnp.maximum(variances[::-1], 0), scores[:, ::-1][:, :count] * math.sqrt(m)
+    # The scores have mean 0, variance 1 and no correlation, so least squares is one product.
+    vectors = jax.tree.map(lambda z: jnp.tensordot(scores.T, z - jnp.mean(z, 0), 1) / m, latents)
+    first = jax.tree.leaves(vectors)[0].reshape(count, -1)
+    largest = jnp.take_along_axis(first, jnp.argmax(jnp.abs(first), 1)[:, None], 1)[:, 0]
+    sign = jnp.where(largest < 0, -1, 1)
+    vectors = jax.tree.map(lambda v: v * sign.reshape(count, *[1] * (v.ndim - 1)).astype(v.dtype), vectors)
+    return Principal(vectors, variances[:count] / jnp.maximum(jnp.sum(variances), 1e-30))
+
+
+def of_generator(
+    space: spaces.Space,
+    key: jax.Array,
+    count: int,
+    samples: int = 1000,
+    features: Callable[[jax.Array], jax.Array] | None = None,
+    batch: int = 50,
+) -> Principal:
+    """The `count` principal directions of what a generator shows, from `samples` draws of its latent.
+
+    Args:
+        space: a generator and its prior.
+        key: draws the latents.
+        count: less than `samples`.
+        samples: all their features are in memory at once.
+        features: `image -> array`, what is analysed; the image itself if left out.
+        batch: how many images are made at a time.
+    """
+    latents = jax.vmap(space.sample)(jax.random.split(key, samples))
+
+    def describe(latent: Any) -> jax.Array:
+        image = space.generate(latent)
+        return (image if features is None else features(image)).ravel()
+
+    return principal(latents, count, jax.lax.map(describe, latents, batch_size=batch))
+
+
+def attribute(with_it: Any, without: Any) -> Any:
+    """The direction of an attribute: mean of the latents [m, ...] that show it, less the mean of those that do not."""
+    return jax.tree.map(lambda a, b: jnp.mean(a, 0) - jnp.mean(b, 0), with_it, without)
+
+
+def transfer(v1: Any, v2: Any, v3: Any, amount: float | jax.Array = 1.0) -> Any:
+    """v1 + amount (v3 - v2): the change from `v2` to `v3` put on `v1`. Image2StyleGAN, section 4.3."""
+    return jax.tree.map(lambda a, b, c: a + amount * (c - b), v1, v2, v3)
+
+
+def move(space: spaces.Space, latent: Any, direction: Any, amount: float | jax.Array) -> Any:
+    """The latent `amount` along a direction, kept where the space can reach; 0 gives the latent itself."""
+    moved = jax.tree.map(lambda x, v: x + amount * v, latent, direction)
+    return paths.inside(space, moved, 1.0)
+
+
+def save(path: str | pathlib.Path, space: str, directions: Mapping[str, Any]) -> None:
+    """Writes named directions in the space of that name to a file `.npz`.
+
+    It holds `format`, `version`, `space`, `names` [k], and `leaf_0`, `leaf_1`, ...: the arrays of the latent [k, ...].
+
+    Raises:
+        jgan.UserError: there are none, or more than a file takes, or one is not finite.
+    """
+    if not 1 <= len(directions) <= MAX_NAMES:
+        raise jgan.UserError(f"a file of directions holds 1 to {MAX_NAMES} of them, not {len(directions)}.")
+    columns = zip(*(jax.tree.leaves(tree) for tree in directions.values()), strict=True)
+    arrays = {f"leaf_{i}": np.stack([np.asarray(x) for x in column]) for i, column in enumerate(columns)}
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise jgan.UserError(f"the directions for {path} are not finite.")
+    with open(path, "wb") as file:
+        np.savez(file, format=FORMAT, version=VERSION, space=space, names=list(directions), **arrays)
+
+
+def load(path: str | pathlib.Path, space: str, like: Any) -> dict[str, Any]:
+    """The directions in a file, by name.
+
+    Args:
+        path: a file of `save`, from anyone; nothing in it is trusted and nothing in it is run.
+        space: the name of the space they have to belong to.
+        like: a latent, or its shapes: what every direction has to look like.
+
+    Raises:
+        jgan.UserError: the file cannot be read, is no such file, is of a later version or another space, or its
+            arrays are of the wrong shape or not finite.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            arrays = {
+                info.filename.removesuffix(".npy"): _member(archive, info) for info in _members(archive)
+            }
+    except jgan.UserError:
+        raise
+    except OSError as error:
+        raise jgan.UserError(f"the directions {path} cannot be read: {error.strerror or error}.") from None
+    except Exception:  # decoders of archives and headers raise whatever they meet; it all means the same here
+        raise jgan.UserError(
+            f"{path} is no file of directions: it is not a sound .npz of plain arrays."
+        ) from None
+    if not _is_text(arrays.get("format"), ()) or str(arrays["format"]) != FORMAT:
+        raise jgan.UserError(f"{path} is no file of directions: its format is not {FORMAT!r}.")
+    version, name, names = (arrays.get(field) for field in ("version", "space", "names"))
+    if version is None or version.shape or version.dtype.kind not in "iu" or int(version) != VERSION:
+        raise jgan.UserError(f"the directions {path} are not of version {VERSION}, which this program reads.")
+    if not _is_text(name, ()) or str(name) != space:
+        raise jgan.UserError(f"the directions {path} are not for the space {space!r} of this generator.")
+    leaves, treedef = jax.tree.flatten(like)
+    if not (
+        names is not None
+        and names.ndim == 1
+        and 1 <= len(names) <= MAX_NAMES
+        and _is_text(names, names.shape)
+    ):
+        raise jgan.UserError(f"the directions {path} have no list of 1 to {MAX_NAMES} names.")
+    if len({str(name) for name in names}) < len(names):
+        raise jgan.UserError(f"the directions {path} have the same name twice.")
+    columns = []
+    for i, leaf in enumerate(leaves):
+        array, shape = arrays.get(f"leaf_{i}"), (len(names), *leaf.shape)
+        if array is None or array.shape != shape or array.dtype.kind != "f":
+            found = "nothing" if array is None else f"{array.dtype} {list(array.shape)}"
+            raise jgan.UserError(
+                f"the directions {path} have {found} for array {i} of the latent, floats {list(shape)} were needed."
+            )
+        with np.errstate(over="ignore"):
+            array = array.astype(leaf.dtype)
+        if not np.isfinite(array).all():
+            raise jgan.UserError(f"the directions {path} are not finite.")
+        columns.append(array)
+    return {str(name): treedef.unflatten([c[i] for c in columns]) for i, name in enumerate(names)}
+
+
+def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    members = archive.infolist()
+    if len(members) > MAX_NAMES or sum(info.file_size for info in members) > MAX_BYTES:
+        raise jgan.UserError(
+            f"{archive.filename} is no file of directions: it holds more than {MAX_BYTES} bytes."
+        )
+    return members
+
+
+def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    # The header is believed only as far as the bytes behind it go: NumPy reserves what it claims before it reads.
+    with archive.open(info) as file:
+        major, _ = np.lib.format.read_magic(file)
+        read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}.get(
+            major
+        )
+        if read_header is None:
+            raise ValueError(f"version {major} of the array format")
+        shape, _, dtype = read_header(file)
+        if dtype.hasobject or math.prod(shape) * dtype.itemsize > info.file_size:
+            raise ValueError("objects, or more elements than bytes")
+    with archive.open(info) as file:
+        array = np.lib.format.read_array(file, allow_pickle=False)
+    if array.dtype.kind == "U":
+        array.tolist()  # raises where a number is no character
+    return array
+
+
+def _is_text(array: np.ndarray | None, shape: tuple[int, ...]) -> bool:
+    return array is not None and array.dtype.kind == "U" and array.shape == shape
