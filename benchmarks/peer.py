@@ -6,6 +6,7 @@ NCHW, one Adam per group with PyTorch's default implementation, in-place activat
 them. Nothing here is used by `jgan` itself; PyTorch is a benchmark and test extra.
 """
 
+import itertools
 import random
 
 import torch
@@ -275,6 +276,41 @@ def cyclegan(blocks=9, channels=(3, 3), width=64, n_layers=3, seed=0, adam="defa
     discriminators = [initialise(PatchDiscriminator(c, n_layers, width, norm="instance")) for c in channels]
     implementation = {} if adam == "default" else {adam: True}
     return CycleGAN(generators, discriminators, **implementation)
+
+
+class Generator(nn.Module):
+    """DCGAN's generator of 64 px with 4x4 kernels, [n, nz] -> [n, 3, 64, 64] in [-1, 1], norms at inference."""
+
+    def __init__(self, nz, width):
+        super().__init__()
+        self.top = 8 * width
+        self.dense = nn.Linear(nz, 16 * self.top, bias=False)
+        self.norms = nn.ModuleList([nn.BatchNorm2d(self.top // 2**k) for k in range(4)])
+        widths = [self.top, self.top // 2, self.top // 4, self.top // 8, 3]
+        self.ups = nn.ModuleList(
+            [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in itertools.pairwise(widths)]
+        )
+        self.eval().requires_grad_(False)
+
+    def forward(self, z):
+        x = self.dense(z).view(-1, self.top, 4, 4)
+        for norm, up in zip(self.norms, self.ups, strict=True):
+            x = up(functional.relu(norm(x), inplace=True))
+        return torch.tanh(x)
+
+    def take(self, params, stats):
+        """Takes over the weights of a jgan generator, as nested dicts of NumPy arrays."""
+        kernel = params["dense"]["kernel"]
+        units = kernel.reshape(kernel.shape[0], 4, 4, self.top).transpose(3, 1, 2, 0)
+        self.dense.weight.copy_(torch.tensor(units.reshape(16 * self.top, -1)))
+        for k, up in enumerate(self.ups):
+            up.weight.copy_(torch.tensor(params[f"up_{k + 1}"]["kernel"].transpose(2, 3, 0, 1)))
+        for name, norm in zip(("dense_norm", "up_norm_1", "up_norm_2", "up_norm_3"), self.norms, strict=True):
+            norm.weight.copy_(torch.tensor(params[name]["scale"]))
+            norm.bias.copy_(torch.tensor(params[name]["bias"]))
+            norm.running_mean.copy_(torch.tensor(stats[name]["mean"]))
+            norm.running_var.copy_(torch.tensor(stats[name]["variance"]))
+        return self
 
 
 def initialise(net):

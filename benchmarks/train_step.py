@@ -17,21 +17,14 @@ so that whatever else the machine does hits both. The last line of the output is
     load_before                  the machine's load before the start; above 0.5 the times mean little
 """
 
-import contextlib
-import ctypes
-import gc
 import importlib.util
 import json
-import multiprocessing
-import os
 import statistics
-import sys
-import threading
-import time
 
 from absl import flags
 
 from benchmarks import flops
+from benchmarks import sides
 import jgan
 import launch
 
@@ -47,25 +40,17 @@ PEER_ADAM = flags.DEFINE_enum(
     "PyTorch's implementation of Adam; the field's code uses its default.",
 )
 
-THREADS = 2
 WARM_UP = 3
 
 
 def main():
     if importlib.util.find_spec("torch") is None:
         raise jgan.UserError("PyTorch is missing, the peer needs it: pip install torch==2.13.0.")
-    # The processes inherit the two cores, and XLA and OpenMP size their pools by them.
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
-    os.environ.update(JAX_PLATFORMS="cpu", OMP_NUM_THREADS=str(THREADS))
+    load = sides.prepare()
     setting = (SYSTEM.value, SIZE.value, BATCH.value)
     useful = useful_flops(*setting)
-    load = os.getloadavg()[0]
-    if load > 0.5:
-        print(
-            f"warning: the machine is busy (load {load:.1f}); a ratio holds for a quiet one, because PyTorch"
-        )
-        print("and XLA do not suffer alike from others at work.")
-    ours, peer = Side(ours_step, *setting), Side(peer_step, *setting, PEER_ADAM.value)
+    ours = sides.Side(ours_step, *setting)
+    peer = sides.Side(peer_step, *setting, PEER_ADAM.value)
     try:
         report = compare(ours, peer)
     finally:
@@ -139,7 +124,7 @@ def images(size, batch):
 
 
 def ours_step(name, size, batch):
-    """A function that takes `n` training steps of ours and waits for the last, and a timed matrix product."""
+    """What the side of ours answers: to take and time training steps, and a matrix product."""
     import jax
 
     from configs import cyclegan as cyclegan_config
@@ -171,7 +156,7 @@ def ours_step(name, size, batch):
             taken += 1
         jax.block_until_ready((state, metrics))
 
-    return run, _matrix_product
+    return sides.steps(run) | {"gemm": sides.matrix_product}
 
 
 def peer_step(name, size, batch, adam):
@@ -180,7 +165,7 @@ def peer_step(name, size, batch, adam):
 
     from benchmarks import peer
 
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(sides.THREADS)
     if name == "cyclegan":
         model = peer.cyclegan(blocks(size), adam=adam)
     else:
@@ -191,96 +176,7 @@ def peer_step(name, size, batch, adam):
         for _ in range(count):
             model.step(a, b)
 
-    return run, None
-
-
-def _matrix_product(size=2048, repeats=3):
-    """FLOP/s of a float32 product of two size x size matrices."""
-    import jax
-    import jax.numpy as jnp
-
-    product = jax.jit(jnp.matmul)
-    x = jax.random.normal(jax.random.key(1), (size, size), jnp.float32)
-    jax.block_until_ready(product(x, x))
-    start = time.perf_counter()
-    for _ in range(repeats):
-        jax.block_until_ready(product(x, x))
-    return repeats * 2 * size**3 / (time.perf_counter() - start)
-
-
-class Side:
-    """One side in a process of its own; `ask` sends it a request and waits for the answer."""
-
-    def __init__(self, make, *arguments):
-        context = multiprocessing.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
-        self._process.start()
-        theirs.close()
-
-    def ask(self, request, *arguments):
-        self._pipe.send((request, *arguments))
-        try:
-            return self._pipe.recv()
-        except (EOFError, ConnectionError):
-            sys.exit("a side of the benchmark failed; its traceback is above")
-
-    def close(self):
-        self._pipe.close()
-        self._process.join(10)
-
-
-def _serve(pipe, make, arguments):
-    """Answers requests until the other end closes."""
-    run, gemm = make(*arguments)
-
-    def seconds_per_step(count):
-        start = time.perf_counter()
-        run(count)
-        return (time.perf_counter() - start) / count
-
-    answers = {
-        "warm_up": lambda count: count * seconds_per_step(count),
-        "time": seconds_per_step,
-        "gemm": gemm,
-        "reset_peak": _reset_peak,
-        "peak_mib": _peak_mib,
-    }
-    while True:
-        try:
-            request, *rest = pipe.recv()
-        except EOFError:
-            return
-        pipe.send(answers[request](*rest))
-
-
-def _reset_peak():
-    """Sets the peak resident size to the present one, after what warming up left behind is given back."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w") as file:
-        file.write("5")
-    if _status_mib("VmHWM") > 1.05 * _status_mib("VmRSS"):  # a sandbox that does not take it
-        threading.Thread(target=_sample, daemon=True).start()
-
-
-def _peak_mib():
-    return max(_samples) if _samples else _status_mib("VmHWM")
-
-
-_samples = []
-
-
-def _sample():
-    while True:
-        _samples.append(_status_mib("VmRSS"))
-        time.sleep(0.01)
-
-
-def _status_mib(name):
-    with open("/proc/self/status") as file:
-        line = next(line for line in file if line.startswith(name))
-    return round(int(line.split()[1]) / 1024, 1)
+    return sides.steps(run)
 
 
 if __name__ == "__main__":

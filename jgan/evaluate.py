@@ -13,6 +13,7 @@ import dataclasses
 import os
 import pathlib
 from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -93,10 +94,10 @@ class Translator:
         image = image[..., None] if image.ndim == 2 else image
         pair, channels = self.config.data.get("pair", ""), self.config.data.channels
         if pair:
-            photo = _with_channels(image, 3 if pair in ("gray", "lab") else channels[1])
+            photo = with_channels(image, 3 if pair in ("gray", "lab") else channels[1])
             a, _ = pairs.make(pair, photo)
         else:
-            a = _with_channels(image, channels["ab".index(self.translation.source)])
+            a = with_channels(image, channels["ab".index(self.translation.source)])
         output = self._tiled(a, seed, tile) if tile else np.asarray(self.generate(a[None], seed))[0]
         if pair == "lab":
             output = pairs.show(pair, np.asarray(pixels.to_float(a)), output)
@@ -158,8 +159,45 @@ def load_translator(
         raise jgan.UserError(f"statistics={statistics!r} is unknown: use 'image', 'running' or 'batch'.")
     config = run.read(workdir)
     system = SYSTEMS[config.system](config)
+    if not system.translations:
+        raise jgan.UserError(
+            f"{workdir} is a run of {config.system}, which makes pictures from codes and translates none: "
+            "launch.sample draws from it."
+        )
     direction = direction or next(iter(system.translations))
     _check_direction(direction, system)
+    loaded = load_run(workdir, step)
+    controls = {"statistics": statistics, "dropout": dropout}
+    return _translator(config, loaded.step, loaded.weights, system, direction, controls)
+
+
+class Run(NamedTuple):
+    """A run of any system, for what is made of it: the step its weights are from, and weights as in `State.weights`."""
+
+    config: ml_collections.ConfigDict
+    step: int
+    system: system_lib.System
+    weights: dict[str, Any]
+
+
+def load_run(workdir: str, step: int | str = "latest", *, latent: bool = False) -> Run:
+    """The run in `workdir`; only weights are read.
+
+    Args:
+        workdir: the directory of a training run.
+        step: a step with a checkpoint, `latest` or `best`.
+        latent: whether it must have a latent space, so that `run.system.space(run.weights, None)` is one.
+
+    Raises:
+        jgan.UserError: no run, no such checkpoint, or a run without a latent space.
+    """
+    config = run.read(workdir)
+    system = SYSTEMS[config.system](config)
+    if latent and system.translations:
+        raise jgan.UserError(
+            f"{workdir} is a run of {config.system}, which translates pictures and has no codes to draw: a run of "
+            "gan or dcgan would work."
+        )
     with checkpoint.Checkpoints(
         os.path.join(workdir, "checkpoints"),
         keep=config.keep,
@@ -172,9 +210,7 @@ def load_translator(
                 f"{workdir} has no checkpoint {step!r}: it has {checkpoints.steps or 'none yet'}."
             )
         params, stats = restore_weights(checkpoints, int(found), config, system)
-    weights = {"params": params, "stats": stats, "frozen": {}}
-    controls = {"statistics": statistics, "dropout": dropout}
-    return _translator(config, int(found), weights, system, direction, controls)
+    return Run(config, int(found), system, {"params": params, "stats": stats, "frozen": {}})
 
 
 def _translator(
@@ -240,9 +276,10 @@ def restore_weights(
 def batch_shape(config: ml_collections.ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes of one training batch of the run, as a `System.init` needs them."""
     n, size = config.batch_size, config.data.size
+    names = ("images",) if config.data.kind == "images" else ("a", "b")
     return {
         name: jax.ShapeDtypeStruct((n, size, size, channels), jnp.float32)
-        for name, channels in zip("ab", config.data.channels, strict=True)
+        for name, channels in zip(names, config.data.channels, strict=True)
     }
 
 
@@ -250,6 +287,13 @@ def best_policy(best: str, system: system_lib.System) -> tuple[str, str] | None:
     """(metric, "min" or "max") of `config.best`, None for an empty one."""
     if not best:
         return None
+    if not system.translations:
+        if best == "l1" and system.predict is not None:
+            return best, _BETTER[best]
+        raise jgan.UserError(
+            f"best={best!r}: a run that makes pictures from codes is scored by 'l1' where it learns to predict "
+            "codes, and by nothing (an empty best) elsewhere."
+        )
     prefixes = [f"{name}_" for name in system.translations] if len(system.translations) > 1 else [""]
     back = any(way.back for way in system.translations.values())
     known = {
@@ -432,13 +476,13 @@ def parse_step(text: str) -> int | str:
         raise jgan.UserError(f"--step={text}: use latest, best or a number.") from None
 
 
-def _with_channels(image: np.ndarray, channels: int) -> np.ndarray:
+def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
     """The picture with as many channels as the net takes, where there is one way to do it."""
     have = image.shape[-1]
     if have == channels:
         return image
     if have in (2, 4) and have - 1 in (1, channels):
-        return _with_channels(image[..., :-1], channels)
+        return with_channels(image[..., :-1], channels)
     if have == 1:
         return np.repeat(image, channels, -1)
     raise jgan.UserError(f"the picture has {have} channels and the run takes {channels}.")

@@ -25,6 +25,8 @@ class Adversarial(NamedTuple):
 
 # Goodfellow et al. (2014): eq. 1 for D; for G the non-saturating form of section 3, -log D(fake).
 VANILLA = Adversarial(lambda x: jax.nn.softplus(-x), jax.nn.softplus, lambda x: jax.nn.softplus(-x))
+# Goodfellow et al. (2014), eq. 1 for both: G lowers log(1 - D(fake)), whose slope vanishes where D is sure.
+MINIMAX = Adversarial(VANILLA.real, VANILLA.fake, lambda x: -jax.nn.softplus(x))
 # Mao et al. (2017), eq. 9: labels 1 for real and 0 for fake, without the paper's factor 1/2, which pix2pix and
 # CycleGAN leave to the mean of the two halves of D's loss.
 LSGAN = Adversarial(lambda x: jnp.square(x - 1), jnp.square, lambda x: jnp.square(x - 1), 0.5)
@@ -33,7 +35,7 @@ HINGE = Adversarial(lambda x: jax.nn.relu(1 - x), lambda x: jax.nn.relu(1 + x), 
 # Gulrajani et al. (2017), eq. 3 without its penalty, which is `gradient_penalty` below.
 WGAN = Adversarial(jnp.negative, lambda x: x, jnp.negative)
 
-ADVERSARIAL = {"vanilla": VANILLA, "lsgan": LSGAN, "hinge": HINGE, "wgan_gp": WGAN}
+ADVERSARIAL = {"vanilla": VANILLA, "minimax": MINIMAX, "lsgan": LSGAN, "hinge": HINGE, "wgan_gp": WGAN}
 
 
 def gradient_penalty(

@@ -18,10 +18,16 @@ _CHARTS = (
     ("Cycle part", ("g_cycle_a", "g_cycle_b"), ""),
     ("Identity part", ("g_identity_a", "g_identity_b"), ""),
     ("L1 part", ("g_l1",), ""),
+    ("Predictor's loss", ("p_loss",), ""),
+    ("Predictor's error of pixels", ("p_pixels",), ""),
+    ("Predictor's error of features", ("p_features",), ""),
+    ("Predictor's error of codes", ("p_codes",), ""),
     ("Discriminator loss", ("d_loss",), ""),
     ("Discriminators' losses", ("d_loss_a", "d_loss_b"), ""),
     ("D's loss on", ("d_real", "d_fake"), ""),
     ("D's accuracy on", ("d_accuracy_real", "d_accuracy_fake"), ""),
+    ("D's probability of", ("d_says_real", "d_says_fake"), ""),
+    ("Probability of augmentation", ("augment_p",), ""),
     ("Validation L1", ("val_l1",), ""),
     ("Validation PSNR", ("val_psnr",), "dB"),
     ("Validation SSIM", ("val_ssim",), ""),
@@ -44,7 +50,9 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 24
 _POINTS = 400
 
 
-def render(*, name: str, run: dict, records: list[dict], samples: list, warnings: list[str]) -> str:
+def render(
+    *, name: str, run: dict, records: list[dict], samples: list, warnings: list[str], extras: list = ()
+) -> str:
     """The whole page.
 
     Args:
@@ -53,6 +61,7 @@ def render(*, name: str, run: dict, records: list[dict], samples: list, warnings
       records: of metrics.jsonl.
       samples: (step, relative path) of each sample grid, ascending.
       warnings: sentences.
+      extras: (title, relative path) of each further picture.
     """
     config = run.get("config") or {}
     step = max([r["step"] for r in records] + [s for s, _ in samples], default=0)
@@ -61,6 +70,7 @@ def render(*, name: str, run: dict, records: list[dict], samples: list, warnings
         _notices(warnings),
         _figures(records),
         _samples(samples),
+        _extras(extras),
         _curves(records),
         _facts(run),
     ]
@@ -139,6 +149,14 @@ def _samples(samples):
 <div class="stage"><img id="shown" src="{escape(path)}" alt="sample grid of step {step}">
 <nav class="thumbs" aria-label="all samples, newest first">{thumbs}</nav></div>
 <script type="application/json" id="list">{data}</script></section>"""
+
+
+def _extras(extras):
+    return "".join(
+        f'<section><h2>{escape(title)}</h2><div class="stage"><img src="{escape(path)}" alt="{escape(title)}">'
+        "</div></section>"
+        for title, path in extras
+    )
 
 
 def _curves(records):

@@ -26,6 +26,12 @@ _BACKGROUND, _FRAME, _INK = (250, 249, 247), (201, 198, 192), (74, 72, 68)
 _GAP, _TITLE = 6, 26
 _SMALLEST, _LARGEST = 112, 512
 
+# Further pictures of a run and what the page calls them, where they are there.
+EXTRAS = {
+    "walk.webp": "A walk from code to code",
+    "interpolation.png": "From one code to another",
+}
+
 # Pictures of the first steps are alike whatever the run will become.
 _WARM_UP = 300
 
@@ -123,6 +129,41 @@ def grid(rows: list[list[np.ndarray]], titles) -> np.ndarray:
     return np.asarray(canvas)
 
 
+def mosaic(images, title: str = "", columns: int = 8) -> np.ndarray:
+    """A `grid` of images that belong to no example, row by row, under one title."""
+    images = list(images)
+    blank = np.full_like(show(images[0]), _BACKGROUND)
+    rows = [images[k : k + columns] for k in range(0, len(images), columns)]
+    rows[-1] = rows[-1] + [blank] * (len(rows[0]) - len(rows[-1]))
+    return grid(rows, (title, *[""] * (len(rows[0]) - 1)))
+
+
+def animate(path, images, *, seconds: float = 8.0) -> None:
+    """Writes images [n, h, w, c] as one animated WebP that starts anew when it ends, without loss.
+
+    Raises:
+      jgan.UserError: the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    factor = max(1, math.ceil(_SMALLEST / images[0].shape[1]))
+    first, *others = [Image.fromarray(_resized(show(image), factor)) for image in images]
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        first.save(
+            draft,
+            "WEBP",
+            save_all=True,
+            append_images=others,
+            duration=round(1000 * seconds / len(images)),
+            loop=0,
+            lossless=True,
+        )
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise jgan.UserError(f"{path} could not be written: {error.strerror or error}") from error
+
+
 def cells(picture: np.ndarray) -> list[list[np.ndarray]]:
     """The images [h, w, 3] uint8 of each row of a `grid`."""
     body = picture[_TITLE:]
@@ -185,6 +226,7 @@ def page(workdir) -> None:
         run=run,
         records=records,
         samples=[(int(p.stem), f"samples/{p.name}") for p in samples],
+        extras=[(title, f"samples/{n}") for n, title in EXTRAS.items() if (workdir / "samples" / n).exists()],
         warnings=warnings(records, rows),
     )
     _replace(workdir / "index.html", text)

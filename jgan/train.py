@@ -22,6 +22,7 @@ from jgan import checkpoint
 from jgan import evaluate
 from jgan import report
 from jgan import run
+from jgan import samples
 from jgan import sharding
 from jgan import state as state_lib
 from jgan.data import images as image_files
@@ -119,8 +120,16 @@ class _Loop:
             compiler_options=COMPILER_OPTIONS,
         )
         self.generate = jax.jit(
-            lambda weights, inputs: system.apply(weights, inputs, statistics="image"),
+            lambda weights, inputs, statistics="image": system.apply(weights, inputs, statistics=statistics),
+            static_argnames="statistics",
             out_shardings=whole,
+        )
+        # Of a system with a latent space; it has no inputs to show.
+        self.previews = samples.Previews(
+            config,
+            system,
+            self.generate,
+            jax.jit(system.predict, out_shardings=whole) if system.predict else None,
         )
         self.finite = jax.jit(
             lambda tree: jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]))
@@ -154,7 +163,9 @@ class _Loop:
         names = {x: sum(a.size for a in jax.tree.leaves(p)) for x, p in self.state.params.items()}
         sizes = ", ".join(f"{name} {size:,}" for name, size in names.items())
         _say(f"{config.system}: {sizes} parameters; {self.stream.examples} training examples")
-        if config.optimiser.schedule == "linear":
+        for name, steps in self.system.phases.items():
+            _say(f"phase {name}: steps {steps.start + 1} to {steps.stop}")
+        if config.optimiser.schedule == "linear" and not self.system.phases:
             _say(
                 f"learning rate {config.optimiser.learning_rate:g} until step "
                 f"{int(config.steps * config.optimiser.decay_from)}, then in a line to 0 at step {config.steps}"
@@ -185,7 +196,7 @@ class _Loop:
 
     def _steps(self, batches: Any, progress: Any) -> None:
         config = self.config
-        pending, window = None, _Window(config.batch_size)
+        pending, window, compiled = None, _Window(config.batch_size), set()
         for done in range(self.start + 1, config.steps + 1):
             asked = time.perf_counter()
             batch = sharding.global_batch(next(batches), self.split)
@@ -193,7 +204,8 @@ class _Loop:
             updates = self.system.plan(done - 1)
             called = time.perf_counter()
             self.state, metrics = self.step(self.state, batch, updates=updates)
-            if done == self.start + 1:
+            if updates not in compiled:
+                compiled.add(updates)
                 window.away += time.perf_counter() - called  # compilation is not training
             if pending:
                 self._observe(*pending, window)
@@ -229,7 +241,8 @@ class _Loop:
                 raise self._diverged(step, f"{name} is {value}")
         window.add(values)
         if step % self.config.log_every == 0 or step == self.config.steps:
-            self.log.write({"step": step, **window.record(), "learning_rate": float(self.rate(step - 1))})
+            # A system of several phases tells its rate itself.
+            self.log.write({"step": step, "learning_rate": float(self.rate(step - 1)), **window.record()})
 
     def _diverged(self, step: int, what: str) -> NotFinite:
         latest = self.checkpoints.latest
@@ -246,11 +259,15 @@ class _Loop:
         self.checkpoints.save(step, self.state, scores)
 
     def _validate(self, step: int) -> dict[str, float] | None:
+        if not self.system.translations and not self.previews.predicts(step):
+            return None  # nothing to compare with
         examples = self._validation_set()
         if examples is None:
             return None
         weights = self.state.weights()
         count, values = min(len(examples), self.config.val_examples), {}
+        if not self.system.translations:
+            values["l1"] = self.previews.score(weights, (examples[i] for i in range(count)))
         for direction, way in self.system.translations.items():
             found = evaluate.scores(
                 lambda x, way=way: self.generate(weights, {way.source: x}),
@@ -275,13 +292,31 @@ class _Loop:
         return self.validation or None
 
     def _sample(self, step: int) -> None:
-        """Writes samples/STEP.png: fixed examples and what becomes of them. All processes draw, one writes.
+        """Writes samples/STEP.png: fixed examples or codes and what becomes of them. All processes draw, one writes."""
+        if self.system.translations:
+            pictures = self._translations()
+        else:
+            pictures = self.previews.pictures(self.state.weights(), step, self._examples)
+        if jax.process_index():
+            return
+        folder = os.path.join(self.workdir, "samples")
+        os.makedirs(folder, exist_ok=True)
+        for name, picture in pictures.items():
+            path = os.path.join(folder, name or f"{step:06d}.png")
+            if name.endswith(".webp"):
+                report.animate(path, picture)
+            else:
+                image_files.write(path, picture)
+        self._page()
 
-        One direction shows input, output and target; two show each image, its translation and its way back.
-        """
+    def _examples(self) -> Any:
+        """Those of the validation split, or of training where there is none."""
         examples = self._validation_set()
-        if examples is None:
-            examples = pipeline.evaluation(self.config.data, self.config.data.split)
+        return examples or pipeline.evaluation(self.config.data, self.config.data.split)
+
+    def _translations(self) -> dict[str, np.ndarray]:
+        """{"": grid}: one direction shows input, output and target; two show each image, its translation and back."""
+        examples = self._examples()
         weights, rows, ways = self.state.weights(), [], self.system.translations
         pair = self.config.data.get("pair", "")
         titles = ("input", "output", "target") if len(ways) == 1 else ()
@@ -302,13 +337,7 @@ class _Loop:
             for way in ways.values():
                 here, there = way.source.upper(), way.target.upper()
                 titles += (here, f"{here} to {there}", f"{here} to {there} to {here}")
-        if jax.process_index():
-            return
-        folder = os.path.join(self.workdir, "samples")
-        os.makedirs(folder, exist_ok=True)
-        grid = report.grid(rows, titles)
-        image_files.write(os.path.join(folder, f"{step:06d}.png"), grid)
-        self._page()
+        return {"": report.grid(rows, titles)}
 
     def _page(self) -> None:
         if jax.process_index() == 0:
@@ -339,12 +368,14 @@ class _Window:
 
     def _reset(self) -> None:
         self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}  # not all steps of a run tell the same
         self.count, self.waited, self.away = 0, 0.0, 0.0
         self.begun = time.perf_counter()
 
     def add(self, values: dict[str, float]) -> None:
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
         self.count += 1
 
     def pause(self) -> None:
@@ -356,7 +387,7 @@ class _Window:
     def record(self) -> dict[str, float]:
         """Mean metrics, images per second and the share of time spent waiting for input; starts anew."""
         seconds = max(time.perf_counter() - self.begun - self.away, 1e-9)
-        record = {name: value / self.count for name, value in self.sums.items()}
+        record = {name: value / self.counts[name] for name, value in self.sums.items()}
         record["images_per_second"] = self.batch_size * self.count / seconds
         record["input_wait"] = min(self.waited / seconds, 1.0)
         self._reset()

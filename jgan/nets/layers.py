@@ -1,4 +1,4 @@
-"""The layers that the translation nets share: convolutions, norms and changes of resolution.
+"""The layers that the nets share: convolutions, dense layers, norms and changes of resolution.
 
 Kernels start as N(0, 0.02), biases as 0, scales of batch norm as N(1, 0.02): the initialisation of DCGAN that
 pix2pix and CycleGAN kept. Parameters are float32; `dtype` is the type of the arithmetic (None: that of the
@@ -64,6 +64,21 @@ class ConvTranspose(nn.Module):
         return _add_bias(self, y) if self.bias else y
 
 
+class Dense(nn.Module):
+    """A product [n, features] of vectors [n, c] with a matrix."""
+
+    features: int
+    bias: bool = True
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        w = self.param("kernel", _kernel_init, (x.shape[-1], self.features))
+        dtype = self.dtype or jnp.result_type(x, w)
+        y = x.astype(dtype) @ w.astype(dtype)
+        return _add_bias(self, y) if self.bias else y
+
+
 def _add_bias(module: nn.Module, y: jax.Array) -> jax.Array:
     return y + module.param("bias", nn.initializers.zeros, (y.shape[-1],)).astype(y.dtype)
 
@@ -76,9 +91,12 @@ class Norm(nn.Module):
 
     `gather` keeps the very numbers that normalised, so that the same pass over a part of the picture can take them
     as `running` statistics. That is the one way in which an instance norm comes to have any.
+
+    `epsilon` is what is added to the variance.
     """
 
     kind: str
+    epsilon: float = _EPSILON
 
     @nn.compact
     def __call__(self, x: jax.Array, statistics: str) -> jax.Array:
@@ -89,29 +107,29 @@ class Norm(nn.Module):
         c = x.shape[-1]
         if self.kind == "instance":
             if statistics == "gather":
-                x, mu, var = _standardise(x, (0, 1, 2))
+                x, mu, var = _standardise(x, (0, 1, 2), self.epsilon)
                 self.put_variable("stats", "mean", mu.reshape(c))
                 self.put_variable("stats", "variance", var.reshape(c))
             elif statistics == "running" and self.has_variable("stats", "mean"):
                 mu, var = self.get_variable("stats", "mean"), self.get_variable("stats", "variance")
-                x = (x - mu) * jax.lax.rsqrt(var + _EPSILON)
+                x = (x - mu) * jax.lax.rsqrt(var + self.epsilon)
             else:
-                x, _, _ = _standardise(x, (1, 2))
+                x, _, _ = _standardise(x, (1, 2), self.epsilon)
             return x.astype(dtype)
         scale = self.param("scale", _scale_init, (c,))
         bias = self.param("bias", nn.initializers.zeros, (c,))
         mean = self.variable("stats", "mean", jnp.zeros, (c,))
         variance = self.variable("stats", "variance", jnp.ones, (c,))
         if statistics == "running":
-            x = (x - mean.value) * jax.lax.rsqrt(variance.value + _EPSILON)
+            x = (x - mean.value) * jax.lax.rsqrt(variance.value + self.epsilon)
         elif statistics == "image":
-            x, _, _ = _standardise(x, (1, 2))
+            x, _, _ = _standardise(x, (1, 2), self.epsilon)
         elif statistics == "gather":
-            x, mu, var = _standardise(x, (0, 1, 2))
+            x, mu, var = _standardise(x, (0, 1, 2), self.epsilon)
             mean.value, variance.value = mu.reshape(c), var.reshape(c)
         elif statistics == "batch":
             n = x.size // c
-            x, mu, var = _standardise(x, (0, 1, 2))
+            x, mu, var = _standardise(x, (0, 1, 2), self.epsilon)
             if not self.is_initializing():
                 mean.value = 0.9 * mean.value + 0.1 * mu.reshape(c)
                 variance.value = 0.9 * variance.value + 0.1 * var.reshape(c) * (n / max(n - 1, 1))
@@ -122,12 +140,14 @@ class Norm(nn.Module):
         return (x * scale + bias).astype(dtype)
 
 
-def _standardise(x: jax.Array, axes: tuple[int, ...]) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _standardise(
+    x: jax.Array, axes: tuple[int, ...], epsilon: float
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     mean = jnp.mean(x, axes, keepdims=True)
     # Without the barrier XLA rewrites the root differently in the two places where a system's losses share a
     # forward pass, no longer sees that the passes are equal, and runs both.
     variance = jax.lax.optimization_barrier(jnp.mean(jnp.square(x - mean), axes, keepdims=True))
-    return (x - mean) * jax.lax.rsqrt(variance + _EPSILON), mean, variance
+    return (x - mean) * jax.lax.rsqrt(variance + epsilon), mean, variance
 
 
 class Upsample(nn.Module):

@@ -27,6 +27,7 @@ import jax.numpy as jnp
 
 import jgan
 from jgan.ops import conv_products
+from jgan.ops import karatsuba
 from jgan.ops import winograd
 
 FORMS = ("auto", "lax", "gemm")
@@ -38,9 +39,9 @@ def conv(x, w, stride=1, padding=((0, 0), (0, 0)), *, form=None):
 
     `stride` is a number or a pair; `padding` holds the zeros added ((top, bottom), (left, right)).
     As in every deep-learning library the kernel is not flipped. `form` is "gemm" (matrix products),
-    "lax" (jax.lax.conv_general_dilated) or "auto" (on CPU gemm or, where they are faster, lax or
-    Winograd's algorithm, which rounds differently; elsewhere lax; chosen when the program is lowered); by
-    default what the environment variable JGAN_CONV said when this module was imported, or "auto".
+    "lax" (jax.lax.conv_general_dilated) or "auto" (on CPU gemm or, where they are faster, lax or the
+    algorithms of Winograd and Karatsuba, which round differently; elsewhere lax; chosen when the program is
+    lowered); by default what the environment variable JGAN_CONV said when this module was imported, or "auto".
     Unfit shapes and unknown forms raise `jgan.UserError`.
     """
     x, w = _operands(x, w)
@@ -212,6 +213,8 @@ def _lower(first, second, *, out, shape, form):
         big, small = conv_products.channels(first, second, out=out, shape=shape)
         if winograd.pays(shape, (big, small), first.dtype):
             cpu = functools.partial(winograd.evaluate, out=out, shape=shape)
+        elif karatsuba.pays(shape, (big, small), first.dtype, first.shape[0]):
+            cpu = functools.partial(karatsuba.evaluate, out=out, shape=shape)
         elif _xla_pays(out, shape, big, small):
             cpu = xla
         return lax.platform_dependent(first, second, cpu=cpu, default=xla)

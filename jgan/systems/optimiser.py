@@ -24,12 +24,19 @@ def schedule(config: Any, steps: int) -> optax.Schedule:
 
 
 def adam(config: Any, steps: int) -> optax.GradientTransformation:
-    """Adam with the config's `b1`, `b2` and `eps`, and its schedule over a run of `steps`."""
+    """Adam with the config's `b1`, `b2` and `eps`, and its schedule over `steps` updates.
+
+    With `weight_decay` that many times the parameters are added to the gradients of all of them before Adam sees
+    any: L2 as iGAN has it, not AdamW's.
+    """
+    decay = config.get("weight_decay", 0.0)
 
     def make(b1: Any) -> optax.GradientTransformation:
         return optax.adam(schedule(config, steps), b1, config.b2, config.eps)
 
     def update(grads: Any, state: Any, params: Any = None) -> tuple[Any, Any]:
+        if decay:
+            grads = jax.tree.map(lambda g, p: g + decay * p, grads, params)
         # Behind the barrier b1 is no constant. With b1 = 1/2 XLA would factor m/2 + g/2 into (m + g)/2, find that cheap
         # enough to compute again where the parameters need it, and copy all old moments for it: on two cores that
         # doubles the time of the update taken alone.

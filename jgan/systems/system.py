@@ -1,6 +1,8 @@
 """What every GAN system offers: a handful of pure functions."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
+import types
 from typing import Any
 from typing import NamedTuple
 
@@ -40,6 +42,11 @@ class System(NamedTuple):
             see all.
         gather: `(weights, inputs) -> weights` whose `running` statistics are those of the inputs, taken as parts
             of one picture, in every net between them and their translation.
+        judge: `(weights, images) -> {"logits": [...], "features": [...]}`, the discriminator of a system with a
+            latent, each image by itself.
+        predict: `(weights, images) -> latents`, where the system has learnt to: the way back from `space`.
+        phases: {phase: its steps}, 0-based, of a run that has several: while in `gan` only the statistics of a
+            batch are good for pictures, from `predictor` on `predict` is learnt. Empty where all steps are alike.
     """
 
     init: Callable[..., state_lib.State]
@@ -51,3 +58,6 @@ class System(NamedTuple):
     multiple: int = 1
     radius: int | None = None
     gather: Callable[..., Any] | None = None
+    judge: Callable[..., dict[str, Any]] | None = None
+    predict: Callable[..., Any] | None = None
+    phases: Mapping[str, range] = types.MappingProxyType({})

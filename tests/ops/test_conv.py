@@ -13,6 +13,7 @@ import pytest
 
 import jgan
 from jgan.ops import conv
+from jgan.ops import karatsuba
 from jgan.ops import winograd
 
 # Float32 sums of a few thousand products differ by their order, by about 1e-6 of the largest result.
@@ -302,6 +303,34 @@ def test_winograd_is_what_auto_takes_for_wide_layers_with_every_derivative():
         )
         for got, wanted in zip(auto(x, w), gemm(x, w), strict=True):
             close(got, wanted, 1e-10)
+
+
+@pytest.mark.parametrize("n, small, big_first", [(1, (4, 4), True), (2, (2, 6), False), (2, (6, 4), True)])
+def test_karatsubas_sides_are_those_of_xlas_convolution(n, small, big_first):
+    big = tuple(2 * size for size in small)
+    shape = conv.Shape(big, small, (4, 4), (2, 2), (1, 1), big_first)
+    kernel = normal(27, 4, 4, *((5, 3) if big_first else (3, 5)))
+    operands = {"big": normal(25, n, *big, 5), "small": normal(26, n, *small, 3), "kernel": kernel}
+    with jax.enable_x64(True):
+        for out in operands:
+            pair = [jnp.asarray(x, np.float64) for name, x in operands.items() if name != out]
+            got = karatsuba.evaluate(*pair, out=out, shape=shape)
+            close(got, conv._LAX[out](*pair, shape=shape), 1e-12)
+            single = karatsuba.evaluate(*(x.astype(np.float32) for x in pair), out=out, shape=shape)
+            assert single.dtype == np.float32
+            close(single, got, 2e-6)
+
+
+def test_karatsuba_is_what_auto_takes_where_pixels_are_many():
+    """16 products, 4 of them for the first position of an axis; fewer pixels or odd sizes leave it to others."""
+    w = normal(28, 4, 4, 32, 32)
+
+    def products(n, size):
+        x = jax.ShapeDtypeStruct((n, size, size, 32), np.float32)
+        return jax.jit(lambda x: conv.conv_transpose(x, w, 2, 1)).lower(x).as_text().count("dot_general")
+
+    assert products(4, 16) == 16 and products(1, 32) == 16
+    assert products(3, 16) == products(4, 17) == 1
 
 
 def test_a_users_mistake_is_told():

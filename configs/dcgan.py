@@ -1,0 +1,186 @@
+"""DCGAN: images from codes, and codes from images. Radford et al. (2016); Zhu et al. (2016, iGAN).
+
+    python -m launch.train --config=configs/dcgan.py:PRESET --workdir=RUN --config.data.root=DIR
+
+Presets (the part after the colon): none, which is the usual 4x4 net at 64 px on a folder of images; `igan64` and
+`igan128`, iGAN's nets and training; `objects64`, drawn products, small enough for two cores (20 minutes), and
+`objects64_predictor`, a predictor for it; `maps64_a` and `maps64_b`, crops of one half of pictures that hold a pair;
+`demo`, for a first look.
+"""
+
+import ml_collections
+
+
+def get_config(arg: str = "") -> ml_collections.ConfigDict:
+    config = ml_collections.ConfigDict()
+    config.system = "dcgan"
+    config.seed = 0
+    config.steps = 20_000  # of all phases: those of the statistics and of the predictor are its last ones
+    config.statistics_steps = 100  # batches of codes for the statistics that inference uses
+    config.batch_size = 64
+    config.alternate = False  # True: G in even steps and D in odd ones, as iGAN's --update_k 2 does
+    config.precision = (
+        "float32"  # or bfloat16: arithmetic only; parameters, statistics and losses stay float32
+    )
+    config.ema = 0.999  # decay of an average of G's weights, which inference then uses; 0: none
+    config.norm_epsilon = 1e-5  # added to variances
+
+    config.data = data = ml_collections.ConfigDict()
+    data.kind = "images"
+    data.source = "folder"
+    data.root = ""
+    data.split = "train"
+    data.val_split = "val"
+    data.part = ""  # A, B: that half of pictures that hold a pair
+    data.held_out = 0.05  # share of a folder without a split of its own that is kept for validation
+    data.size = 64
+    data.load_size = 64
+    data.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
+    data.flip = True
+    data.channels = ()  # empty: as the data have them
+    data.number = 5_000  # drawn objects
+    data.val_number = 100
+    data.seed = 0
+    data.cache_gib = 4.0
+    data.cache_dir = ""
+    data.workers = 0
+    data.skip_bad = False
+
+    config.latent = latent = ml_collections.ConfigDict()
+    latent.nz = 100
+    latent.prior = "uniform"  # in (-1, 1); normal
+
+    config.generator = generator = ml_collections.ConfigDict()
+    generator.ngf = 64  # channels before the last layer
+    generator.kernel = 4  # 5: iGAN's
+
+    config.discriminator = discriminator = ml_collections.ConfigDict()
+    discriminator.ndf = 64  # channels after the first layer
+    discriminator.kernel = 4
+    discriminator.norm = "auto"  # batch, but instance under wgan_gp; none
+
+    config.predictor = predictor = ml_collections.ConfigDict()
+    predictor.warm_steps = 0  # regression of codes on samples
+    predictor.steps = 0  # reconstruction of real images through G
+    predictor.statistics_steps = 50  # batches of images for its own statistics
+    predictor.ndf = 64
+    predictor.kernel = 4
+    predictor.feature_weight = 0.1  # of the mean square of D's features beside that of the pixels
+    predictor.feature_layer = -2  # of D's strided layers, from 0 on, or from the last on
+
+    config.loss = loss = ml_collections.ConfigDict()
+    loss.adversarial = "vanilla"  # non-saturating; minimax, lsgan, hinge, wgan_gp
+    loss.gradient_penalty = 10.0  # of wgan_gp
+
+    config.augment = augment = ml_collections.ConfigDict()
+    augment.policy = ""  # of what D sees, for few images: colour,translation,cutout, or some of them
+    augment.p = 1.0  # probability of each, or what the adaptive one starts at
+    augment.target = 0.0  # above 0 p follows D's signs of overfitting; 0.6 is usual
+    augment.ramp = 500_000.0  # images in which an adaptive p would go from 0 to 1
+
+    config.optimiser = optimiser = ml_collections.ConfigDict()
+    optimiser.learning_rate = 2e-4
+    optimiser.b1 = 0.5
+    optimiser.b2 = 0.999
+    optimiser.eps = 1e-8
+    optimiser.weight_decay = 0.0  # that many times the weights are added to their gradients; iGAN: 1e-5
+    optimiser.schedule = "constant"  # linear: in each phase
+    optimiser.decay_from = 0.5  # share of the phase after which the rate falls to 0
+
+    config.log_every = 50
+    config.sample_every = 500
+    config.validate_every = 1000
+    config.save_every = 1000
+    config.keep = 2  # last checkpoints kept, besides the best
+    config.best = ""  # l1, of the predictor's reconstructions
+    config.val_examples = 64  # at most so many of the validation split while training
+
+    if arg not in PRESETS:
+        raise ValueError(f"preset {arg!r} is unknown: use one of {', '.join(filter(None, PRESETS))}.")
+    config.update_from_flattened_dict(PRESETS[arg])
+    return config
+
+
+# 50 epochs of the 47,500 training images of iGAN's shoes, half of the minibatches for G; then as long for P.
+_IGAN = {
+    "steps": 18_600 + 1_000 + 18_600 + 1_000,
+    "statistics_steps": 1_000,
+    "batch_size": 128,
+    "alternate": True,
+    "ema": 0.0,
+    "norm_epsilon": 1e-8,
+    "generator.ngf": 128,
+    "generator.kernel": 5,
+    "discriminator.ndf": 128,
+    "discriminator.kernel": 5,
+    "predictor.steps": 18_600,
+    "predictor.statistics_steps": 1_000,
+    "predictor.ndf": 128,
+    "predictor.kernel": 5,
+    "predictor.feature_weight": 0.002,
+    "optimiser.weight_decay": 1e-5,
+    "optimiser.schedule": "linear",
+    "data.flip": False,
+}
+# At half a second a step on two cores that is 20 minutes.
+_OBJECTS = {
+    "steps": 2_100,
+    "batch_size": 32,
+    "ema": 0.99,
+    "data.source": "objects",
+    "data.flip": False,
+    "sample_every": 300,
+    "validate_every": 500,
+    "save_every": 500,
+}
+_MAPS = {
+    "steps": 2_000,
+    "batch_size": 32,
+    "ema": 0.99,
+    "data.jitter": "crop",
+    "sample_every": 200,
+    "save_every": 500,
+}
+
+PRESETS = {
+    "": {},
+    "igan64": _IGAN,
+    "igan128": {
+        **_IGAN,
+        "data.size": 128,
+        "data.load_size": 128,
+        "generator.ngf": 64,
+        "discriminator.ndf": 64,
+        "predictor.ndf": 64,
+    },
+    "objects64": _OBJECTS,
+    # To be started with --init_from=RUN of objects64: nothing of G or D is trained any more.
+    "objects64_predictor": {
+        **_OBJECTS,
+        "steps": 1_050,
+        "statistics_steps": 0,
+        "predictor.warm_steps": 300,
+        "predictor.steps": 700,
+        "predictor.statistics_steps": 50,
+    },
+    "maps64_a": {**_MAPS, "data.part": "A"},
+    "maps64_b": {**_MAPS, "data.part": "B"},
+    "demo": {
+        "steps": 400,
+        "statistics_steps": 40,
+        "batch_size": 32,
+        "ema": 0.98,
+        "data.source": "objects",
+        "data.size": 32,
+        "data.load_size": 32,
+        "data.number": 1_000,
+        "data.val_number": 16,
+        "data.flip": False,
+        "generator.ngf": 32,
+        "discriminator.ndf": 32,
+        "log_every": 20,
+        "sample_every": 100,
+        "validate_every": 200,
+        "save_every": 200,
+    },
+}

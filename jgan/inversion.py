@@ -1,0 +1,346 @@
+"""A folder of photos to latents of a run: projection as a program.
+
+run = evaluate.load_run("RUN", latent=True)
+inversion.project_files(run, "photos", "OUT", method="hybrid", starts=8)
+latents = np.load("OUT/shoe.jpg.npz")["z"]
+"""
+
+import base64
+from collections.abc import Callable
+from collections.abc import Sequence
+import dataclasses
+import html
+import io
+import json
+import os
+import pathlib
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+import jgan
+from jgan import evaluate
+from jgan import report
+from jgan.data import framing
+from jgan.data import images as image_files
+from jgan.latent import project
+from jgan.ops import pixels
+
+FEATURE_WEIGHT = 0.1  # of the discriminator's features beside the pixels
+_LANES = 64  # images x starts that are projected at once
+_PAGE = 500  # pictures on a page at most
+
+
+@dataclasses.dataclass(frozen=True)
+class Projector:
+    """The projection of batches of images by a run, compiled once.
+
+    Attributes:
+        size: height and width of the images.
+        channels: of the images.
+        batch: how many images a call takes at once; fewer are filled up.
+    """
+
+    size: int
+    channels: int
+    batch: int
+    _weights: Any
+    _function: Callable[..., Any]
+
+    def __call__(
+        self, images: np.ndarray, masks: np.ndarray, seeds: Sequence[int]
+    ) -> tuple[project.Projection, np.ndarray]:
+        """(the best projection of each image, its reconstruction [n, h, w, c] in [-1, 1]).
+
+        Args:
+            images: [n, size, size, channels] in [-1, 1], n at most `batch`.
+            masks: [n, size, size], 1 where an image is to be met.
+            seeds: of each image's starts, so that an image's result does not depend on its neighbours.
+        """
+        n = len(images)
+        fill = [*range(n), *[n - 1] * (self.batch - n)]
+        keys = jax.vmap(jax.random.key)(jnp.asarray([seeds[k] for k in fill], jnp.uint32))
+        found, made = self._function(self._weights, images[fill], masks[fill], keys)
+        found, made = jax.device_get((found, made))
+        return jax.tree.map(lambda x: x[:n], found), made[:n]
+
+
+def projector(
+    run: evaluate.Run,
+    *,
+    method: str = "optimise",
+    starts: int = 1,
+    settings: project.Settings = project.DEFAULT,
+    feature_weight: float = FEATURE_WEIGHT,
+    batch: int = 0,
+    history: bool = False,
+) -> Projector:
+    """The projector of a run with a latent space.
+
+    Args:
+        run: as `evaluate.load_run` gives it.
+        method: `optimise`, `network` or `hybrid`; the last two need a predictor that was trained.
+        starts: of each image.
+        settings: of the optimisation.
+        feature_weight: of the features of the run's discriminator beside the pixels; 0: pixels alone.
+        batch: images at once; 0: so many that images times starts are about 64.
+        history: whether projections remember the course of the cost.
+
+    Raises:
+        jgan.UserError: settings that make no sense, or a method that needs a predictor and a run that has none.
+    """
+    project.check(settings, method, starts)
+    system = run.system
+    if method != "optimise" and (system.predict is None or "predictor" not in run.weights["params"]):
+        raise jgan.UserError(
+            f"method={method} starts from a predictor, which this run has none of: use --method=optimise, or train "
+            "with --config.predictor.steps above 0."
+        )
+    if batch < 0:
+        raise jgan.UserError(f"batch={batch}: it must be 1 or more, or 0 for a number that fits.")
+    judged = feature_weight > 0 and system.judge is not None
+
+    def every(weights: Any, images: jax.Array, masks: jax.Array, keys: jax.Array) -> Any:
+        space = system.space(weights, None)
+
+        def features(image: jax.Array) -> list[jax.Array]:
+            return [x[0] for x in system.judge(weights, image[None])["features"]]
+
+        def one(image: jax.Array, mask: jax.Array, key: jax.Array, predicted: Any) -> Any:
+            cost = project.reconstruction(
+                image, mask, features if judged else None, feature_weight if judged else 0.0
+            )
+            found = project.project_image(
+                space,
+                cost,
+                key,
+                settings,
+                method=method,
+                number=starts,
+                predicted=predicted,
+                history=history,
+            )
+            return found, space.generate(found.latent)
+
+        predicted = None if method == "optimise" else system.predict(weights, images)
+        return jax.vmap(one, (0, 0, 0, None if predicted is None else 0))(images, masks, keys, predicted)
+
+    config = run.config
+    return Projector(
+        config.data.size,
+        config.data.channels[0],
+        batch or max(1, _LANES // starts),
+        run.weights,
+        jax.jit(every),
+    )
+
+
+def project_files(
+    run: evaluate.Run,
+    images: str,
+    output: str,
+    *,
+    method: str = "optimise",
+    starts: int = 1,
+    settings: project.Settings = project.DEFAULT,
+    feature_weight: float = FEATURE_WEIGHT,
+    fit: str = "letterbox",
+    batch: int = 0,
+    seed: int = 0,
+) -> int:
+    """The number of photos projected from a file or folder into the folder `output`.
+
+    Of every photo `NAME.npz`, written last, holds the latent under the name of its space, `space`, `cost`,
+    `evaluations`, `reconstruction` (uint8), `step` of the run and `square` (top, left, side in the photo's pixels);
+    `NAME.png` is the photo with the reconstruction in its place. `index.html` shows photos beside reconstructions.
+    Sub-folders stay. What is there already is passed over, so the same command continues.
+
+    Args:
+        run: as `evaluate.load_run` gives it, with a latent space.
+        images: a picture or a folder of pictures.
+        output: is made where it is missing.
+        method: as in `projector`.
+        starts: as in `projector`.
+        settings: as in `projector`.
+        feature_weight: as in `projector`.
+        fit: `letterbox` or `crop`, how a photo that is not square is seen.
+        batch: as in `projector`.
+        seed: of the starts; each photo's own also depend on its name.
+
+    Raises:
+        jgan.UserError: nothing to project, an output made with other settings, or, after all the others are done,
+            photos that could not be read.
+    """
+    projects = projector(
+        run, method=method, starts=starts, settings=settings, feature_weight=feature_weight, batch=batch
+    )
+    if fit not in framing.FITS:
+        raise jgan.UserError(f"fit={fit!r} is unknown: use one of {', '.join(framing.FITS)}.")
+    root, files = _files(images)
+    target = pathlib.Path(output)
+    facts = {
+        "system": run.config.system,
+        "step": run.step,
+        "method": method,
+        "starts": starts,
+        "settings": settings._asdict(),
+        "feature_weight": feature_weight,
+        "fit": fit,
+        "seed": seed,
+    }
+    _claim(target, root, facts)
+    todo = [f for f in files if not (target / f"{f.relative_to(root)}.npz").exists()]
+    if len(todo) < len(files):
+        print(f"{len(files) - len(todo)} of {len(files)} photos are projected already")
+    bad: list[str] = []
+    begun, first, done = time.perf_counter(), 0.0, 0
+    waiting: list[tuple[pathlib.Path, np.ndarray, framing.Framed]] = []
+    for k, file in enumerate(report.progress_over(todo)):
+        try:
+            photo = evaluate.with_channels(image_files.read(file), projects.channels)
+            waiting.append((file, photo, framing.fit(photo, projects.size, fit)))
+        except jgan.UserError as error:
+            bad.append(str(error))
+        if len(waiting) == projects.batch or (waiting and k == len(todo) - 1):
+            _save(run, projects, waiting, root, target, seed)
+            done += len(waiting)
+            waiting = []
+            first = first or time.perf_counter() - begun
+    seconds, counted = time.perf_counter() - begun - first, done - min(done, projects.batch)
+    if counted > 0:
+        print(f"{counted / seconds:.2f} images per second after the first batch, which compiled")
+    _page(run, root, files, target)
+    if bad:
+        raise jgan.UserError(
+            f"{len(bad)} of {len(files)} photos were not projected: {'; '.join(bad[:5])}"
+            + ("; ..." if len(bad) > 5 else "")
+        )
+    return done
+
+
+def _files(images: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
+    source = pathlib.Path(images)
+    if not source.exists():
+        raise jgan.UserError(f"--images={images} does not exist.")
+    root = source.parent if source.is_file() else source
+    files = [source] if source.is_file() else image_files.find(source)
+    if not files:
+        raise jgan.UserError(f"--images={images} holds no images ({' '.join(image_files.SUFFIXES)}).")
+    return root, files
+
+
+def _claim(target: pathlib.Path, root: pathlib.Path, facts: dict[str, Any]) -> None:
+    """Makes the output folder this projection's own, or refuses one of another projection."""
+    if target.resolve() == root.resolve():
+        raise jgan.UserError(f"--output={target} is where the images lie: name another folder.")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise jgan.UserError(f"--output={target} cannot be made: {error.strerror}.") from error
+    path = target / "projection.json"
+    if path.exists():
+        try:
+            old = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            old = None
+        if not isinstance(old, dict):
+            raise jgan.UserError(f"{path} cannot be read: remove it, or name another --output.")
+        changed = [name for name in facts if old.get(name) != facts[name]]
+        if changed:
+            raise jgan.UserError(
+                f"--output={target} holds projections with other {', '.join(changed)}: name another folder."
+            )
+    else:
+        _replace(path, json.dumps(facts, indent=2).encode())
+
+
+def _save(
+    run: evaluate.Run,
+    projects: Projector,
+    waiting: list[tuple[pathlib.Path, np.ndarray, framing.Framed]],
+    root: pathlib.Path,
+    target: pathlib.Path,
+    seed: int,
+) -> None:
+    images = np.stack([framed.image for _, _, framed in waiting])
+    masks = np.stack([framed.mask for _, _, framed in waiting])
+    seeds = [_seed(seed, str(file.relative_to(root))) for file, _, _ in waiting]
+    found, made = projects(images, masks, seeds)
+    space = run.system.space(run.weights, None).name
+    for k, (file, photo, framed) in enumerate(waiting):
+        place = target / file.relative_to(root)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        pasted = framing.paste(photo, framed, made[k])
+        picture = report.show(pasted) if pasted.dtype == np.float32 else pasted
+        image_files.write(pathlib.Path(f"{place}.png"), picture)
+        leaves = jax.tree.leaves(jax.tree.map(lambda x, k=k: x[k], found.latent))
+        names = [space] if len(leaves) == 1 else [f"{space}_{i}" for i in range(len(leaves))]
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            **dict(zip(names, leaves, strict=True)),
+            space=np.array(space),
+            cost=found.cost[k],
+            evaluations=found.evaluations[k],
+            reconstruction=np.asarray(pixels.from_float(made[k], np.uint8)),
+            step=np.array(run.step),
+            square=np.array([framed.top, framed.left, framed.side]),
+        )
+        _replace(pathlib.Path(f"{place}.npz"), buffer.getvalue())
+
+
+def _seed(seed: int, name: str) -> int:
+    """A number for a photo's starts that its name and nothing else decides (FNV-1a, 32 bits)."""
+    value = 2166136261 ^ (seed % 2**32)
+    for byte in name.encode():
+        value = (value ^ byte) * 16777619 % 2**32
+    return value
+
+
+def _page(run: evaluate.Run, root: pathlib.Path, files: list[pathlib.Path], target: pathlib.Path) -> None:
+    """Writes index.html: photos beside what their latents give, with their costs."""
+    shown, costs = [], []
+    for file in files[:_PAGE]:
+        name = str(file.relative_to(root))
+        try:
+            with np.load(target / f"{name}.npz", allow_pickle=False) as saved:
+                made, cost = saved["reconstruction"], float(saved["cost"])
+                top, left, side = (int(x) for x in saved["square"])
+            photo = evaluate.with_channels(image_files.read(file), made.shape[-1])
+        except (OSError, ValueError, KeyError, jgan.UserError):
+            continue
+        mode = "letterbox" if top < 0 or left < 0 else "crop"
+        original = framing.fit(photo, made.shape[0], mode).image
+        costs.append(cost)
+        pair = "".join(f'<img src="{_uri(report.show(x))}" alt="">' for x in (original, made))
+        shown.append(f"<figure>{pair}<figcaption>{html.escape(name)}<br>{cost:.4f}</figcaption></figure>")
+    left_out = f", the first {_PAGE} shown" if len(files) > _PAGE else ""
+    median = f", median cost {np.median(costs):.4f}" if costs else ""
+    text = (
+        '<!doctype html><meta charset="utf-8"><title>Projection</title><style>'
+        "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fafafa}"
+        "figure{display:inline-block;margin:.5rem;padding:.5rem;background:#fff;border-radius:6px;"
+        "box-shadow:0 1px 3px #0002}img{width:128px;height:128px;image-rendering:auto}"
+        "figcaption{font-size:12px;color:#555;max-width:256px;overflow-wrap:anywhere}</style>"
+        f"<h1>Photos and their projections</h1><p>{len(files)} photos{left_out}; "
+        f"{html.escape(str(run.config.system))}, step {run.step}{median}. Left the photo, right the image of its "
+        f"latent, below the cost.</p>{''.join(shown)}\n"
+    )
+    _replace(target / "index.html", text.encode())
+
+
+def _uri(image: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _replace(path: pathlib.Path, data: bytes) -> None:
+    """The file whole or not at all, whatever stops the program."""
+    new = path.with_name(path.name + ".new")
+    new.write_bytes(data)
+    os.replace(new, path)

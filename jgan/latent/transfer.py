@@ -1,0 +1,364 @@
+"""Edit transfer: what an edit did to a generated picture, done to the photo at the photo's own resolution.
+
+Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold" (2016), section 4.3; the authors published no
+code. The frames are the generated pictures on the way from the photo's projection to its edited version. Between
+neighbours a flow and an affine change of colour are estimated at every pixel; concatenated along the way, enlarged with
+the photo's edges and applied to the photo they keep the texture that a generator cannot make.
+
+Everything runs against the arrow of the edit: a field has the geometry of the *later* picture and says where in the
+earlier one a pixel comes from and what became of its colour, so pictures are made by backward warps, without holes.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+import jgan
+from jgan.ops import flow as flows
+from jgan.ops import guided
+
+ENDS = ("both", "a", "b")
+_COARSE, _BLURS = 24, (3.0, 1.0, 0.0)  # the smallest size in pixels, and how it is blurred at first
+_RIDGE = 1e-4  # of the pull of colours and flow to no change at all, where nothing else decides
+_STRIP = 64  # rows of a photo that are recoloured at a time
+_FADE = 1 / 16  # of a crop's side, over which the edit fades to the untouched rest of the photo
+
+
+class Settings(NamedTuple):
+    """How fields are estimated and enlarged; colours are in [-1, 1], pixels those of the frames.
+
+    Attributes:
+        flow_smoothness: the paper's sigma_s.
+        colour_smoothness: the paper's sigma_c for frames of 64 pixels; it grows with their area, so that colours
+            reach as far in all of them.
+        edge: the contrast of neighbours at which the smoothness of colour has lost half its weight; infinite takes the
+            paper's objective as it is, whose colours bleed over outlines.
+        outlier: the residual at which a pixel has lost 30 % of its weight (Charbonnier).
+        alternations: of colour and flow, at every size (the paper's 3).
+        warps: linearisations of the flow in every alternation.
+        iterations: of conjugate gradients in every one of these, at most.
+        radius: of the guided filter, in pixels of the frames.
+        epsilon: of the guided filter for colours: contrasts below its square root count as smooth.
+        flow_epsilon: of the guided filter for the flow. It is smooth already, and what follows the guide closely draws
+            outlines twice.
+    """
+
+    flow_smoothness: float = 0.3
+    colour_smoothness: float = 30.0
+    edge: float = 0.1
+    outlier: float = 0.2
+    alternations: int = 3
+    warps: int = 2
+    iterations: int = 40
+    radius: int = 2
+    epsilon: float = 1e-2
+    flow_epsilon: float = 10.0
+
+
+DEFAULT = Settings()
+
+
+def motion_and_colour(
+    picture: jax.Array, source: jax.Array, settings: Settings = DEFAULT
+) -> tuple[jax.Array, jax.Array]:
+    """The flow [h, w, 2] in pixels (right, down) and the colours A [h, w, c, c + 1] that make `picture` of `source`.
+
+    picture(p) = A(p) [source(p + flow(p)); 1], in the sense of section 4.3's objective: the squared difference
+    (Charbonnier's instead, for what has no counterpart) + sigma_s |grad flow|^2 + sigma_c |grad A|^2, in turns for A
+    and for the flow, from coarse to fine. Equal pictures give exactly no flow and the identity.
+
+    Args:
+        picture: [h, w, c] float32 in [-1, 1].
+        source: of the same shape.
+    """
+    pictures, sources = flows.pyramid(picture, _COARSE), flows.pyramid(source, _COARSE)
+    c = picture.shape[-1]
+    shape = pictures[-1].shape[:2]
+    start = jnp.zeros((*shape, 2), jnp.float32), jnp.zeros((*shape, c, c + 1), jnp.float32)
+    stiff = settings.colour_smoothness * (max(picture.shape[:2]) / 64) ** 2
+
+    def sharper(both: tuple[jax.Array, jax.Array], blur: jax.Array) -> tuple:
+        pair = (flows.smooth(x, blur) for x in (pictures[-1], sources[-1]))
+        return _refine(*pair, *both, stiff * (1 + blur) ** 2, settings), None
+
+    # The smallest size stands for all below it, blurred: one compiled body instead of one for every size.
+    (flow, change), _ = jax.lax.scan(sharper, start, jnp.array(_BLURS, jnp.float32))
+    for picture, source in reversed(list(zip(pictures[:-1], sources[:-1], strict=True))):
+        shape = picture.shape[:2]
+        flow, change = flows.resize_flow(flow, shape), flows.resize(change, shape)
+        flow, change = _refine(picture, source, flow, change, stiff, settings)
+    return flow, change + _identity(c)
+
+
+def concatenate(steps: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+    """The fields from the first picture to every one: flows [n, h, w, 2] and colours [n, h, w, c, c + 1].
+
+    Warps are composed, and the colours of the way so far are looked up where a pixel came from before the new change
+    is applied to them. Field 0 changes nothing.
+
+    Args:
+        steps: fields of every picture from the one before it, [n - 1, h, w, 2] and [n - 1, h, w, c, c + 1].
+    """
+    c = steps[1].shape[-2]
+    flow = jnp.zeros(steps[0].shape[1:], jnp.float32)
+    change = jnp.zeros(steps[1].shape[1:], jnp.float32)  # A less the identity: exact where nothing happens
+
+    def step(before: tuple, new: tuple) -> tuple:
+        (flow, change), (late, colours) = before, new
+        earlier = flows.warp(change, late)
+        late_change = colours - _identity(c)
+        # (I + D)[(I + E) s + e; 1] - s, with the columns of additions last.
+        mixed = jnp.einsum("hwij,hwjk->hwik", late_change[..., :c], earlier, precision="highest")
+        both = (flows.compose(late, flow), late_change + earlier + mixed)
+        return both, both
+
+    _, (made, changes) = jax.lax.scan(step, (flow, change), steps)
+    return (
+        jnp.concatenate([flow[None], made]),
+        jnp.concatenate([change[None], changes]) + _identity(c),
+    )
+
+
+def fields(frames: jax.Array, settings: Settings = DEFAULT) -> tuple[jax.Array, jax.Array]:
+    """The fields that make every frame of the first: flows [n, h, w, 2], colours [n, h, w, c, c + 1].
+
+    Args:
+        frames: [n, h, w, c] float32 in [-1, 1], n at least 2 and neighbours alike; the paper takes 8.
+
+    Raises:
+        jgan.UserError: a single frame.
+    """
+    if frames.shape[0] < 2:
+        raise jgan.UserError(
+            f"frames has shape {frames.shape}: an edit is transferred from 2 frames or more."
+        )
+    pairs = frames[1:], frames[:-1]
+    return concatenate(jax.lax.map(lambda pair: motion_and_colour(*pair, settings), pairs))
+
+
+def apply(photo: jax.Array, flow: jax.Array, colours: jax.Array, settings: Settings = DEFAULT) -> jax.Array:
+    """The photo [H, W, c], warped and recoloured: the same shape, in [-1, 1].
+
+    The fields grow to the photo's size along the edges of the photo as it is after the warp, which is the geometry
+    they are in; displacements grow with them.
+
+    Args:
+        photo: float32 in [-1, 1].
+        flow: [h, w, 2] in pixels of h x w.
+        colours: [h, w, c, c + 1].
+    """
+    height, width, c = photo.shape
+    h, w = flow.shape[:2]
+    ratio = jnp.array([width / w, height / h], jnp.float32)
+    plain = guided.between(guided.between(flow, 0, height), 1, width) * ratio
+    guide = flows.warp(photo, plain)
+    large = guided.upsample(guide, flow, settings.radius, settings.flow_epsilon) * ratio
+    warped = jnp.clip(flows.warp(photo, large, cubic=True), -1, 1)
+    change = (colours - _identity(c)).reshape(h, w, -1)
+    models = guided.models(flows.resize(warped, (h, w)), change, settings.radius, settings.epsilon)
+    return _recolour(warped, models)
+
+
+def transfer(
+    photo: jax.Array,
+    frames: jax.Array,
+    settings: Settings = DEFAULT,
+    box: tuple[int, int, int, int] | None = None,
+    last: bool = False,
+) -> jax.Array:
+    """The photo as it follows the frames, [n, H, W, c] in [-1, 1], the photo itself first; or the `last`, [H, W, c].
+
+    Frames are made one after another, so that memory beyond the result does not grow with them.
+
+    Args:
+        photo: [H, W, c] float32 in [-1, 1].
+        frames: [n, h, w, c], from the projection of the photo to its edit.
+        box: top, left, height and width in the photo's pixels of what the frames show, if that is not the photo: it may
+            begin before the photo (a letterbox) or within it (a crop, beyond which the photo stays as it is).
+        last: whether to return the last frame alone.
+
+    Raises:
+        jgan.UserError: a single frame; channels that differ; a box that misses the photo.
+    """
+    if photo.shape[-1] != frames.shape[-1]:
+        raise jgan.UserError(
+            f"the photo has {photo.shape[-1]} channels and the frames have {frames.shape[-1]}: give both the same."
+        )
+    _framing(photo.shape, box)  # a mistake is named before anything is computed
+    made = fields(frames, settings)
+    if last:
+        made = jax.tree.map(lambda x: x[-1:], made)
+    shown = film(photo, made, settings, box)
+    return shown[0] if last else shown
+
+
+def film(
+    photo: jax.Array,
+    made: tuple[jax.Array, jax.Array],
+    settings: Settings = DEFAULT,
+    box: tuple[int, int, int, int] | None = None,
+) -> jax.Array:
+    """The photo under every one of n fields: [n, H, W, c] in [-1, 1].
+
+    Args:
+        photo: [H, W, c] float32 in [-1, 1].
+        made: flows [n, h, w, 2] and colours [n, h, w, c, c + 1], from `fields`.
+        box: as for `transfer`.
+
+    Raises:
+        jgan.UserError: a box that misses the photo.
+    """
+    cut, paste = _framing(photo.shape, box)
+    square = cut(photo)
+    return jax.lax.map(lambda field: paste(photo, apply(square, *field, settings)), made)
+
+
+def generative_transformation(
+    photo_a: jax.Array,
+    photo_b: jax.Array,
+    frames: jax.Array,
+    settings: Settings = DEFAULT,
+    ends: str = "both",
+) -> jax.Array:
+    """A film [n, H, W, c] from one photo to another along the way between their projections, in [-1, 1].
+
+    Both photos take the shape and colours of every frame, from their own end of the way, and one fades into the other;
+    with `ends` "a" or "b" only that photo's texture is shown.
+
+    Args:
+        photo_a: [H, W, c] float32 in [-1, 1].
+        photo_b: of the same shape.
+        frames: [n, h, w, c], from the projection of a to that of b.
+
+    Raises:
+        jgan.UserError: shapes that differ; a single frame; unknown ends.
+    """
+    if photo_a.shape != photo_b.shape:
+        raise jgan.UserError(
+            f"the photos have shapes {photo_a.shape} and {photo_b.shape}: cut or resize them to one."
+        )
+    if ends not in ENDS:
+        raise jgan.UserError(f"ends={ends!r} is unknown: use one of {', '.join(ENDS)}.")
+    if ends != "both":
+        first = ends == "a"
+        shown = transfer(photo_a if first else photo_b, frames if first else frames[::-1], settings)
+        return shown if first else shown[::-1]
+    pair = jnp.stack([photo_a, photo_b]), jnp.stack([frames, frames[::-1]])
+    a, b = jax.lax.map(lambda end: transfer(*end, settings), pair)
+    share = jnp.linspace(0, 1, frames.shape[0], dtype=jnp.float32)[:, None, None, None]
+    return (1 - share) * a + share * b[::-1]
+
+
+def _refine(
+    picture: jax.Array,
+    source: jax.Array,
+    flow: jax.Array,
+    change: jax.Array,
+    stiff: jax.Array | float,
+    settings: Settings,
+) -> tuple[jax.Array, jax.Array]:
+    # The alternations at one size. `change` is A less the identity.
+    h, w, c = picture.shape
+    weights = flows.even_weights((h, w), settings.flow_smoothness)
+    edges = _edges(picture, stiff, settings.edge)
+
+    def trust(made: jax.Array, flow: jax.Array) -> jax.Array:
+        # Charbonnier's weight; nothing is known of what comes from beyond the border.
+        error = jnp.sum(jnp.square(made - picture), -1)
+        return flows.inside(flow) / jnp.sqrt(1 + error / settings.outlier**2)
+
+    def colour(flow: jax.Array, change: jax.Array) -> jax.Array:
+        seen = flows.warp(source, flow)
+        sure = trust(_coloured(change, seen), flow)[..., None, None]
+        s = jnp.concatenate([seen, jnp.ones((h, w, 1))], -1)
+        matrices = sure * s[..., :, None] * s[..., None, :]
+        right = sure * s[..., :, None] * (picture - seen)[..., None, :]
+        solution = flows.smooth_solution(matrices, right, edges, _RIDGE, settings.iterations)
+        return jnp.swapaxes(solution, -1, -2)
+
+    def move(flow: jax.Array, change: jax.Array) -> jax.Array:
+        made = _coloured(change, flows.warp(source, flow))
+        sure = trust(made, flow)[..., None]
+        j = flows.gradient(made)
+        error = jnp.sum(j * flow[..., None, :], -1) + picture - made
+        matrices = jnp.einsum("hwci,hwcj->hwij", j, sure[..., None] * j, precision="highest")
+        right = jnp.sum(sure[..., None] * j * error[..., None], -2)[..., None]
+        solution = flows.smooth_solution(matrices, right, weights, _RIDGE, settings.iterations)
+        return solution[..., 0]
+
+    def alternate(_: jax.Array, both: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        flow, change = both
+        flow = jax.lax.fori_loop(0, settings.warps, lambda _, flow: move(flow, change), flow)
+        return flow, colour(flow, change)
+
+    return jax.lax.fori_loop(0, settings.alternations, alternate, (flow, change))
+
+
+def _edges(picture: jax.Array, stiff: jax.Array | float, edge: float) -> tuple[jax.Array, jax.Array]:
+    # The smoothness of colour between neighbours, less across the picture's edges.
+    down = jnp.sum(jnp.square(picture[1:] - picture[:-1]), -1)
+    across = jnp.sum(jnp.square(picture[:, 1:] - picture[:, :-1]), -1)
+    return tuple(stiff / (1 + x / edge**2) for x in (down, across))
+
+
+def _identity(c: int) -> jax.Array:
+    return jnp.eye(c, c + 1, dtype=jnp.float32)
+
+
+def _coloured(change: jax.Array, image: jax.Array) -> jax.Array:
+    # Sums of products by hand: exactly the image where the change is 0.
+    return image + jnp.sum(change[..., :-1] * image[..., None, :], -1) + change[..., -1]
+
+
+def _recolour(image: jax.Array, models: jax.Array) -> jax.Array:
+    # In strips, since the colours of all pixels at once are many times the image.
+    height, width, c = image.shape
+    rows = min(_STRIP, height)
+    count = -(-height // rows)
+    strips = jnp.pad(image, ((0, count * rows - height), (0, 0), (0, 0))).reshape(count, rows, width, c)
+
+    def strip(i: jax.Array) -> jax.Array:
+        near = guided.between(models, 0, height, i * rows, rows)
+        change = guided.evaluate(guided.between(near, 1, width), strips[i])
+        return _coloured(change.reshape(rows, width, c, c + 1), strips[i])
+
+    made = jax.lax.map(strip, jnp.arange(count)).reshape(count * rows, width, c)
+    return jnp.clip(made[:height], -1, 1)
+
+
+def _framing(shape: tuple[int, ...], box: tuple[int, int, int, int] | None) -> tuple[Callable, Callable]:
+    # How to cut what the frames show out of a photo, and how to paste it back.
+    if box is None:
+        return (lambda photo: photo), (lambda photo, made: made)
+    top, left, height, width = box
+    tall, wide, _ = shape
+    bottom, right = top + height, left + width
+    if bottom <= max(top, 0) or right <= max(left, 0) or top >= tall or left >= wide:
+        raise jgan.UserError(
+            f"box={box} misses a photo of {tall}x{wide} pixels: top, left, height, width within it."
+        )
+    kept = slice(max(top, 0), min(bottom, tall)), slice(max(left, 0), min(right, wide))
+    part = slice(kept[0].start - top, kept[0].stop - top), slice(kept[1].start - left, kept[1].stop - left)
+    beyond = (max(-top, 0), max(bottom - tall, 0)), (max(-left, 0), max(right - wide, 0))
+
+    def cut(photo: jax.Array) -> jax.Array:
+        return jnp.pad(photo[kept], (*beyond, (0, 0)), mode="edge")
+
+    def paste(photo: jax.Array, made: jax.Array) -> jax.Array:
+        # Only a border with photo beyond it is faded.
+        inner = (top > 0, bottom < tall), (left > 0, right < wide)
+        fade = _ramp(height, *inner[0])[:, None] * _ramp(width, *inner[1])[None]
+        old = photo[kept]
+        return photo.at[kept].set(old + fade[part][..., None] * (made[part] - old))
+
+    return cut, paste
+
+
+def _ramp(size: int, begin: bool, end: bool) -> jax.Array:
+    # 1 in the middle, falling to 0 towards the ends that are asked for.
+    at = (jnp.arange(size, dtype=jnp.float32) + 0.5) / (size * _FADE)
+    first, last = jnp.minimum(at, 1), jnp.minimum(at[::-1], 1)
+    one = jnp.ones(size)
+    return (first if begin else one) * (last if end else one)

@@ -1,0 +1,135 @@
+"""Differentiable augmentation of what a discriminator sees, and the adaptive probability of it.
+
+Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training" (2020): colour, translation and cutout of
+real and of generated images alike, with gradients through them to G. Karras et al., "Training Generative Adversarial
+Networks with Limited Data" (2020, ADA): each transformation happens with a probability p that follows a sign of
+overfitting.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+import jgan
+
+_SHIFT, _CUT = 1 / 8, 1 / 2  # largest translation, side of the square cut out; of the image's side
+
+
+def augment(images: jax.Array, key: jax.Array, p: jax.Array | float, policy: Sequence[str]) -> jax.Array:
+    """Images [n, h, w, c] of which each went through each transformation of a policy with probability p.
+
+    Every image draws for itself. At p = 0 the very images come back. Values may leave [-1, 1] (brightness), and
+    what comes in from outside is 0, as in the authors' code.
+
+    Args:
+        images: in [-1, 1].
+        key: of all draws.
+        p: in [0, 1].
+        policy: names of `TRANSFORMATIONS`, applied in this order; none for no augmentation.
+    """
+    if not policy:
+        return images
+
+    def one(image: jax.Array, key: jax.Array) -> jax.Array:
+        for name in policy:
+            key, k_happen, k_draw = jax.random.split(key, 3)
+            happens = jax.random.uniform(k_happen) < p
+            image = jnp.where(happens, TRANSFORMATIONS[name](image, k_draw), image)
+        return image
+
+    return jax.vmap(one)(images, jax.random.split(key, images.shape[0]))
+
+
+def colour(image: jax.Array, key: jax.Array) -> jax.Array:
+    """An image [h, w, c] with another brightness, saturation and contrast. Zhao et al. (2020), their code's ranges.
+
+    Brightness moves by at most 1/2 either way, saturation is multiplied by 0 to 2, contrast by 1/2 to 3/2.
+    """
+    brightness, saturation, contrast = jax.random.uniform(key, (3,), image.dtype)
+    image = image + (brightness - 0.5)
+    grey = jnp.mean(image, -1, keepdims=True)
+    image = grey + (image - grey) * (2 * saturation)
+    level = jnp.mean(image)
+    return level + (image - level) * (0.5 + contrast)
+
+
+def translation(image: jax.Array, key: jax.Array) -> jax.Array:
+    """An image [h, w, c] moved by at most an eighth of its sides, whole pixels; what comes in is 0."""
+    h, w, c = image.shape
+    down, right = _largest(h), _largest(w)
+    k_y, k_x = jax.random.split(key)
+    y = jax.random.randint(k_y, (), 0, 2 * down + 1)
+    x = jax.random.randint(k_x, (), 0, 2 * right + 1)
+    padded = jnp.pad(image, ((down, down), (right, right), (0, 0)))
+    return jax.lax.dynamic_slice(padded, (y, x, 0), (h, w, c))
+
+
+def cutout(image: jax.Array, key: jax.Array) -> jax.Array:
+    """An image [h, w, c] with a rectangle of half its sides, centred on any pixel, set to 0."""
+    h, w, _ = image.shape
+    k_y, k_x = jax.random.split(key)
+
+    def inside(key: jax.Array, side: int) -> jax.Array:
+        size = int(side * _CUT + 0.5)
+        first = jax.random.randint(key, (), 0, side + 1 - size % 2) - size // 2
+        places = jnp.arange(side)
+        return (places >= first) & (places < first + size)
+
+    hole = inside(k_y, h)[:, None, None] & inside(k_x, w)[None, :, None]
+    return jnp.where(hole, 0, image)
+
+
+TRANSFORMATIONS = {"colour": colour, "translation": translation, "cutout": cutout}
+
+
+def parse(policy: str) -> tuple[str, ...]:
+    """The transformations of a policy as a config writes it, `colour,translation,cutout`; () for an empty one.
+
+    Raises:
+        jgan.UserError: a name that does not exist.
+    """
+    names = tuple(name.strip() for name in policy.split(",") if name.strip())
+    for name in names:
+        if name not in TRANSFORMATIONS:
+            raise jgan.UserError(
+                f"augment.policy={policy!r}: {name!r} is unknown; use {', '.join(TRANSFORMATIONS)} or several of "
+                "them with commas between."
+            )
+    return names
+
+
+def controller(p: float) -> dict[str, jax.Array]:
+    """The state of an adaptive probability that starts at p: {"p", "signs", "batches"}."""
+    return {
+        "p": jnp.asarray(p, jnp.float32),
+        "signs": jnp.zeros((), jnp.float32),
+        "batches": jnp.zeros((), jnp.int32),
+    }
+
+
+def adapt(
+    state: dict[str, jax.Array], logits: jax.Array, target: float, ramp: float, interval: int = 4
+) -> dict[str, jax.Array]:
+    """The controller's state after one more batch of D's logits of real images. Karras et al. (2020), section 3.1.
+
+    Every `interval` batches p moves by a fixed step, up where r_t = E[sign D(real)] was above the target over those
+    batches (D is too sure of the training images) and down where it was below; within [0, 1].
+
+    Args:
+        state: as `controller` makes it.
+        logits: of any shape, the batch first; above 0 says real.
+        target: of r_t; the paper has 0.6.
+        ramp: images in which p would go from 0 to 1; the paper has 500,000.
+        interval: batches between two moves; the paper has 4.
+    """
+    signs = state["signs"] + jnp.mean(jnp.sign(logits)).astype(jnp.float32)
+    batches = state["batches"] + 1
+    due = batches == interval
+    move = jnp.sign(signs / interval - target) * (logits.shape[0] * interval / ramp)
+    p = jnp.where(due, jnp.clip(state["p"] + move, 0, 1), state["p"])
+    return {"p": p, "signs": jnp.where(due, 0, signs), "batches": jnp.where(due, 0, batches)}
+
+
+def _largest(side: int) -> int:
+    return int(side * _SHIFT + 0.5)

@@ -1,0 +1,55 @@
+"""Projects photos onto a run's manifold: python -m launch.project --workdir=RUN --images=DIR --output=OUT
+
+For every photo a latent (NAME.npz), a picture (NAME.png), and a page of all (index.html). The same command continues.
+"""
+
+from absl import flags
+
+import launch
+
+_WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
+_IMAGES = flags.DEFINE_string("images", "", "a picture, or a folder of pictures")
+_OUTPUT = flags.DEFINE_string("output", "", "folder for latents and pictures")
+_METHOD = flags.DEFINE_enum(
+    "method",
+    "optimise",
+    ["optimise", "network", "hybrid"],
+    "from random starts, by the run's predictor, or from what it predicts",
+)
+_STARTS = flags.DEFINE_integer("starts", 4, "starts for each photo; the best is kept")
+_OPTIMISER = flags.DEFINE_enum("optimiser", "lbfgs", ["lbfgs", "adam"], "of the latent")
+_EVALUATIONS = flags.DEFINE_integer("evaluations", 320, "of the generator and its gradient, by each start")
+_LEARNING_RATE = flags.DEFINE_float("learning_rate", 0.1, "of Adam")
+_FEATURES = flags.DEFINE_float("feature_weight", 0.1, "of the discriminator's features beside the pixels")
+_FIT = flags.DEFINE_enum("fit", "letterbox", ["letterbox", "crop"], "how a photo that is not square is seen")
+_BATCH = flags.DEFINE_integer("batch", 0, "photos at once; 0: as fits")
+_SEED = flags.DEFINE_integer("seed", 0, "of the starts")
+_STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
+
+
+def main() -> None:
+    from jgan import evaluate
+    from jgan import inversion
+    from jgan.latent import project
+
+    run = evaluate.load_run(_WORKDIR.value, evaluate.parse_step(_STEP.value), latent=True)
+    inversion.project_files(
+        run,
+        _IMAGES.value,
+        _OUTPUT.value,
+        method=_METHOD.value,
+        starts=_STARTS.value,
+        settings=project.Settings(
+            optimiser=_OPTIMISER.value,
+            evaluations=_EVALUATIONS.value,
+            learning_rate=_LEARNING_RATE.value,
+        ),
+        feature_weight=_FEATURES.value,
+        fit=_FIT.value,
+        batch=_BATCH.value,
+        seed=_SEED.value,
+    )
+
+
+if __name__ == "__main__":
+    launch.run(main, required=("workdir", "images", "output"))

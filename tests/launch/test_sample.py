@@ -1,0 +1,198 @@
+"""Drawing from a run: what a run with a latent space leaves, what launch.sample writes, and what it refuses."""
+
+import json
+import signal
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+import pytest
+
+from configs import dcgan
+from configs import pix2pix
+import jgan
+from jgan import checkpoint
+from jgan import evaluate
+from jgan import report
+from jgan import run
+from jgan import samples
+from jgan import train
+from jgan.data import images
+from jgan.ops import conv
+
+TINY = {
+    "steps": 7,
+    "statistics_steps": 2,
+    "batch_size": 2,
+    "ema": 0.9,
+    "data.source": "objects",
+    "data.size": 16,
+    "data.load_size": 16,
+    "data.number": 6,
+    "data.val_number": 3,
+    "latent.nz": 5,
+    "generator.ngf": 4,
+    "discriminator.ndf": 4,
+    "predictor.ndf": 4,
+    "predictor.steps": 2,
+    "predictor.statistics_steps": 1,
+    "predictor.feature_weight": 0.0,
+    "log_every": 1,
+    "sample_every": 2,
+    "validate_every": 2,
+    "save_every": 3,
+    "best": "l1",
+}
+
+
+def tiny(**changes):
+    config = dcgan.get_config()
+    config.update_from_flattened_dict({**TINY, **changes})
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("dcgan") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv, "DEFAULT_FORM", "lax")  # compiles in half the time
+        train.train(tiny(), str(workdir))
+    return workdir
+
+
+def test_a_run_shows_what_it_makes_and_scores_only_what_it_predicts(finished):
+    names = {path.name for path in (finished / "samples").iterdir()}
+    assert names == {f"{step:06d}.png" for step in (0, 2, 4, 6, 7)} | {"interpolation.png", "walk.webp"}
+    with Image.open(finished / "samples" / "walk.webp") as walk:
+        assert walk.n_frames == 128 and walk.info["loop"] == 0
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "val_l1" in line] == [6, 7]
+    assert [line["step"] for line in lines if "g_loss" in line] == [1, 2]
+    assert [line["step"] for line in lines if "p_loss" in line] == [5, 6]
+    assert not report.warnings(lines, [])
+    page = (finished / "index.html").read_text()
+    assert "samples/walk.webp" in page and "samples/interpolation.png" in page
+    # Before the predictor learns a grid has 64 samples, then images beside what their codes give.
+    grids = [images.read(finished / "samples" / f"{step:06d}.png") for step in (4, 6)]
+    assert [len(report.cells(grid)) for grid in grids] == [8, 1]
+
+
+def test_files_grid_and_arrays_show_the_same_codes(finished, tmp_path):
+    loaded = evaluate.load_run(str(finished), latent=True)
+    for form in ("files", "grid", "npz"):
+        samples.write(loaded, str(tmp_path), number=3, seed=5, form=form)
+    stored = np.load(tmp_path / "samples.npz")
+    assert stored["images"].shape == (3, 16, 16, 3) and stored["z"].shape == (3, 5)
+    space = loaded.system.space(loaded.weights, None)
+    expected = jax.vmap(space.generate)(jnp.asarray(stored["z"]))
+    np.testing.assert_allclose(stored["images"] / 127.5 - 1, expected, atol=0.6 / 127.5)
+    for k in range(3):
+        np.testing.assert_array_equal(images.read(tmp_path / f"{k:04d}.png"), stored["images"][k])
+    shown = report.cells(images.read(tmp_path / "grid.png"))[0]
+    np.testing.assert_array_equal(shown[0][::7, ::7], stored["images"][0])  # enlarged to 112 pixels
+    # A larger number goes on where this one ended; another seed is another choice.
+    samples.write(loaded, str(tmp_path), number=70, seed=5, form="npz")
+    more = np.load(tmp_path / "samples.npz")
+    np.testing.assert_array_equal(more["z"][:3], stored["z"])
+    np.testing.assert_array_equal(more["images"][:3], stored["images"])
+    assert len(more["images"]) == 70
+    assert not np.array_equal(samples.codes(space, 6, 3), stored["z"])
+
+
+def test_a_walk_is_closed_and_stops_at_its_codes(finished):
+    loaded = evaluate.load_run(str(finished), latent=True)
+    space = loaded.system.space(loaded.weights, None)
+    visited = []
+
+    def generate(codes):
+        visited.append(np.asarray(codes))
+        return jnp.zeros((len(codes), 8, 8, 3))
+
+    frames = samples.walk(space, generate, seed=1, stations=3, between_stations=4)
+    path, stations = np.concatenate(visited)[:12], samples.codes(space, 1, 3)
+    assert frames.shape == (12, 8, 8, 3)
+    np.testing.assert_allclose(path[::4], np.clip(stations, -0.99, 0.99), atol=1e-5)
+    steps = np.linalg.norm(np.roll(path, -1, 0) - path, axis=1).reshape(3, 4)
+    # From the last code back to the first, at an even pace but for where the bounds cut.
+    assert np.all(steps < 0.6 * np.linalg.norm(np.roll(stations, -1, 0) - stations, axis=1)[:, None])
+
+
+def test_a_way_between_two_codes_keeps_their_length():
+    space = train.SYSTEMS["dcgan"](tiny(**{"latent.prior": "normal"})).space({}, None)
+    a, b = jnp.array([3.0, 0, 0, 0, 0]), jnp.array([0, 3.0, 0, 0, 0])
+    middle = samples.between(space, a, b, 0.5)
+    np.testing.assert_allclose(middle, [3 / 2**0.5, 3 / 2**0.5, 0, 0, 0], atol=1e-5)
+    np.testing.assert_allclose(samples.between(space, a, a, 0.3), a, atol=1e-5)
+    np.testing.assert_allclose(samples.between(space, a, -a, 0.25), a / 2, atol=1e-5)
+
+
+def program(*flags):
+    command = [sys.executable, "-m", *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_the_program_draws_a_walk(finished, tmp_path):
+    done = program("launch.sample", f"--workdir={finished}", f"--output={tmp_path}", "--walk=2")
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"walk.webp", "walk.png"}
+
+
+def test_a_run_of_the_wrong_kind_is_one_sentence(tmp_path):
+    config = pix2pix.get_config("demo")
+    config.data.channels = (3, 3)
+    run.write(str(tmp_path), config)
+    done = program("launch.sample", f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "is a run of pix2pix, which translates pictures" in done.stderr and not (tmp_path / "out").exists()
+
+
+def test_other_mistakes_are_told(finished, tmp_path):
+    with pytest.raises(jgan.UserError, match="run of dcgan, which makes pictures from codes"):
+        evaluate.load_translator(str(finished))
+    loaded = evaluate.load_run(str(finished), latent=True)
+    with pytest.raises(jgan.UserError, match="--number=0"):
+        samples.write(loaded, str(tmp_path), number=0)
+    with pytest.raises(jgan.UserError, match="--walk=1"):
+        samples.write(loaded, str(tmp_path), stations=1)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(jgan.UserError, match="cannot be made"):
+        samples.write(loaded, str(tmp_path / "file"))
+    with pytest.raises(jgan.UserError, match="best='l1'"):
+        train.train(tiny(**{"steps": 9, "predictor.steps": 0}), str(tmp_path / "run"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_a_run_stopped_in_any_phase_ends_bit_equal(finished, tmp_path, stop, monkeypatch):
+    monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")
+    original = report.progress
+
+    class Interrupting:
+        def __init__(self, *arguments):
+            self.inner, self.left = original(*arguments), stop
+
+        def update(self, n):
+            self.inner.update(n)
+            self.left -= n
+            if self.left == 0:
+                signal.raise_signal(signal.SIGTERM)
+
+        def close(self):
+            self.inner.close()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "progress", Interrupting)
+        train.train(tiny(), str(tmp_path))
+    train.train(tiny(), str(tmp_path))
+    states = []
+    for workdir in (finished, tmp_path):
+        config = run.read(str(workdir))
+        system = evaluate.SYSTEMS[config.system](config)
+        abstract = jax.eval_shape(system.init, jax.random.key(0), evaluate.batch_shape(config))
+        with checkpoint.Checkpoints(str(workdir / "checkpoints"), best=None, read_only=True) as found:
+            states.append(found.restore(7, abstract))
+    for x, y in zip(*map(jax.tree.leaves, states), strict=True):
+        np.testing.assert_array_equal(x, y)

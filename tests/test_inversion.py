@@ -1,0 +1,138 @@
+"""Projection of folders: what is written, what is passed over, what is refused."""
+
+import json
+
+import jax
+import numpy as np
+from PIL import Image
+import pytest
+
+from configs import dcgan as presets
+import jgan
+from jgan import evaluate
+from jgan import inversion
+from jgan.latent import project
+from jgan.systems import dcgan
+
+QUICK = project.Settings("adam", evaluations=3)
+
+
+@pytest.fixture(scope="module")
+def run():
+    """A run of a DCGAN of 16 px with a predictor, as if it had been loaded."""
+    config = presets.get_config()
+    config.update_from_flattened_dict(
+        {
+            "steps": 6,
+            "statistics_steps": 1,
+            "data.size": 16,
+            "data.channels": (3,),
+            "latent.nz": 5,
+            "generator.ngf": 4,
+            "discriminator.ndf": 4,
+            "predictor.ndf": 4,
+            "predictor.steps": 2,
+            "predictor.statistics_steps": 1,
+        }
+    )
+    system = dcgan.build(config)
+    state = jax.jit(system.init)(jax.random.key(0), {"images": np.zeros((2, 16, 16, 3), np.uint8)})
+    return evaluate.Run(config, 6, system, state.weights())
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """A folder with a square, a wide and a grey photo, one in a folder below."""
+    rng, folder = np.random.default_rng(0), tmp_path / "photos"
+    (folder / "more").mkdir(parents=True)
+    for name, shape in (("a.png", (20, 20, 3)), ("more/b.png", (16, 40, 3)), ("c.png", (24, 24))):
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(folder / name)
+    return folder
+
+
+def test_every_photo_leaves_a_latent_a_picture_and_a_place_on_the_page(run, photos, tmp_path):
+    out = tmp_path / "out"
+    assert inversion.project_files(run, str(photos), str(out), settings=QUICK, starts=2, batch=2) == 3
+    space = run.system.space(run.weights, None)
+    for name, size in (("a.png", (20, 20)), ("more/b.png", (40, 16)), ("c.png", (24, 24))):
+        with np.load(out / f"{name}.npz") as saved:
+            assert str(saved["space"]) == "z" and saved["z"].shape == (5,) and int(saved["step"]) == 6
+            assert int(saved["evaluations"]) == 6  # 2 starts, 3 each
+            made = np.asarray(space.generate(saved["z"]))
+            np.testing.assert_allclose(saved["reconstruction"], (made + 1) * 127.5, atol=0.51)
+        assert Image.open(out / f"{name}.png").size == size
+    page = (out / "index.html").read_text()
+    assert "more/b.png" in page and page.count("<figure>") == 3
+    assert json.loads((out / "projection.json").read_text())["starts"] == 2
+
+
+def test_what_is_done_is_passed_over_and_a_photo_does_not_depend_on_its_neighbours(
+    run, photos, tmp_path, capsys
+):
+    one, two = tmp_path / "one", tmp_path / "two"
+    inversion.project_files(run, str(photos), str(one), settings=QUICK, batch=2)
+    inversion.project_files(run, str(photos), str(two), settings=QUICK, batch=2)
+    (two / "c.png.npz").unlink()
+    untouched = (two / "a.png.npz").stat().st_mtime_ns
+    capsys.readouterr()
+    assert inversion.project_files(run, str(photos), str(two), settings=QUICK, batch=2) == 1
+    assert "2 of 3 photos are projected already" in capsys.readouterr().out
+    assert (two / "a.png.npz").stat().st_mtime_ns == untouched
+    with np.load(one / "c.png.npz") as a, np.load(two / "c.png.npz") as b:
+        np.testing.assert_allclose(a["z"], b["z"], atol=1e-5)
+
+
+def test_bad_photos_are_passed_over_and_told_at_the_end(run, photos, tmp_path):
+    (photos / "broken.png").write_bytes(b"no picture")
+    out = tmp_path / "out"
+    with pytest.raises(jgan.UserError, match="1 of 4 photos were not projected: .*broken.png"):
+        inversion.project_files(run, str(photos), str(out), settings=QUICK)
+    assert len(list(out.rglob("*.npz"))) == 3
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"starts": 0}, "starts=0"),
+        ({"fit": "squash"}, "letterbox, crop"),
+        ({"method": "guess"}, "optimise, network, hybrid"),
+        ({"batch": -1}, "batch=-1"),
+        ({"images": "nowhere"}, "does not exist"),
+    ],
+)
+def test_mistakes_leave_nothing_behind(run, photos, tmp_path, changes, message):
+    out = tmp_path / "out"
+    arguments = {"images": str(photos), "output": str(out), "settings": QUICK, **changes}
+    with pytest.raises(jgan.UserError, match=message):
+        inversion.project_files(run, **arguments)
+    assert not out.exists()
+
+
+def test_a_folder_of_another_projection_is_refused(run, photos, tmp_path):
+    out = tmp_path / "out"
+    inversion.project_files(run, str(photos / "a.png"), str(out), settings=QUICK, method="network")
+    with pytest.raises(jgan.UserError, match="with other method"):
+        inversion.project_files(run, str(photos / "a.png"), str(out), settings=QUICK)
+    with pytest.raises(jgan.UserError, match="where the images lie"):
+        inversion.project_files(run, str(photos), str(photos), settings=QUICK)
+
+
+def test_a_run_without_a_predictor_optimises_only(run):
+    alone = run._replace(system=run.system._replace(predict=None))
+    with pytest.raises(jgan.UserError, match="predictor"):
+        inversion.projector(alone, method="hybrid")
+
+
+def test_margins_of_a_letterbox_do_not_count(run):
+    """What is beyond the border changes neither the cost nor where the search goes."""
+    projects = inversion.projector(run, settings=QUICK, batch=2)
+    image = np.random.default_rng(1).uniform(-1, 1, (2, 16, 16, 3)).astype(np.float32)
+    mask = np.zeros((2, 16, 16), np.float32)
+    mask[:, 4:12] = 1
+    image[1] = np.where(mask[1][..., None] > 0, image[0], -1)
+    pixels_only = inversion.projector(run, settings=QUICK, batch=2, feature_weight=0.0)
+    found, _ = pixels_only(image, mask, [7, 7])
+    np.testing.assert_allclose(found.latent[0], found.latent[1], atol=1e-5)
+    # D's features do see the margins, of which it is told nothing else than the photo's own last pixels.
+    found, _ = projects(image, mask, [7, 7])
+    assert np.all(np.isfinite(found.cost))
