@@ -107,6 +107,8 @@ PRESETS = {
         "data.jitter": "crop",
         "generator.name": "resnet_6blocks",
         "generator.ngf": 32,
+        # Little: with the paper's 10 a map has to remember the photo's roofs, and draws them as streets.
+        "loss.lambda_a": 1.0,
         "loss.lambda_identity": 0.0,
         "sample_every": 1000,
         "val_examples": 20,

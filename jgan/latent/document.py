@@ -33,6 +33,7 @@ MAX_SIDE = 16384  # of the canvas
 MAX_STROKES = 1000
 MAX_POINTS = 20_000  # of all strokes together
 MAX_WEIGHT = 1e6
+_TOLERANCE = 0.02  # of proportions, which whole numbers of pixels seldom keep
 
 Point = tuple[float, float]
 
@@ -140,6 +141,43 @@ def dump(document: Document) -> str:
     return head[:-1] + ',\n "strokes": [\n  ' + ",\n  ".join(strokes) + '],\n "weights": ' + weights + "}\n"
 
 
+def framed(document: Document, photo: tuple[int, int], square: tuple[int, int, int]) -> Document:
+    """The document as it lies in a square view of a photo: its canvas is then the square, in the photo's pixels.
+
+    Points may now lie outside the canvas, where a crop hides part of the photo; `rasterise` draws what is inside. A
+    square canvas for a photo that is not square is taken for the view itself and stays as it is.
+
+    Args:
+        document: drawn on the photo, at any scale, or on a square.
+        photo: height and width in pixels.
+        square: top, left and side of the view, as `jgan.data.framing` has them: top and left are below 0 where it
+            begins beyond the photo.
+
+    Raises:
+        jgan.UserError: the canvas has neither the photo's proportions nor those of a square.
+    """
+    (height, width), (top, left, side) = document.size, square
+    sy, sx = photo[0] / height, photo[1] / width
+    if abs(math.log(sy / sx)) > _TOLERANCE:
+        if abs(math.log(height / width)) <= _TOLERANCE:
+            return document
+        raise jgan.UserError(
+            f"the edit's canvas of {height} x {width} pixels (height x width) has neither the proportions of the photo "
+            f"of {photo[0]} x {photo[1]} nor those of a square."
+        )
+    scale = math.sqrt(sy * sx)
+
+    def move(point: Point) -> Point:
+        return point[0] * sx - left, point[1] * sy - top
+
+    def seen(stroke: Colour | Sketch | Warp) -> Colour | Sketch | Warp:
+        if isinstance(stroke, Warp):
+            return Warp(move(stroke.source), move(stroke.target), stroke.side * scale)
+        return stroke._replace(points=tuple(map(move, stroke.points)), width=stroke.width * scale)
+
+    return document._replace(size=(side, side), strokes=tuple(map(seen, document.strokes)))
+
+
 def rasterise(
     document: Document, size: tuple[int, int, int], image: np.ndarray | None = None
 ) -> constraints.Constraints:
@@ -164,7 +202,7 @@ def rasterise(
     """
     h, w, c = size
     sy, sx = h / document.size[0], w / document.size[1]
-    if abs(math.log(sy / sx)) > 0.02:
+    if abs(math.log(sy / sx)) > _TOLERANCE:
         raise jgan.UserError(
             f"the edit's canvas of {document.size[0]} x {document.size[1]} pixels (height x width) has other "
             f"proportions than the generator's images of {h} x {w}."
@@ -217,13 +255,14 @@ def _line(points: list[Point], width: float, h: int, w: int) -> np.ndarray:
     for a, b in zip(points, points[1:] or points, strict=False):
         left, right = (int(f(a[0], b[0]) + d) for f, d in ((min, -radius - 1), (max, radius + 2)))
         top, bottom = (int(f(a[1], b[1]) + d) for f, d in ((min, -radius - 1), (max, radius + 2)))
-        window = np.s_[max(top, 0) : bottom, max(left, 0) : right]
+        window = np.s_[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
         y, x = rows[window[0]] - a[1], columns[:, window[1]] - a[0]
         dx, dy = b[0] - a[0], b[1] - a[1]
         t = np.clip((x * dx + y * dy) / (dx * dx + dy * dy or 1.0), 0, 1)
         mask[window] |= (x - t * dx) ** 2 + (y - t * dy) ** 2 <= radius**2 + 1e-9
     for x, y in points:
-        mask[min(int(y), h - 1), min(int(x), w - 1)] = True
+        if 0 <= x <= w + 1e-6 and 0 <= y <= h + 1e-6:  # `framed` leaves points beyond what a crop shows
+            mask[min(int(y), h - 1), min(int(x), w - 1)] = True
     return mask
 
 

@@ -17,9 +17,10 @@ import jax.numpy as jnp
 from jgan.ops import conv_products
 
 # Rows are positions; columns pixels of a big tile, pixels of a small tile, taps.
-_B = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
-_A = ((1, 0), (1, 1), (1, -1), (0, -1))
-_G = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
+_B = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))
+_A = ((1, 0), (1, 1), (1, -1), (0, 1))
+_G = ((1, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 1))
+_SCALES = (1, 0.5, 0.5, 1)  # of the rows of G: powers of two, exact wherever they are multiplied
 
 
 def pays(shape, channels, dtype):
@@ -88,7 +89,13 @@ def _from_small(small, shape):
 
 
 def _from_kernel(kernel):
-    return _transform(kernel, _G)
+    return _scaled(_transform(kernel, _G))
+
+
+def _scaled(positions):
+    """Each position by its two scales: once, where in G they would stand before every tap."""
+    scales = [a * b for a in _SCALES for b in _SCALES]
+    return [x if scale == 1 else x * scale for x, scale in zip(positions, scales, strict=True)]
 
 
 # Back from positions, by the transposed transforms.
@@ -124,7 +131,7 @@ def _to_big(products, n, shape):
 
 
 def _to_kernel(products):
-    kernel = _transform(_grid(products), _transposed(_G))
+    kernel = _transform(_grid(_scaled(products)), _transposed(_G))
     return jnp.stack(kernel).reshape(3, 3, *kernel[0].shape)
 
 
@@ -139,14 +146,12 @@ def _transform(x, matrix):
 
 
 def _combine(arrays, weights):
-    total = None
-    for x, weight in zip(arrays, weights, strict=True):
-        if weight:
-            term = x if abs(weight) == 1 else x * abs(weight)
-            if total is None:
-                total = term if weight > 0 else -term
-            else:
-                total = total + term if weight > 0 else total - term
+    """The sum of arrays with weights 1, 0 and -1, of which some 1 stands first."""
+    first = weights.index(1)
+    total = arrays[first]
+    for k, (x, weight) in enumerate(zip(arrays, weights, strict=True)):
+        if weight and k != first:
+            total = total + x if weight > 0 else total - x
     return total
 
 

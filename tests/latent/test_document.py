@@ -183,6 +183,44 @@ def rasterise(*strokes, size=(24, 32, 3), image=None, **changes):
     return jax.device_get(document.rasterise(parsed(*strokes, **changes), size, image))
 
 
+def test_a_document_on_a_photo_is_seen_through_its_square():
+    """A photo of 24 x 32: the letterbox begins 4 px above it, the crop 4 px within it, both at any scale."""
+    letterbox, crop = (-4, 0, 32), (0, 4, 24)
+    edit = parsed(PAINT, DRAG)
+    seen = document.framed(edit, (24, 32), letterbox)
+    assert seen.size == (32, 32) and seen.strokes[0].points == ((4, 8), (20.5, 8))
+    assert seen.strokes[1] == document.Warp((8, 12), (20, 20), 6) and seen.strokes[0].width == 2
+    # A photo ten times as large, seen by the same square.
+    assert document.framed(edit, (240, 320), (-40, 0, 320)).strokes[1] == document.Warp(
+        (80, 120), (200, 200), 60
+    )
+    # In the square is what the photo's own canvas shows there.
+    blank = np.zeros((32, 32, 3))
+    wide = rasterise(PAINT, DRAG, image=blank[:24])
+    whole = jax.device_get(document.rasterise(seen, blank.shape, blank))
+    assert np.array_equal(whole.colour_mask[4:28], wide.colour_mask) and not whole.colour_mask[28:].any()
+    part = document.framed(parsed(PAINT), (24, 32), crop)
+    part = jax.device_get(document.rasterise(part, (24, 24, 3)))
+    assert np.array_equal(part.colour_mask, rasterise(PAINT).colour_mask[:, 4:28])
+
+
+def test_what_lies_beyond_a_crop_is_not_drawn():
+    dot, line = DRAW | {"points": [[1.5, 20]]}, PAINT | {"points": [[31, 2], [31, 20]]}
+    for stroke in (dot, line):
+        hidden = document.framed(parsed(stroke), (24, 32), (0, 4, 24))
+        asked = jax.device_get(document.rasterise(hidden, (24, 24, 3)))
+        assert not asked.colour_mask.any() and not asked.edge_mask.any()
+
+
+def test_a_square_canvas_is_the_square_itself():
+    edit = parsed(DRAW, size=[40, 40])
+    assert document.framed(edit, (24, 32), (-4, 0, 32)) is edit
+    with pytest.raises(
+        jgan.UserError, match="24 x 32 .* neither the proportions of the photo of 24 x 40 nor"
+    ):
+        document.framed(parsed(DRAW), (24, 40), (-8, 0, 40))
+
+
 def test_a_line_covers_centres_within_half_its_width():
     """From (4, 4) to (20.5, 4), width 2: rows 3 and 4, and the columns whose centres the round ends reach."""
     asked = rasterise(PAINT)

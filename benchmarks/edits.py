@@ -1,0 +1,356 @@
+"""What becomes of random edits of each brush, and what a step of an edit costs.
+
+    python -m benchmarks.edits --workdir=RUN [--number=50] [--colours=others|saturated]
+
+Every edit begins at the picture of a random code, as if a projection had been fixed: candidates around it are anchored
+to it, and the best one by cost is judged. Strokes are such as a person might draw:
+
+    colour   a line on the object; its colour is what another sample has there (`others`, which is what the manifold can
+             show), or a random saturated one (`saturated`), and differs by at least a quarter of the range from what is
+             there
+    sketch   a piece of the strongest outlines of another sample, one of the 16 of 512 that are most like this one,
+             where this one has none
+    warp     a square of a quarter to three eighths of the side, with an edge in it, moved by a sixteenth to an eighth
+
+The bars: colour within 10 % of the range in at least 90 % of the edits, and outside at most a third of the change
+inside; sketch: cost halved in at least 80 %; warp: better than before in at least 80 %; a step at most 1.2 times a
+generator's.
+The last line of the output is one JSON object:
+
+    colour          share of edits whose mean absolute error under the mask, over pixels and channels, is at most 10 %
+                    of the range from black to white
+    colour_mean     the same for the mean colour under the mask, texture aside
+    colour_outside  mean change outside the masks / inside, over all edits
+    sketch, sketch_ratio  share of edits whose edge cost was halved; median of the cost after / before
+    sketch_donor    median of the cost of the sample that lent its outline / the cost before
+    warp, warp_ratio      share of edits whose patch matches better; median of the error after / before
+    step_ratio      seconds of a step for 16 candidates, realism off / of value and gradient of the mean squared error
+                    of the generator's images to a target, 16 codes at once; medians of alternating turns
+    seconds         of all edits, with compilation
+    load_before     the machine's load; above 0.5 the times mean little
+"""
+
+import colorsys
+import json
+import os
+import statistics
+import time
+
+from absl import flags
+import jax
+import jax.numpy as jnp
+import numpy as np
+import tqdm
+
+import jgan
+from jgan import evaluate
+from jgan.latent import constraints
+from jgan.latent import document
+from jgan.latent import edit
+import launch
+
+WORKDIR = flags.DEFINE_string("workdir", "", "A run with a latent space.")
+NUMBER = flags.DEFINE_integer("number", 50, "Edits of each brush.", lower_bound=1)
+CANDIDATES = flags.DEFINE_integer("candidates", 16, "Of each edit.", lower_bound=1)
+ITERATIONS = flags.DEFINE_integer("iterations", 100, "Of each edit.", lower_bound=1)
+COLOURS = flags.DEFINE_enum("colours", "others", ["others", "saturated"], "Of the lines.")
+SEED = flags.DEFINE_integer("seed", 0, "Of codes and strokes.")
+TURNS = flags.DEFINE_integer("turns", 7, "Of the timing of a step; 0: none.", lower_bound=0)
+
+LANES = 64  # candidates of all edits that go on together
+POOL, NEAR = 512, 16  # samples that lend colours and outlines, and those most alike that lend outlines
+DIFFERS = 0.25  # of the range, by which a new colour differs from the old
+STRONG = 0.4  # contrast of an outline, of the range
+TRIES = 200
+WEIGHTS = constraints.Weights()  # those of an edit that names none
+
+
+def main():
+    load = os.getloadavg()[0]
+    run = evaluate.load_run(WORKDIR.value, latent=True)
+    result = measure(
+        run,
+        number=NUMBER.value,
+        candidates=CANDIDATES.value,
+        iterations=ITERATIONS.value,
+        colours=COLOURS.value,
+        seed=SEED.value,
+    )
+    if TURNS.value:
+        result |= step_ratio(run, TURNS.value)
+    print(json.dumps({**result, "colours": COLOURS.value, "step": run.step, "load_before": load}))
+
+
+def measure(
+    run, *, number=50, candidates=16, iterations=100, colours="others", seed=0, pool=POOL, weights=WEIGHTS
+):
+    """{bar: figure} of `number` edits of each brush."""
+    begun = time.perf_counter()
+    codes, images = samples(run, max(number + NEAR + 1, pool), seed)
+    rng = np.random.default_rng(seed)
+    follow = follower(run, candidates, iterations, weights)
+    result = {"number": number}
+    for brush, propose in (("colour", colour), ("sketch", sketch), ("warp", warp)):
+        proposals = [
+            propose(rng, images, k, *([colours] if brush == "colour" else [])) for k in range(number)
+        ]
+        shape = images.shape[1:]
+        asked = [
+            document.rasterise(document.Document(space_name(run), shape[:2], (stroke,)), shape, images[k])
+            for k, (stroke, _) in enumerate(proposals)
+        ]
+        group = max(1, LANES // candidates)
+        after = []
+        for first in tqdm.trange(0, number, group, desc=brush, leave=False, disable=None):
+            chosen = np.minimum(np.arange(first, first + group), number - 1)
+            stacked = jax.tree.map(lambda *x: np.stack(x), *[asked[k] for k in chosen])
+            keys = jax.vmap(jax.random.key)(jnp.asarray(1000 * seed + chosen, jnp.uint32))
+            after.append(np.asarray(follow(run.weights, codes[chosen], stacked, keys))[: number - first])
+        donors = images[[donor for _, donor in proposals]]
+        found = judge(brush, images[:number], np.concatenate(after), donors, jax.device_get(asked))
+        result |= {name: round(float(value), 4) for name, value in found.items()}
+        print(f"{brush}: " + ", ".join(f"{name} {value:.3f}" for name, value in found.items()), flush=True)
+    return result | {"seconds": round(time.perf_counter() - begun, 1)}
+
+
+def judge(brush, before, after, donors, asked):
+    """{figure: value} of images [n, h, w, c] before and after edits of one brush, by their constraints."""
+    change = np.abs(after - before).mean(-1)
+    masks = np.stack([x.colour_mask for x in asked])
+    if brush == "colour":
+        wanted = np.stack([x.colour for x in asked])
+        inside = masks.sum((1, 2))
+        error = (np.abs(after - wanted).mean(-1) * masks).sum((1, 2)) / inside
+        means = np.abs(((after - wanted) * masks[..., None]).sum((1, 2)) / inside[:, None]).mean(-1)
+        within = ((change * masks).sum((1, 2)) / inside).mean()
+        outside = ((change * (1 - masks)).sum((1, 2)) / (1 - masks).sum((1, 2))).mean()
+        return {
+            "colour": (error <= 0.2).mean(),  # of a range of 2
+            "colour_mean": (means <= 0.2).mean(),
+            "colour_outside": outside / max(within, 1e-9),
+        }
+    term = constraints.sketch if brush == "sketch" else constraints.colour
+    costs = jax.jit(jax.vmap(term))
+    stacked = jax.tree.map(lambda *x: np.stack(x), *asked)
+    first, last = (np.maximum(costs(x, stacked), 1e-12) for x in (before, after))
+    ratio = last / first
+    if brush == "warp":
+        return {"warp": (ratio < 1).mean(), "warp_ratio": np.median(ratio)}
+    lent = np.median(costs(donors, stacked) / first)
+    return {"sketch": (ratio <= 0.5).mean(), "sketch_ratio": np.median(ratio), "sketch_donor": lent}
+
+
+def samples(run, number, seed):
+    """Codes [n, ...] of the prior and their images [n, h, w, c] as NumPy arrays."""
+
+    @jax.jit
+    def draw(weights, keys):
+        space = run.system.space(weights, None)
+        codes = jax.vmap(space.sample)(keys)
+        return codes, jax.vmap(space.generate)(codes)
+
+    keys = jax.random.split(jax.random.key(seed), -(-number // LANES) * LANES)
+    parts = [jax.device_get(draw(run.weights, keys[k : k + LANES])) for k in range(0, len(keys), LANES)]
+    codes, images = (np.concatenate([part[i] for part in parts])[:number] for i in range(2))
+    return codes, images
+
+
+def follower(run, candidates, iterations, weighed=WEIGHTS):
+    """`(weights, codes [g, ...], constraints [g, ...], keys [g]) -> the best images [g, h, w, c]` of g edits."""
+
+    @jax.jit
+    def follow(weights, codes, asked, keys):
+        space = run.system.space(weights, None)
+
+        def one(code, asked, key):
+            state = edit.start_from(space, code, key, candidates)
+            state = edit.steps(space, state, asked, weighed, iterations)
+            return state.images[edit.rank(state.cost)[0]]
+
+        return jax.vmap(one)(codes, asked, keys)
+
+    return follow
+
+
+def space_name(run):
+    return run.system.space(run.weights, None).name
+
+
+# Proposals: (stroke, number of the sample that lent something to it).
+
+
+def colour(rng, images, k, colours):
+    """A line on the object of image k, an eighth to a quarter of the side long."""
+    size, inside = images.shape[1], on_object(images[k])
+    places = np.argwhere(inside)
+    best = None
+    for _ in range(TRIES):
+        y, x = places[rng.integers(len(places))] + 0.5
+        angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(size / 8, size / 4)
+        line = [(x, y), (x + length * np.cos(angle), y + length * np.sin(angle))]
+        way = np.linspace(*np.array(line), 8)
+        if way.min() < 0 or way.max() >= size or not all(inside[int(v), int(u)] for u, v in way):
+            continue
+        rows, columns = way.astype(int).T[::-1]
+        donor = int(rng.integers(len(images)))
+        if colours == "others":
+            wanted = np.median(images[donor][rows, columns], 0)
+            lent = on_object(images[donor])[rows, columns].all()
+        else:
+            wanted, lent = saturated(rng)[: images.shape[-1]], True
+        differs = np.abs(wanted - np.median(images[k][rows, columns], 0)).max() / 2
+        rgb = np.broadcast_to((wanted + 1) * 127.5, 3).clip(0, 255)
+        stroke = document.Colour(
+            tuple(map(tuple, np.asarray(line).tolist())), max(1.0, size / 16), tuple(rgb.tolist())
+        )
+        if lent and differs >= DIFFERS:
+            return stroke, donor
+        if lent or best is None:
+            best = stroke, donor
+    if best is None:
+        raise jgan.UserError(f"sample {k} shows no object on which a line would fit: is the run trained?")
+    return best
+
+
+def sketch(rng, images, k):
+    """A piece of the outlines of a sample like image k, where it has none itself."""
+    size = images.shape[1]
+    distance = np.square(images - images[k]).mean((1, 2, 3))
+    near = np.argsort(distance)[1 : NEAR + 1]
+    own = slope(images[k])
+    blurred = np.max([np.roll(own, (i, j), (0, 1)) for i in range(-2, 3) for j in range(-2, 3)], 0)
+    best, fewest = None, np.inf
+    for _ in range(TRIES):
+        donor = int(rng.choice(near))
+        line = outline(rng, slope(images[donor]), size // 3)
+        if len(line) < size // 8:
+            continue
+        # The share of it that lies beside edges which are there already.
+        known = np.mean([blurred[y, x] > STRONG / 2 for y, x in line])
+        if known < fewest:
+            points = tuple((x + 0.5, y + 0.5) for y, x in line)
+            best, fewest = (document.Sketch(points, max(1.0, size / 64)), donor), known
+        if known < 0.25:
+            break
+    if best is None:
+        raise jgan.UserError(f"no sample like sample {k} has an outline: is the run trained?")
+    return best
+
+
+def warp(rng, images, k):
+    """A square with an edge in it, and how it is moved."""
+    size, edges = images.shape[1], slope(images[k])
+    strongest = None
+    for _ in range(TRIES):
+        side = rng.uniform(size / 4, 3 * size / 8)
+        source = rng.uniform(side / 2, size - side / 2, 2)
+        angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(size / 16, size / 8)
+        target = source + length * np.array([np.cos(angle), np.sin(angle)])
+        if target.min() < side / 2 or target.max() > size - side / 2:
+            continue
+        left, top = (source - side / 2).astype(int)
+        # As many pixels on edges as two lines across it have.
+        strength = (edges[top : top + int(side), left : left + int(side)] > STRONG / 2).sum() / (2 * side)
+        stroke = document.Warp(tuple(source.tolist()), tuple(target.tolist()), float(side)), k
+        if strength >= 1:
+            return stroke
+        if strongest is None or strength > strongest[0]:
+            strongest = strength, stroke
+    return strongest[1]
+
+
+def on_object(image):
+    """Where an image [h, w, c] differs from the median colour of its border, or everywhere if that is nowhere."""
+    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    mask = np.abs(image - np.median(border, 0)).max(-1) > 0.3
+    return mask if mask.mean() > 0.05 else np.ones_like(mask)
+
+
+def slope(image):
+    """The length [h, w] of the gradient of the grey image in [0, 1]; a step of 1 has 1."""
+    grey = np.pad((image.mean(-1) + 1) / 2, 1, mode="edge")
+    return np.hypot(grey[2:, 1:-1] - grey[:-2, 1:-1], grey[1:-1, 2:] - grey[1:-1, :-2])
+
+
+def outline(rng, strength, longest):
+    """A chain of pixels (y, x) along the ridge of strong edges, from a random one of them on."""
+    # Of pictures of little contrast the strongest edges.
+    places = {tuple(p) for p in np.argwhere(strength >= min(STRONG, np.quantile(strength, 0.97))).tolist()}
+    here = sorted(places)[rng.integers(len(places))]
+    line = [here]
+    while len(line) < longest:
+        y, x = here
+        # Pixels beside the chain are used up: it does not turn back along the other side of the ridge.
+        steps = [
+            (y + i, x + j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (y + i, x + j) in places and (i or j)
+        ]
+        places -= {(y + i, x + j) for i in (-1, 0, 1) for j in (-1, 0, 1)}
+        if not steps:
+            break
+        # Straight on, if it is as strong there.
+        before = line[-2] if len(line) > 1 else here
+        ahead = (y - before[0], x - before[1])
+        here = max(steps, key=lambda s: strength[s] + 0.2 * ((s[0] - y) * ahead[0] + (s[1] - x) * ahead[1]))
+        line.append(here)
+    return line
+
+
+def saturated(rng):
+    """A random colour of full saturation and of any hue, in [-1, 1]."""
+    return 2 * np.array(colorsys.hsv_to_rgb(rng.uniform(), 1, 1)) - 1
+
+
+def step_ratio(run, turns, count=16):
+    """Seconds of a step of an edit with strokes of all brushes, against a batched gradient of the generator."""
+    codes, images = samples(run, count, 1)
+    size, rng = images.shape[1], np.random.default_rng(0)
+    strokes = tuple(propose[0] for propose in (colour(rng, images, 0, "saturated"), warp(rng, images, 0)))
+    strokes += (document.Sketch(((size / 4, size / 4), (size / 2, size / 3)), 1.0),)
+    drawn = document.Document(space_name(run), images.shape[1:3], strokes)
+    asked = document.rasterise(drawn, images.shape[1:], images[0])
+
+    @jax.jit
+    def begin(weights, code, key):
+        return edit.start_from(run.system.space(weights, None), code, key, count)
+
+    @jax.jit
+    def step(weights, state, asked):
+        return edit.steps(run.system.space(weights, None), state, asked, WEIGHTS, 1)
+
+    @jax.jit
+    def gradient(weights, u, target):
+        space = run.system.space(weights, None)
+
+        def error(u):
+            return jnp.mean(jnp.square(space.generate(space.bound(u)) - target))
+
+        return jax.vmap(jax.value_and_grad(error))(u)
+
+    state = begin(run.weights, codes[0], jax.random.key(0))
+    sides = {
+        "step": lambda: step(run.weights, state, asked),
+        "gradient": lambda: gradient(run.weights, state.u, images[0]),
+    }
+    for side in sides.values():
+        jax.block_until_ready(side())
+    begun = time.perf_counter()
+    jax.block_until_ready(sides["gradient"]())
+    repeats = max(1, round(0.5 / (time.perf_counter() - begun)))
+
+    def timed(side):
+        begun = time.perf_counter()
+        for _ in range(repeats):
+            jax.block_until_ready(side())
+        return (time.perf_counter() - begun) / repeats
+
+    seconds = {name: [] for name in sides}
+    for turn in range(turns):
+        for name in sorted(sides, reverse=turn % 2 == 1):
+            seconds[name].append(timed(sides[name]))
+    ratio = statistics.median(a / b for a, b in zip(seconds["step"], seconds["gradient"], strict=True))
+    medians = {f"seconds_{name}": round(statistics.median(s), 5) for name, s in seconds.items()}
+    return {"step_ratio": round(ratio, 3), **medians, "size": size}
+
+
+if __name__ == "__main__":
+    launch.run(main, required=("workdir",))

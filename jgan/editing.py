@@ -1,0 +1,433 @@
+"""A drawn edit carried out by a run: candidates, the way to the best of them, and the photo itself, edited.
+
+run = evaluate.load_run("RUN", latent=True)
+editing.edit_file(run, "edit.json", "OUT", image="photo.jpg")  # without a photo: from random starts
+
+The photo is projected (`inversion`), candidates around its projection follow the strokes and are ranked
+(`latent.edit`), and what happened on the way to the best one is done to the photo at its own resolution
+(`latent.transfer`).
+"""
+
+import base64
+from collections.abc import Callable
+import dataclasses
+import io
+import math
+import os
+import pathlib
+from typing import Any
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+import jgan
+from jgan import evaluate
+from jgan import inversion
+from jgan import report
+from jgan.data import framing
+from jgan.data import images as image_files
+from jgan.data import transforms
+from jgan.latent import constraints
+from jgan.latent import document
+from jgan.latent import edit as edits
+from jgan.latent import project
+from jgan.latent import transfer
+from jgan.ops import hog
+from jgan.ops import pixels
+
+_FILM = 512  # pixels: the longer side of the animated photo
+_SECONDS = 2.0  # of an animation
+
+
+class Settings(NamedTuple):
+    """How an edit is searched for.
+
+    Attributes:
+        candidates: latents that follow the strokes at once.
+        iterations: of all of them.
+        top_k: candidates that are kept at most.
+        frames: of the way to the best one.
+    """
+
+    candidates: int = 16
+    iterations: int = 100
+    top_k: int = 9
+    frames: int = 8
+
+
+DEFAULT = Settings()
+
+
+class Found(NamedTuple):
+    """What an edit found, best first.
+
+    Attributes:
+        latents: of the candidates kept, [k, ...].
+        images: theirs, [k, h, w, c] in [-1, 1].
+        costs: [k], of the strokes, smoothness not counted.
+        begin: where each of them began, [k, ...]; after `Editor.begin` at a latent, that latent.
+        film: [frames, h, w, c], the way from where the best one began.
+    """
+
+    latents: Any
+    images: np.ndarray
+    costs: np.ndarray
+    begin: Any
+    film: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Editor:
+    """The candidates of a run on their way, compiled once for edits of any kind.
+
+    Attributes:
+        run: whose generator shows them.
+        settings: of the search.
+    """
+
+    run: evaluate.Run
+    settings: Settings
+    _begin: Callable[..., edits.State]
+    _follow: Callable[..., Any]
+
+    def begin(self, seed: int, latent: Any = None) -> edits.State:
+        """The candidates before the first stroke: drawn from the prior, or around a latent that they stay near."""
+        return self._begin(self.run.weights, jax.random.key(seed % 2**32), latent)
+
+    def follow(
+        self, state: edits.State, asked: constraints.Constraints, weights: constraints.Weights
+    ) -> Found:
+        """What the candidates find under constraints; realism is looked at only where it has a weight.
+
+        Raises:
+            jgan.UserError: no candidate's cost is finite.
+        """
+        judged = weights.realism > 0
+        found, mask = jax.device_get(self._follow(self.run.weights, state, asked, weights, judged=judged))
+        if not mask.any():
+            raise jgan.UserError(
+                "no candidate has a finite cost: the weights of the run or of the edit are too large."
+            )
+        kept = jax.tree.map(lambda x: x[mask], found[:4])
+        return Found(*kept, found.film)
+
+
+def editor(run: evaluate.Run, settings: Settings = DEFAULT) -> Editor:
+    """The editor of a run with a latent space.
+
+    Raises:
+        jgan.UserError: settings that make no sense.
+    """
+    for name, least in (("candidates", 1), ("iterations", 1), ("top_k", 1), ("frames", 2)):
+        if getattr(settings, name) < least:
+            raise jgan.UserError(f"{name}={getattr(settings, name)}: an edit needs {least} or more.")
+    system = run.system
+
+    def begin(weights: Any, key: jax.Array, latent: Any) -> edits.State:
+        space = system.space(weights, None)
+        if latent is None:
+            return edits.start(space, key, settings.candidates)
+        return edits.start_from(space, latent, key, settings.candidates)
+
+    def follow(weights: Any, state: edits.State, asked: Any, weighed: Any, judged: bool) -> Any:
+        space = system.space(weights, None)
+
+        def realism_of(image: jax.Array) -> jax.Array:
+            logits = system.judge(weights, image[None])["logits"]
+            return sum(jnp.mean(x) for x in logits) / len(logits)
+
+        state, steps = edits.trace(
+            space, state, asked, weighed, settings.iterations, realism_of if judged else None
+        )
+        shown = edits.select(state, settings.top_k)
+        way = edits.path(state, steps, shown.indices[0], settings.frames)
+        kept = jax.tree.map(
+            lambda x: x[shown.indices], (state.latents, state.images, state.cost, state.begin)
+        )
+        return Found(*kept, jax.vmap(space.generate)(way)), shown.mask
+
+    return Editor(run, settings, jax.jit(begin), jax.jit(follow, static_argnames="judged"))
+
+
+def carry(photo: np.ndarray, film: np.ndarray, fit: str = "letterbox") -> tuple[np.ndarray, np.ndarray]:
+    """(the photo [H, W, c] as the film's last frame has it, in its own size and type; the film of it in [-1, 1]).
+
+    The second has a longer side of 512 pixels at most. What a generator shows in the margins of a letterbox does not
+    count: frames go on beyond the photo's border as the photo does.
+
+    Args:
+        photo: of any type and as many channels as the film.
+        film: [n, h, w, c] in [-1, 1], from the projection of the photo to its edited version; n at least 2.
+        fit: how the film sees the photo, as in `framing.fit`.
+    """
+    whole = image_files.convert(photo, np.float32)
+    height, width = whole.shape[:2]
+    ratio = min(1.0, _FILM / max(height, width))
+    small = transforms.resize(whole, (max(1, round(height * ratio)), max(1, round(width * ratio))))
+    made = _carried(small, film, fit)
+    # Large photos are edited once more for their last frame alone: all frames of them would not fit in memory.
+    last = made[-1] if ratio == 1 else _carried(whole, film, fit, last=True)
+    return np.asarray(pixels.from_float(last, photo.dtype)), np.asarray(made)
+
+
+def edit_file(
+    run: evaluate.Run,
+    edit: str,
+    output: str,
+    *,
+    image: str = "",
+    method: str = "",
+    starts: int = 4,
+    projection: project.Settings = project.DEFAULT,
+    feature_weight: float = inversion.FEATURE_WEIGHT,
+    fit: str = "letterbox",
+    settings: Settings = DEFAULT,
+    realism: float | None = None,
+    seed: int = 0,
+) -> int:
+    """The number of candidates that an edit of a photo, or of random starts, left in the folder `output`.
+
+    There are `candidates.png` (all with their costs), `candidate_NN.png`, `latents.npz` (latents by the name of their
+    space, `cost`, and `start`: the projection, or where each one began), `path.webp` and `path.png` (the way to the
+    best one) and `index.html`; with a photo also `photo.png` (edited, in its own size and type; `photo.tiff` for one
+    of floats) and `photo.webp` (its way there). All is checked before anything is written.
+
+    Args:
+        run: as `evaluate.load_run` gives it, with a latent space.
+        edit: file of the edit (`latent.document`), drawn on the photo at any scale or on a square.
+        output: is made where it is missing.
+        image: file of the photo; empty: none.
+        method: of the projection, as in `inversion.projector`; empty: `hybrid` where the run has a predictor.
+        starts: of the projection.
+        projection: its settings.
+        feature_weight: as in `inversion.projector`.
+        fit: `letterbox` or `crop`, how a photo that is not square is seen.
+        settings: of the edit.
+        realism: its weight, instead of the one in the edit.
+        seed: of the starts.
+
+    Raises:
+        jgan.UserError: a file that is missing or wrong, an edit that does not fit, settings that make no sense.
+    """
+    drawn = document.read(edit, run.system.space(run.weights, None).name)
+    if realism is not None:
+        if not 0 <= realism <= document.MAX_WEIGHT:
+            raise jgan.UserError(f"--realism={realism:g}: it must be 0 or more.")
+        drawn = drawn._replace(weights=drawn.weights._replace(realism=realism))
+    if drawn.weights.realism > 0 and run.system.judge is None:
+        raise jgan.UserError("realism needs a discriminator, and this run keeps none: use --realism=0.")
+    search = editor(run, settings)
+    size, channels = run.config.data.size, run.config.data.channels[0]
+    shape = (size, size, channels)
+    photo = framed = found = None
+    if image:
+        if not method:
+            method = "optimise" if "predictor" not in run.weights["params"] else "hybrid"
+        projects = inversion.projector(
+            run, method=method, starts=starts, settings=projection, feature_weight=feature_weight, batch=1
+        )
+        photo = _photo(image, channels)
+        framed = framing.fit(photo, size, fit)
+        if not framed.mask.any():
+            height, width = photo.shape[:2]
+            raise jgan.UserError(
+                f"{image} has {height} x {width} pixels (height x width): of {size} x {size} nothing would be left, "
+                "but --fit=crop would work."
+            )
+        drawn = document.framed(drawn, photo.shape[:2], (framed.top, framed.left, framed.side))
+        # The constraints themselves are drawn below, on the projection; this one only tells whether they can be.
+        _check_reach(document.rasterise(drawn, shape, framed.image), framed.mask, fit)
+    else:
+        document.rasterise(drawn, shape)
+    target = _claim(output, image)
+    if image:
+        found, _ = projects(framed.image[None], framed.mask[None], [seed % 2**32])
+        found = jax.tree.map(lambda x: x[0], found)
+        print(f"projected: cost {found.cost:.4f} after {int(found.evaluations)} evaluations")
+    state = search.begin(seed, None if found is None else found.latent)
+    # Warps take their patches from the projection; of random starts only the ground is looked at, which lines lie on.
+    current = np.asarray(state.images[0] if image else jnp.mean(state.images, 0))
+    made = search.follow(state, document.rasterise(drawn, shape, current), drawn.weights)
+    print(
+        f"{len(made.costs)} of {settings.candidates} candidates kept: cost {made.costs[0]:.4f} to {made.costs[-1]:.4f}"
+    )
+    edited = None
+    if image:
+        edited, moving = carry(photo, made.film, fit)
+        print(f"transferred to the photo of {photo.shape[1]} x {photo.shape[0]} pixels")
+    # From here on files are written.
+    _save_candidates(run, target, made, found.latent if image else made.begin)
+    report.animate(target / "path.webp", made.film, seconds=_SECONDS)
+    image_files.write(target / "path.png", report.mosaic(made.film, "from the start to the best candidate"))
+    name = ""
+    if image:
+        name = "photo.tiff" if edited.dtype == np.float32 else "photo.png"
+        image_files.write(target / name, edited)
+        report.animate(target / "photo.webp", moving, seconds=_SECONDS)
+    _page(run, target, drawn, made, None if framed is None else framed.image, name)
+    return len(made.costs)
+
+
+_transfer = jax.jit(transfer.transfer, static_argnames=("box", "last"))
+
+
+def _carried(photo: np.ndarray, film: np.ndarray, fit: str, last: bool = False) -> jax.Array:
+    framed = framing.fit(photo, film.shape[1], fit)
+    rows, columns = (_inner(framed.mask.any(axis)) for axis in (1, 0))
+    box = (framed.top, framed.left, framed.side, framed.side)
+    return _transfer(photo, film[:, rows][:, :, columns], box=box, last=last)
+
+
+def _inner(inside: np.ndarray) -> np.ndarray:
+    """For every row the nearest one that shows the photo."""
+    places = np.flatnonzero(inside)
+    return np.clip(np.arange(len(inside)), places[0], places[-1]) if len(places) else np.arange(len(inside))
+
+
+def _photo(image: str, channels: int) -> np.ndarray:
+    try:
+        return evaluate.with_channels(image_files.read(image), channels)
+    except jgan.UserError as error:
+        # The sentence about channels does not know which picture it is about.
+        raise jgan.UserError(str(error).replace("the picture", image, 1)) from None
+
+
+def _check_reach(asked: constraints.Constraints, mask: np.ndarray, fit: str) -> None:
+    """Refuses an edit of nothing that can be seen of the photo."""
+    asked = jax.device_get(asked)
+    cells = np.asarray(hog.touched(jnp.asarray(mask), mask.shape[0] // asked.edge_mask.shape[0]))
+    if not np.any(asked.colour_mask * mask) and not np.any(asked.edge_mask * cells):
+        raise jgan.UserError(f"the edit lies wholly beyond the part of the photo that --fit={fit} shows.")
+
+
+def _claim(output: str, image: str) -> pathlib.Path:
+    """The output folder, made."""
+    target = pathlib.Path(output)
+    if image and target.resolve() == pathlib.Path(image).resolve().parent:
+        raise jgan.UserError(f"--output={output} is where the photo lies: name another folder.")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise jgan.UserError(f"--output={output} cannot be made: {error.strerror}.") from error
+    return target
+
+
+def _save_candidates(run: evaluate.Run, target: pathlib.Path, made: Found, start: Any) -> None:
+    """Writes the candidates, one by one, together, and as latents."""
+    for old in target.glob("candidate_[0-9][0-9]*.png"):  # of an earlier edit that kept more
+        old.unlink()
+    for k, picture in enumerate(made.images):
+        image_files.write(target / _candidate(k), report.show(picture))
+    columns = math.ceil(math.sqrt(len(made.images)))
+    titled = [
+        (report.show(x), f"{k + 1}: {c:.4f}")
+        for k, (x, c) in enumerate(zip(made.images, made.costs, strict=True))
+    ]
+    blank = np.full_like(titled[0][0], 255)
+    titled += [(blank, "")] * (-len(titled) % columns)
+    rows = [titled[k : k + columns] for k in range(0, len(titled), columns)]
+    grids = [report.grid([[x for x, _ in row]], [title for _, title in row]) for row in rows]
+    image_files.write(target / "candidates.png", np.concatenate(grids))
+    space = run.system.space(run.weights, None).name
+    arrays = {}
+    for name, latent in ((space, made.latents), ("start", start)):
+        leaves = jax.tree.leaves(latent)
+        arrays |= {name if len(leaves) == 1 else f"{name}_{i}": np.asarray(x) for i, x in enumerate(leaves)}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays, space=np.array(space), cost=made.costs, step=np.array(run.step))
+    _replace(target / "latents.npz", buffer.getvalue())
+
+
+def _candidate(k: int) -> str:
+    return f"candidate_{k:02d}.png"
+
+
+def _page(
+    run: evaluate.Run,
+    target: pathlib.Path,
+    drawn: document.Document,
+    made: Found,
+    seen: np.ndarray | None,
+    name: str,
+) -> None:
+    """Writes index.html: what there was, the edit drawn over it, the candidates, and the photo."""
+    start = _uri(made.film[0])
+    first = [_figure(f'<img src="{_uri(seen)}" alt="">', "the photo, as the run sees it")] if name else []
+    first += [
+        _figure(f'<img src="{start}" alt="">', "its projection" if name else "where the best one began"),
+        _figure(_strokes(drawn, start), "the edit"),
+        _figure('<img src="path.webp" alt="">', "the way to the best candidate"),
+    ]
+    kept = [
+        _figure(f'<img src="{_candidate(k)}" alt="">', f"{k + 1}: {cost:.4f}")
+        for k, cost in enumerate(made.costs)
+    ]
+    photo = ""
+    if name:
+        still = (
+            f'<a href="{name}">its last frame as {name}</a>'
+            if name.endswith("tiff")  # browsers do not show it
+            else f'<img src="{name}" alt="">'
+        )
+        photo = f'<h2>The photo, edited</h2><div class="photo">{still}<img src="photo.webp" alt=""></div>'
+    text = (
+        '<!doctype html><meta charset="utf-8"><title>Edit</title><style>'
+        "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fafafa}"
+        "figure{display:inline-block;margin:.5rem;padding:.5rem;background:#fff;border-radius:6px;"
+        "box-shadow:0 1px 3px #0002}figure img,svg{width:192px;height:192px;display:block}"
+        "figcaption{font-size:12px;color:#555}.photo img{max-width:48%;max-height:80vh;margin-right:1%}</style>"
+        f"<h1>An edit by {run.config.system}, step {run.step}</h1>{''.join(first)}"
+        f"<h2>Candidates by cost</h2>{''.join(kept)}{photo}\n"
+    )
+    _replace(target / "index.html", text.encode())
+
+
+def _figure(inside: str, caption: str) -> str:
+    return f"<figure>{inside}<figcaption>{caption}</figcaption></figure>"
+
+
+def _strokes(drawn: document.Document, background: str) -> str:
+    """The strokes over a picture, as SVG; all that enters its text are numbers."""
+    height, width = drawn.size
+    thin = width / 96  # two pixels of the page
+    shapes = []
+    for stroke in drawn.strokes:
+        if isinstance(stroke, document.Warp):
+            (x, y), (u, v), side = stroke
+            squares = "".join(
+                f'<rect x="{a - side / 2:g}" y="{b - side / 2:g}" width="{side:g}" height="{side:g}"{dash}/>'
+                for a, b, dash in ((x, y, f' stroke-dasharray="{2 * thin:g}"'), (u, v, ""))
+            )
+            line = f'<line x1="{x:g}" y1="{y:g}" x2="{u:g}" y2="{v:g}"/>'
+            shapes.append(f'<g fill="none" stroke="#080" stroke-width="{thin:g}">{squares}{line}</g>')
+            continue
+        colour = (
+            f"rgb({','.join(f'{x:g}' for x in stroke.colour)})"
+            if isinstance(stroke, document.Colour)
+            else "#fff"
+            if stroke.erase
+            else "#444"
+        )
+        points = " ".join(f"{x:g},{y:g}" for x, y in (*stroke.points, stroke.points[-1]))
+        shapes.append(
+            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{max(stroke.width, thin):g}" '
+            'stroke-linecap="round" stroke-linejoin="round"/>'
+        )
+    picture = f'<image href="{background}" width="{width}" height="{height}" preserveAspectRatio="none"/>'
+    return f'<svg viewBox="0 0 {width} {height}">{picture}{"".join(shapes)}</svg>'
+
+
+def _uri(image: np.ndarray) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(report.show(image)).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _replace(path: pathlib.Path, data: bytes) -> None:
+    """The file whole or not at all, whatever stops the program."""
+    new = path.with_name(path.name + ".new")
+    new.write_bytes(data)
+    os.replace(new, path)

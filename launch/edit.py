@@ -1,0 +1,63 @@
+"""Edits by a drawing: python -m launch.edit --workdir=RUN --edit=edit.json [--image=photo.jpg] --output=OUT
+
+The photo is projected onto the run's manifold, candidates follow the strokes, and what became of the best one is done
+to the photo at its own size. Without a photo the candidates begin at random. jgan/latent/document.py describes edits.
+"""
+
+from absl import flags
+
+import launch
+
+_WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
+_EDIT = flags.DEFINE_string("edit", "", "file of the edit, drawn on the photo at any scale or on a square")
+_IMAGE = flags.DEFINE_string("image", "", "the photo; without one the edit begins at random codes")
+_OUTPUT = flags.DEFINE_string("output", "", "folder for candidates, their way and the edited photo")
+_CANDIDATES = flags.DEFINE_integer("candidates", 16, "codes that follow the strokes at once")
+_ITERATIONS = flags.DEFINE_integer("iterations", 100, "of all candidates")
+_TOP_K = flags.DEFINE_integer("top_k", 9, "candidates that are kept at most")
+_FRAMES = flags.DEFINE_integer("frames", 8, "of the way to the best candidate, which the photo follows")
+_REALISM = flags.DEFINE_float("realism", None, "weight of the discriminator, instead of the one in the edit")
+_METHOD = flags.DEFINE_enum(
+    "method",
+    "",
+    ["", "optimise", "network", "hybrid"],
+    "of the photo's projection; empty: hybrid where the run has a predictor",
+)
+_STARTS = flags.DEFINE_integer("starts", 4, "of the projection; the best is kept")
+_OPTIMISER = flags.DEFINE_enum("optimiser", "lbfgs", ["lbfgs", "adam"], "of the projection")
+_EVALUATIONS = flags.DEFINE_integer("evaluations", 320, "of the projection, by each start")
+_FEATURES = flags.DEFINE_float("feature_weight", 0.1, "of the discriminator's features beside the pixels")
+_FIT = flags.DEFINE_enum("fit", "letterbox", ["letterbox", "crop"], "how a photo that is not square is seen")
+_SEED = flags.DEFINE_integer("seed", 0, "of all starts")
+_STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
+
+
+def main() -> None:
+    from jgan import editing
+    from jgan import evaluate
+    from jgan.latent import project
+
+    run = evaluate.load_run(_WORKDIR.value, evaluate.parse_step(_STEP.value), latent=True)
+    editing.edit_file(
+        run,
+        _EDIT.value,
+        _OUTPUT.value,
+        image=_IMAGE.value,
+        method=_METHOD.value,
+        starts=_STARTS.value,
+        projection=project.Settings(optimiser=_OPTIMISER.value, evaluations=_EVALUATIONS.value),
+        feature_weight=_FEATURES.value,
+        fit=_FIT.value,
+        settings=editing.Settings(
+            candidates=_CANDIDATES.value,
+            iterations=_ITERATIONS.value,
+            top_k=_TOP_K.value,
+            frames=_FRAMES.value,
+        ),
+        realism=_REALISM.value,
+        seed=_SEED.value,
+    )
+
+
+if __name__ == "__main__":
+    launch.run(main, required=("workdir", "edit", "output"))
