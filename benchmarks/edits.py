@@ -49,14 +49,6 @@ from jgan.latent import document
 from jgan.latent import edit
 import launch
 
-WORKDIR = flags.DEFINE_string("workdir", "", "A run with a latent space.")
-NUMBER = flags.DEFINE_integer("number", 50, "Edits of each brush.", lower_bound=1)
-CANDIDATES = flags.DEFINE_integer("candidates", 16, "Of each edit.", lower_bound=1)
-ITERATIONS = flags.DEFINE_integer("iterations", 100, "Of each edit.", lower_bound=1)
-COLOURS = flags.DEFINE_enum("colours", "others", ["others", "saturated"], "Of the lines.")
-SEED = flags.DEFINE_integer("seed", 0, "Of codes and strokes.")
-TURNS = flags.DEFINE_integer("turns", 7, "Of the timing of a step; 0: none.", lower_bound=0)
-
 LANES = 64  # candidates of all edits that go on together
 POOL, NEAR = 512, 16  # samples that lend colours and outlines, and those most alike that lend outlines
 DIFFERS = 0.25  # of the range, by which a new colour differs from the old
@@ -353,4 +345,12 @@ def step_ratio(run, turns, count=16):
 
 
 if __name__ == "__main__":
+    # Only here: flags are one namespace, and tests import several of these files.
+    WORKDIR = flags.DEFINE_string("workdir", "", "A run with a latent space.")
+    NUMBER = flags.DEFINE_integer("number", 50, "Edits of each brush.", lower_bound=1)
+    CANDIDATES = flags.DEFINE_integer("candidates", 16, "Of each edit.", lower_bound=1)
+    ITERATIONS = flags.DEFINE_integer("iterations", 100, "Of each edit.", lower_bound=1)
+    COLOURS = flags.DEFINE_enum("colours", "others", ["others", "saturated"], "Of the lines.")
+    SEED = flags.DEFINE_integer("seed", 0, "Of codes and strokes.")
+    TURNS = flags.DEFINE_integer("turns", 7, "Of the timing of a step; 0: none.", lower_bound=0)
     launch.run(main, required=("workdir",))

@@ -32,12 +32,6 @@ from jgan.data import objects
 from jgan.data import transforms
 import launch
 
-SAMPLES = flags.DEFINE_string("samples", "", "Folder of images, or .npy or .npz of samples [n, h, w, 3].")
-DRAWN = flags.DEFINE_integer("drawn", 4_000, "Drawn objects to learn from.", lower_bound=8)
-HELD_OUT = flags.DEFINE_integer("held_out", 1_000, "Drawn objects to try it on.", lower_bound=8)
-STEPS = flags.DEFINE_integer("steps", 300, "Training steps of 64 pictures.", lower_bound=1)
-SEED = flags.DEFINE_integer("seed", 0, "Of the drawn objects and of everything random.")
-
 SIZE = 64
 WIDTHS = (16, 32, 64, 96)
 BATCH = 64
@@ -196,4 +190,10 @@ def _array(where):
 
 
 if __name__ == "__main__":
+    # Only here: flags are one namespace, and tests import several of these files.
+    SAMPLES = flags.DEFINE_string("samples", "", "Folder of images, or .npy or .npz of samples [n, h, w, 3].")
+    DRAWN = flags.DEFINE_integer("drawn", 4_000, "Drawn objects to learn from.", lower_bound=8)
+    HELD_OUT = flags.DEFINE_integer("held_out", 1_000, "Drawn objects to try it on.", lower_bound=8)
+    STEPS = flags.DEFINE_integer("steps", 300, "Training steps of 64 pictures.", lower_bound=1)
+    SEED = flags.DEFINE_integer("seed", 0, "Of the drawn objects and of everything random.")
     launch.run(main)

@@ -91,6 +91,7 @@ def disc(z):
     return (1 - cover) + cover * (0.9 * z[2:] - 0.1)
 
 
+@pytest.mark.slow
 def test_a_disc_is_coloured_and_moved():
     """With as many degrees of freedom as the edits need, colours are met and patches follow."""
     space = spaces.Space(

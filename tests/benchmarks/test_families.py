@@ -73,6 +73,7 @@ def test_mistakes_are_told_in_one_sentence(tmp_path):
         assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 def test_it_learns():
     # Eight flat colours for the families: its layers know no size.
     corners = np.array(np.meshgrid(*[[60, 190]] * 3)).reshape(3, 8).T.astype(np.uint8)

@@ -181,6 +181,7 @@ def test_a_crop_and_a_letterbox_are_pasted_back(box):
         assert border.max() < 0.5 * np.abs(recoloured(expected) - expected).max()
 
 
+@pytest.mark.slow
 def test_a_photo_turns_into_another():
     """The ends are the photos; on the way both follow the frames."""
     frame = jnp.float32(texture(X[:24, :24], Y[:24, :24]))

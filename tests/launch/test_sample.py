@@ -134,6 +134,7 @@ def program(*flags):
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_the_program_draws_a_walk(finished, tmp_path):
     done = program("launch.sample", f"--workdir={finished}", f"--output={tmp_path}", "--walk=2")
     assert done.returncode == 0, done.stderr
