@@ -56,12 +56,16 @@ def test_a_step_by_hand():
     assert flops.pix2pix([0], [10, 10], fake_share=1.0) == 2 * (3 * 20 + 2 * 30 + 20)
 
 
-def test_the_compiled_step_does_no_more_than_it_must(optimised):
-    """The compiler's own count is at most 10 % over the closed form.
+@pytest.mark.parametrize(
+    "form, low, high", [("gemm", 0.9, 1.1), pytest.param("auto", 0.8, 0.95, marks=pytest.mark.slow)]
+)
+def test_the_compiled_step_does_no_more_than_it_must(form, low, high, optimised, monkeypatch):
+    """By direct products within 10 % of the closed form; as it is run, with Karatsuba's algorithm, below it.
 
     A second forward pass of G would add 14 %, multiplying by inserted zeros in its decoder's forward pass
     alone 28 %. What is allowed for is what the closed form leaves out: norms, activations, Adam.
     """
+    monkeypatch.setattr(conv, "DEFAULT_FORM", form)
     config = presets.get_config("")
     system = pix2pix.build(config)
     key, n, size = jax.random.key(0), config.batch_size, config.data.size
@@ -70,7 +74,7 @@ def test_the_compiled_step_does_no_more_than_it_must(optimised):
     step = jax.jit(system.step, static_argnames="updates").lower(state, batch, key, system.plan(0))
     counted = step.compile().cost_analysis()["flops"]
     needed = flops.pix2pix(flops.unet(size, 8), flops.patch(size), n)
-    assert 0.9 < counted / needed < 1.1
+    assert low < counted / needed < high
 
 
 def test_a_cyclegan_step_by_hand():
