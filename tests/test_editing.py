@@ -79,6 +79,7 @@ def perform(run, output, *, settings=FEW, **given):
     return editing.edit_file(run, output=str(output), settings=settings, **QUICK | given)
 
 
+@pytest.mark.slow
 def test_an_edit_of_a_photo_leaves_candidates_their_way_and_the_photo(run, generate, tmp_path):
     out = tmp_path / "out"
     count = perform(run, out, **files(tmp_path / "in", PAINT, DRAW, DRAG))
