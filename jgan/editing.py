@@ -8,12 +8,10 @@ The photo is projected (`inversion`), candidates around its projection follow th
 (`latent.transfer`).
 """
 
-import base64
 from collections.abc import Callable
 import dataclasses
 import io
 import math
-import os
 import pathlib
 from typing import Any
 from typing import NamedTuple
@@ -21,7 +19,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 import jgan
 from jgan import evaluate
@@ -338,7 +335,7 @@ def _save_candidates(run: evaluate.Run, target: pathlib.Path, made: Found, start
         arrays |= {name if len(leaves) == 1 else f"{name}_{i}": np.asarray(x) for i, x in enumerate(leaves)}
     buffer = io.BytesIO()
     np.savez(buffer, **arrays, space=np.array(space), cost=made.costs, step=np.array(run.step))
-    _replace(target / "latents.npz", buffer.getvalue())
+    report.replace(target / "latents.npz", buffer.getvalue())
 
 
 def _candidate(k: int) -> str:
@@ -354,8 +351,12 @@ def _page(
     name: str,
 ) -> None:
     """Writes index.html: what there was, the edit drawn over it, the candidates, and the photo."""
-    start = _uri(made.film[0])
-    first = [_figure(f'<img src="{_uri(seen)}" alt="">', "the photo, as the run sees it")] if name else []
+    start = report.data_uri(made.film[0])
+    first = (
+        [_figure(f'<img src="{report.data_uri(seen)}" alt="">', "the photo, as the run sees it")]
+        if name
+        else []
+    )
     first += [
         _figure(f'<img src="{start}" alt="">', "its projection" if name else "where the best one began"),
         _figure(_strokes(drawn, start), "the edit"),
@@ -382,7 +383,7 @@ def _page(
         f"<h1>An edit by {run.config.system}, step {run.step}</h1>{''.join(first)}"
         f"<h2>Candidates by cost</h2>{''.join(kept)}{photo}\n"
     )
-    _replace(target / "index.html", text.encode())
+    report.replace(target / "index.html", text.encode())
 
 
 def _figure(inside: str, caption: str) -> str:
@@ -418,16 +419,3 @@ def _strokes(drawn: document.Document, background: str) -> str:
         )
     picture = f'<image href="{background}" width="{width}" height="{height}" preserveAspectRatio="none"/>'
     return f'<svg viewBox="0 0 {width} {height}">{picture}{"".join(shapes)}</svg>'
-
-
-def _uri(image: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(report.show(image)).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _replace(path: pathlib.Path, data: bytes) -> None:
-    """The file whole or not at all, whatever stops the program."""
-    new = path.with_name(path.name + ".new")
-    new.write_bytes(data)
-    os.replace(new, path)

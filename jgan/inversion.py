@@ -5,14 +5,12 @@ inversion.project_files(run, "photos", "OUT", method="hybrid", starts=8)
 latents = np.load("OUT/shoe.jpg.npz")["z"]
 """
 
-import base64
 from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 import html
 import io
 import json
-import os
 import pathlib
 import time
 from typing import Any
@@ -20,7 +18,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 
 import jgan
 from jgan import evaluate
@@ -255,7 +252,7 @@ def _claim(target: pathlib.Path, root: pathlib.Path, facts: dict[str, Any]) -> N
                 f"--output={target} holds projections with other {', '.join(changed)}: name another folder."
             )
     else:
-        _replace(path, json.dumps(facts, indent=2).encode())
+        report.replace(path, json.dumps(facts, indent=2).encode())
 
 
 def _save(
@@ -290,7 +287,7 @@ def _save(
             step=np.array(run.step),
             square=np.array([framed.top, framed.left, framed.side]),
         )
-        _replace(pathlib.Path(f"{place}.npz"), buffer.getvalue())
+        report.replace(pathlib.Path(f"{place}.npz"), buffer.getvalue())
 
 
 def _seed(seed: int, name: str) -> int:
@@ -316,7 +313,7 @@ def _page(run: evaluate.Run, root: pathlib.Path, files: list[pathlib.Path], targ
         mode = "letterbox" if top < 0 or left < 0 else "crop"
         original = framing.fit(photo, made.shape[0], mode).image
         costs.append(cost)
-        pair = "".join(f'<img src="{_uri(report.show(x))}" alt="">' for x in (original, made))
+        pair = "".join(f'<img src="{report.data_uri(x)}" alt="">' for x in (original, made))
         shown.append(f"<figure>{pair}<figcaption>{html.escape(name)}<br>{cost:.4f}</figcaption></figure>")
     left_out = f", the first {_PAGE} shown" if len(files) > _PAGE else ""
     median = f", median cost {np.median(costs):.4f}" if costs else ""
@@ -330,17 +327,4 @@ def _page(run: evaluate.Run, root: pathlib.Path, files: list[pathlib.Path], targ
         f"{html.escape(str(run.config.system))}, step {run.step}{median}. Left the photo, right the image of its "
         f"latent, below the cost.</p>{''.join(shown)}\n"
     )
-    _replace(target / "index.html", text.encode())
-
-
-def _uri(image: np.ndarray) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _replace(path: pathlib.Path, data: bytes) -> None:
-    """The file whole or not at all, whatever stops the program."""
-    new = path.with_name(path.name + ".new")
-    new.write_bytes(data)
-    os.replace(new, path)
+    report.replace(target / "index.html", text.encode())

@@ -3,7 +3,9 @@
 Host code only: numpy and Pillow, no device. Only the first process of a program should write.
 """
 
+import base64
 import contextlib
+import io
 import itertools
 import json
 import math
@@ -54,7 +56,7 @@ class Log:
             kept = [r for r in read(path) if step and r["step"] <= step]
             text = "".join(json.dumps(record) + "\n" for record in kept)
             if text != path.read_text(encoding="utf-8", errors="replace"):
-                _replace(path, text)
+                replace(path, text.encode())
         self._file = open(path, "a", encoding="utf-8")
 
     def write(self, record: dict) -> None:
@@ -188,6 +190,29 @@ def show(image: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(x[..., :3])
 
 
+def data_uri(image: np.ndarray) -> str:
+    """An image of any type as the text of a PNG that stands in a page itself."""
+    buffer = io.BytesIO()
+    Image.fromarray(show(image)).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def replace(path, data: bytes) -> None:
+    """Writes a file that is there whole or not at all.
+
+    Raises:
+      jgan.UserError: the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        draft.write_bytes(data)
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise jgan.UserError(f"{path} could not be written: {error.strerror}") from error
+
+
 def warnings(records: list[dict], rows: list[list[np.ndarray]]) -> list[str]:
     """One sentence for each sign of a run gone wrong; [] where all is well or too young to tell.
 
@@ -229,7 +254,7 @@ def page(workdir) -> None:
         extras=[(title, f"samples/{n}") for n, title in EXTRAS.items() if (workdir / "samples" / n).exists()],
         warnings=warnings(records, rows),
     )
-    _replace(workdir / "index.html", text)
+    replace(workdir / "index.html", text.encode())
 
 
 def progress(total: int, initial: int = 0, unit: str = "step"):
@@ -350,14 +375,3 @@ def _plain(value):
         return value
     value = float(value)
     return value if math.isfinite(value) else None
-
-
-def _replace(path, text):
-    """Writes a file that is there whole or not at all."""
-    draft = path.with_name(f".{path.name}.part")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise jgan.UserError(f"{path} could not be written: {error.strerror}") from error
