@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo editor test test-slow lint clean
 
 .venv: .venv/installed
 
@@ -19,10 +19,15 @@ BIN := .venv/bin
 demo: .venv
 	$(BIN)/python -m launch.train --config=configs/pix2pix.py:demo --workdir=runs/demo
 	$(BIN)/python -m launch.train --config=configs/cyclegan.py:demo --workdir=runs/demo_cyclegan
+	$(BIN)/python -m launch.train --config=configs/dcgan.py:demo --workdir=runs/demo_dcgan
+	$(BIN)/python -m launch.edit --workdir=runs/demo_dcgan --edit=docs/edit.json --image=docs/photo.png --output=runs/demo_edit
+
+editor: .venv
+	$(BIN)/python -m launch.serve --workdir=runs/editor --train=configs/dcgan.py:editor --open
 
 test: .venv/installed-test
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist=loadfile -m "not slow"
 
 test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -m slow

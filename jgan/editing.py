@@ -21,9 +21,13 @@ import jax.numpy as jnp
 import numpy as np
 
 import jgan
+from jgan import edit_page
 from jgan import evaluate
+from jgan import features as feature_nets
 from jgan import inversion
 from jgan import report
+from jgan import samples
+from jgan import steering
 from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.data import transforms
@@ -180,36 +184,54 @@ def edit_file(
     starts: int = 4,
     projection: project.Settings = project.DEFAULT,
     feature_weight: float = inversion.FEATURE_WEIGHT,
+    features: feature_nets.Features | None = None,
     fit: str = "letterbox",
     settings: Settings = DEFAULT,
     realism: float | None = None,
+    directions: str = "",
+    direction: str = "",
+    amount: float = 1.0,
     seed: int = 0,
 ) -> int:
     """The number of candidates that an edit of a photo, or of random starts, left in the folder `output`.
 
     There are `candidates.png` (all with their costs), `candidate_NN.png`, `latents.npz` (latents by the name of their
     space, `cost`, and `start`: the projection, or where each one began), `path.webp` and `path.png` (the way to the
-    best one) and `index.html`; with a photo also `photo.png` (edited, in its own size and type; `photo.tiff` for one
-    of floats) and `photo.webp` (its way there). All is checked before anything is written.
+    best one), `strip.png` (all of it in one row) and `index.html`; with a photo also `photo.png` (edited, in its own
+    size and type; `photo.tiff` for one of floats) and `photo.webp` (its way there). All is checked before anything is
+    written.
 
     Args:
         run: as `evaluate.load_run` gives it, with a latent space.
-        edit: file of the edit (`latent.document`), drawn on the photo at any scale or on a square.
+        edit: file of the edit (`latent.document`), drawn on the photo at any scale or on a square; empty, where there
+            are directions: the way along one is all the edit.
         output: is made where it is missing.
         image: file of the photo; empty: none.
         method: of the projection, as in `inversion.projector`; empty: `hybrid` where the run has a predictor.
         starts: of the projection.
         projection: its settings.
         feature_weight: as in `inversion.projector`.
+        features: as in `inversion.projector`.
         fit: `letterbox` or `crop`, how a photo that is not square is seen.
         settings: of the edit.
         realism: its weight, instead of the one in the edit.
+        directions: file of directions (`steering`), of which one is followed before the strokes are; without a photo
+            from the code of the first picture that `samples.write` draws with this seed. Empty: none.
+        direction: its name; empty: the only one.
+        amount: how far.
         seed: of the starts.
 
     Raises:
         jgan.UserError: a file that is missing or wrong, an edit that does not fit, settings that make no sense.
     """
-    drawn = document.read(edit, run.system.space(run.weights, None).name)
+    space, size = run.system.space(run.weights, None), run.config.data.size
+    if not edit and not directions:
+        raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
+    along = steering.load(run, directions, direction) if directions else None
+    steering.check(amount)
+    drawn = document.read(edit, space.name) if edit else document.Document(space.name, (size, size), ())
+    if not edit:  # one candidate, which stays where the direction leads
+        settings = settings._replace(candidates=1, iterations=1, top_k=1)
     if realism is not None:
         if not 0 <= realism <= document.MAX_WEIGHT:
             raise jgan.UserError(f"--realism={realism:g}: it must be 0 or more.")
@@ -217,14 +239,20 @@ def edit_file(
     if drawn.weights.realism > 0 and run.system.judge is None:
         raise jgan.UserError("realism needs a discriminator, and this run keeps none: use --realism=0.")
     search = editor(run, settings)
-    size, channels = run.config.data.size, run.config.data.channels[0]
+    channels = run.config.data.channels[0]
     shape = (size, size, channels)
     photo = framed = found = None
     if image:
         if not method:
             method = "optimise" if "predictor" not in run.weights["params"] else "hybrid"
         projects = inversion.projector(
-            run, method=method, starts=starts, settings=projection, feature_weight=feature_weight, batch=1
+            run,
+            method=method,
+            starts=starts,
+            settings=projection,
+            feature_weight=feature_weight,
+            features=features,
+            batch=1,
         )
         photo = _photo(image, channels)
         framed = framing.fit(photo, size, fit)
@@ -236,7 +264,8 @@ def edit_file(
             )
         drawn = document.framed(drawn, photo.shape[:2], (framed.top, framed.left, framed.side))
         # The constraints themselves are drawn below, on the projection; this one only tells whether they can be.
-        _check_reach(document.rasterise(drawn, shape, framed.image), framed.mask, fit)
+        if drawn.strokes:
+            _check_reach(document.rasterise(drawn, shape, framed.image), framed.mask, fit)
     else:
         document.rasterise(drawn, shape)
     target = _claim(output, image)
@@ -244,10 +273,18 @@ def edit_file(
         found, _ = projects(framed.image[None], framed.mask[None], [seed % 2**32])
         found = jax.tree.map(lambda x: x[0], found)
         print(f"projected: cost {found.cost:.4f} after {int(found.evaluations)} evaluations")
-    state = search.begin(seed, None if found is None else found.latent)
+    begin = start = None if found is None else found.latent
+    way = None
+    if along is not None:
+        if start is None:
+            start = jax.tree.map(lambda x: x[0], samples.codes(space, seed, 1))
+        begin, way = steering.follow(run, start, along, amount, settings.frames)
+    state = search.begin(seed, begin)
     # Warps take their patches from the projection; of random starts only the ground is looked at, which lines lie on.
-    current = np.asarray(state.images[0] if image else jnp.mean(state.images, 0))
+    current = np.asarray(jnp.mean(state.images, 0) if begin is None else state.images[0])
     made = search.follow(state, document.rasterise(drawn, shape, current), drawn.weights)
+    if way is not None:  # to where the strokes begin, and from there on as they go
+        made = made._replace(film=np.concatenate([way, made.film[1:]]) if drawn.strokes else way)
     print(
         f"{len(made.costs)} of {settings.candidates} candidates kept: cost {made.costs[0]:.4f} to {made.costs[-1]:.4f}"
     )
@@ -256,7 +293,7 @@ def edit_file(
         edited, moving = carry(photo, made.film, fit)
         print(f"transferred to the photo of {photo.shape[1]} x {photo.shape[0]} pixels")
     # From here on files are written.
-    _save_candidates(run, target, made, found.latent if image else made.begin)
+    _save_candidates(run, target, made, made.begin if start is None else start)
     report.animate(target / "path.webp", made.film, seconds=_SECONDS)
     image_files.write(target / "path.png", report.mosaic(made.film, "from the start to the best candidate"))
     name = ""
@@ -264,7 +301,16 @@ def edit_file(
         name = "photo.tiff" if edited.dtype == np.float32 else "photo.png"
         image_files.write(target / name, edited)
         report.animate(target / "photo.webp", moving, seconds=_SECONDS)
-    _page(run, target, drawn, made, None if framed is None else framed.image, name)
+    image_files.write(target / "strip.png", edit_page.strip(drawn, made.film, photo, edited))
+    edit_page.page(
+        target,
+        f"An edit by {run.config.system}, step {run.step}",
+        drawn,
+        made.film,
+        [(_candidate(k), float(cost)) for k, cost in enumerate(made.costs)],
+        None if framed is None else framed.image,
+        name,
+    )
     return len(made.costs)
 
 
@@ -340,82 +386,3 @@ def _save_candidates(run: evaluate.Run, target: pathlib.Path, made: Found, start
 
 def _candidate(k: int) -> str:
     return f"candidate_{k:02d}.png"
-
-
-def _page(
-    run: evaluate.Run,
-    target: pathlib.Path,
-    drawn: document.Document,
-    made: Found,
-    seen: np.ndarray | None,
-    name: str,
-) -> None:
-    """Writes index.html: what there was, the edit drawn over it, the candidates, and the photo."""
-    start = report.data_uri(made.film[0])
-    first = (
-        [_figure(f'<img src="{report.data_uri(seen)}" alt="">', "the photo, as the run sees it")]
-        if name
-        else []
-    )
-    first += [
-        _figure(f'<img src="{start}" alt="">', "its projection" if name else "where the best one began"),
-        _figure(_strokes(drawn, start), "the edit"),
-        _figure('<img src="path.webp" alt="">', "the way to the best candidate"),
-    ]
-    kept = [
-        _figure(f'<img src="{_candidate(k)}" alt="">', f"{k + 1}: {cost:.4f}")
-        for k, cost in enumerate(made.costs)
-    ]
-    photo = ""
-    if name:
-        still = (
-            f'<a href="{name}">its last frame as {name}</a>'
-            if name.endswith("tiff")  # browsers do not show it
-            else f'<img src="{name}" alt="">'
-        )
-        photo = f'<h2>The photo, edited</h2><div class="photo">{still}<img src="photo.webp" alt=""></div>'
-    text = (
-        '<!doctype html><meta charset="utf-8"><title>Edit</title><style>'
-        "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fafafa}"
-        "figure{display:inline-block;margin:.5rem;padding:.5rem;background:#fff;border-radius:6px;"
-        "box-shadow:0 1px 3px #0002}figure img,svg{width:192px;height:192px;display:block}"
-        "figcaption{font-size:12px;color:#555}.photo img{max-width:48%;max-height:80vh;margin-right:1%}</style>"
-        f"<h1>An edit by {run.config.system}, step {run.step}</h1>{''.join(first)}"
-        f"<h2>Candidates by cost</h2>{''.join(kept)}{photo}\n"
-    )
-    report.replace(target / "index.html", text.encode())
-
-
-def _figure(inside: str, caption: str) -> str:
-    return f"<figure>{inside}<figcaption>{caption}</figcaption></figure>"
-
-
-def _strokes(drawn: document.Document, background: str) -> str:
-    """The strokes over a picture, as SVG; all that enters its text are numbers."""
-    height, width = drawn.size
-    thin = width / 96  # two pixels of the page
-    shapes = []
-    for stroke in drawn.strokes:
-        if isinstance(stroke, document.Warp):
-            (x, y), (u, v), side = stroke
-            squares = "".join(
-                f'<rect x="{a - side / 2:g}" y="{b - side / 2:g}" width="{side:g}" height="{side:g}"{dash}/>'
-                for a, b, dash in ((x, y, f' stroke-dasharray="{2 * thin:g}"'), (u, v, ""))
-            )
-            line = f'<line x1="{x:g}" y1="{y:g}" x2="{u:g}" y2="{v:g}"/>'
-            shapes.append(f'<g fill="none" stroke="#080" stroke-width="{thin:g}">{squares}{line}</g>')
-            continue
-        colour = (
-            f"rgb({','.join(f'{x:g}' for x in stroke.colour)})"
-            if isinstance(stroke, document.Colour)
-            else "#fff"
-            if stroke.erase
-            else "#444"
-        )
-        points = " ".join(f"{x:g},{y:g}" for x, y in (*stroke.points, stroke.points[-1]))
-        shapes.append(
-            f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{max(stroke.width, thin):g}" '
-            'stroke-linecap="round" stroke-linejoin="round"/>'
-        )
-    picture = f'<image href="{background}" width="{width}" height="{height}" preserveAspectRatio="none"/>'
-    return f'<svg viewBox="0 0 {width} {height}">{picture}{"".join(shapes)}</svg>'

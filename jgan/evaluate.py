@@ -410,6 +410,51 @@ def evaluate(
     )
 
 
+def evaluate_predictor(
+    run: Run, *, data: str = "", split: str = "", size: int | None = None, batch_size: int = 1
+) -> dict[str, Any]:
+    """The `scores` of images that went to their codes by the run's predictor, and back by its generator.
+
+    Args:
+        run: with a latent space.
+        data: another folder of images.
+        split: another split than the run's validation split.
+        size: only the run's own would do.
+        batch_size: how many images pass at once.
+
+    Raises:
+        jgan.UserError: the run has no predictor that was trained, or data that cannot be used.
+    """
+    system, config = run.system, ml_collections.ConfigDict(run.config.data.to_dict())
+    begins = system.phases.get("predictor", range(0)).start
+    if system.predict is None or run.step <= begins:
+        reason = (
+            "has none"
+            if system.predict is None
+            else f"learns it from step {begins} on, this is step {run.step}"
+        )
+        raise jgan.UserError(
+            f"a run of {run.config.system} is scored by what its predictor of codes gives back, and this one {reason}: "
+            "train with --config.predictor.steps above 0."
+        )
+    if size not in (None, config.size):
+        raise jgan.UserError(f"--size={size}: the run's predictor sees {config.size} pixels a side.")
+    if data:
+        config.source, config.root = "folder", data
+
+    def back(weights: dict[str, Any], images: jax.Array) -> jax.Array:
+        codes = system.predict(weights, images)
+        return jax.vmap(system.space(weights, None).generate)(codes)
+
+    made = jax.jit(back)
+    return scores(
+        lambda images: {"images": made(run.weights, images)},
+        pipeline.evaluation(config, split or config.val_split),
+        system_lib.Translation("images", "images", "images"),
+        batch_size=batch_size,
+    )
+
+
 def translate_files(
     translator: Translator, source: str, output: str, *, samples: int = 0, seed: int = 0, tile: int = 0
 ) -> int:

@@ -21,13 +21,14 @@ import numpy as np
 
 import jgan
 from jgan import evaluate
+from jgan import features as feature_nets
 from jgan import report
 from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.latent import project
 from jgan.ops import pixels
 
-FEATURE_WEIGHT = 0.1  # of the discriminator's features beside the pixels
+FEATURE_WEIGHT = 0.1  # of features beside the pixels
 _LANES = 64  # images x starts that are projected at once
 _PAGE = 500  # pictures on a page at most
 
@@ -73,6 +74,7 @@ def projector(
     starts: int = 1,
     settings: project.Settings = project.DEFAULT,
     feature_weight: float = FEATURE_WEIGHT,
+    features: feature_nets.Features | None = None,
     batch: int = 0,
     history: bool = False,
 ) -> Projector:
@@ -83,7 +85,8 @@ def projector(
         method: `optimise`, `network` or `hybrid`; the last two need a predictor that was trained.
         starts: of each image.
         settings: of the optimisation.
-        feature_weight: of the features of the run's discriminator beside the pixels; 0: pixels alone.
+        feature_weight: of the features beside the pixels; 0: pixels alone.
+        features: of a net that the user brings (`jgan.features`); None: those of the run's discriminator.
         batch: images at once; 0: so many that images times starts are about 64.
         history: whether projections remember the course of the cost.
 
@@ -99,17 +102,20 @@ def projector(
         )
     if batch < 0:
         raise jgan.UserError(f"batch={batch}: it must be 1 or more, or 0 for a number that fits.")
-    judged = feature_weight > 0 and system.judge is not None
+    judged = feature_weight > 0 and (features is not None or system.judge is not None)
 
-    def every(weights: Any, images: jax.Array, masks: jax.Array, keys: jax.Array) -> Any:
+    def every(both: tuple[Any, Any], images: jax.Array, masks: jax.Array, keys: jax.Array) -> Any:
+        weights, foreign = both
         space = system.space(weights, None)
 
-        def features(image: jax.Array) -> list[jax.Array]:
+        def describe(image: jax.Array) -> list[jax.Array]:
+            if features is not None:
+                return [x[0] for x in features.apply(foreign, image[None])]
             return [x[0] for x in system.judge(weights, image[None])["features"]]
 
         def one(image: jax.Array, mask: jax.Array, key: jax.Array, predicted: Any) -> Any:
             cost = project.reconstruction(
-                image, mask, features if judged else None, feature_weight if judged else 0.0
+                image, mask, describe if judged else None, feature_weight if judged else 0.0
             )
             found = project.project_image(
                 space,
@@ -131,7 +137,7 @@ def projector(
         config.data.size,
         config.data.channels[0],
         batch or max(1, _LANES // starts),
-        run.weights,
+        (run.weights, None if features is None else features.params),
         jax.jit(every),
     )
 
@@ -145,6 +151,7 @@ def project_files(
     starts: int = 1,
     settings: project.Settings = project.DEFAULT,
     feature_weight: float = FEATURE_WEIGHT,
+    features: feature_nets.Features | None = None,
     fit: str = "letterbox",
     batch: int = 0,
     seed: int = 0,
@@ -164,6 +171,7 @@ def project_files(
         starts: as in `projector`.
         settings: as in `projector`.
         feature_weight: as in `projector`.
+        features: as in `projector`.
         fit: `letterbox` or `crop`, how a photo that is not square is seen.
         batch: as in `projector`.
         seed: of the starts; each photo's own also depend on its name.
@@ -173,7 +181,13 @@ def project_files(
             photos that could not be read.
     """
     projects = projector(
-        run, method=method, starts=starts, settings=settings, feature_weight=feature_weight, batch=batch
+        run,
+        method=method,
+        starts=starts,
+        settings=settings,
+        feature_weight=feature_weight,
+        features=features,
+        batch=batch,
     )
     if fit not in framing.FITS:
         raise jgan.UserError(f"fit={fit!r} is unknown: use one of {', '.join(framing.FITS)}.")
@@ -188,6 +202,7 @@ def project_files(
         "feature_weight": feature_weight,
         "fit": fit,
         "seed": seed,
+        **({} if features is None else {"features": features.name}),
     }
     _claim(target, root, facts)
     todo = [f for f in files if not (target / f"{f.relative_to(root)}.npz").exists()]
@@ -246,7 +261,7 @@ def _claim(target: pathlib.Path, root: pathlib.Path, facts: dict[str, Any]) -> N
             old = None
         if not isinstance(old, dict):
             raise jgan.UserError(f"{path} cannot be read: remove it, or name another --output.")
-        changed = [name for name in facts if old.get(name) != facts[name]]
+        changed = [name for name in {**facts, **old} if old.get(name) != facts.get(name)]
         if changed:
             raise jgan.UserError(
                 f"--output={target} holds projections with other {', '.join(changed)}: name another folder."

@@ -2,10 +2,13 @@
 
 The photo is projected onto the run's manifold, candidates follow the strokes, and what became of the best one is done
 to the photo at its own size. Without a photo the candidates begin at random. jgan/latent/document.py describes edits.
+With --directions=FILE --direction=NAME --amount=2 the code first goes along a direction of launch.directions; without
+--edit that is all.
 """
 
 from absl import flags
 
+import jgan
 import launch
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
@@ -16,6 +19,9 @@ _CANDIDATES = flags.DEFINE_integer("candidates", 16, "codes that follow the stro
 _ITERATIONS = flags.DEFINE_integer("iterations", 100, "of all candidates")
 _TOP_K = flags.DEFINE_integer("top_k", 9, "candidates that are kept at most")
 _FRAMES = flags.DEFINE_integer("frames", 8, "of the way to the best candidate, which the photo follows")
+_DIRECTIONS = flags.DEFINE_string("directions", "", "file of directions, of which one is followed")
+_DIRECTION = flags.DEFINE_string("direction", "", "its name; empty: the only one of the file")
+_AMOUNT = flags.DEFINE_float("amount", 1.0, "how far along the direction; below 0 the other way")
 _REALISM = flags.DEFINE_float("realism", None, "weight of the discriminator, instead of the one in the edit")
 _METHOD = flags.DEFINE_enum(
     "method",
@@ -26,7 +32,12 @@ _METHOD = flags.DEFINE_enum(
 _STARTS = flags.DEFINE_integer("starts", 4, "of the projection; the best is kept")
 _OPTIMISER = flags.DEFINE_enum("optimiser", "lbfgs", ["lbfgs", "adam"], "of the projection")
 _EVALUATIONS = flags.DEFINE_integer("evaluations", 320, "of the projection, by each start")
-_FEATURES = flags.DEFINE_float("feature_weight", 0.1, "of the discriminator's features beside the pixels")
+_WEIGHT = flags.DEFINE_float("feature_weight", 0.1, "of features beside the pixels, in the projection")
+_FEATURES = flags.DEFINE_string(
+    "features",
+    "",
+    "file of AlexNet's or VGG-16's weights, .pth or .safetensors; empty: the run's discriminator",
+)
 _FIT = flags.DEFINE_enum("fit", "letterbox", ["letterbox", "crop"], "how a photo that is not square is seen")
 _SEED = flags.DEFINE_integer("seed", 0, "of all starts")
 _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
@@ -35,8 +46,11 @@ _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a num
 def main() -> None:
     from jgan import editing
     from jgan import evaluate
+    from jgan import features
     from jgan.latent import project
 
+    if not _EDIT.value and not _DIRECTIONS.value:
+        raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
     run = evaluate.load_run(_WORKDIR.value, evaluate.parse_step(_STEP.value), latent=True)
     editing.edit_file(
         run,
@@ -46,7 +60,8 @@ def main() -> None:
         method=_METHOD.value,
         starts=_STARTS.value,
         projection=project.Settings(optimiser=_OPTIMISER.value, evaluations=_EVALUATIONS.value),
-        feature_weight=_FEATURES.value,
+        feature_weight=_WEIGHT.value,
+        features=features.load(_FEATURES.value, run.config.data.channels[0]) if _FEATURES.value else None,
         fit=_FIT.value,
         settings=editing.Settings(
             candidates=_CANDIDATES.value,
@@ -55,9 +70,12 @@ def main() -> None:
             frames=_FRAMES.value,
         ),
         realism=_REALISM.value,
+        directions=_DIRECTIONS.value,
+        direction=_DIRECTION.value,
+        amount=_AMOUNT.value,
         seed=_SEED.value,
     )
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir", "edit", "output"))
+    launch.run(main, required=("workdir", "output"))

@@ -1,7 +1,8 @@
 """Scores a run: python -m launch.evaluate --workdir=RUN [--data=DIR] [--split=val]
 
-The last line of standard output is one JSON object. A run that translates both ways has scores for each, under
-"AtoB" and "BtoA", unless --direction names one.
+The last line of standard output is one JSON object. A run that makes pictures from codes is scored by what its
+predictor, where it has one, finds of pictures and the generator gives back. A run that translates both ways has scores
+for each, under "AtoB" and "BtoA", unless --direction names one.
 """
 
 import json
@@ -31,11 +32,31 @@ _SEED = flags.DEFINE_integer("seed", 0, "of dropout")
 
 def main() -> None:
     from jgan import evaluate
+    from jgan import run
+    from jgan.systems import SYSTEMS
 
+    step = evaluate.parse_step(_STEP.value)
+    config = run.read(_WORKDIR.value)
+    if not SYSTEMS[config.system](config).translations:
+        for flag in (_DIRECTION, _PALETTE):
+            if flag.value:
+                raise jgan.UserError(
+                    f"--{flag.name}={flag.value}: a run of {config.system} translates no pictures."
+                )
+        loaded = evaluate.load_run(_WORKDIR.value, step, latent=True)
+        found = evaluate.evaluate_predictor(
+            loaded,
+            data=_DATA.value,
+            split=_SPLIT.value,
+            size=_SIZE.value,
+            batch_size=_BATCH.value,
+        )
+        print(json.dumps({"step": loaded.step, **found}))
+        return
     translator = evaluate.load_translator(
         _WORKDIR.value,
         direction=_DIRECTION.value,
-        step=evaluate.parse_step(_STEP.value),
+        step=step,
         statistics=_STATISTICS.value,
         dropout=_DROPOUT.value,
     )

@@ -20,7 +20,12 @@ _STARTS = flags.DEFINE_integer("starts", 4, "starts for each photo; the best is 
 _OPTIMISER = flags.DEFINE_enum("optimiser", "lbfgs", ["lbfgs", "adam"], "of the latent")
 _EVALUATIONS = flags.DEFINE_integer("evaluations", 320, "of the generator and its gradient, by each start")
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 0.1, "of Adam")
-_FEATURES = flags.DEFINE_float("feature_weight", 0.1, "of the discriminator's features beside the pixels")
+_WEIGHT = flags.DEFINE_float("feature_weight", 0.1, "of features beside the pixels")
+_FEATURES = flags.DEFINE_string(
+    "features",
+    "",
+    "file of AlexNet's or VGG-16's weights, .pth or .safetensors; empty: the run's discriminator",
+)
 _FIT = flags.DEFINE_enum("fit", "letterbox", ["letterbox", "crop"], "how a photo that is not square is seen")
 _BATCH = flags.DEFINE_integer("batch", 0, "photos at once; 0: as fits")
 _SEED = flags.DEFINE_integer("seed", 0, "of the starts")
@@ -29,6 +34,7 @@ _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a num
 
 def main() -> None:
     from jgan import evaluate
+    from jgan import features
     from jgan import inversion
     from jgan.latent import project
 
@@ -44,7 +50,8 @@ def main() -> None:
             evaluations=_EVALUATIONS.value,
             learning_rate=_LEARNING_RATE.value,
         ),
-        feature_weight=_FEATURES.value,
+        feature_weight=_WEIGHT.value,
+        features=features.load(_FEATURES.value, run.config.data.channels[0]) if _FEATURES.value else None,
         fit=_FIT.value,
         batch=_BATCH.value,
         seed=_SEED.value,

@@ -15,15 +15,31 @@ _FORMAT = flags.DEFINE_enum(
     "format", "files", ["files", "grid", "npz"], "a PNG each, one grid, or images and codes in samples.npz"
 )
 _WALK = flags.DEFINE_integer("walk", 0, "instead, walk through so many codes: walk.webp and walk.png")
+_DIRECTIONS = flags.DEFINE_string("directions", "", "instead, show a file of directions: directions.png")
+_DIRECTION = flags.DEFINE_string("direction", "", "only the one of this name, on --number codes")
+_AMOUNT = flags.DEFINE_float("amount", 3.0, "how far along directions, both ways")
 _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
 
 
 def main() -> None:
     from jgan import evaluate
     from jgan import samples
+    from jgan import steering
 
+    run = evaluate.load_run(_WORKDIR.value, evaluate.parse_step(_STEP.value), latent=True)
+    if _DIRECTIONS.value:
+        steering.show(
+            run,
+            _DIRECTIONS.value,
+            _OUTPUT.value,
+            name=_DIRECTION.value,
+            amount=_AMOUNT.value,
+            number=_NUMBER.value if _NUMBER.present else 8,
+            seed=_SEED.value,
+        )
+        return
     samples.write(
-        evaluate.load_run(_WORKDIR.value, evaluate.parse_step(_STEP.value), latent=True),
+        run,
         _OUTPUT.value,
         number=_NUMBER.value,
         seed=_SEED.value,

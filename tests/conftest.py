@@ -11,14 +11,15 @@ ROOT = pathlib.Path(__file__).parent.parent
 # Tests compile far more than they compute. The compiler's costly passes change no result a test may look at
 # (those that look at compiled programs or at speed switch them on again), and programs that several processes of a
 # test compile are kept for the session. Both are set in the environment, for the processes that tests start.
-_cache = tempfile.TemporaryDirectory(prefix="jgan-test-")
-os.environ.update(
-    JAX_DISABLE_MOST_OPTIMIZATIONS="1",
-    JAX_COMPILATION_CACHE_DIR=os.path.join(_cache.name, "programs"),
-    XDG_CACHE_HOME=_cache.name,  # decoded pixels go there, not to the user's own cache
-    JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.2",
-    PYTHONPATH=str(ROOT),
-)
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit all of it
+    _cache = tempfile.TemporaryDirectory(prefix="jgan-test-")
+    os.environ.update(
+        JAX_DISABLE_MOST_OPTIMIZATIONS="1",
+        JAX_COMPILATION_CACHE_DIR=os.path.join(_cache.name, "programs"),
+        XDG_CACHE_HOME=_cache.name,  # decoded pixels go there, not to the user's own cache
+        JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.2",
+        PYTHONPATH=str(ROOT),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -85,7 +85,16 @@ def test_an_edit_of_a_photo_leaves_candidates_their_way_and_the_photo(run, gener
     count = perform(run, out, **files(tmp_path / "in", PAINT, DRAW, DRAG))
     assert {path.name for path in out.iterdir()} == {
         *(f"candidate_{k:02d}.png" for k in range(count)),
-        *("candidates.png", "latents.npz", "path.webp", "path.png", "photo.png", "photo.webp", "index.html"),
+        *(
+            "candidates.png",
+            "strip.png",
+            "latents.npz",
+            "path.webp",
+            "path.png",
+            "photo.png",
+            "photo.webp",
+            "index.html",
+        ),
     }
     made = image_files.read(out / "photo.png")
     assert made.shape == (20, 30, 3) and made.dtype == np.uint8

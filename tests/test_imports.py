@@ -12,7 +12,13 @@ FILES = sorted((ROOT / "jgan").rglob("*.py")) + sorted((ROOT / "launch").rglob("
 LEAVES = {"data", "weights", "metrics", "checkpoint", "report", "sharding", "run", "tiles"}
 PARTS = {"checkpoint": {"retention"}, "report": {"page"}}  # files that serve one leaf alone
 CORE = {"ops", "losses", "nets", "state", "space"}
-PROGRAMS = {"samples", "inversion", "editing"}  # what a program of launch does with a run, one file each
+PROGRAMS = {
+    "samples",
+    "inversion",
+    "editing",
+    "features",
+    "steering",
+}  # what a program of launch does with a run, one file each
 MAY = {
     "ops": set(),
     "losses": {"ops"},
@@ -24,8 +30,13 @@ MAY = {
     "samples": CORE | LEAVES | {"systems"},
     "train": CORE | LEAVES | {"systems", "latent", "evaluate", "samples"},
     "evaluate": CORE | LEAVES | {"systems", "latent"},
-    "inversion": CORE | LEAVES | {"systems", "latent", "evaluate"},
-    "editing": CORE | LEAVES | {"systems", "latent", "evaluate", "inversion"},
+    "features": CORE | LEAVES,
+    "inversion": CORE | LEAVES | {"systems", "latent", "evaluate", "features"},
+    "steering": CORE | LEAVES | {"systems", "latent", "evaluate", "samples"},
+    "editing": CORE
+    | LEAVES
+    | {"systems", "latent", "evaluate", "inversion", "edit_page", "features", "samples", "steering"},
+    "edit_page": CORE | LEAVES | {"latent"},
     "serve": CORE | LEAVES | PROGRAMS | {"systems", "latent", "train", "evaluate"},
     "launch": CORE | LEAVES | PROGRAMS | {"systems", "latent", "train", "evaluate", "serve"},
     # Leaves know neither nets nor systems, nor each other.

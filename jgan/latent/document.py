@@ -14,9 +14,13 @@ like the one around `source` does now. `erase`, `weights` and each of them may b
 earlier ones, and every stroke asks for as much as any other: masks join by their maximum.
 """
 
+from collections.abc import Mapping
+from collections.abc import Sequence
+import functools
 import json
 import math
 import pathlib
+import types
 from typing import Any
 from typing import NamedTuple
 
@@ -104,41 +108,43 @@ def parse(text: str | bytes, space: str | None = None) -> Document:
         raise jgan.UserError(f'this is no edit: an edit is a JSON object with "format": "{FORMAT}".')
     version = tree.get("version")
     if type(version) is not int or version != VERSION:
-        raise jgan.UserError(f"the edit has version {_show(version)}; this program reads version {VERSION}.")
-    _fields(tree, "the edit", {"format", "version", "space", "size", "strokes"}, {"weights"})
+        raise jgan.UserError(f"the edit has version {show(version)}; this program reads version {VERSION}.")
+    check_fields(tree, "the edit", {"format", "version", "space", "size", "strokes"}, {"weights"})
     name = tree["space"]
     if not isinstance(name, str) or not 0 < len(name) <= 100:
-        raise jgan.UserError(f"the edit's space is {_show(name)}, it has to be a name such as 'z'.")
+        raise jgan.UserError(f"the edit's space is {show(name)}, it has to be a name such as 'z'.")
     if space is not None and name != space:
-        raise jgan.UserError(f"the edit is for the space {_show(name)}, this generator has {space!r}.")
+        raise jgan.UserError(f"the edit is for the space {show(name)}, this generator has {space!r}.")
     size = tree["size"]
     if not isinstance(size, list) or len(size) != 2 or not all(_is_side(side) for side in size):
         raise jgan.UserError(
-            f"the edit's size is {_show(size)}, it has to be [height, width], whole numbers from 1 to {MAX_SIDE}."
+            f"the edit's size is {show(size)}, it has to be [height, width], whole numbers from 1 to {MAX_SIDE}."
         )
     strokes = tree["strokes"]
     if not isinstance(strokes, list) or not 1 <= len(strokes) <= MAX_STROKES:
-        found = f"{len(strokes)} strokes" if isinstance(strokes, list) else f"{_show(strokes)} for strokes"
+        found = f"{len(strokes)} strokes" if isinstance(strokes, list) else f"{show(strokes)} for strokes"
         raise jgan.UserError(f"the edit has {found}, it has to be a list of 1 to {MAX_STROKES}.")
-    strokes = tuple(_stroke(stroke, f"stroke {i}", size) for i, stroke in enumerate(strokes, 1))
+    strokes = tuple(parse_stroke(stroke, f"stroke {i}", size) for i, stroke in enumerate(strokes, 1))
     count = sum(len(stroke.points) for stroke in strokes if not isinstance(stroke, Warp))
     if count > MAX_POINTS:
         raise jgan.UserError(f"the strokes have {count} points together, {MAX_POINTS} are the most.")
-    return Document(name, (size[0], size[1]), strokes, _weights(tree.get("weights", {})))
+    return Document(name, (size[0], size[1]), strokes, parse_weights(tree.get("weights", {})))
 
 
 def dump(document: Document) -> str:
     """The JSON text of a document; `parse` gives the same document back."""
-    strokes = []
-    for stroke in document.strokes:
-        fields = {"brush": _BRUSHES[type(stroke)], **stroke._asdict()}
-        strokes.append(json.dumps(fields, allow_nan=False))
+    strokes = [json.dumps(stroke_fields(stroke), allow_nan=False) for stroke in document.strokes]
     head = json.dumps(
         {"format": FORMAT, "version": VERSION, "space": document.space, "size": list(document.size)}
     )
     weights = json.dumps(document.weights._asdict(), allow_nan=False)
     # One stroke per line, so that two edits can be compared by eye and by diff.
     return head[:-1] + ',\n "strokes": [\n  ' + ",\n  ".join(strokes) + '],\n "weights": ' + weights + "}\n"
+
+
+def stroke_fields(stroke: Colour | Sketch | Warp) -> dict[str, Any]:
+    """The fields of a stroke as they stand in the JSON text; `parse_stroke` gives the same stroke back."""
+    return {"brush": _BRUSHES[type(stroke)], **stroke._asdict()}
 
 
 def framed(document: Document, photo: tuple[int, int], square: tuple[int, int, int]) -> Document:
@@ -179,7 +185,10 @@ def framed(document: Document, photo: tuple[int, int], square: tuple[int, int, i
 
 
 def rasterise(
-    document: Document, size: tuple[int, int, int], image: np.ndarray | None = None
+    document: Document,
+    size: tuple[int, int, int],
+    image: np.ndarray | None = None,
+    sources: Mapping[int, np.ndarray] = types.MappingProxyType({}),
 ) -> constraints.Constraints:
     """The constraints that the strokes put on images of `size` (h, w, c), drawn without antialiasing.
 
@@ -195,6 +204,7 @@ def rasterise(
         document: as `parse` gives it.
         size: of the generator's images.
         image: [h, w, c] in [-1, 1], the current one (of many any), from which warps take their patches.
+        sources: instead, for strokes by their position from 0 on, images that were there when they were made.
 
     Raises:
         jgan.UserError: the canvas has other proportions, there is a warp but no image, a warp's squares have no part
@@ -217,11 +227,12 @@ def rasterise(
     colour_mask, patches_mask, lines_mask = np.zeros((3, h, w), bool)
     for number, stroke in enumerate(document.strokes, 1):
         if isinstance(stroke, Warp):
-            if image is None:
+            seen = sources.get(number - 1, image)
+            if seen is None:
                 raise jgan.UserError(
                     f"stroke {number}: a warp takes its patch from an image, and there is none."
                 )
-            square, around, moved = _move(stroke, image, (sy, sx), scale)
+            square, around, moved = _move(stroke, np.asarray(seen, np.float64), (sy, sx), scale)
             if not square.any():
                 raise jgan.UserError(
                     f"stroke {number}: the squares around source and target have no common part inside the image."
@@ -233,7 +244,7 @@ def rasterise(
             colour_mask |= square
             patches_mask |= square
             continue
-        mask = _line([(x * sx, y * sy) for x, y in stroke.points], stroke.width * scale, h, w)
+        mask = _line(tuple((x * sx, y * sy) for x, y in stroke.points), stroke.width * scale, h, w)
         if isinstance(stroke, Colour):
             colour[mask] = _values(stroke.colour, c)
             colour_mask |= mask
@@ -248,7 +259,9 @@ _build = jax.jit(constraints.build)
 _BRUSHES = {Colour: "colour", Sketch: "sketch", Warp: "warp"}
 
 
-def _line(points: list[Point], width: float, h: int, w: int) -> np.ndarray:
+# An editor draws all strokes again with every one that is added.
+@functools.lru_cache(maxsize=1024)
+def _line(points: tuple[Point, ...], width: float, h: int, w: int) -> np.ndarray:
     radius = max(width, 1) / 2
     mask = np.zeros((h, w), bool)
     rows, columns = np.arange(h)[:, None] + 0.5, np.arange(w)[None] + 0.5
@@ -263,6 +276,7 @@ def _line(points: list[Point], width: float, h: int, w: int) -> np.ndarray:
     for x, y in points:
         if 0 <= x <= w + 1e-6 and 0 <= y <= h + 1e-6:  # `framed` leaves points beyond what a crop shows
             mask[min(int(y), h - 1), min(int(x), w - 1)] = True
+    mask.flags.writeable = False  # it is remembered
     return mask
 
 
@@ -295,60 +309,62 @@ def _values(rgb: tuple[float, float, float], channels: int) -> np.ndarray:
     return values if channels == 3 else values @ [0.299, 0.587, 0.114]
 
 
-def _stroke(tree: Any, where: str, size: list[int]) -> Colour | Sketch | Warp:
+def parse_stroke(tree: Any, where: str, size: Sequence[int]) -> Colour | Sketch | Warp:
+    """The stroke in a JSON object, every value of it checked; `where` names it in the sentence of a mistake."""
     if not isinstance(tree, dict):
-        raise jgan.UserError(f"{where} is {_show(tree)}, it has to be a JSON object.")
+        raise jgan.UserError(f"{where} is {show(tree)}, it has to be a JSON object.")
     brush = tree.get("brush")
     if brush == "colour":
-        _fields(tree, where, {"brush", "points", "width", "colour"})
+        check_fields(tree, where, {"brush", "points", "width", "colour"})
         return Colour(_points(tree, where, size), _extent(tree, "width", where, size), _rgb(tree, where))
     if brush == "sketch":
-        _fields(tree, where, {"brush", "points", "width"}, {"erase"})
+        check_fields(tree, where, {"brush", "points", "width"}, {"erase"})
         erase = tree.get("erase", False)
         if not isinstance(erase, bool):
-            raise jgan.UserError(f"{where}: erase is {_show(erase)}, it has to be true or false.")
+            raise jgan.UserError(f"{where}: erase is {show(erase)}, it has to be true or false.")
         return Sketch(_points(tree, where, size), _extent(tree, "width", where, size), erase)
     if brush == "warp":
-        _fields(tree, where, {"brush", "source", "target", "side"})
+        check_fields(tree, where, {"brush", "source", "target", "side"})
         source, target = (_point(tree[name], f"{where}: {name}", size) for name in ("source", "target"))
         return Warp(source, target, _extent(tree, "side", where, size))
-    raise jgan.UserError(f"{where} has the brush {_show(brush)}; there are {', '.join(_BRUSHES.values())}.")
+    raise jgan.UserError(f"{where} has the brush {show(brush)}; there are {', '.join(_BRUSHES.values())}.")
 
 
-def _weights(tree: Any) -> constraints.Weights:
+def parse_weights(tree: Any) -> constraints.Weights:
+    """The weights in a JSON object, those that are left out by their defaults."""
     if not isinstance(tree, dict):
-        raise jgan.UserError(f"the edit's weights are {_show(tree)}, they have to be a JSON object.")
-    _fields(tree, "the edit's weights", set(), set(constraints.Weights._fields))
+        raise jgan.UserError(f"the edit's weights are {show(tree)}, they have to be a JSON object.")
+    check_fields(tree, "the edit's weights", set(), set(constraints.Weights._fields))
     for name, value in tree.items():
-        if not _is_number(value) or not 0 <= value <= MAX_WEIGHT:
-            raise jgan.UserError(f"the weight {name} is {_show(value)}, it has to be 0 to {MAX_WEIGHT:g}.")
+        if not is_number(value) or not 0 <= value <= MAX_WEIGHT:
+            raise jgan.UserError(f"the weight {name} is {show(value)}, it has to be 0 to {MAX_WEIGHT:g}.")
     return constraints.Weights(**{name: float(value) for name, value in tree.items()})
 
 
-def _points(tree: dict[str, Any], where: str, size: list[int]) -> tuple[Point, ...]:
+def _points(tree: dict[str, Any], where: str, size: Sequence[int]) -> tuple[Point, ...]:
     points = tree["points"]
     if not isinstance(points, list) or not 1 <= len(points) <= MAX_POINTS:
-        found = f"{len(points)} points" if isinstance(points, list) else f"{_show(points)} for points"
+        found = f"{len(points)} points" if isinstance(points, list) else f"{show(points)} for points"
         raise jgan.UserError(f"{where} has {found}, it has to be a list of 1 to {MAX_POINTS}.")
     return tuple(_point(point, f"{where}: a point", size) for point in points)
 
 
-def _point(value: Any, what: str, size: list[int]) -> Point:
-    if not isinstance(value, list) or len(value) != 2 or not all(map(_is_number, value)):
-        raise jgan.UserError(f"{what} is {_show(value)}, it has to be [x, y], two numbers.")
+def _point(value: Any, what: str, size: Sequence[int]) -> Point:
+    if not isinstance(value, list) or len(value) != 2 or not all(map(is_number, value)):
+        raise jgan.UserError(f"{what} is {show(value)}, it has to be [x, y], two numbers.")
     (x, y), (h, w) = value, size
     if not (0 <= x <= w and 0 <= y <= h):
         raise jgan.UserError(
-            f"{what} is {_show(value)}, outside the canvas of {w} x {h} pixels (width x height)."
+            f"{what} is {show(value)}, outside the canvas of {w} x {h} pixels (width x height)."
         )
     return float(x), float(y)
 
 
-def _extent(tree: dict[str, Any], name: str, where: str, size: list[int]) -> float:
+def _extent(tree: dict[str, Any], name: str, where: str, size: Sequence[int]) -> float:
     value = tree[name]
-    if not _is_number(value) or not 0 < value <= max(size):
+    if not is_number(value) or not 0 < value <= max(size):
         raise jgan.UserError(
-            f"{where}: {name} is {_show(value)}, it has to be above 0 and at most {max(size)} pixels."
+            f"{where}: {name} is {show(value)}, it has to be above 0 and at most {max(size)} pixels."
         )
     return float(value)
 
@@ -358,25 +374,29 @@ def _rgb(tree: dict[str, Any], where: str) -> tuple[float, float, float]:
     if (
         not isinstance(value, list)
         or len(value) != 3
-        or not all(_is_number(x) and 0 <= x <= 255 for x in value)
+        or not all(is_number(x) and 0 <= x <= 255 for x in value)
     ):
-        raise jgan.UserError(f"{where}: colour is {_show(value)}, it has to be [r, g, b], each 0 to 255.")
+        raise jgan.UserError(f"{where}: colour is {show(value)}, it has to be [r, g, b], each 0 to 255.")
     return tuple(float(x) for x in value)
 
 
-def _fields(tree: dict[str, Any], where: str, needed: set[str], optional: set[str] = frozenset()) -> None:
+def check_fields(
+    tree: dict[str, Any], where: str, needed: set[str], optional: set[str] = frozenset()
+) -> None:
+    """Refuses an object without one of the fields it needs, or with one that is unknown."""
     for name in sorted(needed - tree.keys()):
         raise jgan.UserError(f"{where} has no field {name!r}.")
     for name in tree.keys() - needed - optional:
         known = ", ".join(sorted(needed | optional))
-        raise jgan.UserError(f"{where} has an unknown field {_show(name)}; there are {known}.")
+        raise jgan.UserError(f"{where} has an unknown field {show(name)}; there are {known}.")
 
 
 def _is_side(value: Any) -> bool:
     return type(value) is int and 1 <= value <= MAX_SIDE
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value of JSON is a finite number."""
     # Whole numbers of JSON have no bound; those that no float can hold are as good as infinite.
     return (type(value) is int and abs(value) < 2**63) or (type(value) is float and math.isfinite(value))
 
@@ -385,8 +405,8 @@ def _no_constant(name: str) -> None:
     raise jgan.UserError(f"the edit contains {name}, numbers have to be finite.")
 
 
-def _show(value: Any) -> str:
-    # What was received, short enough for a sentence, on one line and printable anywhere.
+def show(value: Any) -> str:
+    """What was received, short enough for a sentence, on one line and printable anywhere."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
         return "a number beyond 2^63"
     if isinstance(value, list | dict) and len(value) > 4:

@@ -138,22 +138,48 @@ def project(
         history: whether to remember the course of the cost.
     """
 
-    def evaluate(u: Any) -> tuple[jax.Array, Any]:
-        return jax.value_and_grad(lambda u: cost(space.generate(space.bound(u))))(u)
+    carry = begin(space, cost, start, settings, history=history)
+    return finish(space, advance(space, cost, carry, settings.evaluations, settings))
 
-    search = {"lbfgs": _lbfgs, "adam": _adam}[settings.optimiser](settings)
+
+def begin(
+    space: space_lib.Space,
+    cost: Callable[[jax.Array], jax.Array],
+    start: Any,
+    settings: Settings = DEFAULT,
+    *,
+    history: bool = False,
+) -> dict[str, Any]:
+    """What `advance` takes before the first evaluation: a pytree of arrays. Arguments are those of `project`."""
     u = space.free(start)
-    dtype = jax.eval_shape(evaluate, u)[0].dtype
-    carry = {
-        "search": search.init(u, dtype),
+    dtype = jax.eval_shape(lambda u: cost(space.generate(space.bound(u))), u).dtype
+    return {
+        "search": _SEARCHES[settings.optimiser](settings).init(u, dtype),
         "best": u,
         "cost": jnp.full((), jnp.inf, dtype),
         "count": jnp.zeros((), jnp.int32),
         "history": jnp.full((settings.evaluations if history else 0,), jnp.inf, dtype),
     }
 
+
+def advance(
+    space: space_lib.Space,
+    cost: Callable[[jax.Array], jax.Array],
+    carry: dict[str, Any],
+    until: int | jax.Array,
+    settings: Settings = DEFAULT,
+) -> dict[str, Any]:
+    """What `begin` or `advance` gave, after `until` evaluations since the beginning or where the search is done.
+
+    A projection in several parts is the same as in one. `until` may be traced.
+    """
+    search = _SEARCHES[settings.optimiser](settings)
+
+    def evaluate(u: Any) -> tuple[jax.Array, Any]:
+        return jax.value_and_grad(lambda u: cost(space.generate(space.bound(u))))(u)
+
     def unfinished(carry: dict[str, Any]) -> jax.Array:
-        return (carry["count"] < settings.evaluations) & ~search.done(carry["search"])
+        return (carry["count"] < until) & ~search.done(carry["search"])
 
     def body(carry: dict[str, Any]) -> dict[str, Any]:
         at = search.trial(carry["search"])
@@ -161,7 +187,7 @@ def project(
         better = value < carry["cost"]
         lowest = jnp.where(better, value, carry["cost"])
         past = carry["history"]
-        if history:
+        if past.size:
             past = jnp.where(jnp.arange(past.shape[0]) >= carry["count"], lowest, past)
         return {
             "search": search.tell(carry["search"], at, value, gradient),
@@ -171,7 +197,11 @@ def project(
             "history": past,
         }
 
-    carry = jax.lax.while_loop(unfinished, body, carry)
+    return jax.lax.while_loop(unfinished, body, carry)
+
+
+def finish(space: space_lib.Space, carry: dict[str, Any]) -> Projection:
+    """The projection that `advance` has come to."""
     return Projection(space.bound(carry["best"]), carry["cost"], carry["count"], carry["history"])
 
 
@@ -348,6 +378,9 @@ def _lbfgs(settings: Settings) -> _Search:
         return _where(accepted, moved, _where(lost, anew, again))
 
     return _Search(init, trial, tell, lambda s: s["done"])
+
+
+_SEARCHES = {"lbfgs": _lbfgs, "adam": _adam}
 
 
 def _where(condition: jax.Array, yes: Any, no: Any) -> Any:

@@ -237,7 +237,7 @@ def test_a_line_covers_centres_within_half_its_width():
 @hypothesis.given(points(), points())
 def test_a_thin_line_has_no_gap(a, b):
     """One pixel wide: every point of it lies in a painted pixel or beside one."""
-    mask = np.pad(document._line([a, b], 1e-3, 24, 32), 1)
+    mask = np.pad(document._line((tuple(a), tuple(b)), 1e-3, 24, 32), 1)
     assert mask[1 + min(int(a[1]), 23), 1 + min(int(a[0]), 31)]
     for t in np.linspace(0, 1, 100):
         x, y = (int((1 - t) * p + t * q) + 1 for p, q in zip(a, b, strict=True))
@@ -306,6 +306,21 @@ def test_a_warp_asks_for_the_patch_elsewhere():
     # The cells see the source's surroundings, as if the whole image had moved, not the outline of a square.
     moved = image[np.clip(np.arange(24) - 8, 0, 23)][:, np.clip(np.arange(32) - 12, 0, 31)]
     np.testing.assert_allclose(asked.edge, describe(moved) * asked.edge_mask[..., None], atol=1e-3)
+
+
+def test_every_warp_may_have_an_image_of_its_own():
+    """As if each were drawn alone, on the image that was there when it was made."""
+    rng = np.random.default_rng(4)
+    first, second = rng.uniform(-1, 1, (2, 24, 32, 3))
+    other = DRAG | {"source": [24, 8], "target": [26, 16]}
+    both = document.rasterise(parsed(DRAG, other), (24, 32, 3), None, {0: first, 1: second})
+    apart = [
+        document.rasterise(parsed(x), (24, 32, 3), image) for x, image in ((DRAG, first), (other, second))
+    ]
+    for alone in apart:
+        mask = np.asarray(alone.colour_mask) > 0
+        assert mask.any()
+        np.testing.assert_array_equal(both.colour[mask], alone.colour[mask])
 
 
 def test_a_warp_of_nothing_asks_for_what_is_there():

@@ -58,6 +58,23 @@ def test_l_bfgs_solves_a_linear_generator():
 
 
 @pytest.mark.parametrize("optimiser", project.OPTIMISERS)
+def test_a_projection_in_parts_is_the_same_as_in_one(optimiser):
+    space = _space(_rectifiers())
+    settings = project.Settings(optimiser, evaluations=30)
+    cost = project.reconstruction(space.generate(jnp.full(_NZ, 0.3)))
+    whole = project.project(space, cost, jnp.zeros(_NZ), settings, history=True)
+    carry = project.begin(space, cost, jnp.zeros(_NZ), settings, history=True)
+    on = jax.jit(lambda carry, until: project.advance(space, cost, carry, until, settings))
+    for until in (1, 7, 8, 30):
+        carry = on(carry, until)
+        assert carry["count"] <= until
+    parts = project.finish(space, carry)
+    assert parts.evaluations == whole.evaluations
+    np.testing.assert_allclose(parts.latent, whole.latent, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(parts.history, whole.history, rtol=1e-4, atol=1e-9)
+
+
+@pytest.mark.parametrize("optimiser", project.OPTIMISERS)
 def test_latents_of_generated_images_are_recovered(optimiser):
     space = _space(_rectifiers())
     settings = project.Settings(optimiser, evaluations=150, learning_rate=0.1, tolerance=1e-9)

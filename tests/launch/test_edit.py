@@ -33,7 +33,8 @@ def told(done):
 
 
 def test_what_must_be_given_is_told():
-    assert "--edit and --output must be given" in told(program("--workdir=run"))
+    assert "--output must be given" in told(program("--workdir=run"))
+    assert "--edit, --directions or both" in told(program("--workdir=run", "--output=out"))
 
 
 def test_a_run_that_translates_is_refused(tmp_path):

@@ -197,3 +197,56 @@ def test_a_run_stopped_in_any_phase_ends_bit_equal(finished, tmp_path, stop, mon
             states.append(found.restore(7, abstract))
     for x, y in zip(*map(jax.tree.leaves, states), strict=True):
         np.testing.assert_array_equal(x, y)
+
+
+def test_a_run_is_scored_by_what_its_predictor_gives_back(finished):
+    done = subprocess.run(
+        [sys.executable, "-m", "launch.evaluate", f"--workdir={finished}", "--batch=2"],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (
+        found["step"] == 7
+        and found["examples"] == 3
+        and set(found) == {"step", "l1", "psnr", "ssim", "examples"}
+    )
+    lines = [json.loads(line) for line in (finished / "metrics.jsonl").read_text().splitlines()]
+    trained = [line["val_l1"] for line in lines if "val_l1" in line][-1]
+    np.testing.assert_allclose(found["l1"], trained, rtol=1e-4)  # as training itself scores it
+
+
+def test_a_run_without_a_predictor_says_that_nothing_scores_it(finished):
+    loaded = evaluate.load_run(str(finished), latent=True)
+    with pytest.raises(jgan.UserError, match="predictor of codes gives back, and this one has none"):
+        evaluate.evaluate_predictor(loaded._replace(system=loaded.system._replace(predict=None)))
+    with pytest.raises(jgan.UserError, match="learns it from step 4 on, this is step 3"):
+        evaluate.evaluate_predictor(loaded._replace(step=3))
+    with pytest.raises(jgan.UserError, match="--size=32"):
+        evaluate.evaluate_predictor(loaded, size=32)
+
+
+@pytest.mark.slow
+def test_programs_make_show_and_follow_directions(finished, tmp_path):
+    def program(module, *flags):
+        command = [sys.executable, "-m", f"launch.{module}", f"--workdir={finished}", *flags]
+        return subprocess.run(command, capture_output=True, text=True, timeout=300)
+
+    file = tmp_path / "directions.npz"
+    done = program("directions", f"--output={file}", "--principal=2", "--samples=20")
+    assert done.returncode == 0 and "principal_1 to principal_2" in done.stdout, done.stderr
+    done = program("sample", f"--output={tmp_path / 'shown'}", f"--directions={file}")
+    assert done.returncode == 0 and (tmp_path / "shown" / "directions.png").exists(), done.stderr
+    follow = [
+        f"--output={tmp_path / 'edit'}",
+        f"--directions={file}",
+        "--direction=principal_2",
+        "--amount=-1",
+    ]
+    done = program("edit", *follow)
+    assert done.returncode == 0 and (tmp_path / "edit" / "strip.png").exists(), done.stderr
+    for flags in ((), ("--principal=2", "--name=x", "--with=a", "--without=b"), ("--name=x", "--with=a")):
+        done = program("directions", f"--output={file}", *flags)
+        assert done.returncode == 2 and "--principal must be given, or --name, --with" in done.stderr

@@ -1,0 +1,117 @@
+"""Tables from the names of a file to parameters of ours: strict, so that what does not fit is told and not guessed."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import math
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+import jgan
+from jgan.weights import files
+
+_NAMED = 3  # names in a sentence
+
+
+class Parameter(NamedTuple):
+    """Where a tensor goes: a path of names, and how its axes change to get there."""
+
+    path: tuple[str, ...]
+    axes: tuple[int, ...]
+
+
+Table = Mapping[str, Parameter]
+
+
+def convolutions(places: Mapping[int, str]) -> Table:
+    """The table of a torchvision net whose `features.N` are convolutions [out, in, height, width], {N: our layer}."""
+    table = {}
+    for number, layer in places.items():
+        table[f"features.{number}.weight"] = Parameter((layer, "kernel"), (2, 3, 1, 0))
+        table[f"features.{number}.bias"] = Parameter((layer, "bias"), (0,))
+    return table
+
+
+_VGG16 = (
+    *((1, i) for i in (1, 2)),
+    *((2, i) for i in (1, 2)),
+    *((b, i) for b in (3, 4, 5) for i in (1, 2, 3)),
+)
+TORCHVISION = {
+    "alexnet": convolutions({0: "conv1", 3: "conv2", 6: "conv3", 8: "conv4", 10: "conv5"}),
+    "vgg16": convolutions(
+        {
+            # Each convolution has a rectifier behind it, and each block a pool.
+            2 * k + block - 1: f"conv{block}_{i}"
+            for k, (block, i) in enumerate(_VGG16)
+        }
+    ),
+}
+IGNORED = r"classifier\..*"  # a net of features ends before them
+
+
+def recognise(names: Mapping[str, object], tables: Mapping[str, Table]) -> str | None:
+    """The table of whose names the file has most, as a share of the table; None where it has less than half."""
+    share = {net: sum(name in names for name in table) / len(table) for net, table in tables.items()}
+    best = max(share, key=share.__getitem__)
+    return best if share[best] >= 0.5 else None
+
+
+def fill(
+    what: str,
+    entries: Mapping[str, files.Entry],
+    table: Table,
+    shape_of: Callable[[tuple[str, ...]], tuple[int, ...]],
+    ignored: str = IGNORED,
+) -> dict[str, dict[str, np.ndarray]]:
+    """The parameters, nested by their paths, that a table finds in a file, float32.
+
+    Args:
+        what: the file, and the net it is taken for, as sentences call them.
+        entries: of the file, by name.
+        table: where each goes.
+        shape_of: the shape of ours at a path.
+        ignored: a pattern of names that may be there and are passed over.
+
+    Raises:
+        jgan.UserError: a tensor is missing, one more is there, one has another shape, or numbers that are not finite.
+    """
+    missing = [name for name in table if name not in entries]
+    surplus = [name for name in entries if name not in table and not re.fullmatch(ignored, name)]
+    unfit = []
+    for name, (path, axes) in table.items():
+        if name in entries:
+            ours, theirs = shape_of(path), entries[name].shape
+            wanted = tuple(ours[axes.index(k)] for k in range(len(axes)))
+            if theirs != wanted:
+                unfit.append(f"{name} {_shape(theirs)} instead of {_shape(wanted)}")
+    faults = [
+        f"{word} {', '.join(found[:_NAMED])}{f' and {len(found) - _NAMED} more' if len(found) > _NAMED else ''}"
+        for word, found in (
+            ("no", missing),
+            ("beyond its own", [ascii(name)[1:-1][:60] for name in surplus]),
+            ("of another shape", unfit),
+        )
+        if found
+    ]
+    if faults:
+        raise jgan.UserError(f"{what} has {'; '.join(faults)}.")
+    tree: dict[str, dict[str, np.ndarray]] = {}
+    for name, (path, axes) in table.items():
+        values = entries[name].read()
+        if values.dtype.kind not in "fV" or values.size != math.prod(entries[name].shape):
+            raise jgan.UserError(f"{what} has {values.dtype} for {name}, floats were needed.")
+        with np.errstate(over="ignore"):
+            values = np.ascontiguousarray(values.transpose(axes), np.float32)
+        if not np.isfinite(values).all():
+            raise jgan.UserError(f"{what} has numbers in {name} that are not finite.")
+        place = tree
+        for part in path[:-1]:
+            place = place.setdefault(part, {})
+        place[path[-1]] = values
+    return tree
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "a single number"

@@ -1,0 +1,41 @@
+"""Directions of a run's codes: python -m launch.directions --workdir=RUN --output=directions.npz --principal=10
+
+Or of what some photos have and others lack, by folders of launch.project or single NAME.npz of theirs:
+python -m launch.directions --workdir=RUN --output=directions.npz --name=smile --with=DIR --without=DIR
+What the file holds already stays. launch.sample --directions shows them, launch.edit --directions follows one.
+"""
+
+from absl import flags
+
+import jgan
+import launch
+
+_WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
+_OUTPUT = flags.DEFINE_string("output", "", "file of directions, .npz")
+_PRINCIPAL = flags.DEFINE_integer("principal", 0, "so many directions that images vary along most")
+_SAMPLES = flags.DEFINE_integer("samples", 1000, "draws of which they are taken")
+_NAME = flags.DEFINE_string("name", "", "of a direction between photos")
+_WITH = flags.DEFINE_string("with", "", "projections of photos that have what the direction adds")
+_WITHOUT = flags.DEFINE_string("without", "", "projections of photos that lack it")
+_SEED = flags.DEFINE_integer("seed", 0, "of the draws")
+_STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
+
+
+def main() -> None:
+    from jgan import evaluate
+    from jgan import steering
+
+    between = [bool(flag.value) for flag in (_NAME, _WITH, _WITHOUT)]
+    if any(between) == _PRINCIPAL.present or any(between) != all(between):
+        raise jgan.UserError("--principal must be given, or --name, --with and --without.")
+    run = evaluate.load_run(_WORKDIR.value, evaluate.parse_step(_STEP.value), latent=True)
+    if _PRINCIPAL.present:
+        names = steering.write_principal(run, _OUTPUT.value, _PRINCIPAL.value, _SAMPLES.value, _SEED.value)
+        print(f"{names[0]} to {names[-1]} in {_OUTPUT.value}")
+    else:
+        steering.write_difference(run, _OUTPUT.value, _NAME.value, _WITH.value, _WITHOUT.value)
+        print(f"{_NAME.value} in {_OUTPUT.value}")
+
+
+if __name__ == "__main__":
+    launch.run(main, required=("workdir", "output"))
