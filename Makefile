@@ -30,6 +30,7 @@ test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --dist=loadfile -m "not slow"
 
 test-slow: .venv/installed-test
+	command -v chromium || (apt-get update && apt-get install -y --no-install-recommends chromium) || true
 	$(BIN)/python -m pytest -m slow
 
 lint: .venv/installed-test

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from jgan import space as spaces
 
 FRAMES = 16
+_FAR = 1e3  # of an optimiser's variable; tanh is 1 there
 
 
 def linear(a: Any, b: Any, n: int = FRAMES) -> Any:
@@ -85,14 +86,29 @@ def inside(space: spaces.Space, latent: Any, share: float = 0.99) -> Any:
     unbounded latents it is so wide that nothing changes.
     """
 
-    def reach(u: float) -> Any:
-        return space.bound(jax.tree.map(lambda x: jnp.full_like(x, u), latent))
-
     def clip(x: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
         middle, half = (low + high) / 2, share * (high - low) / 2
         return jnp.clip(x, middle - half, middle + half)
 
-    return jax.tree.map(clip, latent, reach(-1e3), reach(1e3))
+    return jax.tree.map(clip, latent, _reach(space, latent, -1), _reach(space, latent, 1))
+
+
+def inward(space: spaces.Space, latent: Any, share: float) -> Any:
+    """The latent moved towards the middle of what the space can reach, to `share` of its distance from it.
+
+    Unbounded latents stay as they are.
+    """
+
+    def move(x: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
+        middle = (low + high) / 2
+        return jnp.where(high - low < _FAR, middle + share * (x - middle), x)
+
+    return jax.tree.map(move, latent, _reach(space, latent, -1), _reach(space, latent, 1))
+
+
+def _reach(space: spaces.Space, latent: Any, sign: int) -> Any:
+    """What the optimiser's variable leads to far out on one side."""
+    return space.bound(jax.tree.map(lambda x: jnp.full_like(x, sign * _FAR), latent))
 
 
 def _shares(n: int, like: jax.Array) -> jax.Array:

@@ -20,9 +20,13 @@ import optax
 
 import jgan
 from jgan import space as space_lib
+from jgan.latent import paths
 
 METHODS = ("optimise", "network", "hybrid")
 OPTIMISERS = ("lbfgs", "adam")
+# The hybrid starts at this share of the way from the middle of a bounded space to what the network predicted. A
+# predictor drives half of its codes to the border, where `bound` is flat and an optimiser hardly moves.
+_INWARD = 0.6
 _SPREAD = 0.25  # of the hybrid's further starts around the predicted one, as a share of a draw from the prior
 
 # Weak Wolfe conditions, and how many trials a line search has before it starts anew from steepest descent.
@@ -210,18 +214,18 @@ def starts(
 ) -> Any:
     """`number` latents for one image to start from, along a new first axis.
 
-    `optimise` draws them from the prior. The others begin with what the network predicted; further ones lie around
-    it, in the optimiser's variable, a quarter of a draw from the prior away.
+    `optimise` draws them from the prior. The others begin with what the network predicted, in a bounded space nearer to
+    its middle; further ones lie around that, in the optimiser's variable, a quarter of a draw from the prior away.
     """
     drawn = jax.vmap(space.sample)(jax.random.split(key, number))
     if method == "optimise":
         return drawn
+    first = paths.inward(space, predicted, _INWARD)
 
     def near(k: jax.Array, latent: Any) -> Any:
-        share = jnp.where(k == 0, 0.0, _SPREAD)
-        u = jax.tree.map(lambda a, b: a + share * b, space.free(predicted), space.free(latent))
-        # The first is the prediction itself, not its way through `free` and back.
-        return jax.tree.map(lambda a, b: jnp.where(k == 0, a, b), predicted, space.bound(u))
+        u = jax.tree.map(lambda a, b: a + _SPREAD * b, space.free(first), space.free(latent))
+        # The first is the latent itself, not its way through `free` and back.
+        return jax.tree.map(lambda a, b: jnp.where(k == 0, a, b), first, space.bound(u))
 
     return jax.vmap(near)(jnp.arange(number), drawn)
 

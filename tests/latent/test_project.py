@@ -185,8 +185,10 @@ def test_methods_and_starts():
     hybrid = project.project_image(space, cost, key, settings, method="hybrid", number=3, predicted=predicted)
     assert hybrid.cost < network.cost == cost(space.generate(predicted))
     drawn = project.starts(space, key, 3, "hybrid", predicted)
-    np.testing.assert_array_equal(drawn[0], predicted)
-    assert jnp.all(jnp.abs(drawn) < 1) and jnp.all(jnp.any(drawn[1:] != predicted, 1))
+    np.testing.assert_allclose(drawn[0], 0.6 * predicted, rtol=1e-6)  # away from the border
+    assert jnp.all(jnp.abs(drawn) < 1) and jnp.all(jnp.any(drawn[1:] != drawn[0], 1))
+    unbounded = project.starts(_space(_rectifiers(), bounded=False), key, 1, "hybrid", predicted)
+    np.testing.assert_array_equal(unbounded[0], predicted)
     assert project.starts(space, key, 5, "optimise").shape == (5, _NZ)
 
 

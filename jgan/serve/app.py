@@ -1,0 +1,166 @@
+"""The server's HTTP and WebSocket: the page and its API, described at /openapi.json.
+
+Every mistake is answered by {"error": a sentence}. `guard` has seen each request before it comes here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+import contextlib
+import json
+import pathlib
+from typing import Any
+
+import fastapi
+from fastapi import exceptions
+from fastapi import responses
+from fastapi import staticfiles
+import pydantic
+from starlette import exceptions as starlette_exceptions
+
+import jgan
+from jgan.serve import guard
+from jgan.serve import photos
+from jgan.serve import rooms as rooms_lib
+from jgan.serve import service as service_lib
+from jgan.serve import session as sessions
+from jgan.serve import session_file
+from jgan.serve import sockets
+from jgan.serve import stateless
+from jgan.serve import uploads
+
+_STATIC = pathlib.Path(__file__).parent / "static"
+_STATUS = {rooms_lib.Unknown: 404, rooms_lib.Busy: 409, rooms_lib.Full: 503}
+
+
+class Error(pydantic.BaseModel):
+    error: str
+
+
+_ERRORS = {status: {"model": Error} for status in (400, 401, 403, 404, 408, 409, 413, 422, 503)}
+
+
+def build(service: service_lib.Service, door: guard.Door) -> fastapi.FastAPI:
+    """The application that serves a service to those whom a door lets in."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: fastapi.FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    app = fastapi.FastAPI(
+        title="jgan editor",
+        version=jgan.__version__,
+        description="Paint on a photo, the manifold answers. Mistakes come back as {error: sentence}.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=_ERRORS,
+    )
+    app.add_middleware(guard.Guard, door=door)
+    app.add_exception_handler(jgan.UserError, _mistake)
+    app.add_exception_handler(exceptions.RequestValidationError, _invalid)
+    app.add_exception_handler(starlette_exceptions.HTTPException, _http)
+    _page(app, service, door)
+    _sessions(app, service)
+    photos.add(app, service)
+    stateless.add(app, service)
+    app.mount("/static", staticfiles.StaticFiles(directory=_STATIC), name="static")
+    return app
+
+
+def _page(app: fastapi.FastAPI, service: service_lib.Service, door: guard.Door) -> None:
+    @app.get("/", include_in_schema=False)
+    async def page(request: fastapi.Request) -> fastapi.Response:
+        if door.token and door.opens(request.scope):
+            # From now on the browser shows it by itself, and it leaves the address.
+            answer = responses.RedirectResponse("/", 303)
+            answer.set_cookie(guard.COOKIE, door.token, httponly=True, samesite="lax", max_age=30 * 24 * 3600)
+            return answer
+        return responses.FileResponse(_STATIC / "index.html")
+
+    @app.get("/api/status")
+    async def status() -> dict[str, Any]:
+        """How far the server is, and what its runs are."""
+        return await asyncio.to_thread(service.status)
+
+    @app.get("/api/palette")
+    async def palette() -> list[dict[str, Any]] | None:
+        """The colours to draw with for the translator: [{"name", "colour"}]; null: black on white."""
+        return await asyncio.to_thread(service.palette)
+
+    @app.get("/api/training/{name}", response_class=responses.Response, responses=photos.PNG)
+    async def sample(name: str) -> fastapi.Response:
+        """A sample picture of the run while it is trained, as `status` names them."""
+        return photos.png(await asyncio.to_thread(service.picture, name))
+
+
+def _sessions(app: fastapi.FastAPI, service: service_lib.Service) -> None:
+    @app.post("/api/sessions", openapi_extra=uploads.JSON)
+    async def create(request: fastapi.Request) -> fastapi.Response:
+        """A new session, empty ({}) or as a session's JSON says: {"id", "session"}."""
+        rooms = service.need_rooms()
+        tree = await asyncio.to_thread(uploads.tree, await request.body() or b"{}")
+        session, photos = sessions.Session(), {}
+        if tree != {}:
+            session, photos = await asyncio.to_thread(session_file.load, tree, rooms.engine.space)
+        room = rooms.add(session, photos)
+        made = await asyncio.to_thread(session_file.dump, room.session, rooms.engine.space)
+        return responses.JSONResponse({"id": room.key, "session": made}, 201)
+
+    @app.get("/api/sessions/{key}")
+    async def read(key: str, photos: bool = False) -> fastapi.Response:
+        """The session's JSON, with its photos if asked for."""
+        rooms = service.need_rooms()
+        room = rooms.get(key)
+        used = {x.photo for x in room.session.operations if isinstance(x, sessions.Open)} if photos else set()
+        kept = {name: photo for name, photo in room.photos.items() if name in used}
+
+        def dump() -> str:
+            return json.dumps(session_file.dump(room.session, rooms.engine.space, kept))
+
+        return responses.Response(await asyncio.to_thread(dump), media_type="application/json")
+
+    @app.delete("/api/sessions/{key}")
+    async def delete(key: str) -> dict[str, bool]:
+        """Frees the session."""
+        rooms = service.need_rooms()
+        rooms.close(rooms.get(key))
+        return {"closed": True}
+
+    @app.post("/api/sessions/{key}/close")
+    async def close(key: str) -> dict[str, bool]:
+        """The page goes: frees the session in a few seconds, unless its socket is opened again."""
+        rooms = service.need_rooms()
+        rooms.bid_farewell(rooms.get(key))
+        return {"closed": True}
+
+    @app.websocket("/api/sessions/{key}/socket")
+    async def socket(websocket: fastapi.WebSocket, key: str) -> None:
+        # Accepted first: browsers tell pages of no code that comes without a connection.
+        await websocket.accept()
+        try:
+            rooms = service.need_rooms()
+            room = rooms.get(key)
+        except jgan.UserError as error:
+            await websocket.close(sockets.UNKNOWN, str(error)[:100])
+            return
+        await sockets.Socket(websocket, rooms, room).run()
+
+
+async def _mistake(_: fastapi.Request, error: jgan.UserError) -> fastapi.Response:
+    return responses.JSONResponse({"error": str(error)}, _STATUS.get(type(error), 400))
+
+
+async def _invalid(_: fastapi.Request, error: exceptions.RequestValidationError) -> fastapi.Response:
+    first = error.errors()[0]
+    where = ".".join(str(part)[:40] for part in first["loc"]) or "the request"
+    return responses.JSONResponse({"error": f"{where}: {first['msg']}."}, 422)
+
+
+async def _http(_: fastapi.Request, error: starlette_exceptions.HTTPException) -> fastapi.Response:
+    detail = str(error.detail)
+    sentence = detail if detail.endswith(".") else f"{detail}."
+    return responses.JSONResponse({"error": sentence}, error.status_code, headers=error.headers)

@@ -1,0 +1,308 @@
+"""Who may talk to the server, and how much: all limits, and a check of every request before anything else sees it.
+
+A page of another site can make a browser send requests to this server, also under a name that the other site chose
+(DNS rebinding). So the Host has to be one this server is known by, and an Origin, which browsers add to all that a
+page could do harm with, has to be the same.
+"""
+
+import asyncio
+import hmac
+import http.cookies
+import io
+import ipaddress
+import json
+import re
+from typing import Any
+from typing import NamedTuple
+import urllib.parse
+import warnings
+
+import fastapi
+import numpy as np
+from PIL import Image
+
+import jgan
+from jgan.data import images
+
+UPLOAD_BYTES = 32 * 2**20  # of a picture's file
+PHOTO_BYTES = 40 * 2**20  # of all photos of a session, which as text still fit its file
+SESSION_BYTES = 64 * 2**20  # of a session's file
+JSON_BYTES = 2**20  # of any other request
+PIXELS = 100_000_000  # of a picture
+SIDE = 16_384  # of a picture, in pixels
+TRANSLATED_PIXELS = 2048**2  # of a picture that is translated whole
+SESSIONS = 16
+SESSION_SECONDS = 600.0  # that a session waits for its page to come back
+SOCKETS = 4  # of a session; the newest stay
+MESSAGE_BYTES = 256 * 2**10  # of a message of a socket
+MESSAGES = 200  # of a socket in a second
+JOBS = 2  # of a session that are not done
+RESULTS = 4  # jobs of a session whose results are kept
+RESULT_BYTES = 128 * 2**20  # of them, but for the newest
+PHOTOS_AT_ONCE = 2  # decoded photos, whoever they are for
+LARGE_REQUESTS = 4  # at the same time
+BODY_SECONDS = 120.0  # in which a request has to arrive
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM", "GIF")
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_TWO_PICTURES = 2 * UPLOAD_BYTES + JSON_BYTES
+_LIMITS = (
+    (re.compile(r"/api/sessions"), SESSION_BYTES),
+    (re.compile(r"/api/sessions/[^/]*/between"), _TWO_PICTURES),
+    (re.compile(r"/api/(sessions/[^/]*/photo|project|edit|translate)"), UPLOAD_BYTES + JSON_BYTES),
+)
+_HEADERS = {
+    "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "
+    "object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+}
+COOKIE = "jgan_token"
+
+# Pictures are measured below, by limits of our own.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+class Door(NamedTuple):
+    """Who is let in.
+
+    Attributes:
+        hosts: the address that is listened at, and further names the server is known by.
+        port: that it listens at.
+        token: that every request has to show; empty: none.
+    """
+
+    hosts: tuple[str, ...] = ("127.0.0.1",)
+    port: int = 8000
+    token: str = ""
+
+    def check(self) -> None:
+        """Refuses what would let strangers in, with a `jgan.UserError`."""
+        if self.token and not re.fullmatch(r"[A-Za-z0-9._~-]{8,200}", self.token):
+            raise jgan.UserError("--token has to have 8 to 200 letters, digits and . _ ~ -")
+        if not self.token and not is_loopback(self.hosts[0]):
+            raise jgan.UserError(
+                f"--host={self.hosts[0]} can be reached from other machines, so it needs --token=SECRET as well."
+            )
+
+    def refusal(self, scope: dict[str, Any]) -> tuple[int, str] | None:
+        """(status, sentence) where a request is not let in."""
+        found: dict[str, list[str]] = {}
+        for name, value in scope["headers"]:
+            found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+        hosts = found.get("host", [])
+        if len(hosts) != 1 or not self._knows(hosts[0]):
+            return 403, f"this server is not known as {_quoted(' '.join(hosts))}: open {self.address()}"
+        for origin in found.get("origin", []):
+            parts = _split(origin)
+            if (
+                parts is None
+                or parts.scheme not in ("http", "https")
+                or parts.netloc.lower() != hosts[0].lower()
+            ):
+                return 403, f"pages of {_quoted(origin)} may not use this server."
+        site = found.get("sec-fetch-site", ["none"])[0]
+        # To follow a link of another site to the page is no harm: that site sees nothing of it.
+        follows = scope.get("path") == "/" and found.get("sec-fetch-mode") == ["navigate"]
+        if site not in ("none", "same-origin") and not follows:
+            return 403, "pages of other sites may not use this server."
+        if self.token and not self._shown(found, scope):
+            return 401, f"this server needs its token: open {self.address()}?token=..."
+        return None
+
+    def address(self) -> str:
+        """Where the page is."""
+        host = self.hosts[0]
+        if _is_any(host):
+            host = self.hosts[1] if len(self.hosts) > 1 else "127.0.0.1"
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+
+    def opens(self, scope: dict[str, Any]) -> bool:
+        """Whether a request for the page brings the token in its address."""
+        query = urllib.parse.parse_qs(scope.get("query_string", b"").decode("latin-1"))
+        return scope.get("path") == "/" and any(map(self._same, query.get("token", [])))
+
+    def _knows(self, host: str) -> bool:
+        parts = _split(f"//{host}")
+        if parts is None or parts.netloc != host or "@" in host or not parts.hostname:
+            return False
+        if (80 if parts.port is None else parts.port) != self.port:
+            return False
+        if parts.hostname in {*_LOOPBACK, *(name.lower() for name in self.hosts)}:
+            return True
+        # No other site can make its name an address.
+        return _is_any(self.hosts[0]) and _is_address(parts.hostname)
+
+    def _shown(self, found: dict[str, list[str]], scope: dict[str, Any]) -> bool:
+        given = [x[7:].strip() for x in found.get("authorization", []) if x[:7].lower() == "bearer "]
+        for line in found.get("cookie", []):
+            try:
+                cookies = http.cookies.SimpleCookie(line)
+            except http.cookies.CookieError:
+                continue
+            given += [cookies[COOKIE].value] if COOKIE in cookies else []
+        return any(map(self._same, given)) or (scope["type"] == "http" and self.opens(scope))
+
+    def _same(self, given: str) -> bool:
+        return hmac.compare_digest(given.encode(), self.token.encode())
+
+
+class Guard:
+    """The application behind a door: what is refused never reaches it, and nothing enters that is too large."""
+
+    def __init__(self, app: Any, door: Door):
+        self.app, self.door = app, door
+        self._large = asyncio.Semaphore(LARGE_REQUESTS)
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        refusal = self.door.refusal(scope)
+        if scope["type"] == "websocket":
+            if refusal:
+                await receive()
+                await send({"type": "websocket.close", "code": 1008, "reason": refusal[1][:100]})
+            else:
+                await self.app(scope, receive, send)
+            return
+        send = _with_headers(send)
+        limit = next((n for path, n in _LIMITS if path.fullmatch(scope["path"])), JSON_BYTES)
+        claimed = dict(scope["headers"]).get(b"content-length", b"0")
+        refusal = refusal or (_too_large(limit) if not claimed.isdigit() or int(claimed) > limit else None)
+        if refusal:
+            await _answer(send, *refusal)
+        elif limit == JSON_BYTES or scope["method"] in ("GET", "HEAD", "DELETE"):
+            await self.app(scope, _limited(receive, limit), send)
+        else:
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    await self._large.acquire()
+            except TimeoutError:
+                await _answer(send, 503, "too many pictures are on their way: try again later.")
+                return
+            try:
+                await self.app(scope, _limited(receive, limit), send)
+            finally:
+                self._large.release()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def label(name: Any) -> str:
+    """A file's name as a text to show, which no path is ever made of."""
+    text = "".join(c for c in re.split(r"[/\\]", str(name or ""))[-1] if c.isprintable())
+    return text.strip(". ")[:100] or "picture"
+
+
+def picture(data: bytes, name: str, pixels: int = PIXELS) -> np.ndarray:
+    """The picture [h, w, c] in the bytes of a file, whose size is looked at before anything is decoded.
+
+    Args:
+        data: from anyone; nothing in it is trusted.
+        name: that its mistakes are told by.
+        pixels: how many it may have.
+
+    Raises:
+        jgan.UserError: it is too large, or no picture.
+    """
+    name = label(name)
+    if len(data) > UPLOAD_BYTES:
+        raise jgan.UserError(f"{name} is larger than {UPLOAD_BYTES >> 20} MiB, which is the most.")
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            width, height = opened.size
+    except Image.DecompressionBombError:
+        width = height = SIDE + 1
+    except Exception:  # decoders raise anything
+        raise jgan.UserError(
+            f"{name} is no picture this server reads: PNG, JPEG, WebP, TIFF, BMP, PPM or GIF would work."
+        ) from None
+    if max(width, height) > SIDE or width * height > pixels:
+        raise jgan.UserError(
+            f"{name} has too many pixels: at most {SIDE:,} a side and {pixels:,} in all would work."
+        )
+    return images.decode(data, name)
+
+
+def _limited(receive: Any, limit: int) -> Any:
+    # Counts what arrives; an exception of FastAPI's own passes through whoever reads a body and becomes the answer.
+    count, ended = 0, False
+    deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+
+    async def limited() -> dict[str, Any]:
+        nonlocal count, ended
+        if ended:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
+        except TimeoutError:
+            raise fastapi.HTTPException(408, "the request took too long to arrive.") from None
+        count += len(message.get("body", b""))
+        ended = not message.get("more_body", False)
+        if count > limit:
+            raise fastapi.HTTPException(*_too_large(limit))
+        return message
+
+    return limited
+
+
+def _too_large(limit: int) -> tuple[int, str]:
+    return 413, f"the request is too large: at most {limit >> 20} MiB would work."
+
+
+def _with_headers(send: Any) -> Any:
+    async def sending(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            have = {name for name, _ in message["headers"]}
+            extra = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+            if b"cache-control" not in have:
+                extra.append((b"cache-control", b"no-cache"))
+            message = {**message, "headers": [*message["headers"], *extra]}
+        await send(message)
+
+    return sending
+
+
+async def _answer(send: Any, status: int, sentence: str) -> None:
+    body = json.dumps({"error": sentence}).encode()
+    # The rest of what is on its way is not read.
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"connection", b"close"),
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _split(address: str) -> urllib.parse.SplitResult | None:
+    try:
+        parts = urllib.parse.urlsplit(address)
+        _ = parts.port, parts.hostname
+    except ValueError:
+        return None
+    return parts
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_any(host: str) -> bool:
+    return _is_address(host) and ipaddress.ip_address(host).is_unspecified
+
+
+def _quoted(text: str) -> str:
+    return ascii(text[:60])

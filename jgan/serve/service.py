@@ -1,0 +1,177 @@
+"""What the server serves: a run with a latent, a run that translates, or both; and how far it is with them."""
+
+import asyncio
+from collections.abc import Callable
+import logging
+import threading
+from typing import Any
+
+import jgan
+from jgan import evaluate
+from jgan import run as runs
+from jgan.latent import document
+from jgan.serve import guard
+from jgan.serve import rooms as rooms_lib
+from jgan.serve import training as training_lib
+from jgan.serve import translation as translation_lib
+from jgan.systems import SYSTEMS
+
+
+def has_latent(workdir: str) -> bool:
+    """Whether the run in `workdir` draws from codes; else it translates. `jgan.UserError` where it is no run."""
+    config = runs.read(workdir)
+    if config.system not in SYSTEMS:
+        raise jgan.UserError(f"{workdir} is a run of {config.system!r}, which this program does not know.")
+    return not SYSTEMS[config.system](config).translations
+
+
+class Service:
+    """The runs of a server, which come when they are trained, read and compiled."""
+
+    def __init__(
+        self,
+        latent: str = "",
+        translator: str = "",
+        training: training_lib.Training | None = None,
+        make_engine: Callable[[str], Any] | None = None,
+    ):
+        """Of the directories of runs.
+
+        Args:
+            latent: of a run with a latent; empty: none.
+            translator: of a run that translates; empty: none.
+            training: what has to be done before the run in `latent` is there.
+            make_engine: its engine, of its directory; by default that of `jgan.serve.engine`.
+        """
+        self.latent, self.translator = latent, translator
+        self._training, self._make_engine = training, make_engine or _engine
+        self._state, self._message = ("training", "") if training else ("loading", "reading the run")
+        self.engine: Any = None
+        self.rooms: rooms_lib.Rooms | None = None
+        self.translation: translation_lib.Translation | None = None
+        self._palette: Any = None
+        self._thread = threading.Thread(target=self._load, name="jgan-loading", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        """Begins to load; the service answers from now on."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Ends everything, a training too, which saves first."""
+        self._state = "failed"  # tells the thread that nobody waits any more
+        if self.rooms:
+            await self.rooms.stop()
+        if self._training:
+            await asyncio.to_thread(self._training.stop)
+        await asyncio.to_thread(self._thread.join, 10.0)
+        if self.engine:
+            await asyncio.to_thread(self.engine.stop)
+        if self.translation:
+            self.translation.stop()
+
+    def need_rooms(self) -> rooms_lib.Rooms:
+        """The sessions; `Busy` as long as there can be none."""
+        if self.rooms is None:
+            if self.latent:
+                raise rooms_lib.Busy(f"the editor is not ready: it is {self._state}.")
+            raise rooms_lib.Busy("this server has no run with a latent, only one that translates.")
+        return self.rooms
+
+    def need_translation(self) -> translation_lib.Translation:
+        """The translator; `Busy` where there is none (yet)."""
+        if self.translation is None:
+            if self.translator:
+                raise rooms_lib.Busy(f"the translator is not ready: it is {self._state}.")
+            raise rooms_lib.Busy("this server has no run that translates.")
+        return self.translation
+
+    def palette(self) -> list[dict[str, Any]] | None:
+        """The colours to draw with for the translator; None: black on white, or no translator."""
+        if self._palette is None and self.translator:
+            self._palette = translation_lib.palette(self.translator)
+        return self._palette
+
+    def picture(self, name: str) -> bytes:
+        """A sample picture of the run while it is trained."""
+        found = self._training.picture(name) if self._training else None
+        if found is None:
+            raise rooms_lib.Unknown("there is no such picture.")
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """What the page has to know before and while it is used."""
+        state, message = self._state, self._message
+        if state == "ready" and self.engine is not None:
+            state, message = self.engine.status()
+        progress = {"step": None, "steps": None, "seconds_left": None, "samples": []}
+        if state == "training":
+            progress = self._training.progress()
+            progress["samples"] = [f"/api/training/{name}" for name in progress["samples"]]
+        return {
+            "state": state,
+            "message": message,
+            **progress,
+            **self._latent_facts(),
+            "translations": self.translation.describe() if self.translation else [],
+            "palette": self.palette(),
+            "limits": {
+                "upload_bytes": guard.UPLOAD_BYTES,
+                "pixels": guard.PIXELS,
+                "strokes": document.MAX_STROKES,
+                "points": document.MAX_POINTS,
+            },
+            "sessions": len(self.rooms) if self.rooms else 0,
+        }
+
+    def _latent_facts(self) -> dict[str, Any]:
+        facts = {"system": None, "space": None, "image": None, "candidates": None, "brushes": []}
+        facts |= {"realism": False, "predictor": False}
+        if self.engine is None:
+            return facts
+        run = self.engine.run
+        channels = run.config.data.channels[0]
+        colours = ["colour"] if channels in (1, 3) else []
+        return facts | {
+            "system": run.config.system,
+            "space": self.engine.space,
+            "image": {"size": run.config.data.size, "channels": channels},
+            "candidates": self.engine.candidates,
+            "brushes": [*colours, "sketch", "warp"],
+            "realism": run.system.judge is not None,
+            "predictor": "predictor" in run.weights["params"],
+        }
+
+    def _load(self) -> None:
+        try:
+            if self._training:
+                self._training.wait()
+                if self._state == "failed":
+                    return
+                self._state, self._message = "loading", "reading the run"
+            if self.latent:
+                engine = self._make_engine(self.latent)
+                engine.start()
+                self.engine = engine
+                asyncio.run_coroutine_threadsafe(self._open_rooms(), self._loop).result(10)
+            if self.translator:
+                self._message = "preparing the translator"
+                translation = translation_lib.Translation(self.translator)
+                translation.warm()
+                self.translation = translation
+            self._state, self._message = "ready", ""
+        except jgan.UserError as error:
+            self._state, self._message = "failed", str(error)
+        except Exception:
+            logging.exception("the run could not be loaded")
+            self._state, self._message = "failed", "the run could not be loaded; the server's log says more."
+
+    async def _open_rooms(self) -> None:
+        self.rooms = rooms_lib.Rooms(self.engine)
+
+
+def _engine(workdir: str) -> Any:
+    from jgan.serve import engine
+
+    return engine.Engine(evaluate.load_run(workdir, latent=True))

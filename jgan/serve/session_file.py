@@ -1,0 +1,313 @@
+"""Sessions and what a page says, from and to JSON; everything that comes in is checked, value by value.
+
+{"format": "jgan-session", "version": 1, "space": "z", "cursor": 2,
+ "ops": [{"op": "open", "photo": "1", "name": "shoe.jpg", "size": [480, 640], "box": [-80, 0, 640],
+              "latent": [0.1, ...]},
+         {"op": "stroke", "stroke": {"brush": "colour", ...}}],
+ "photos": {"1": {"name": "shoe.jpg", "data": "the file in base64"}}}
+"""
+
+import base64
+import binascii
+import json
+import re
+from typing import Any
+from typing import NamedTuple
+
+import jgan
+from jgan.latent import document
+from jgan.serve import session as sessions
+
+FORMAT, VERSION = "jgan-session", 1
+MAX_BYTES = 64 * 2**20
+MAX_LATENT = 100_000  # numbers of one latent
+_CANDIDATES = 10_000  # more than any engine has
+_check, _show = document.check_fields, document.show
+
+
+class Photo(NamedTuple):
+    """A photo's file as it was given."""
+
+    name: str
+    data: bytes
+
+
+class Choice(NamedTuple):
+    """A page's wish to fix a candidate, None: the one that is shown. `Engine.complete` makes a `Fix` of it."""
+
+    candidate: int | None
+
+
+class Ready(NamedTuple):
+    """A page has shown the last frame."""
+
+
+class Ping(NamedTuple):
+    """A page asks whether anyone is there."""
+
+
+def parse_event(tree: Any, size: tuple[int, int]) -> sessions.Event | Choice | Ready | Ping:
+    """What a page's message means.
+
+    Args:
+        tree: the message, from anyone; nothing in it is trusted.
+        size: of the session's canvas (`session.drawing.size`).
+
+    Raises:
+        jgan.UserError: it is none of the messages, a field is missing or unknown, or a value is out of range.
+    """
+    kind = _kind(tree, "type", "the message")
+    match kind:
+        case "live":
+            _check(tree, "the message", {"type", "stroke"})
+            if tree["stroke"] is None:
+                return sessions.Live(None)
+            return sessions.Live(sessions.Stroke(document.parse_stroke(tree["stroke"], "the stroke", size)))
+        case "op":
+            _check(tree, "the message", {"type", "op"})
+            operation = parse_operation(tree["op"], size)
+            if isinstance(operation, sessions.Fix | sessions.Open) or getattr(operation, "latent", None):
+                raise jgan.UserError("a latent comes from the server alone.")
+            return operation
+        case "fix":
+            _check(tree, "the message", {"type"}, {"candidate"})
+            return Choice(_candidate(tree.get("candidate"), "candidate"))
+        case "view":
+            return _look(tree, size)
+        case "undo" | "redo" | "ready" | "ping":
+            _check(tree, "the message", {"type"})
+            names = {"undo": sessions.Undo, "redo": sessions.Redo, "ready": Ready, "ping": Ping}
+            return names[kind]()
+    raise jgan.UserError(
+        f"the message has the type {_show(kind)}; there are live, op, fix, undo, redo, view, ready and ping."
+    )
+
+
+def parse_operation(tree: Any, size: tuple[int, int]) -> sessions.Operation:
+    """The operation in a JSON object; `size` is that of the canvas before it.
+
+    Raises:
+        jgan.UserError: as for `parse_event`.
+    """
+    kind = _kind(tree, "op", "the operation")
+    where = f"the operation {kind}"
+    match kind:
+        case "stroke":
+            _check(tree, where, {"op", "stroke"}, {"latent"})
+            stroke = document.parse_stroke(tree["stroke"], "the stroke", size)
+            latent = None if tree.get("latent") is None else _latent(tree["latent"])
+            if latent and not isinstance(stroke, document.Warp):
+                raise jgan.UserError("a stroke that is no warp takes its patch from no latent.")
+            return sessions.Stroke(stroke, latent)
+        case "erase":
+            _check(tree, where, {"op", "strokes"})
+            numbers = tree["strokes"]
+            if not isinstance(numbers, list) or not 1 <= len(numbers) <= document.MAX_STROKES:
+                raise jgan.UserError(
+                    f"strokes is {_show(numbers)}, it has to be a list of 1 to {document.MAX_STROKES}."
+                )
+            return sessions.Erase(
+                tuple(_whole(x, "a stroke's number", 0, sessions.MAX_OPERATIONS) for x in numbers)
+            )
+        case "weights":
+            _check(tree, where, {"op", "weights"})
+            return sessions.Weigh(document.parse_weights(tree["weights"]))
+        case "fix":
+            _check(tree, where, {"op", "latent"})
+            return sessions.Fix(_latent(tree["latent"]))
+        case "restart":
+            _check(tree, where, {"op", "seed"})
+            return sessions.Restart(_whole(tree["seed"], "seed", 0, 2**32 - 1))
+        case "open":
+            return _open(tree, where)
+        case "clear" | "close":
+            _check(tree, where, {"op"})
+            return sessions.Clear() if kind == "clear" else sessions.Close()
+    raise jgan.UserError(
+        f"the operation is {_show(kind)}; there are stroke, erase, clear, weights, fix, restart, open and close."
+    )
+
+
+def operation_fields(operation: sessions.Operation) -> dict[str, Any]:
+    """The fields of an operation as JSON has them; `parse_operation` gives the same operation back."""
+    match operation:
+        case sessions.Stroke(stroke, latent):
+            fields = {"op": "stroke", "stroke": document.stroke_fields(stroke)}
+            return fields if latent is None else fields | {"latent": latent}
+        case sessions.Weigh(weights):
+            return {"op": "weights", "weights": weights._asdict()}
+    return {"op": type(operation).__name__.lower(), **operation._asdict()}
+
+
+def parse(text: str | bytes, space: str | None = None) -> tuple[sessions.Session, dict[str, Photo]]:
+    """(the session in a JSON text, the photos in it by what they are kept under); `load` says what is refused."""
+    if len(text) > MAX_BYTES:
+        raise jgan.UserError(f"a session has at most {MAX_BYTES} bytes, this one is longer.")
+    try:
+        tree = json.loads(text)
+    except (ValueError, RecursionError):
+        raise jgan.UserError("the session is not a JSON document in UTF-8.") from None
+    return load(tree, space)
+
+
+def load(tree: Any, space: str | None = None) -> tuple[sessions.Session, dict[str, Photo]]:
+    """(the session in a JSON object, the photos in it by what they are kept under).
+
+    Args:
+        tree: from anyone; nothing in it is trusted.
+        space: the name of the space its latents have to be of; None takes any.
+
+    Raises:
+        jgan.UserError: it is no session, of a later version or another space, or a value in it is wrong.
+    """
+    if not isinstance(tree, dict) or tree.get("format") != FORMAT:
+        raise jgan.UserError(f'this is no session: a session is a JSON object with "format": "{FORMAT}".')
+    version = tree.get("version")
+    if type(version) is not int or version != VERSION:
+        raise jgan.UserError(
+            f"the session has version {_show(version)}; this program reads version {VERSION}."
+        )
+    _check(tree, "the session", {"format", "version", "space", "ops", "cursor"}, {"photos"})
+    name = _text(tree["space"], "the session's space", 100)
+    if space is not None and name != space:
+        raise jgan.UserError(f"the session is for the space {_show(name)}, this generator has {space!r}.")
+    found = tree["ops"]
+    if not isinstance(found, list) or len(found) > sessions.MAX_OPERATIONS:
+        raise jgan.UserError(
+            f"ops is {_show(found)}, it has to be a list of at most {sessions.MAX_OPERATIONS}."
+        )
+    operations, size = [], sessions.CANVAS
+    for value in found:
+        operation = parse_operation(value, size)
+        if isinstance(operation, sessions.Open | sessions.Close):
+            size = getattr(operation, "size", sessions.CANVAS)
+        operations.append(operation)
+    cursor = _whole(tree["cursor"], "cursor", 0, len(operations))
+    return sessions.restore(tuple(operations), cursor), _photos(tree.get("photos", {}))
+
+
+def dump(session: sessions.Session, space: str, photos: dict[str, Photo] | None = None) -> dict[str, Any]:
+    """The JSON object of a session, for `load`; `photos` are those that go into it."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "space": space,
+        "ops": [operation_fields(operation) for operation in session.operations],
+        "cursor": session.cursor,
+        "photos": {
+            key: {"name": photo.name, "data": base64.b64encode(photo.data).decode()}
+            for key, photo in (photos or {}).items()
+        },
+    }
+
+
+def describe(drawing: sessions.Drawing) -> dict[str, Any]:
+    """What a page needs to show a drawing, as JSON."""
+    photo = drawing.photo
+    return {
+        "strokes": [
+            {"id": number, **document.stroke_fields(stroke.stroke)} for number, stroke in drawing.strokes
+        ],
+        "weights": drawing.weights._asdict(),
+        "size": drawing.size,
+        "photo": photo and {"id": photo.photo, "name": photo.name, "box": photo.box},
+        "anchored": drawing.anchor is not None,
+        "version": drawing.version,
+        "ground": drawing.ground,
+    }
+
+
+def _look(tree: dict[str, Any], size: tuple[int, int]) -> sessions.Look:
+    _check(tree, "the message", {"type"}, set(sessions.View._fields))
+    changes = {name: value for name, value in tree.items() if name != "type"}
+    for name, value in changes.items():
+        if name in ("average", "shadow"):
+            if not isinstance(value, bool):
+                raise jgan.UserError(f"{name} is {_show(value)}, it has to be true or false.")
+        elif value is None:
+            continue
+        elif name == "chosen":
+            _candidate(value, name)
+        elif name == "slider":
+            if not document.is_number(value) or not 0 <= value <= 1:
+                raise jgan.UserError(f"slider is {_show(value)}, it has to be 0 to 1.")
+        elif name == "cursor":
+            if not isinstance(value, list) or len(value) != 2 or not all(map(document.is_number, value)):
+                raise jgan.UserError(f"cursor is {_show(value)}, it has to be [x, y], two numbers.")
+            (x, y), (height, width) = value, size
+            changes[name] = min(max(float(x), 0.0), float(width)), min(max(float(y), 0.0), float(height))
+    return sessions.Look(tuple(sorted(changes.items())))
+
+
+def _open(tree: dict[str, Any], where: str) -> sessions.Open:
+    _check(tree, where, {"op", "photo", "name", "size", "box", "latent"})
+    photo, size, box = _photo_key(tree["photo"]), tree["size"], tree["box"]
+    if not isinstance(size, list) or len(size) != 2:
+        raise jgan.UserError(f"the photo's size is {_show(size)}, it has to be [height, width].")
+    height, width = (_whole(side, "a side of the photo", 1, document.MAX_SIDE) for side in size)
+    if not isinstance(box, list) or len(box) != 3:
+        raise jgan.UserError(f"the photo's box is {_show(box)}, it has to be [top, left, side].")
+    most = document.MAX_SIDE
+    top, left, side = (_whole(x, "a number of the box", -most, most) for x in box)
+    # The two that `jgan.data.framing` makes: all of the photo, or the middle of it.
+    sides = max(height, width), min(height, width)
+    if side not in sides or (top, left) != (-((side - height) // 2), -((side - width) // 2)):
+        raise jgan.UserError(f"the box {_show(box)} is no view of a photo of {height} x {width} pixels.")
+    name = _text(tree["name"], "the photo's name", 200)
+    return sessions.Open(photo, name, (height, width), (top, left, side), _latent(tree["latent"]))
+
+
+def _photos(tree: Any) -> dict[str, Photo]:
+    if not isinstance(tree, dict) or len(tree) > 1000:
+        raise jgan.UserError(f"photos is {_show(tree)}, it has to be an object.")
+    found = {}
+    for key, value in tree.items():
+        if not isinstance(value, dict):
+            raise jgan.UserError(f"a photo is {_show(value)}, it has to be an object.")
+        _check(value, "a photo", {"name", "data"})
+        if not isinstance(value["data"], str):
+            raise jgan.UserError("a photo's data have to be text in base64.")
+        try:
+            data = base64.b64decode(value["data"], validate=True)
+        except (binascii.Error, ValueError):
+            raise jgan.UserError("a photo's data are not base64.") from None
+        found[_photo_key(key)] = Photo(_text(value["name"], "a photo's name", 200), data)
+    return found
+
+
+def _kind(tree: Any, field: str, what: str) -> str:
+    if not isinstance(tree, dict):
+        raise jgan.UserError(f"{what} is {_show(tree)}, it has to be a JSON object.")
+    if not isinstance(tree.get(field), str):
+        raise jgan.UserError(f"{what} has no field {field!r} that is a name.")
+    return tree[field] if tree[field].isidentifier() and len(tree[field]) < 30 else "?"
+
+
+def _latent(value: Any) -> sessions.Latent:
+    if not isinstance(value, list) or not 1 <= len(value) <= MAX_LATENT:
+        raise jgan.UserError(f"a latent is {_show(value)}, it has to be a list of 1 to {MAX_LATENT} numbers.")
+    if not all(document.is_number(x) and abs(x) <= 1e6 for x in value):
+        raise jgan.UserError("the numbers of a latent have to be from -1e6 to 1e6.")
+    return tuple(map(float, value))
+
+
+def _candidate(value: Any, what: str) -> int | None:
+    return None if value is None else _whole(value, what, 0, _CANDIDATES)
+
+
+def _whole(value: Any, what: str, least: int, most: int) -> int:
+    if type(value) is not int or not least <= value <= most:
+        raise jgan.UserError(f"{what} is {_show(value)}, it has to be a whole number from {least} to {most}.")
+    return value
+
+
+def _text(value: Any, what: str, most: int) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= most or not value.isprintable():
+        raise jgan.UserError(f"{what} is {_show(value)}, it has to be a text of 1 to {most} characters.")
+    return value
+
+
+def _photo_key(value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value):
+        raise jgan.UserError(f"a photo is kept under {_show(value)}: letters, digits, _ and - would work.")
+    return value

@@ -1,0 +1,107 @@
+"""The API without a session: a photo's projection, an edit by a document, a translation, each in one request."""
+
+import asyncio
+from collections.abc import AsyncIterator
+import contextlib
+from typing import Any
+
+import fastapi
+from fastapi import responses
+import numpy as np
+
+import jgan
+from jgan import report
+from jgan.latent import document
+from jgan.serve import jobs
+from jgan.serve import photos
+from jgan.serve import pictures
+from jgan.serve import rooms as rooms_lib
+from jgan.serve import service as service_lib
+from jgan.serve import session_file
+from jgan.serve import tasks
+from jgan.serve import uploads
+
+_AT_ONCE = 4  # projections and edits
+
+
+def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
+    """Adds the paths to an application."""
+    running = 0
+
+    @contextlib.asynccontextmanager
+    async def turn(rooms: rooms_lib.Rooms) -> AsyncIterator[None]:
+        nonlocal running
+        if running >= _AT_ONCE:
+            raise rooms_lib.Full("the server is busy with other photos: try again later.")
+        running += 1
+        try:
+            async with rooms.hands:
+                yield
+        finally:
+            running -= 1
+
+    @app.post("/api/project", openapi_extra=uploads.describe("file"))
+    async def project(request: fastapi.Request, fit: str = "letterbox", seed: int = 0) -> dict[str, Any]:
+        """Projects a photo: {"latent", "cost", "space", "reconstruction": a data URI}."""
+        rooms = service.need_rooms()
+        engine = rooms.engine
+        photos.check_fit(fit)
+        file = await uploads.file(request)
+        async with turn(rooms):
+            picture = await tasks.decode(session_file.Photo(*file))
+            found = await tasks.result(engine.submit(jobs.Project(picture, fit, seed % 2**32)))
+        return {
+            "latent": list(found.latent),
+            "cost": found.cost,
+            "space": engine.space,
+            "reconstruction": report.data_uri(found.reconstruction),
+        }
+
+    edit_body = uploads.describe("file", texts=("edit",), required=False)
+
+    @app.post("/api/edit", openapi_extra=edit_body)
+    async def edit(request: fastapi.Request, fit: str = "letterbox", seed: int = 0) -> dict[str, Any]:
+        """Edits a photo, or random starts, by a document: {"space", "candidates": [{"image", "cost", "latent"}]}."""
+        rooms = service.need_rooms()
+        engine = rooms.engine
+        photos.check_fit(fit)
+        files, texts = await uploads.form(request)
+        text = texts.get("edit") or (files["edit"].data if "edit" in files else "")
+        if not text:
+            raise jgan.UserError("the form has no 'edit', an edit document in JSON.")
+        drawn = document.parse(text, engine.space)
+        async with turn(rooms):
+            picture = None
+            if "file" in files:
+                picture = await tasks.decode(session_file.Photo(*files["file"]))
+            found = await tasks.result(engine.submit(jobs.Edit(drawn, picture, fit, seed % 2**32)))
+        shown = zip(found.images, found.costs, found.latents, strict=True)
+        return {
+            "space": engine.space,
+            "candidates": [
+                {
+                    "image": report.data_uri(image),
+                    "cost": float(cost) if np.isfinite(cost) else None,
+                    "latent": np.ravel(latent).tolist(),
+                }
+                for image, cost, latent in shown
+            ],
+        }
+
+    @app.post(
+        "/api/translate",
+        response_class=responses.Response,
+        responses=photos.PNG,
+        openapi_extra=uploads.describe("file"),
+    )
+    async def translate(
+        request: fastapi.Request, direction: str = "", photo: bool = False
+    ) -> fastapi.Response:
+        """The translation of a picture, as PNG of the same size.
+
+        A run on made pairs (edges) takes the picture for its input, or, with `photo`, makes its input from it.
+        """
+        translation = service.need_translation()
+        file = await uploads.file(request)
+        made = await tasks.result(translation.submit(file.data, file.name, direction, photo))
+        return photos.png(await asyncio.to_thread(pictures.png, made))

@@ -1,0 +1,124 @@
+// The candidates as a grid, best first. A tile belongs to a candidate and glides when its rank changes.
+
+import { words } from "./closeness.js";
+import { say, whisper } from "./say.js";
+
+const CALM = 450; // milliseconds between changes of order, so that the eye can follow
+
+export function createCandidates(store, session) {
+  const grid = document.getElementById("candidates"), tiles = new Map();
+  const slots = document.createElement("div"); // where there is no candidate: those that look alike are shown once
+  let order = [], changed = 0, ground = null, timer = 0, problem = "";
+  slots.className = "slots";
+  slots.setAttribute("aria-hidden", "true");
+  slots.title = "Candidates that look alike are shown once";
+  grid.append(slots);
+
+  function tile(id) {
+    const button = document.createElement("button");
+    button.className = "tile";
+    button.setAttribute("role", "radio");
+    button.dataset.id = id;
+    button.append(document.createElement("canvas"));
+    button.onclick = () => choose(id);
+    grid.append(button);
+    tiles.set(id, button);
+    return button;
+  }
+
+  function choose(id) {
+    session.look({ chosen: store.state.chosen === id ? null : id });
+  }
+
+  function show() {
+    const { frame, status } = store.state;
+    const columns = Math.ceil(Math.sqrt(status?.candidates ?? 16));
+    grid.style.setProperty("--columns", columns);
+    grid.style.setProperty("--rows", Math.ceil((status?.candidates ?? 16) / columns));
+    while (slots.children.length < (status?.candidates ?? 16)) slots.append(document.createElement("i"));
+    if (!frame) return;
+    const { ids, ground: now, moving } = frame.header;
+    if (now !== ground) {
+      for (const button of tiles.values()) button.remove();
+      tiles.clear();
+      [order, changed, ground] = [[], 0, now];
+    }
+    clearTimeout(timer);
+    const wait = moving ? CALM - (performance.now() - changed) : 0;
+    if (wait <= 0 || !order.length) arrange(ids, columns);
+    else timer = setTimeout(() => arrange(store.state.frame.header.ids, columns), wait);
+    paint(frame);
+    mark();
+    if (frame.header.problem && frame.header.problem !== problem) say(frame.header.problem, "error");
+    problem = frame.header.problem;
+  }
+
+  function arrange(ids, columns) {
+    if (ids.join() !== order.join()) changed = performance.now();
+    order = ids;
+    for (const [id, button] of tiles) {
+      if (ids.includes(id)) continue;
+      button.dataset.gone = ""; // fades where it was
+      delete button.dataset.rank;
+    }
+    ids.forEach((id, rank) => {
+      const button = tiles.get(id) ?? tile(id);
+      delete button.dataset.gone;
+      button.style.setProperty("--column", rank % columns);
+      button.style.setProperty("--row", Math.floor(rank / columns));
+      button.dataset.rank = rank;
+    });
+    mark();
+  }
+
+  function paint({ header, bitmap }) {
+    const { width, height, ids } = header;
+    ids.forEach((id, i) => {
+      const canvas = (tiles.get(id) ?? tile(id)).firstChild;
+      const side = Math.round((canvas.clientWidth || 96) * devicePixelRatio);
+      if (canvas.width !== side) canvas.width = canvas.height = side;
+      const ctx = canvas.getContext("2d");
+      ctx.imageSmoothingQuality = "high";
+      ctx.drawImage(bitmap, (i + 1) * width, 0, width, height, 0, 0, side, side);
+    });
+  }
+
+  // One stop for Tab: the chosen one or the best.
+  function mark() {
+    const { chosen, frame, average } = store.state;
+    const shown = frame && (chosen ?? frame.header.chosen ?? order[0]);
+    for (const [id, button] of tiles) {
+      button.setAttribute("aria-checked", id === chosen);
+      button.toggleAttribute("data-shown", id === shown && !average);
+      button.tabIndex = id === shown ? 0 : -1;
+      const rank = 1 + Number(button.dataset.rank ?? 0);
+      const told = words(frame?.header.costs?.[frame.header.ids.indexOf(id)], store.state).map((w) => `${w.name}: ${w.word}`);
+      button.setAttribute("aria-label", [`Candidate ${rank}`, ...told].join(", "));
+      button.title = [`Candidate ${rank}`, ...told].join("\n");
+    }
+  }
+
+  grid.addEventListener("keydown", (event) => {
+    const columns = +getComputedStyle(grid).getPropertyValue("--columns");
+    const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    const from = order.indexOf(+(document.activeElement.dataset?.id ?? order[0]));
+    const next = order[Math.min(order.length - 1, Math.max(0, from + by))];
+    session.look({ chosen: next });
+    tiles.get(next)?.focus();
+  });
+
+  store.watch(["frame", "status"], show);
+  store.watch(["chosen", "average"], mark);
+  store.watch(["frame", "drawing", "pending", "fresh"], ({ frame, drawing, pending, fresh }) => {
+    const asked = drawing?.strokes.length || pending.length;
+    const behind = !fresh || pending.length || frame?.header.version !== drawing?.version;
+    const text = !frame || !asked ? "" : behind || frame.header.moving ? "looking …" : "settled";
+    const settled = document.getElementById("settled");
+    if (settled.textContent === text) return;
+    settled.textContent = text;
+    settled.dataset.moving = text === "looking …";
+    if (text === "settled") whisper(`${frame.header.ids.length} candidates have settled.`);
+  });
+}

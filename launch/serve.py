@@ -1,0 +1,121 @@
+"""The editor in the browser: python -m launch.serve --workdir=RUN [--translator=RUN2] [--port=8000] [--open]
+
+RUN has a latent space and is painted with; RUN2 translates (pix2pix, CycleGAN) what is drawn in a second tab. Either
+may be the only one. With --train=configs/dcgan.py:editor a run that is not there, or not finished, is trained first,
+and the page shows how far it is.
+
+Only this machine is let in, unless --host names another address; that needs --token as well.
+"""
+
+import contextlib
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+
+from absl import flags
+
+import jgan
+import launch
+
+_WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
+_TRANSLATOR = flags.DEFINE_string("translator", "", "directory of a run that translates")
+_PORT = flags.DEFINE_integer("port", 8000, "of the server; 0: any that is free", 0, 65535)
+_HOST = flags.DEFINE_list(
+    "host", ["127.0.0.1"], "address to listen at, then other names the server is known by"
+)
+_TOKEN = flags.DEFINE_string("token", "", "secret that every request has to show; the page: /?token=SECRET")
+_OPEN = flags.DEFINE_bool("open", False, "open the page in a browser")
+_TRAIN = flags.DEFINE_string(
+    "train", "", "configs/FILE.py:PRESET to train the run by, where it is not finished"
+)
+
+
+def main() -> None:
+    from jgan.serve import app
+    from jgan.serve import guard
+    from jgan.serve import service
+    from jgan.serve import training
+
+    if not _HOST.value:
+        raise jgan.UserError("--host= names no address: 127.0.0.1 would work.")
+    door = guard.Door(tuple(_HOST.value), _PORT.value, _TOKEN.value)
+    door.check()
+    workdir, translator = _WORKDIR.value, _TRANSLATOR.value
+    trains = bool(_TRAIN.value) and not training.finished(workdir)
+    if trains:
+        training.check(_TRAIN.value)
+    elif not service.has_latent(workdir):
+        if translator:
+            raise jgan.UserError(
+                f"--workdir={workdir} is a run that translates, as --translator is: a run of gan or dcgan would work."
+            )
+        workdir, translator = "", workdir
+    if translator and service.has_latent(translator):
+        raise jgan.UserError(
+            f"--translator={translator} is a run that makes pictures from codes: one of pix2pix or cyclegan would work."
+        )
+    with contextlib.closing(_listen(door)) as listening:
+        door = door._replace(port=listening.getsockname()[1])
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        run = training.Training(_TRAIN.value, workdir) if trains else None
+        try:
+            _serve(app.build(service.Service(workdir, translator, run), door), listening, door)
+        except KeyboardInterrupt:
+            pass  # uvicorn has closed everything, and then tells of it
+        finally:
+            if run:
+                run.stop()
+
+
+def _listen(door) -> socket.socket:
+    """A socket at the door's address; a `jgan.UserError` where there can be none."""
+    host = door.hosts[0]
+    try:
+        found = socket.getaddrinfo(host, door.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        raise jgan.UserError(f"--host={host} is no address of this machine: 127.0.0.1 would work.") from None
+    family, _, _, _, address = found[0]
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(128)
+    except OSError as error:
+        listening.close()
+        raise jgan.UserError(
+            f"--host={host} --port={door.port} cannot be listened at ({error.strerror}): "
+            "another --port would work, or --port=0 for any that is free."
+        ) from None
+    return listening
+
+
+def _serve(application, listening: socket.socket, door) -> None:
+    """Serves until SIGTERM or Ctrl-C."""
+    import uvicorn
+
+    from jgan.serve import guard
+
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application,
+            log_level="warning",
+            ws_max_size=2 * guard.MESSAGE_BYTES,  # the server's own check closes with a reason
+            ws_per_message_deflate=False,  # pictures are packed already
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=256,
+            timeout_graceful_shutdown=5,
+        )
+    )
+    address = door.address() + (f"?token={door.token}" if door.token else "")
+    print(f"the editor: {address}", flush=True)
+    if _OPEN.value:
+        # The port listens already: the browser waits until it is answered.
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+    server.run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    launch.run(main, required=("workdir",))

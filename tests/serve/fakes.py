@@ -1,0 +1,121 @@
+"""An engine without a device, for tests of what lies around it: it answers at once, or when it is told to."""
+
+from concurrent import futures
+import threading
+import types
+
+import numpy as np
+
+import jgan
+from jgan.serve import jobs
+from jgan.serve import live
+from jgan.serve import session as sessions
+from jgan.serve import session_file
+
+
+class Engine:
+    """As `jgan.serve.engine.Engine`, of pictures of 8 x 8 pixels and latents of two numbers."""
+
+    def __init__(self):
+        self.space, self.candidates = "z", 2
+        data = types.SimpleNamespace(channels=(3,), size=8)
+        self.run = types.SimpleNamespace(
+            config=types.SimpleNamespace(data=data, system="dcgan"),
+            system=types.SimpleNamespace(judge=None),
+            weights={"params": {}},
+        )
+        self.lives, self.jobs, self.free = {}, [], threading.Event()
+        self.free.set()
+        self._pool = futures.ThreadPoolExecutor(4)
+
+    def start(self):
+        pass
+
+    def stop(self):
+        self.free.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def status(self):
+        return "ready", ""
+
+    def check(self, session):
+        for operation in session.operations:
+            if len(getattr(operation, "latent", None) or (0, 0)) != 2:
+                raise jgan.UserError("the session is of another run.")
+
+    def open(self, key, session, deliver):
+        self.check(session)
+        self.lives[key] = types.SimpleNamespace(session=session, deliver=deliver, ready=True, new=True)
+        self._show(key)
+
+    def update(self, key, session):
+        if key in self.lives:
+            self.lives[key].session, self.lives[key].new = session, True
+            self._show(key)
+
+    def ready(self, key):
+        if key in self.lives:
+            self.lives[key].ready = True
+            self._show(key)
+
+    def detach(self, key):
+        if key in self.lives:
+            self.lives[key].deliver = None
+
+    def close(self, key):
+        self.lives.pop(key, None)
+
+    def complete(self, key, session, event):
+        if isinstance(event, session_file.Choice):
+            return sessions.Fix((0.5, event.candidate or 0))
+        return event
+
+    def submit(self, job, progress=None):
+        self.jobs.append(job)
+
+        def work():
+            self.free.wait(10)
+            if progress:
+                progress(0.5)
+            return self._result(job)
+
+        return self._pool.submit(work)
+
+    def _show(self, key):
+        it = self.lives[key]
+        if not (it.ready and it.new and it.deliver):
+            return
+        it.ready = it.new = False
+        drawing, image = it.session.drawing, np.zeros((8, 8, 3), np.uint8)
+        costs = ({"colour": 0.1, "total": 0.1}, {"colour": float("nan"), "total": 0.2})
+        it.deliver(
+            live.Frame(
+                drawing.version,
+                drawing.ground,
+                1,
+                False,
+                np.stack([image, image]),
+                (1, 0),
+                costs,
+                image,
+                1,
+                None,
+            )
+        )
+
+    def _result(self, job):
+        film = np.zeros((3, 8, 8, 3), np.uint8)
+        if isinstance(job, jobs.Project):
+            if job.photo.shape[0] == 13:
+                raise jgan.UserError("this photo brings bad luck.")
+            if job.photo.shape[0] == 14:
+                raise ZeroDivisionError
+            (h, w), side = job.photo.shape[:2], max(job.photo.shape[:2])
+            box = (-((side - h) // 2), -((side - w) // 2), side)
+            return jobs.Projected((0.25, -0.25), (h, w), box, 0.1, film[0])
+        if isinstance(job, jobs.Transfer):
+            return jobs.Transferred(job.photo, film)
+        if isinstance(job, jobs.Film | jobs.Between):
+            return film
+        latents, costs = np.zeros((2, 2), np.float32), np.float32([0.1, np.nan])
+        return jobs.Exported(np.int32([1, 0]), film[:2], latents, costs)
