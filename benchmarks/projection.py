@@ -38,6 +38,7 @@ NGF = flags.DEFINE_integer("ngf", 128, "Width of the random generator.", lower_b
 IMAGES = flags.DEFINE_integer("images", 32, "How many images are projected.", lower_bound=1)
 LOOPED = flags.DEFINE_integer("looped", 8, "How many of them the timed loop takes.", lower_bound=1)
 TURNS = flags.DEFINE_integer("turns", 5, "Turns that each side takes.", lower_bound=1)
+STEP_ONLY = flags.DEFINE_bool("step_only", False, "Only step_ratio: a minute instead of half an hour.")
 ZOOM = flags.DEFINE_bool("zoom", False, "Also time optax's zoom line search under vmap (ten minutes more).")
 
 ITERATIONS = 200  # of the loop
@@ -53,11 +54,26 @@ def main():
     problem = ours.ask("problem")
     peer = sides.Side(peer_side, problem)
     try:
-        report = compare(ours, peer)
+        report = (steps if STEP_ONLY.value else compare)(ours, peer)
     finally:
         ours.close()
         peer.close()
     print(json.dumps({**report, "load_before": load}))
+
+
+def steps(ours, peer):
+    """The ratio of gradient steps alone."""
+    seconds = []
+    for turn in range(TURNS.value):
+        order = (ours, peer) if turn % 2 == 0 else (peer, ours)
+        taken = {side: side.ask("step") for side in order}
+        seconds.append((taken[ours], taken[peer]))
+        print(f"turn {turn + 1}: step_ours {taken[ours]:.4f} s, step_peer {taken[peer]:.4f} s", flush=True)
+    return {
+        "step_ratio": statistics.median(a / b for a, b in seconds),
+        "step_seconds_ours": statistics.median(a for a, _ in seconds),
+        "step_seconds_peer": statistics.median(b for _, b in seconds),
+    }
 
 
 def compare(ours, peer):
