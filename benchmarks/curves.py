@@ -6,7 +6,7 @@ The run needs a predictor (`configs/dcgan.py:objects64_predictor`). Pictures are
 trained on; the cost is that of `launch.project`, pixels and the discriminator's features. An evaluation is one pass
 of the generator forward and back, those of line searches included; each method has one start.
 
-Then two of issue 4's questions: whether one hybrid start with 320 evaluations does as well as the best of 64 random
+Then two questions: whether one hybrid start with 320 evaluations does as well as the best of 64 random
 ones with 100, and whether images of known latents, projected with the default budget of `launch.project`, come back.
 
 The last line of the output is one JSON object:

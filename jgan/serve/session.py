@@ -1,8 +1,8 @@
 """A session of the editor as pure data: what was done, in order, and what is drawn by it.
 
 A session is a list of operations and a cursor in it; its drawing is the fold of the operations before the cursor, so
-undo and redo know no limit and cost no memory. What is only looked at (which candidate, where the slider stands) is
-no operation. `jgan.serve.session_file` reads and writes sessions and everything that a page says.
+undo reaches back to the first one and costs no memory. What is only looked at (which candidate, where the slider
+stands) is no operation. `jgan.serve.session_file` reads and writes sessions and everything that a page says.
 
     session = reduce(session, event)
 """
