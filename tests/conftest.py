@@ -74,6 +74,40 @@ def small_cyclegan():
     return make
 
 
+@pytest.fixture(scope="session")
+def small_latent_run():
+    """A run of a DCGAN of 16 px with a predictor, as if it had been loaded."""
+    import jax
+    import numpy as np
+
+    from configs import dcgan as presets
+    from jgan import evaluate
+    from jgan.systems import dcgan
+
+    config = presets.get_config()
+    config.update_from_flattened_dict(
+        {
+            "steps": 6,
+            "statistics_steps": 1,
+            "data.size": 16,
+            "data.channels": (3,),
+            "latent.nz": 5,
+            "generator.ngf": 4,
+            "discriminator.ndf": 4,
+            "predictor.ndf": 4,
+            "predictor.steps": 2,
+            "predictor.statistics_steps": 1,
+        }
+    )
+    system = dcgan.build(config)
+    state = jax.jit(system.init)(jax.random.key(0), {"images": np.zeros((2, 16, 16, 3), np.uint8)})
+    weights = jax.device_get(state.weights())
+    # An untrained generator shows next to nothing; with larger kernels its images differ.
+    generator = weights["params"]["generator"]
+    weights["params"]["generator"] = jax.tree.map(lambda x: 20 * x if x.ndim > 1 else x, generator)
+    return evaluate.Run(config, 6, system, weights)
+
+
 @pytest.fixture
 def optimised():
     """Programs compiled as outside the tests, which save time by leaving passes out."""

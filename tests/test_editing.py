@@ -9,15 +9,12 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from configs import dcgan as presets
 import jgan
 from jgan import editing
-from jgan import evaluate
 from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.latent import constraints
 from jgan.latent import document
-from jgan.systems import dcgan
 
 # Projection has tests of its own (test_inversion.py): what the predictor says will do.
 QUICK = {"method": "network", "starts": 1, "feature_weight": 0.0}
@@ -34,30 +31,8 @@ def generate(run):
 
 
 @pytest.fixture(scope="module")
-def run():
-    """A run of a DCGAN of 16 px with a predictor, as if it had been loaded."""
-    config = presets.get_config()
-    config.update_from_flattened_dict(
-        {
-            "steps": 6,
-            "statistics_steps": 1,
-            "data.size": 16,
-            "data.channels": (3,),
-            "latent.nz": 5,
-            "generator.ngf": 4,
-            "discriminator.ndf": 4,
-            "predictor.ndf": 4,
-            "predictor.steps": 2,
-            "predictor.statistics_steps": 1,
-        }
-    )
-    system = dcgan.build(config)
-    state = jax.jit(system.init)(jax.random.key(0), {"images": np.zeros((2, 16, 16, 3), np.uint8)})
-    weights = jax.device_get(state.weights())
-    # An untrained generator shows next to nothing; with larger kernels its images differ.
-    generator = weights["params"]["generator"]
-    weights["params"]["generator"] = jax.tree.map(lambda x: 20 * x if x.ndim > 1 else x, generator)
-    return evaluate.Run(config, 6, system, weights)
+def run(small_latent_run):
+    return small_latent_run
 
 
 def photo(dtype=np.uint8):

@@ -2,42 +2,20 @@
 
 import json
 
-import jax
 import numpy as np
 from PIL import Image
 import pytest
 
-from configs import dcgan as presets
 import jgan
-from jgan import evaluate
 from jgan import inversion
 from jgan.latent import project
-from jgan.systems import dcgan
 
 QUICK = project.Settings("adam", evaluations=3)
 
 
 @pytest.fixture(scope="module")
-def run():
-    """A run of a DCGAN of 16 px with a predictor, as if it had been loaded."""
-    config = presets.get_config()
-    config.update_from_flattened_dict(
-        {
-            "steps": 6,
-            "statistics_steps": 1,
-            "data.size": 16,
-            "data.channels": (3,),
-            "latent.nz": 5,
-            "generator.ngf": 4,
-            "discriminator.ndf": 4,
-            "predictor.ndf": 4,
-            "predictor.steps": 2,
-            "predictor.statistics_steps": 1,
-        }
-    )
-    system = dcgan.build(config)
-    state = jax.jit(system.init)(jax.random.key(0), {"images": np.zeros((2, 16, 16, 3), np.uint8)})
-    return evaluate.Run(config, 6, system, state.weights())
+def run(small_latent_run):
+    return small_latent_run
 
 
 @pytest.fixture

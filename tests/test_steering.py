@@ -4,16 +4,13 @@ import jax
 import numpy as np
 import pytest
 
-from configs import dcgan as presets
 import jgan
 from jgan import editing
-from jgan import evaluate
 from jgan import samples
 from jgan import steering
 from jgan.data import images as image_files
 from jgan.latent import directions
 from jgan.ops import conv
-from jgan.systems import dcgan
 
 FEW = editing.Settings(frames=3)
 
@@ -26,29 +23,8 @@ def quick_to_compile():
 
 
 @pytest.fixture(scope="module")
-def run():
-    """A run of a DCGAN of 16 px with a predictor, as if it had been loaded."""
-    config = presets.get_config()
-    config.update_from_flattened_dict(
-        {
-            "steps": 6,
-            "statistics_steps": 1,
-            "data.size": 16,
-            "data.channels": (3,),
-            "latent.nz": 5,
-            "generator.ngf": 4,
-            "discriminator.ndf": 4,
-            "predictor.ndf": 4,
-            "predictor.steps": 2,
-            "predictor.statistics_steps": 1,
-        }
-    )
-    system = dcgan.build(config)
-    state = jax.jit(system.init)(jax.random.key(0), {"images": np.zeros((2, 16, 16, 3), np.uint8)})
-    weights = jax.device_get(state.weights())
-    generator = weights["params"]["generator"]  # with larger kernels untrained images differ
-    weights["params"]["generator"] = jax.tree.map(lambda x: 20 * x if x.ndim > 1 else x, generator)
-    return evaluate.Run(config, 6, system, weights)
+def run(small_latent_run):
+    return small_latent_run
 
 
 @pytest.fixture
