@@ -43,7 +43,7 @@ import numpy as np
 import tqdm
 
 import jgan
-from jgan import evaluate
+from jgan import trained
 from jgan.latent import constraints
 from jgan.latent import document
 from jgan.latent import edit
@@ -59,7 +59,7 @@ WEIGHTS = constraints.Weights()  # those of an edit that names none
 
 def main():
     load = os.getloadavg()[0]
-    run = evaluate.load_run(WORKDIR.value, latent=True)
+    run = trained.load(WORKDIR.value, latent=True)
     result = measure(
         run,
         number=NUMBER.value,

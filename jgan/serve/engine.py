@@ -23,7 +23,7 @@ from typing import NamedTuple
 import jax
 
 import jgan
-from jgan import evaluate
+from jgan import trained
 from jgan.latent import document
 from jgan.serve import candidates as programs_lib
 from jgan.serve import jobs as job_lib
@@ -52,7 +52,7 @@ class Engine:
 
     def __init__(
         self,
-        run: evaluate.Run,
+        run: trained.Run,
         *,
         candidates: int = 16,
         slice_steps: int = 1,
@@ -61,7 +61,7 @@ class Engine:
         """The engine of a run with a latent space.
 
         Args:
-            run: as `evaluate.load_run(..., latent=True)` gives it.
+            run: as `trained.load(..., latent=True)` gives it.
             candidates: of each session.
             slice_steps: steps of the optimiser after which what was drawn is looked at again.
             lanes: how many sessions programs move on together, 1 first; None: what suits the device.
