@@ -35,6 +35,7 @@ from jgan.latent import constraints
 from jgan.latent import document
 from jgan.latent import edit as edits
 from jgan.latent import project
+from jgan.latent import raster
 from jgan.latent import transfer
 from jgan.ops import hog
 from jgan.ops import pixels
@@ -262,12 +263,12 @@ def edit_file(
                 f"{image} has {height} x {width} pixels (height x width): of {size} x {size} nothing would be left, "
                 "but --fit=crop would work."
             )
-        drawn = document.framed(drawn, photo.shape[:2], (framed.top, framed.left, framed.side))
+        drawn = raster.framed(drawn, photo.shape[:2], (framed.top, framed.left, framed.side))
         # The constraints themselves are drawn below, on the projection; this one only tells whether they can be.
         if drawn.strokes:
-            _check_reach(document.rasterise(drawn, shape, framed.image), framed.mask, fit)
+            _check_reach(raster.draw(drawn, shape, framed.image), framed.mask, fit)
     else:
-        document.rasterise(drawn, shape)
+        raster.draw(drawn, shape)
     target = _claim(output, image)
     if image:
         found, _ = projects(framed.image[None], framed.mask[None], [seed % 2**32])
@@ -282,7 +283,7 @@ def edit_file(
     state = search.begin(seed, begin)
     # Warps take their patches from the projection; of random starts only the ground is looked at, which lines lie on.
     current = np.asarray(jnp.mean(state.images, 0) if begin is None else state.images[0])
-    made = search.follow(state, document.rasterise(drawn, shape, current), drawn.weights)
+    made = search.follow(state, raster.draw(drawn, shape, current), drawn.weights)
     if way is not None:  # to where the strokes begin, and from there on as they go
         made = made._replace(film=np.concatenate([way, made.film[1:]]) if drawn.strokes else way)
     print(

@@ -25,6 +25,7 @@ import jax
 import jgan
 from jgan import trained
 from jgan.latent import document
+from jgan.latent import raster
 from jgan.serve import candidates as programs_lib
 from jgan.serve import jobs as job_lib
 from jgan.serve import live as lives
@@ -255,7 +256,7 @@ class Engine:
         # Strokes are drawn by a small program of their own, which is compiled here.
         dot = document.Sketch(((0.0, 0.0),), 1.0)
         size = self.programs.image
-        document.rasterise(document.Document(self.space, size[:2], (dot,)), size)
+        raster.draw(document.Document(self.space, size[:2], (dot,)), size)
         busy = False
         while True:
             with self._changed:
