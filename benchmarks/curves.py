@@ -40,12 +40,12 @@ def main():
     import jax
     import numpy as np
 
-    from jgan import evaluate
     from jgan import inversion
+    from jgan import trained
     from jgan.data import objects
     from jgan.latent import project
 
-    run = evaluate.load_run(WORKDIR.value, latent=True)
+    run = trained.load(WORKDIR.value, latent=True)
     size, number = run.config.data.size, IMAGES.value
     drawn = objects.Objects(size, number, seed=987_654)
     pictures = np.stack([drawn[k] for k in range(number)]).astype(np.float32) / 127.5 - 1

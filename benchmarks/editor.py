@@ -193,11 +193,11 @@ def load_run(workdir):
     import jax.numpy as jnp
 
     from configs import dcgan as dcgan_config
-    from jgan import evaluate
+    from jgan import trained
     from jgan.systems import dcgan
 
     if workdir:
-        return evaluate.load_run(workdir, latent=True)
+        return trained.load(workdir, latent=True)
     config = dcgan_config.get_config()
     config.data.channels = (3,)
     system = dcgan.build(config)
@@ -206,7 +206,7 @@ def load_run(workdir):
         state, {"images": jnp.zeros((256, 64, 64, 3), jnp.uint8)}
     )
     weights = {"params": state.params, "stats": state.stats, "frozen": {}}
-    return evaluate.Run(config, 0, system, weights)
+    return trained.Run(config, 0, system, weights)
 
 
 def wait(true, seconds):

@@ -43,10 +43,11 @@ import numpy as np
 import tqdm
 
 import jgan
-from jgan import evaluate
+from jgan import trained
 from jgan.latent import constraints
 from jgan.latent import document
 from jgan.latent import edit
+from jgan.latent import raster
 import launch
 
 LANES = 64  # candidates of all edits that go on together
@@ -59,7 +60,7 @@ WEIGHTS = constraints.Weights()  # those of an edit that names none
 
 def main():
     load = os.getloadavg()[0]
-    run = evaluate.load_run(WORKDIR.value, latent=True)
+    run = trained.load(WORKDIR.value, latent=True)
     result = measure(
         run,
         number=NUMBER.value,
@@ -88,7 +89,7 @@ def measure(
         ]
         shape = images.shape[1:]
         asked = [
-            document.rasterise(document.Document(space_name(run), shape[:2], (stroke,)), shape, images[k])
+            raster.draw(document.Document(space_name(run), shape[:2], (stroke,)), shape, images[k])
             for k, (stroke, _) in enumerate(proposals)
         ]
         group = max(1, LANES // candidates)
@@ -299,7 +300,7 @@ def step_ratio(run, turns, count=16):
     strokes = tuple(propose[0] for propose in (colour(rng, images, 0, "saturated"), warp(rng, images, 0)))
     strokes += (document.Sketch(((size / 4, size / 4), (size / 2, size / 3)), 1.0),)
     drawn = document.Document(space_name(run), images.shape[1:3], strokes)
-    asked = document.rasterise(drawn, images.shape[1:], images[0])
+    asked = raster.draw(drawn, images.shape[1:], images[0])
 
     @jax.jit
     def begin(weights, code, key):

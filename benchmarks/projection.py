@@ -147,13 +147,13 @@ def ours_side(workdir, ngf, number):
     import optax
 
     from configs import dcgan as dcgan_config
-    from jgan import evaluate
+    from jgan import trained
     from jgan.data import objects
     from jgan.latent import project
     from jgan.systems import dcgan
 
     if workdir:
-        run = evaluate.load_run(workdir, latent=True)
+        run = trained.load(workdir, latent=True)
         if run.config.system != "dcgan" or run.config.data.size != 64 or run.config.generator.kernel != 4:
             raise jgan.UserError(f"--workdir={workdir}: the peer is a DCGAN of 64 px with 4x4 kernels.")
         system, weights, config = run.system, run.weights, run.config

@@ -1,6 +1,6 @@
 """A drawn edit carried out by a run: candidates, the way to the best of them, and the photo itself, edited.
 
-run = evaluate.load_run("RUN", latent=True)
+run = trained.load("RUN", latent=True)
 editing.edit_file(run, "edit.json", "OUT", image="photo.jpg")  # without a photo: from random starts
 
 The photo is projected (`inversion`), candidates around its projection follow the strokes and are ranked
@@ -22,12 +22,12 @@ import numpy as np
 
 import jgan
 from jgan import edit_page
-from jgan import evaluate
 from jgan import features as feature_nets
 from jgan import inversion
 from jgan import report
 from jgan import samples
 from jgan import steering
+from jgan import trained
 from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.data import transforms
@@ -35,6 +35,7 @@ from jgan.latent import constraints
 from jgan.latent import document
 from jgan.latent import edit as edits
 from jgan.latent import project
+from jgan.latent import raster
 from jgan.latent import transfer
 from jgan.ops import hog
 from jgan.ops import pixels
@@ -89,7 +90,7 @@ class Editor:
         settings: of the search.
     """
 
-    run: evaluate.Run
+    run: trained.Run
     settings: Settings
     _begin: Callable[..., edits.State]
     _follow: Callable[..., Any]
@@ -116,7 +117,7 @@ class Editor:
         return Found(*kept, found.film)
 
 
-def editor(run: evaluate.Run, settings: Settings = DEFAULT) -> Editor:
+def editor(run: trained.Run, settings: Settings = DEFAULT) -> Editor:
     """The editor of a run with a latent space.
 
     Raises:
@@ -175,7 +176,7 @@ def carry(photo: np.ndarray, film: np.ndarray, fit: str = "letterbox") -> tuple[
 
 
 def edit_file(
-    run: evaluate.Run,
+    run: trained.Run,
     edit: str,
     output: str,
     *,
@@ -202,7 +203,7 @@ def edit_file(
     written.
 
     Args:
-        run: as `evaluate.load_run` gives it, with a latent space.
+        run: as `trained.load` gives it, with a latent space.
         edit: file of the edit (`latent.document`), drawn on the photo at any scale or on a square; empty, where there
             are directions: the way along one is all the edit.
         output: is made where it is missing.
@@ -262,12 +263,12 @@ def edit_file(
                 f"{image} has {height} x {width} pixels (height x width): of {size} x {size} nothing would be left, "
                 "but --fit=crop would work."
             )
-        drawn = document.framed(drawn, photo.shape[:2], (framed.top, framed.left, framed.side))
+        drawn = raster.framed(drawn, photo.shape[:2], (framed.top, framed.left, framed.side))
         # The constraints themselves are drawn below, on the projection; this one only tells whether they can be.
         if drawn.strokes:
-            _check_reach(document.rasterise(drawn, shape, framed.image), framed.mask, fit)
+            _check_reach(raster.draw(drawn, shape, framed.image), framed.mask, fit)
     else:
-        document.rasterise(drawn, shape)
+        raster.draw(drawn, shape)
     target = _claim(output, image)
     if image:
         found, _ = projects(framed.image[None], framed.mask[None], [seed % 2**32])
@@ -282,7 +283,7 @@ def edit_file(
     state = search.begin(seed, begin)
     # Warps take their patches from the projection; of random starts only the ground is looked at, which lines lie on.
     current = np.asarray(jnp.mean(state.images, 0) if begin is None else state.images[0])
-    made = search.follow(state, document.rasterise(drawn, shape, current), drawn.weights)
+    made = search.follow(state, raster.draw(drawn, shape, current), drawn.weights)
     if way is not None:  # to where the strokes begin, and from there on as they go
         made = made._replace(film=np.concatenate([way, made.film[1:]]) if drawn.strokes else way)
     print(
@@ -332,7 +333,7 @@ def _inner(inside: np.ndarray) -> np.ndarray:
 
 def _photo(image: str, channels: int) -> np.ndarray:
     try:
-        return evaluate.with_channels(image_files.read(image), channels)
+        return framing.with_channels(image_files.read(image), channels)
     except jgan.UserError as error:
         # The sentence about channels does not know which picture it is about.
         raise jgan.UserError(str(error).replace("the picture", image, 1)) from None
@@ -358,7 +359,7 @@ def _claim(output: str, image: str) -> pathlib.Path:
     return target
 
 
-def _save_candidates(run: evaluate.Run, target: pathlib.Path, made: Found, start: Any) -> None:
+def _save_candidates(run: trained.Run, target: pathlib.Path, made: Found, start: Any) -> None:
     """Writes the candidates, one by one, together, and as latents."""
     for old in target.glob("candidate_[0-9][0-9]*.png"):  # of an earlier edit that kept more
         old.unlink()

@@ -1,6 +1,6 @@
 """A folder of photos to latents of a run: projection as a program.
 
-run = evaluate.load_run("RUN", latent=True)
+run = trained.load("RUN", latent=True)
 inversion.project_files(run, "photos", "OUT", method="hybrid", starts=8)
 latents = np.load("OUT/shoe.jpg.npz")["z"]
 """
@@ -20,9 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import jgan
-from jgan import evaluate
 from jgan import features as feature_nets
 from jgan import report
+from jgan import trained
 from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.latent import project
@@ -68,7 +68,7 @@ class Projector:
 
 
 def projector(
-    run: evaluate.Run,
+    run: trained.Run,
     *,
     method: str = "optimise",
     starts: int = 1,
@@ -81,7 +81,7 @@ def projector(
     """The projector of a run with a latent space.
 
     Args:
-        run: as `evaluate.load_run` gives it.
+        run: as `trained.load` gives it.
         method: `optimise`, `network` or `hybrid`; the last two need a predictor that was trained.
         starts: of each image.
         settings: of the optimisation.
@@ -143,7 +143,7 @@ def projector(
 
 
 def project_files(
-    run: evaluate.Run,
+    run: trained.Run,
     images: str,
     output: str,
     *,
@@ -164,7 +164,7 @@ def project_files(
     Sub-folders stay. What is there already is passed over, so the same command continues.
 
     Args:
-        run: as `evaluate.load_run` gives it, with a latent space.
+        run: as `trained.load` gives it, with a latent space.
         images: a picture or a folder of pictures.
         output: is made where it is missing.
         method: as in `projector`.
@@ -213,7 +213,7 @@ def project_files(
     waiting: list[tuple[pathlib.Path, np.ndarray, framing.Framed]] = []
     for k, file in enumerate(report.progress_over(todo)):
         try:
-            photo = evaluate.with_channels(image_files.read(file), projects.channels)
+            photo = framing.with_channels(image_files.read(file), projects.channels)
             waiting.append((file, photo, framing.fit(photo, projects.size, fit)))
         except jgan.UserError as error:
             bad.append(str(error))
@@ -271,7 +271,7 @@ def _claim(target: pathlib.Path, root: pathlib.Path, facts: dict[str, Any]) -> N
 
 
 def _save(
-    run: evaluate.Run,
+    run: trained.Run,
     projects: Projector,
     waiting: list[tuple[pathlib.Path, np.ndarray, framing.Framed]],
     root: pathlib.Path,
@@ -313,7 +313,7 @@ def _seed(seed: int, name: str) -> int:
     return value
 
 
-def _page(run: evaluate.Run, root: pathlib.Path, files: list[pathlib.Path], target: pathlib.Path) -> None:
+def _page(run: trained.Run, root: pathlib.Path, files: list[pathlib.Path], target: pathlib.Path) -> None:
     """Writes index.html: photos beside what their latents give, with their costs."""
     shown, costs = [], []
     for file in files[:_PAGE]:
@@ -322,7 +322,7 @@ def _page(run: evaluate.Run, root: pathlib.Path, files: list[pathlib.Path], targ
             with np.load(target / f"{name}.npz", allow_pickle=False) as saved:
                 made, cost = saved["reconstruction"], float(saved["cost"])
                 top, left, side = (int(x) for x in saved["square"])
-            photo = evaluate.with_channels(image_files.read(file), made.shape[-1])
+            photo = framing.with_channels(image_files.read(file), made.shape[-1])
         except (OSError, ValueError, KeyError, jgan.UserError):
             continue
         mode = "letterbox" if top < 0 or left < 0 else "crop"

@@ -96,7 +96,7 @@ def write(
     """Writes pictures that a run draws into the folder `output`.
 
     Args:
-        run: as `jgan.evaluate.load_run` gives it, with a latent space.
+        run: as `jgan.trained.load` gives it, with a latent space.
         output: is made where it is missing.
         number: how many pictures.
         seed: of their codes.

@@ -1,6 +1,6 @@
 """Directions of a run's latent space as files: made of draws or of photos, shown, and followed.
 
-run = evaluate.load_run("RUN", latent=True)
+run = trained.load("RUN", latent=True)
 steering.write_principal(run, "directions.npz", 10)
 steering.write_difference(run, "directions.npz", "smile", "WITH", "WITHOUT")   # folders of launch.project
 direction = steering.load(run, "directions.npz", "smile")
@@ -17,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 
 import jgan
-from jgan import evaluate
 from jgan import report
 from jgan import samples
+from jgan import trained
 from jgan.data import images as image_files
 from jgan.latent import directions
 from jgan.latent import paths
@@ -30,7 +30,7 @@ _MAX_BYTES = 2**26  # of a photo's projection
 
 
 def write_principal(
-    run: evaluate.Run, path: str, count: int, number: int = SAMPLES, seed: int = 0
+    run: trained.Run, path: str, count: int, number: int = SAMPLES, seed: int = 0
 ) -> list[str]:
     """The names `principal_1`, ... of the directions that `number` draws of the run's images vary along most.
 
@@ -55,7 +55,7 @@ def write_principal(
     return names
 
 
-def write_difference(run: evaluate.Run, path: str, name: str, positive: str, negative: str) -> None:
+def write_difference(run: trained.Run, path: str, name: str, positive: str, negative: str) -> None:
     """Writes the direction `name`, from photos that lack something to photos that have it, to the file `path`.
 
     It is the mean of the first latents less that of the second, so that of one photo each it is v3 - v2. Others in
@@ -80,7 +80,7 @@ def write_difference(run: evaluate.Run, path: str, name: str, positive: str, neg
     _write(run, path, kept | {name: jax.device_get(directions.attribute(with_it, without))})
 
 
-def load(run: evaluate.Run, path: str, name: str) -> Any:
+def load(run: trained.Run, path: str, name: str) -> Any:
     """The direction of that name in a file, or the only one of the file where no name is given.
 
     Raises:
@@ -95,14 +95,14 @@ def load(run: evaluate.Run, path: str, name: str) -> Any:
     return found[name]
 
 
-def load_all(run: evaluate.Run, path: str) -> dict[str, Any]:
+def load_all(run: trained.Run, path: str) -> dict[str, Any]:
     """All directions in a file by name; `latent.directions.load` says what is refused."""
     space = run.system.space(run.weights, None)
     return directions.load(path, space.name, jax.eval_shape(space.sample, jax.random.key(0)))
 
 
 def follow(
-    run: evaluate.Run, latent: Any, direction: Any, amount: float, frames: int
+    run: trained.Run, latent: Any, direction: Any, amount: float, frames: int
 ) -> tuple[Any, np.ndarray]:
     """(the latent `amount` along a direction, the way there as images [frames, h, w, c] in [-1, 1])."""
     check(amount)
@@ -122,7 +122,7 @@ def check(amount: float) -> None:
 
 
 def show(
-    run: evaluate.Run,
+    run: trained.Run,
     path: str,
     output: str,
     *,
@@ -167,14 +167,14 @@ def show(
     )
 
 
-def _others(run: evaluate.Run, path: str) -> dict[str, Any]:
+def _others(run: trained.Run, path: str) -> dict[str, Any]:
     """What a file to be written holds already."""
     if not path.endswith(".npz"):
         raise jgan.UserError(f"--output={path}: the name of a file of directions ends in .npz.")
     return load_all(run, path) if os.path.exists(path) else {}
 
 
-def _write(run: evaluate.Run, path: str, found: dict[str, Any]) -> None:
+def _write(run: trained.Run, path: str, found: dict[str, Any]) -> None:
     # Whole or not at all: what was there before is not lost by a full disk.
     part = f"{path}.part.npz"
     try:
@@ -185,7 +185,7 @@ def _write(run: evaluate.Run, path: str, found: dict[str, Any]) -> None:
         raise jgan.UserError(f"--output={path} cannot be written: {error.strerror}.") from error
 
 
-def _latents(run: evaluate.Run, flag: str, place: str) -> Any:
+def _latents(run: trained.Run, flag: str, place: str) -> Any:
     """The latents [m, ...] of projections in a folder and below, or of one."""
     source = pathlib.Path(place)
     files = sorted(source.rglob("*.npz")) if source.is_dir() else [source]

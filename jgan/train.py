@@ -25,6 +25,7 @@ from jgan import run
 from jgan import samples
 from jgan import sharding
 from jgan import state as state_lib
+from jgan import trained
 from jgan.data import images as image_files
 from jgan.data import pairs
 from jgan.data import pipeline
@@ -69,7 +70,7 @@ def train(config: ml_collections.ConfigDict, workdir: str, init_from: str = "") 
             config.data.channels = old.data.channels
         run.check_continuation(workdir, old, config)
     # What cannot be built is refused before the data are read, which may take long.
-    best = evaluate.best_policy(config.best, SYSTEMS[config.system](config))
+    best = trained.best_policy(config.best, SYSTEMS[config.system](config))
     stream = pipeline.train(
         config.data,
         batch_size=config.batch_size,
@@ -137,7 +138,7 @@ class _Loop:
         self.rate = optimiser.schedule(config.optimiser, config.steps)
         # Never the key that drives the steps.
         init_key = jax.random.fold_in(base, 2**31 - 1)
-        shapes = evaluate.batch_shape(config)
+        shapes = trained.batch_shape(config)
         latest = checkpoints.latest
         if latest is not None:
             abstract = jax.eval_shape(system.init, init_key, shapes)
@@ -401,7 +402,7 @@ def _start_from(state: state_lib.State, other: str) -> state_lib.State:
         step = checkpoints.latest
         if step is None:
             raise jgan.UserError(f"--init_from={other}: the run has no checkpoint yet.")
-        params, stats = evaluate.restore_weights(checkpoints, step, config, SYSTEMS[config.system](config))
+        params, stats = trained.restore_weights(checkpoints, step, config, SYSTEMS[config.system](config))
     state, missed = state_lib.transplant(state, params, stats)
     _say(f"weights from {other} at step {step}, " + ("all taken" if not missed else "not taken:"))
     for line in missed:

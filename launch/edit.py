@@ -45,13 +45,13 @@ _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a num
 
 def main() -> None:
     from jgan import editing
-    from jgan import evaluate
     from jgan import features
+    from jgan import trained
     from jgan.latent import project
 
     if not _EDIT.value and not _DIRECTIONS.value:
         raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
-    run = evaluate.load_run(_WORKDIR.value, evaluate.parse_step(_STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, trained.parse_step(_STEP.value), latent=True)
     editing.edit_file(
         run,
         _EDIT.value,

@@ -33,9 +33,11 @@ _SEED = flags.DEFINE_integer("seed", 0, "of dropout")
 def main() -> None:
     from jgan import evaluate
     from jgan import run
+    from jgan import trained
+    from jgan import translate
     from jgan.systems import SYSTEMS
 
-    step = evaluate.parse_step(_STEP.value)
+    step = trained.parse_step(_STEP.value)
     config = run.read(_WORKDIR.value)
     if not SYSTEMS[config.system](config).translations:
         for flag in (_DIRECTION, _PALETTE):
@@ -43,7 +45,7 @@ def main() -> None:
                 raise jgan.UserError(
                     f"--{flag.name}={flag.value}: a run of {config.system} translates no pictures."
                 )
-        loaded = evaluate.load_run(_WORKDIR.value, step, latent=True)
+        loaded = trained.load(_WORKDIR.value, step, latent=True)
         found = evaluate.evaluate_predictor(
             loaded,
             data=_DATA.value,
@@ -53,7 +55,7 @@ def main() -> None:
         )
         print(json.dumps({"step": loaded.step, **found}))
         return
-    translator = evaluate.load_translator(
+    translator = translate.load(
         _WORKDIR.value,
         direction=_DIRECTION.value,
         step=step,
@@ -67,7 +69,7 @@ def main() -> None:
             f"--direction={' or --direction='.join(directions)}."
         )
     scores = {
-        direction: evaluate.evaluate(
+        direction: evaluate.evaluate_translator(
             translator.to(direction),
             data=_DATA.value,
             split=_SPLIT.value,

@@ -33,12 +33,12 @@ _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a num
 
 
 def main() -> None:
-    from jgan import evaluate
     from jgan import features
     from jgan import inversion
+    from jgan import trained
     from jgan.latent import project
 
-    run = evaluate.load_run(_WORKDIR.value, evaluate.parse_step(_STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, trained.parse_step(_STEP.value), latent=True)
     inversion.project_files(
         run,
         _IMAGES.value,

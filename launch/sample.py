@@ -22,11 +22,11 @@ _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a num
 
 
 def main() -> None:
-    from jgan import evaluate
     from jgan import samples
     from jgan import steering
+    from jgan import trained
 
-    run = evaluate.load_run(_WORKDIR.value, evaluate.parse_step(_STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, trained.parse_step(_STEP.value), latent=True)
     if _DIRECTIONS.value:
         steering.show(
             run,

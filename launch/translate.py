@@ -22,16 +22,17 @@ _SEED = flags.DEFINE_integer("seed", 0, "of dropout")
 
 
 def main() -> None:
-    from jgan import evaluate
+    from jgan import trained
+    from jgan import translate
 
-    translator = evaluate.load_translator(
+    translator = translate.load(
         _WORKDIR.value,
         direction=_DIRECTION.value,
-        step=evaluate.parse_step(_STEP.value),
+        step=trained.parse_step(_STEP.value),
         statistics=_STATISTICS.value,
         dropout=_DROPOUT.value or _SAMPLES.value > 0,
     )
-    evaluate.translate_files(
+    translate.files(
         translator,
         _INPUT.value,
         _OUTPUT.value,

@@ -81,7 +81,7 @@ def small_latent_run():
     import numpy as np
 
     from configs import dcgan as presets
-    from jgan import evaluate
+    from jgan import trained
     from jgan.systems import dcgan
 
     config = presets.get_config()
@@ -105,7 +105,50 @@ def small_latent_run():
     # An untrained generator shows next to nothing; with larger kernels its images differ.
     generator = weights["params"]["generator"]
     weights["params"]["generator"] = jax.tree.map(lambda x: 20 * x if x.ndim > 1 else x, generator)
-    return evaluate.Run(config, 6, system, weights)
+    return trained.Run(config, 6, system, weights)
+
+
+@pytest.fixture(scope="session")
+def domains():
+    """`(root, names_b) -> root`: folders testA and testB of three small pictures; pairs where the names agree."""
+    import numpy as np
+
+    from jgan.data import images
+
+    def make(root, names_b):
+        rng = np.random.default_rng(0)
+        for split in ("train", "test"):
+            for side, names in (("A", "xyz"), ("B", names_b)):
+                for name in names:
+                    path = root / f"{split}{side}" / f"{name}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    images.write(path, rng.integers(0, 256, (16, 16, 3), np.uint8))
+        return str(root)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def both_ways(tmp_path_factory, small_cyclegan, domains):
+    """The translator of two steps of a CycleGAN on 16 px pictures that are pairs where they are scored."""
+    from jgan import train
+    from jgan import translate
+    from jgan.ops import conv
+
+    root = tmp_path_factory.mktemp("both")
+    changes = {
+        "steps": 2,
+        "data.root": domains(root / "data", "xyz"),
+        "loss.pool_size": 2,
+        "ema": 0.9,
+        "optimiser.schedule": "constant",  # now its programs are those of tests/test_train.py, and compiled once
+    }
+    config = small_cyclegan(**changes)
+    config.data.channels = ()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv, "DEFAULT_FORM", "lax")  # it compiles in half the time
+        train.train(config, str(root / "run"))
+    return translate.load(str(root / "run"))
 
 
 @pytest.fixture

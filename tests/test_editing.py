@@ -15,6 +15,7 @@ from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.latent import constraints
 from jgan.latent import document
+from jgan.latent import raster
 
 # Projection has tests of its own (test_inversion.py): what the predictor says will do.
 QUICK = {"method": "network", "starts": 1, "feature_weight": 0.0}
@@ -150,7 +151,7 @@ def test_without_a_photo_candidates_begin_at_random_and_realism_counts(run, gene
     with np.load(tmp_path / "out" / "latents.npz") as saved:
         assert saved["start"].shape == saved["z"].shape == (count, 5)
         found, began, cost = saved["z"], saved["start"], saved["cost"]
-    asked = document.rasterise(document.read(given["edit"]), (16, 16, 3))
+    asked = raster.draw(document.read(given["edit"]), (16, 16, 3))
     judged = jax.jit(
         jax.vmap(
             lambda image: constraints.cost(image, asked) + 2 * constraints.realism(darkness(image[None])[0])
@@ -167,7 +168,7 @@ def darkness(images):
 def test_the_film_goes_from_the_start_to_the_best(run, generate):
     editor = editing.editor(run, FEW)
     z = np.float32([0.1, -0.2, 0.3, 0, 0.5])
-    asked = document.rasterise(
+    asked = raster.draw(
         document.Document("z", (16, 16), (document.Colour(((8, 8),), 6, (0, 255, 0)),)), (16, 16, 3)
     )
     found = editor.follow(editor.begin(1, z), asked, constraints.Weights())

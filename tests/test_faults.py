@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from jgan import checkpoint
-from jgan import evaluate
 from jgan import run
+from jgan import trained
 
 pytestmark = pytest.mark.slow
 
@@ -66,8 +66,8 @@ def train(workdir, environment=None, system="pix2pix", **changes):
 def saved(workdir):
     """Every array of the last checkpoint, and its step."""
     config = run.read(str(workdir))
-    system = evaluate.SYSTEMS[config.system](config)
-    abstract = jax.eval_shape(system.init, jax.random.key(0), evaluate.batch_shape(config))
+    system = trained.SYSTEMS[config.system](config)
+    abstract = jax.eval_shape(system.init, jax.random.key(0), trained.batch_shape(config))
     with checkpoint.Checkpoints(os.path.join(workdir, "checkpoints"), best=None, read_only=True) as found:
         return jax.tree.leaves(found.restore(found.latest, abstract)), found.latest
 

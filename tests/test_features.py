@@ -7,9 +7,9 @@ import safetensors.numpy
 
 from configs import dcgan as presets
 import jgan
-from jgan import evaluate
 from jgan import features
 from jgan import inversion
+from jgan import trained
 from jgan.latent import project
 from jgan.nets import perceptual
 from jgan.ops import conv
@@ -63,7 +63,7 @@ def run():
     )
     system = dcgan.build(config)
     state = jax.jit(system.init)(jax.random.key(0), {"images": np.zeros((2, 16, 16, 3), np.uint8)})
-    return evaluate.Run(config, 2, system, state.weights())
+    return trained.Run(config, 2, system, state.weights())
 
 
 def test_a_projection_looks_at_the_features(run, file, tmp_path):

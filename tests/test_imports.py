@@ -28,17 +28,22 @@ MAY = {
     "systems": CORE,
     "latent": CORE,
     "samples": CORE | LEAVES | {"systems"},
-    "train": CORE | LEAVES | {"systems", "latent", "evaluate", "samples"},
-    "evaluate": CORE | LEAVES | {"systems", "latent"},
+    "trained": CORE | LEAVES | {"systems"},
+    "translate": CORE | LEAVES | {"systems", "trained"},
+    "evaluate": CORE | LEAVES | {"systems", "trained", "translate"},
+    "train": CORE | LEAVES | {"systems", "trained", "evaluate", "samples"},
     "features": CORE | LEAVES,
-    "inversion": CORE | LEAVES | {"systems", "latent", "evaluate", "features"},
-    "steering": CORE | LEAVES | {"systems", "latent", "evaluate", "samples"},
+    "inversion": CORE | LEAVES | {"systems", "latent", "trained", "features"},
+    "steering": CORE | LEAVES | {"systems", "latent", "trained", "samples"},
     "editing": CORE
     | LEAVES
-    | {"systems", "latent", "evaluate", "inversion", "edit_page", "features", "samples", "steering"},
+    | {"systems", "latent", "trained", "inversion", "edit_page", "features", "samples", "steering"},
     "edit_page": CORE | LEAVES | {"latent"},
-    "serve": CORE | LEAVES | PROGRAMS | {"systems", "latent", "train", "evaluate"},
-    "launch": CORE | LEAVES | PROGRAMS | {"systems", "latent", "train", "evaluate", "serve"},
+    "serve": CORE | LEAVES | PROGRAMS | {"systems", "latent", "train", "trained", "translate"},
+    "launch": CORE
+    | LEAVES
+    | PROGRAMS
+    | {"systems", "latent", "train", "trained", "translate", "evaluate", "serve"},
     # Leaves know neither nets nor systems, nor each other.
     **{leaf: {"ops"} | PARTS.get(leaf, set()) for leaf in LEAVES},
     **{part: set() for parts in PARTS.values() for part in parts},

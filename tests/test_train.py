@@ -11,10 +11,11 @@ import pytest
 
 import jgan
 from jgan import checkpoint
-from jgan import evaluate
 from jgan import report
 from jgan import run
 from jgan import train
+from jgan import trained
+from jgan import translate
 from jgan.data import images
 from jgan.ops import conv
 
@@ -55,8 +56,8 @@ def finished(tmp_path_factory, small_config):
 def restored(workdir, *steps):
     """The states of these checkpoints."""
     config = run.read(workdir)
-    system = evaluate.SYSTEMS[config.system](config)
-    abstract = jax.eval_shape(system.init, jax.random.key(0), evaluate.batch_shape(config))
+    system = trained.SYSTEMS[config.system](config)
+    abstract = jax.eval_shape(system.init, jax.random.key(0), trained.batch_shape(config))
     with checkpoint.Checkpoints(os.path.join(workdir, "checkpoints"), best=None, read_only=True) as found:
         return [found.restore(step, abstract) for step in steps]
 
@@ -237,7 +238,7 @@ def test_weights_of_another_run_are_taken_where_they_fit(finished, tiny, tmp_pat
     missed = [line for line in told.splitlines() if line.startswith("  ")]
     assert "not taken" in told and missed and all("['discriminator']" in line for line in missed)
     assert "['discriminator']['logits']['kernel'] (4, 4, 16, 1) here, (4, 4, 8, 1) there" in told
-    ours, theirs = (evaluate.load_translator(w).weights["params"] for w in (workdir, finished))
+    ours, theirs = (translate.load(w).weights["params"] for w in (workdir, finished))
     for x, y in zip(jax.tree.leaves(ours["generator"]), jax.tree.leaves(theirs["generator"]), strict=True):
         np.testing.assert_array_equal(x, y)
     np.testing.assert_array_equal(

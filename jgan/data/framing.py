@@ -1,4 +1,4 @@
-"""A photo of any shape seen through a square, and the square pasted back: nothing is ever squashed."""
+"""A photo as a net takes it, its channels and a square view of it, and the square pasted back: nothing is squashed."""
 
 from typing import NamedTuple
 
@@ -26,6 +26,18 @@ class Framed(NamedTuple):
     top: int
     left: int
     side: int
+
+
+def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """The picture with as many channels as the net takes, where there is one way to do it."""
+    have = image.shape[-1]
+    if have == channels:
+        return image
+    if have in (2, 4) and have - 1 in (1, channels):
+        return with_channels(image[..., :-1], channels)
+    if have == 1:
+        return np.repeat(image, channels, -1)
+    raise jgan.UserError(f"the picture has {have} channels and the run takes {channels}.")
 
 
 def fit(photo: np.ndarray, size: int, mode: str = "letterbox") -> Framed:

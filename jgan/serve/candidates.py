@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jgan import evaluate
 from jgan import inversion
+from jgan import trained
 from jgan.latent import constraints
 from jgan.latent import edit
 from jgan.latent import project
@@ -78,7 +78,7 @@ class Codec:
     _tree: Any
 
     @classmethod
-    def of(cls, run: evaluate.Run) -> "Codec":
+    def of(cls, run: trained.Run) -> "Codec":
         latent = jax.eval_shape(run.system.space(run.weights, None).sample, jax.random.key(0))
         leaves, tree = jax.tree.flatten(latent)
         return cls(sum(leaf.size for leaf in leaves), tuple(leaves), tree)
@@ -101,7 +101,7 @@ class Programs:
 
     def __init__(
         self,
-        run: evaluate.Run,
+        run: trained.Run,
         *,
         candidates: int,
         slice_steps: int,
@@ -173,7 +173,7 @@ class Programs:
             self._changed()
 
 
-def _sources(run: evaluate.Run, programs: Programs, count: int, steps: int) -> dict[Any, Callable]:
+def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> dict[Any, Callable]:
     """{name: () -> (function, shapes of its arguments)}."""
     system, codec = run.system, programs.codec
     weights = jax.tree.map(_shape, run.weights)

@@ -23,8 +23,9 @@ from typing import NamedTuple
 import jax
 
 import jgan
-from jgan import evaluate
+from jgan import trained
 from jgan.latent import document
+from jgan.latent import raster
 from jgan.serve import candidates as programs_lib
 from jgan.serve import jobs as job_lib
 from jgan.serve import live as lives
@@ -52,7 +53,7 @@ class Engine:
 
     def __init__(
         self,
-        run: evaluate.Run,
+        run: trained.Run,
         *,
         candidates: int = 16,
         slice_steps: int = 1,
@@ -61,7 +62,7 @@ class Engine:
         """The engine of a run with a latent space.
 
         Args:
-            run: as `evaluate.load_run(..., latent=True)` gives it.
+            run: as `trained.load(..., latent=True)` gives it.
             candidates: of each session.
             slice_steps: steps of the optimiser after which what was drawn is looked at again.
             lanes: how many sessions programs move on together, 1 first; None: what suits the device.
@@ -255,7 +256,7 @@ class Engine:
         # Strokes are drawn by a small program of their own, which is compiled here.
         dot = document.Sketch(((0.0, 0.0),), 1.0)
         size = self.programs.image
-        document.rasterise(document.Document(self.space, size[:2], (dot,)), size)
+        raster.draw(document.Document(self.space, size[:2], (dot,)), size)
         busy = False
         while True:
             with self._changed:

@@ -18,7 +18,6 @@ import numpy as np
 
 import jgan
 from jgan import editing
-from jgan import evaluate
 from jgan.data import framing
 from jgan.latent import document
 from jgan.latent import transfer
@@ -161,7 +160,7 @@ class Transfer:
         path = np.concatenate([np.float32([drawing.photo.latent]), path])
         film = yield from _drawn(engine, lives.along(path, np.linspace(0, 1, self.frames)), 0)
         fit = "letterbox" if drawing.photo.box[2] == max(drawing.photo.size) else "crop"
-        photo = evaluate.with_channels(self.photo, engine.programs.image[-1])
+        photo = framing.with_channels(self.photo, engine.programs.image[-1])
         made, moving = yield from engine.aside(editing.carry, photo, film, fit)
         return Transferred(made, _bytes(moving))
 
@@ -230,7 +229,7 @@ def _morph(a: np.ndarray, b: np.ndarray, film: np.ndarray) -> np.ndarray:
 
 
 def _frame(photo: np.ndarray, size: int, channels: int, fit: str) -> framing.Framed:
-    framed = framing.fit(evaluate.with_channels(photo, channels), size, fit)
+    framed = framing.fit(framing.with_channels(photo, channels), size, fit)
     if not framed.mask.any():
         raise jgan.UserError(
             f"the photo of {photo.shape[0]} x {photo.shape[1]} pixels (height x width) is too narrow: crop it first."

@@ -14,6 +14,7 @@ import jgan
 from jgan.latent import constraints
 from jgan.latent import document
 from jgan.latent import edit
+from jgan.latent import raster
 from jgan.serve import candidates
 from jgan.serve import session as sessions
 
@@ -228,13 +229,13 @@ class Live:
         drawing = self.taken.drawing
         drawn = document.Document(space, drawing.size, tuple(stroke.stroke for stroke in strokes))
         if drawing.photo is not None:
-            drawn = document.framed(drawn, drawing.photo.size, drawing.photo.box)
+            drawn = raster.framed(drawn, drawing.photo.size, drawing.photo.box)
         sources = {
             k: self._sources[stroke.latent] / 127.5 - 1
             for k, stroke in enumerate(strokes)
             if stroke.latent is not None
         }
-        return document.rasterise(drawn, self._ground.shape, self._ground, sources)
+        return raster.draw(drawn, self._ground.shape, self._ground, sources)
 
     def _possible(self, stroke: sessions.Stroke, space: str) -> bool:
         try:

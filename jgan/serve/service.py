@@ -7,8 +7,8 @@ import threading
 from typing import Any
 
 import jgan
-from jgan import evaluate
 from jgan import run as runs
+from jgan import trained
 from jgan.latent import document
 from jgan.serve import guard
 from jgan.serve import rooms as rooms_lib
@@ -174,4 +174,4 @@ class Service:
 def _engine(workdir: str) -> Any:
     from jgan.serve import engine
 
-    return engine.Engine(evaluate.load_run(workdir, latent=True))
+    return engine.Engine(trained.load(workdir, latent=True))

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 import jgan
-from jgan import evaluate
 from jgan import run as runs
+from jgan import translate
+from jgan.data import framing
 from jgan.metrics import segmentation
 from jgan.serve import guard
 
@@ -19,8 +20,8 @@ class Translation:
     """The translator of a run, one picture after another."""
 
     def __init__(self, workdir: str, step: int | str = "latest"):
-        """Of the run in `workdir`; `jgan.UserError` as for `evaluate.load_translator`."""
-        first = evaluate.load_translator(workdir, step=step)
+        """Of the run in `workdir`; `jgan.UserError` as for `translate.load`."""
+        first = translate.load(workdir, step=step)
         self._translators = {direction: first.to(direction) for direction in first.directions}
         self._sizes: set[tuple[int, ...]] = set()
         self._waiting = 0
@@ -93,7 +94,7 @@ class Translation:
             return translator(picture)
         channels = self.config.data.channels["ab".index(translator.translation.source)]
         drawn = picture[..., :3].mean(-1, keepdims=True).astype(picture.dtype) if channels == 1 else picture
-        made_of = translator.generate(evaluate.with_channels(drawn, channels)[None])
+        made_of = translator.generate(framing.with_channels(drawn, channels)[None])
         return _bytes(np.asarray(made_of)[0])
 
 

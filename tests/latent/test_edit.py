@@ -17,6 +17,7 @@ from jgan.latent import constraints
 from jgan.latent import document
 from jgan.latent import edit
 from jgan.latent import paths
+from jgan.latent import raster
 
 SIZE = (32, 32, 3)
 Y, X = (np.mgrid[:32, :32] + 0.5).astype(np.float32)
@@ -64,7 +65,7 @@ def steps(state, asked, weights=WEIGHTS, times=1):
 
 
 def strokes(*strokes, image=None):
-    return jax.device_get(document.rasterise(document.Document("z", (32, 32), strokes), SIZE, image))
+    return jax.device_get(raster.draw(document.Document("z", (32, 32), strokes), SIZE, image))
 
 
 @functools.cache

@@ -20,6 +20,8 @@ from jgan import report
 from jgan import run
 from jgan import samples
 from jgan import train
+from jgan import trained
+from jgan import translate
 from jgan.data import images
 from jgan.ops import conv
 
@@ -81,7 +83,7 @@ def test_a_run_shows_what_it_makes_and_scores_only_what_it_predicts(finished):
 
 
 def test_files_grid_and_arrays_show_the_same_codes(finished, tmp_path):
-    loaded = evaluate.load_run(str(finished), latent=True)
+    loaded = trained.load(str(finished), latent=True)
     for form in ("files", "grid", "npz"):
         samples.write(loaded, str(tmp_path), number=3, seed=5, form=form)
     stored = np.load(tmp_path / "samples.npz")
@@ -103,7 +105,7 @@ def test_files_grid_and_arrays_show_the_same_codes(finished, tmp_path):
 
 
 def test_a_walk_is_closed_and_stops_at_its_codes(finished):
-    loaded = evaluate.load_run(str(finished), latent=True)
+    loaded = trained.load(str(finished), latent=True)
     space = loaded.system.space(loaded.weights, None)
     visited = []
 
@@ -152,8 +154,8 @@ def test_a_run_of_the_wrong_kind_is_one_sentence(tmp_path):
 
 def test_other_mistakes_are_told(finished, tmp_path):
     with pytest.raises(jgan.UserError, match="run of dcgan, which makes pictures from codes"):
-        evaluate.load_translator(str(finished))
-    loaded = evaluate.load_run(str(finished), latent=True)
+        translate.load(str(finished))
+    loaded = trained.load(str(finished), latent=True)
     with pytest.raises(jgan.UserError, match="--number=0"):
         samples.write(loaded, str(tmp_path), number=0)
     with pytest.raises(jgan.UserError, match="--walk=1"):
@@ -191,8 +193,8 @@ def test_a_run_stopped_in_any_phase_ends_bit_equal(finished, tmp_path, stop, mon
     states = []
     for workdir in (finished, tmp_path):
         config = run.read(str(workdir))
-        system = evaluate.SYSTEMS[config.system](config)
-        abstract = jax.eval_shape(system.init, jax.random.key(0), evaluate.batch_shape(config))
+        system = trained.SYSTEMS[config.system](config)
+        abstract = jax.eval_shape(system.init, jax.random.key(0), trained.batch_shape(config))
         with checkpoint.Checkpoints(str(workdir / "checkpoints"), best=None, read_only=True) as found:
             states.append(found.restore(7, abstract))
     for x, y in zip(*map(jax.tree.leaves, states), strict=True):
@@ -219,7 +221,7 @@ def test_a_run_is_scored_by_what_its_predictor_gives_back(finished):
 
 
 def test_a_run_without_a_predictor_says_that_nothing_scores_it(finished):
-    loaded = evaluate.load_run(str(finished), latent=True)
+    loaded = trained.load(str(finished), latent=True)
     with pytest.raises(jgan.UserError, match="predictor of codes gives back, and this one has none"):
         evaluate.evaluate_predictor(loaded._replace(system=loaded.system._replace(predict=None)))
     with pytest.raises(jgan.UserError, match="learns it from step 4 on, this is step 3"):

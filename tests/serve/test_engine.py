@@ -11,7 +11,7 @@ import pytest
 
 from configs import dcgan as presets
 import jgan
-from jgan import evaluate
+from jgan import trained
 from jgan.latent import constraints
 from jgan.latent import document
 from jgan.serve import engine as engines
@@ -47,7 +47,7 @@ def run():
     # An untrained generator shows next to nothing; with larger kernels its images differ.
     generator = weights["params"]["generator"]
     weights["params"]["generator"] = jax.tree.map(lambda x: 20 * x if x.ndim > 1 else x, generator)
-    return evaluate.Run(config, 6, system, weights)
+    return trained.Run(config, 6, system, weights)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,83 @@
+"""What tests ask of a server in their own process, and how they wait for its answers."""
+
+import io
+import json
+import struct
+import time
+
+from fastapi import testclient
+import hypothesis
+import numpy as np
+from PIL import Image
+from starlette import websockets
+
+from jgan.serve import app
+from jgan.serve import guard
+from jgan.serve import service as service_lib
+
+STROKE = {"brush": "colour", "points": [[6, 6], [20, 12]], "width": 4, "colour": [255, 0, 0]}
+PAINT = {"type": "op", "op": {"op": "stroke", "stroke": STROKE}}
+# Of what a program makes up to ask: many and quick, and nothing is made smaller when it fails.
+SETTINGS = hypothesis.settings(
+    max_examples=200,
+    deadline=None,
+    suppress_health_check=list(hypothesis.HealthCheck),
+    database=None,
+    phases=[hypothesis.Phase.generate],
+)
+
+
+def served(engine, door=None, **kwargs):
+    """A client of a server whose engine is there."""
+    service, door = service_lib.Service("run", make_engine=lambda _: engine, **kwargs), door or guard.Door()
+    client = testclient.TestClient(
+        app.build(service, door), base_url=f"http://127.0.0.1:{door.port}", raise_server_exceptions=False
+    )
+    client.service = service
+    return client
+
+
+def until(true):
+    for _ in range(500):
+        if true():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it never came about")
+
+
+def create(client, tree=None):
+    answer = client.post("/api/sessions", json=tree or {})
+    assert answer.status_code == 201, answer.text
+    return answer.json()["id"]
+
+
+def socket(client, key):
+    return client.websocket_connect(f"ws://127.0.0.1:8000/api/sessions/{key}/socket")
+
+
+def take(page, kind):
+    """The next message of a kind; frames as (header, picture)."""
+    while True:
+        message = page.receive()
+        if message["type"] == "websocket.close":
+            raise websockets.WebSocketDisconnect(message["code"])
+        if message.get("bytes"):
+            if kind == "frame":
+                length = struct.unpack(">I", message["bytes"][:4])[0]
+                return json.loads(message["bytes"][4 : 4 + length]), message["bytes"][4 + length :]
+        elif (told := json.loads(message["text"]))["type"] == kind:
+            return told
+
+
+def photo(height=6, width=9, form="PNG"):
+    file = io.BytesIO()
+    Image.fromarray(np.full((height, width, 3), 90, np.uint8)).save(file, form)
+    return {"file": ("../shoe.png", file.getvalue(), "image/png")}
+
+
+def done(client, answer):
+    """The job of an answer, when it is over."""
+    assert answer.status_code == 202, answer.text
+    key = answer.json()["job"]
+    until(lambda: client.get(f"/api/jobs/{key}").json()["state"] in ("done", "failed"))
+    return client.get(f"/api/jobs/{key}").json()

@@ -1,0 +1,66 @@
+"""A run read back: which checkpoint, which weights, and what is refused."""
+
+import os
+
+import jax
+import numpy as np
+import pytest
+
+import jgan
+from jgan import checkpoint
+from jgan import run
+from jgan import trained
+from jgan.systems import cyclegan
+from jgan.systems import pix2pix
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, small_config):
+    """(directory, {step: state}) of a run that was best at the first of its two checkpoints."""
+    workdir, rng = str(tmp_path_factory.mktemp("run")), np.random.default_rng(0)
+    config = small_config(ema=0.9)
+    abstract = jax.eval_shape(pix2pix.build(config).init, jax.random.key(0), trained.batch_shape(config))
+    states = {
+        k: jax.tree.map(lambda x: np.asarray(rng.normal(size=x.shape), x.dtype), abstract) for k in (1, 2)
+    }
+    run.write(workdir, config)
+    with checkpoint.Checkpoints(os.path.join(workdir, "checkpoints")) as checkpoints:
+        for step, state in states.items():
+            checkpoints.save(step, state, {"l1": step})
+    return workdir, states
+
+
+@pytest.mark.parametrize("named, step", [("latest", 2), ("best", 1), (1, 1)])
+def test_weights_come_back_bit_equal_with_averages_in_their_place(saved, named, step):
+    workdir, states = saved
+    loaded = trained.load(workdir, named)
+    assert loaded.step == step and loaded.config.ema == 0.9
+    jax.tree.map(np.testing.assert_array_equal, loaded.weights, states[step].weights())
+    assert "generator" in states[step].ema and set(loaded.weights["params"]) == set(states[step].params)
+
+
+def test_the_best_is_of_a_score_that_the_run_has(small_config, small_cyclegan):
+    one, two = pix2pix.build(small_config()), cyclegan.build(small_cyclegan())
+    assert trained.best_policy("", one) is None
+    assert trained.best_policy("l1", one) == ("l1", "min")
+    assert trained.best_policy("BtoA_psnr", two) == ("BtoA_psnr", "max")
+    assert trained.best_policy("AtoB_cycle", two) == ("AtoB_cycle", "min")
+    for best, system in (("cycle", one), ("AtoB_l1", one), ("l1", two)):
+        with pytest.raises(jgan.UserError, match=f"best='{best}' is unknown"):
+            trained.best_policy(best, system)
+
+
+def test_a_flag_names_a_checkpoint():
+    assert [trained.parse_step(text) for text in ("latest", "best", "7")] == ["latest", "best", 7]
+    with pytest.raises(jgan.UserError, match="--step=last"):
+        trained.parse_step("last")
+
+
+def test_mistakes(saved, tmp_path):
+    workdir, _ = saved
+    with pytest.raises(jgan.UserError, match="holds no run"):
+        trained.load(str(tmp_path))
+    with pytest.raises(jgan.UserError, match=r"no checkpoint 7: it has \[1, 2\]"):
+        trained.load(workdir, 7)
+    with pytest.raises(jgan.UserError, match="pix2pix, which translates pictures and has no codes"):
+        trained.load(workdir, latent=True)
