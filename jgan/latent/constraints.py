@@ -1,7 +1,8 @@
 """What an edit asks of one image: colour, sketch, realism and nearness to the start, as small pure terms.
 
-Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold" (2016), eq. 3, with the normalisation and
-the weights of its code. A warp is no term of its own: a displaced patch asks for its colours and its edges.
+Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold" (2016), eq. 3, with the normalisation of its
+code. A warp is no term of its own: a displaced patch asks for its colours and its edges. One term is not iGAN's:
+`preservation` asks for the image of the start where no stroke is.
 """
 
 from collections.abc import Callable
@@ -28,32 +29,35 @@ class Constraints:
         colour_mask: [h, w] in [0, 1], where they are asked for.
         edge: [h // cell, w // cell, 8], the gradients asked for, as `hog.describe` gives them.
         edge_mask: [h // cell, w // cell] in [0, 1], the cells in which they are.
+        kept: [h, w] in [0, 1], where no stroke changes anything; 0 everywhere where nothing is asked at all.
     """
 
     colour: jax.Array
     colour_mask: jax.Array
     edge: jax.Array
     edge_mask: jax.Array
+    kept: jax.Array
 
 
 class Weights(NamedTuple):
-    """The weights of the terms, iGAN's; numbers or traced scalars.
+    """The weights of the terms; numbers or traced scalars.
 
-    `realism` needs a discriminator and is off by default. `smoothness` counts only while an edit has a latent to
-    stay near: after a choice was fixed, not from a random start.
+    `realism` needs a discriminator and is off by default. `smoothness` and `preservation` count only while an edit has
+    a latent to stay near: after a choice was fixed, not from a random start. iGAN has 5 and no preservation.
     """
 
     colour: Any = 1.0
     sketch: Any = 0.2
     realism: Any = 0.0
-    smoothness: Any = 5.0
+    smoothness: Any = 2.0
+    preservation: Any = 0.3
 
 
 def empty(size: tuple[int, int, int]) -> Constraints:
     """The constraints on an image of `size` (h, w, c) that ask for nothing."""
     h, w, c = size
     blank, nowhere = jnp.zeros(size), jnp.zeros((h, w))
-    return Constraints(blank, nowhere, *_edges(blank, nowhere, hog.cell_of(c)))
+    return Constraints(blank, nowhere, *_edges(blank, nowhere, hog.cell_of(c)), nowhere)
 
 
 def build(
@@ -63,6 +67,7 @@ def build(
     lines_mask: jax.Array,
     patches: jax.Array,
     patches_mask: jax.Array,
+    taken_mask: jax.Array,
 ) -> Constraints:
     """The constraints that drawn images [h, w, c] in [-1, 1] and masks [h, w] in [0, 1] ask for.
 
@@ -77,15 +82,22 @@ def build(
         lines_mask: where lines were drawn or wiped out.
         patches: what the image shall look like around displaced patches.
         patches_mask: where the patches are; asks for edges only, colours stand in `colour`.
+        taken_mask: where the patches were: nothing is asked there, and nothing needs to stay.
     """
     cell = hog.cell_of(colour.shape[-1])
     edge, edge_mask = _edges(lines, lines_mask, cell)
     other, other_mask = _edges(patches, patches_mask, cell)
+    edge_mask = jnp.maximum(edge_mask, other_mask)
+    h, w = colour_mask.shape
+    cells = jnp.repeat(jnp.repeat(edge_mask, cell, 0), cell, 1)
+    cells = jnp.pad(cells, ((0, h - cells.shape[0]), (0, w - cells.shape[1])))
+    changed = jnp.maximum(jnp.maximum(colour_mask, taken_mask).astype(jnp.float32), cells)
     return Constraints(
         colour.astype(jnp.float32),
         colour_mask.astype(jnp.float32),
         jnp.maximum(edge, other),
-        jnp.maximum(edge_mask, other_mask),
+        edge_mask,
+        jnp.where(jnp.any(changed > 0), 1 - changed, 0),
     )
 
 
@@ -100,7 +112,7 @@ def cost(
     Args:
         image: [h, w, c] in [-1, 1].
         constraints: of the same size.
-        weights: `smoothness` does not enter: it judges the latent.
+        weights: `smoothness` and `preservation` do not enter: they compare with the start.
         realism_of: `image -> logit`, the discriminator; without one its term is left out of the program.
     """
     total = weights.colour * colour(image, constraints) + weights.sketch * sketch(image, constraints)
@@ -138,6 +150,16 @@ def smoothness(latent: Any, start: Any) -> jax.Array:
     squares = jax.tree.map(lambda a, b: jnp.sum(jnp.square(a - b)), latent, start)
     count = sum(leaf.size for leaf in jax.tree.leaves(latent))
     return sum(jax.tree.leaves(squares)) / count
+
+
+def preservation(image: jax.Array, start: jax.Array, constraints: Constraints) -> jax.Array:
+    """The mean squared difference to the start's image where no stroke is: scalar, [-1, 1] squared.
+
+    A stroke on a part of an object moves the latent, and with it the rest of the picture; smoothness in the latent
+    hinders both alike.
+    """
+    kept = constraints.kept
+    return jnp.mean(jnp.square(image - start) * kept[..., None]) / (jnp.mean(kept) + _EPSILON)
 
 
 def _edges(image: jax.Array, mask: jax.Array, cell: int) -> tuple[jax.Array, jax.Array]:

@@ -5,7 +5,7 @@
        {"brush": "colour", "points": [[20.5, 31], [40, 30.25]], "width": 2, "colour": [255, 0, 0]},
        {"brush": "sketch", "points": [[5, 5], [30, 50]], "width": 1, "erase": false},
        {"brush": "warp", "source": [20, 20], "target": [28, 20], "side": 24}],
-     "weights": {"colour": 1, "sketch": 0.2, "realism": 0, "smoothness": 5}}
+     "weights": {"colour": 1, "sketch": 0.2, "realism": 0, "smoothness": 2, "preservation": 0.3}}
 
 `size` is the height and width of the canvas; all points are [x, y] in its pixels, x to the right and y down from the
 top left corner, so that the first pixel's centre is [0.5, 0.5]; widths and sides are in the same pixels. A `sketch`

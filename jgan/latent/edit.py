@@ -45,10 +45,11 @@ class State:
         opt: Adam's moments, which go on from stroke to stroke.
         latents: the latents [n, ...] of `images`: one step behind `u`, so that what is chosen is what was seen.
         images: [n, h, w, c] in [-1, 1].
-        cost: [n], how far `images` are from the strokes, smoothness not counted; 0 before the first step.
+        cost: [n], how far `images` are from the strokes, nearness to the start not counted; 0 before the first step.
         begin: latents [n, ...] where the candidates' paths begin.
         anchor: one latent, which smoothness is measured from.
-        anchored: 1.0 after `start_from`, 0.0 after `start`: whether smoothness counts.
+        reference: [h, w, c], its image, which preservation is measured from.
+        anchored: 1.0 after `start_from`, 0.0 after `start`: whether the two count.
         iterations: int32 scalar, steps since the start.
     """
 
@@ -59,6 +60,7 @@ class State:
     cost: jax.Array
     begin: Any
     anchor: Any
+    reference: jax.Array
     anchored: jax.Array
     iterations: jax.Array
 
@@ -259,6 +261,7 @@ def _create(space: spaces.Space, latents: Any, begin: Any, anchor: Any, anchored
         cost=jnp.zeros(images.shape[0], images.dtype),
         begin=latents if begin is None else begin,
         anchor=anchor,
+        reference=images[0],  # of the anchor itself, or of no meaning without one
         anchored=jnp.asarray(anchored, jnp.float32),
         iterations=jnp.zeros((), jnp.int32),
     )
@@ -269,8 +272,9 @@ def _step(space, state, constraints, weights, realism_of):
         latent = space.bound(u)
         image = space.generate(latent)
         cost = terms.cost(image, constraints, weights, realism_of)
-        pull = state.anchored * weights.smoothness * terms.smoothness(latent, state.anchor)
-        return cost + pull, (cost.astype(state.cost.dtype), image, latent)
+        pull = weights.smoothness * terms.smoothness(latent, state.anchor)
+        pull += weights.preservation * terms.preservation(image, state.reference, constraints)
+        return cost + state.anchored * pull, (cost.astype(state.cost.dtype), image, latent)
 
     grads, (cost, images, latents) = jax.vmap(jax.grad(objective, has_aux=True))(state.u)
     changes, opt = _ADAM.update(grads, state.opt)

@@ -47,9 +47,7 @@ def framed(
     def move(point: document.Point) -> document.Point:
         return point[0] * sx - left, point[1] * sy - top
 
-    def seen(
-        stroke: document.Stroke,
-    ) -> document.Stroke:
+    def seen(stroke: document.Stroke) -> document.Stroke:
         if isinstance(stroke, document.Warp):
             return document.Warp(move(stroke.source), move(stroke.target), stroke.side * scale)
         return stroke._replace(points=tuple(map(move, stroke.points)), width=stroke.width * scale)
@@ -97,7 +95,7 @@ def draw(
         rim[1:-1, 1:-1] = False
         ground = 1.0 if np.mean(image[rim]) > 0 else -1.0
     colour, patches, lines = np.zeros(size), np.zeros(size), np.full(size, ground)
-    colour_mask, patches_mask, lines_mask = np.zeros((3, h, w), bool)
+    colour_mask, patches_mask, taken_mask, lines_mask = np.zeros((4, h, w), bool)
     for number, stroke in enumerate(drawn.strokes, 1):
         if isinstance(stroke, document.Warp):
             seen = sources.get(number - 1, image)
@@ -105,7 +103,7 @@ def draw(
                 raise jgan.UserError(
                     f"stroke {number}: a warp takes its patch from an image, and there is none."
                 )
-            square, around, moved = _move(stroke, np.asarray(seen, np.float64), (sy, sx), scale)
+            square, source, around, moved = _move(stroke, np.asarray(seen, np.float64), (sy, sx), scale)
             if not square.any():
                 raise jgan.UserError(
                     f"stroke {number}: the squares around source and target have no common part inside the image."
@@ -116,6 +114,7 @@ def draw(
             patches[around & ~patches_mask] = moved[around & ~patches_mask]
             colour_mask |= square
             patches_mask |= square
+            taken_mask |= source
             continue
         mask = _line(tuple((x * sx, y * sy) for x, y in stroke.points), stroke.width * scale, h, w)
         if isinstance(stroke, document.Colour):
@@ -124,7 +123,7 @@ def draw(
         else:
             lines[mask] = ground if stroke.erase else -ground
             lines_mask |= mask
-    arrays = (colour, colour_mask, lines, lines_mask, patches, patches_mask)
+    arrays = (colour, colour_mask, lines, lines_mask, patches, patches_mask, taken_mask)
     return _build(*(array.astype(np.float32) for array in arrays))
 
 
@@ -154,8 +153,9 @@ def _line(points: tuple[document.Point, ...], width: float, h: int, w: int) -> n
 
 def _move(
     warp: document.Warp, image: np.ndarray, factors: tuple[float, float], scale: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    # Masks of the square and of all that its cells see, and the image moved so that the source lies on the target.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    # Masks of the square, of the one it comes from and of all that its cells see, and the image moved so that the
+    # source lies on the target.
     side = max(1, round(warp.side * scale))
     masks, indices = [], []
     for axis in (0, 1):
@@ -168,10 +168,11 @@ def _move(
         origin = at - (target - source)
         reach = 2 * hog.cell_of(image.shape[-1])
         inside = (at >= target) & (at < target + side) & (origin >= 0) & (origin < length)
-        masks.append((inside, (at >= target - reach) & (at < target + side + reach)))
+        there = (at >= source) & (at < source + side)
+        masks.append((inside, there, (at >= target - reach) & (at < target + side + reach)))
         indices.append(np.clip(origin, 0, length - 1))
-    square, around = (np.outer(rows, columns) for rows, columns in zip(*masks, strict=True))
-    return square, around, image[np.ix_(*indices)]
+    square, taken, around = (np.outer(rows, columns) for rows, columns in zip(*masks, strict=True))
+    return square, taken, around, image[np.ix_(*indices)]
 
 
 def _values(rgb: tuple[float, float, float], channels: int) -> np.ndarray:

@@ -280,11 +280,13 @@ def sight(codec: Codec, state: edit.State, way: Any, asked: Asked, judged: bool)
     # The discriminator has been asked in the step; its answer is what is left of the cost.
     rest = state.cost - weights.colour * colour - weights.sketch * sketch
     pull = jax.vmap(lambda latent: constraints.smoothness(latent, state.anchor))(state.latents)
+    unpainted = jax.vmap(lambda x: constraints.preservation(x, state.reference, asked.constraints))
     costs = {
         "colour": colour,
         "sketch": sketch,
         "realism": rest / jnp.maximum(weights.realism, 1e-12) if judged else jnp.zeros_like(rest),
         "smoothness": state.anchored * pull,
+        "preservation": state.anchored * unpainted(state.images),
         "total": state.cost,
     }
     return Sight(

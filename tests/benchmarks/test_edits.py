@@ -49,6 +49,7 @@ def asked(n, **fields):
         np.zeros((8, 8), np.float32),
         np.zeros((1, 1, 8), np.float32),
         np.zeros((1, 1), np.float32),
+        np.zeros((8, 8), np.float32),
     )
     one = constraints.Constraints(**{**vars(empty), **fields})
     return [one] * n

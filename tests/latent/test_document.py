@@ -36,7 +36,7 @@ def test_the_fields_of_a_document():
             document.Sketch(((8, 8),), 1, False),
             document.Warp((8, 8), (20, 16), 6),
         ),
-        weights=constraints.Weights(1.0, 1.0, 0.0, 5.0),
+        weights=constraints.Weights(1.0, 1.0, 0.0, 2.0, 0.3),
     )
 
 
@@ -64,7 +64,7 @@ edits = st.builds(
     st.text(min_size=1, max_size=20),
     st.just((24, 32)),
     st.lists(strokes, min_size=1, max_size=4).map(tuple),
-    st.builds(constraints.Weights, *[st.floats(0, 1e6)] * 4),
+    st.builds(constraints.Weights, *[st.floats(0, 1e6)] * 5),
 )
 
 

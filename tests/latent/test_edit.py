@@ -108,7 +108,9 @@ def looped(state, asked):
 @jax.grad
 def slope(u, anchor, anchored, asked):
     z = jnp.tanh(u)
-    return constraints.cost(disc(z), asked) + 5 * anchored * jnp.mean((z - anchor) ** 2)
+    changed = jnp.square(disc(z) - disc(anchor)) * asked.kept[..., None]
+    near = 2 * jnp.mean((z - anchor) ** 2) + 0.3 * jnp.mean(changed) / (jnp.mean(asked.kept) + 1e-5)
+    return constraints.cost(disc(z), asked) + anchored * near
 
 
 @pytest.mark.parametrize("make", [fresh, fixed], ids=["start", "start_from"])
@@ -172,8 +174,24 @@ def test_smoothness_pulls_to_the_start():
     assert not np.any(steps(fresh(), nothing(), WEIGHTS._replace(smoothness=1e3)).u - fresh().u)
 
 
-def test_ranking_ignores_smoothness():
-    state = steps(fixed(), red(), WEIGHTS._replace(smoothness=1e4))
+def test_preservation_keeps_what_is_not_painted():
+    """Red on the disc: its colour follows; where it stands, which red does not ask for, stays the nearer."""
+
+    def outside(weight):
+        state = steps(fixed(), red(), constraints.Weights(smoothness=0.0, preservation=weight), times=4)
+        best = state.images[rank(state.cost)[0]]
+        return np.mean(np.square(best - fixed().images[0]) * red().kept[..., None])
+
+    assert outside(0.3) < 0.8 * outside(0.0)
+    # The prior's own draws have nothing to keep.
+    with_, without = (
+        steps(fresh(), red(), constraints.Weights(preservation=weight)).u for weight in (1e3, 0.0)
+    )
+    assert np.array_equal(with_, without)
+
+
+def test_ranking_ignores_the_start():
+    state = steps(fixed(), red(), WEIGHTS._replace(smoothness=1e4, preservation=10.0))
     np.testing.assert_allclose(state.cost, cost(state.images, red()), rtol=1e-4)
     assert np.array_equal(rank(state.cost), np.argsort(cost(state.images, red()), stable=True))
 

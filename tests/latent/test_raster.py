@@ -153,6 +153,9 @@ def test_a_warp_asks_for_the_patch_elsewhere():
     assert np.array_equal(asked.colour_mask, mask)
     np.testing.assert_allclose(asked.colour[13:19, 17:23], image[5:11, 5:11], atol=1e-6)
     assert np.array_equal(asked.edge_mask, touched(mask, 8))
+    # Where it comes from may change as well.
+    mask[5:11, 5:11] = 1
+    assert not np.any(asked.kept[mask > 0]) and np.all(asked.kept[:5, :16])
     # The cells see the source's surroundings, as if the whole image had moved, not the outline of a square.
     moved = image[np.clip(np.arange(24) - 8, 0, 23)][:, np.clip(np.arange(32) - 12, 0, 31)]
     np.testing.assert_allclose(asked.edge, describe(moved) * asked.edge_mask[..., None], atol=1e-3)

@@ -33,7 +33,7 @@ operations = st.one_of(
     strokes,
     st.lists(st.integers(0, 12), min_size=1, max_size=3).map(tuple).map(sessions.Erase),
     st.just(sessions.Clear()),
-    st.builds(constraints.Weights, *[st.floats(0, 9)] * 4).map(sessions.Weigh),
+    st.builds(constraints.Weights, *[st.floats(0, 9)] * 5).map(sessions.Weigh),
     latents.map(sessions.Fix),
     st.integers(0, 2**32 - 1).map(sessions.Restart),
     photos,

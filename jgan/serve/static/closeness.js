@@ -7,9 +7,10 @@ const SCALES = {
   colour: { name: "Colour", bounds: [0.015, 0.06, 0.2, 0.5], words: ["matched", "close", "half way", "far", "not there"] },
   sketch: { name: "Outline", bounds: [0.5, 1.2, 2.2, 3.5], words: ["matched", "close", "half way", "far", "not there"] },
   smoothness: { name: "Start", bounds: [0.005, 0.02, 0.06, 0.15], words: ["the same", "very near", "near", "changed", "far away"] },
+  preservation: { name: "The rest", bounds: [0.003, 0.012, 0.04, 0.12], words: ["untouched", "hardly touched", "touched", "changed", "redone"] },
   realism: { name: "Realism", bounds: [0.2, 0.55, 0.9, 2], words: ["convincing", "plausible", "doubtful", "odd", "not real"] },
 };
-const WEIGHTS = { colour: ["Colour", 4], sketch: ["Outline", 1], smoothness: ["Near the start", 20], realism: ["Realism", 1] };
+const WEIGHTS = { colour: ["Colour", 4], sketch: ["Outline", 1], smoothness: ["Near the start", 8], preservation: ["Keep the rest", 1.2], realism: ["Realism", 1] };
 
 /** What a candidate's costs mean: [{key, name, word, part}], of the terms that are asked for; part 1 is best. */
 export function words(costs, { drawing, pending }) {
@@ -20,6 +21,7 @@ export function words(costs, { drawing, pending }) {
     colour: brushes.has("colour") || brushes.has("warp"),
     sketch: brushes.has("sketch") || brushes.has("warp"),
     smoothness: drawing.anchored && strokes.length > 0,
+    preservation: drawing.anchored && strokes.length > 0,
     realism: drawing.weights.realism > 0 && strokes.length > 0,
   };
   return Object.entries(SCALES)
