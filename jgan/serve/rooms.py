@@ -201,7 +201,8 @@ class Rooms:
 
         def told(task: task_lib.Task) -> None:
             if task.over:
-                _forget(room)
+                task.ended = self._clock()
+                self._forget(room)
             for socket in room.sockets:
                 socket.tell_task(task)
 
@@ -215,6 +216,17 @@ class Rooms:
         self._keeper.cancel()
         for room in list(self._rooms.values()):
             self.close(room)
+
+    def _forget(self, room: Room) -> None:
+        # The files of earlier tasks, as far as there are too many: of the room, and of all rooms together.
+        over = [task for task in room.tasks.values() if task.over]
+        while len(over) > 1 and (len(over) > guard.RESULTS or _size(over) > guard.RESULT_BYTES):
+            del room.tasks[over.pop(0).key]
+        rooms = {task: room for room in self._rooms.values() for task in room.tasks.values() if task.over}
+        over = sorted(rooms, key=lambda task: task.ended)
+        while len(over) > 1 and _size(over) > guard.ALL_RESULT_BYTES:
+            oldest = over.pop(0)
+            del rooms[oldest].tasks[oldest.key]
 
     def _deliver(self, room: Room) -> Callable[[live.Frame], None]:
         # What the engine's thread calls: it only puts the frame down and wakes the loop.
@@ -249,10 +261,5 @@ def _check_photos(photos: dict[str, session_file.Photo]) -> None:
         )
 
 
-def _forget(room: Room) -> None:
-    # The files of earlier tasks, as far as there are too many.
-    over = [task for task in room.tasks.values() if task.over]
-    while len(over) > 1 and (
-        len(over) > guard.RESULTS or sum(task.size for task in over) > guard.RESULT_BYTES
-    ):
-        del room.tasks[over.pop(0).key]
+def _size(tasks: list[task_lib.Task]) -> int:
+    return sum(task.size for task in tasks)

@@ -28,13 +28,14 @@ class Task:
         kind: project, apply or between.
         results: {name: (media type, bytes)} of the files that came of it.
         photo: what the photo of a projection is kept under.
+        ended: when it was over, by the clock of who keeps it.
     """
 
     def __init__(self, key: str, kind: str, told: Callable[["Task"], None]):
         self.key, self.kind, self._told = key, kind, told
         self.state, self.done, self.message = "waiting", 0.0, ""
         self.results: dict[str, tuple[str, bytes]] = {}
-        self.photo = ""
+        self.photo, self.ended = "", 0.0
         self._loop = asyncio.get_running_loop()
         self._running: asyncio.Task | None = None
 
@@ -135,11 +136,9 @@ def apply(rooms: Any, room: Any, candidate: int | None) -> Callable[[Task], Any]
 
     async def work(task: Task) -> dict[str, tuple[str, bytes]]:
         async with rooms.hands:
-            picture = await decode(photo)
-            message = "doing the edit to the photo"
-            made = await task.ask(
-                rooms.engine, jobs.Transfer(room.key, picture, candidate), 0.0, 0.9, message
-            )
+            job = jobs.Transfer(room.key, await decode(photo), candidate)
+            made = await task.ask(rooms.engine, job, 0.0, 0.9, "doing the edit to the photo")
+            del job  # and the photo with it
             still = await asyncio.to_thread(pictures.png, made.photo)
             moving = await asyncio.to_thread(pictures.film, made.film)
         return {"photo.png": ("image/png", still), "photo.webp": ("image/webp", moving)}

@@ -362,6 +362,18 @@ def test_jobs_of_a_session_are_few(client, engine):
     assert len(client.service.rooms.get(key).photos) == 6 + guard.JOBS
 
 
+def test_results_of_all_sessions_are_bounded(client, monkeypatch):
+    """The oldest go first, whosoever they are; the newest stays however large it is."""
+    monkeypatch.setattr(guard, "ALL_RESULT_BYTES", 3)
+    keys = [create(client) for _ in range(3)]
+    jobs = []
+    for key in keys:
+        assert done(client, client.post(f"/api/sessions/{key}/photo", files=photo()))["state"] == "done"
+        jobs.append(done(client, client.post(f"/api/sessions/{key}/apply", json={}))["job"])
+    assert [client.get(f"/api/jobs/{job}").status_code for job in jobs] == [404, 404, 200]
+    assert client.get(f"/api/jobs/{jobs[2]}/photo.png").status_code == 200
+
+
 def test_photos_of_a_session_are_bounded(client, monkeypatch):
     monkeypatch.setattr(guard, "PHOTO_BYTES", 2 * len(photo()["file"][1]))
     key = create(client)
