@@ -7,17 +7,16 @@ import asyncio
 from collections.abc import AsyncIterator
 import contextlib
 import json
-import pathlib
 from typing import Any
 
 import fastapi
 from fastapi import exceptions
 from fastapi import responses
-from fastapi import staticfiles
 import pydantic
 from starlette import exceptions as starlette_exceptions
 
 import jgan
+from jgan.serve import front
 from jgan.serve import guard
 from jgan.serve import photos
 from jgan.serve import rooms as rooms_lib
@@ -28,7 +27,6 @@ from jgan.serve import sockets
 from jgan.serve import stateless
 from jgan.serve import uploads
 
-_STATIC = pathlib.Path(__file__).parent / "static"
 _STATUS = {rooms_lib.Unknown: 404, rooms_lib.Busy: 409, rooms_lib.Full: 503}
 
 
@@ -63,24 +61,15 @@ def build(service: service_lib.Service, door: guard.Door) -> fastapi.FastAPI:
     app.add_exception_handler(jgan.UserError, _mistake)
     app.add_exception_handler(exceptions.RequestValidationError, _invalid)
     app.add_exception_handler(starlette_exceptions.HTTPException, _http)
-    _page(app, service, door)
+    front.add_page(app, door)
+    _status(app, service)
     _sessions(app, service)
     photos.add(app, service)
     stateless.add(app, service)
-    app.mount("/static", staticfiles.StaticFiles(directory=_STATIC), name="static")
     return app
 
 
-def _page(app: fastapi.FastAPI, service: service_lib.Service, door: guard.Door) -> None:
-    @app.get("/", include_in_schema=False)
-    async def page(request: fastapi.Request) -> fastapi.Response:
-        if door.token and door.opens(request.scope):
-            # From now on the browser shows it by itself, and it leaves the address.
-            answer = responses.RedirectResponse("/", 303)
-            answer.set_cookie(guard.COOKIE, door.token, httponly=True, samesite="lax", max_age=30 * 24 * 3600)
-            return answer
-        return responses.FileResponse(_STATIC / "index.html")
-
+def _status(app: fastapi.FastAPI, service: service_lib.Service) -> None:
     @app.get("/api/status")
     async def status() -> dict[str, Any]:
         """How far the server is, and what its runs are."""

@@ -17,14 +17,6 @@ from jgan.serve import translation as translation_lib
 from jgan.systems import SYSTEMS
 
 
-def has_latent(workdir: str) -> bool:
-    """Whether the run in `workdir` draws from codes; else it translates. `jgan.UserError` where it is no run."""
-    config = runs.read(workdir)
-    if config.system not in SYSTEMS:
-        raise jgan.UserError(f"{workdir} is a run of {config.system!r}, which this program does not know.")
-    return not SYSTEMS[config.system](config).translations
-
-
 class Service:
     """The runs of a server, which come when they are trained, read and compiled."""
 
@@ -157,6 +149,7 @@ class Service:
                 asyncio.run_coroutine_threadsafe(self._open_rooms(), self._loop).result(10)
             if self.translator:
                 self._message = "preparing the translator"
+                _check_known(self.translator)
                 translation = translation_lib.Translation(self.translator)
                 translation.warm()
                 self.translation = translation
@@ -174,4 +167,12 @@ class Service:
 def _engine(workdir: str) -> Any:
     from jgan.serve import engine
 
+    _check_known(workdir)
     return engine.Engine(evaluate.load_run(workdir, latent=True))
+
+
+def _check_known(workdir: str) -> None:
+    """Refuses a run of a system that came later with a `jgan.UserError`."""
+    system = runs.read(workdir).system
+    if system not in SYSTEMS:
+        raise jgan.UserError(f"{workdir} is a run of {system!r}, which this program does not know.")
