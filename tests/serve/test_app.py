@@ -272,11 +272,11 @@ def test_the_session_nobody_looks_at_makes_place(client, engine):
 
 
 def test_sessions_outlive_their_pages_for_a_while(client):
-    now, rooms = [1000.0], client.service.rooms
-    rooms._clock = lambda: now[0]
+    now, keeper = [1000.0], client.service.keeper
+    keeper._clock = lambda: now[0]
 
     def kept(*keys):
-        client.portal.call(rooms.sweep)
+        client.portal.call(keeper.sweep)
         return [client.get(f"/api/sessions/{key}").status_code == 200 for key in keys]
 
     left, closed, held = create(client), create(client), create(client)
@@ -292,12 +292,12 @@ def test_sessions_outlive_their_pages_for_a_while(client):
         assert kept(left, held) == [False, True]
         # A page that is loaded anew says goodbye and comes back.
         client.post(f"/api/sessions/{held}/close")
-    until(lambda: not rooms.get(held).sockets)
+    until(lambda: not keeper.get(held).sockets)
     with socket(client, held) as page:
         take(page, "frame")
         now[0] += 60
         assert kept(held) == [True]
-    until(lambda: not rooms.get(held).sockets)
+    until(lambda: not keeper.get(held).sockets)
     now[0] += 60
     assert kept(held) == [True]
     now[0] += guard.SESSION_SECONDS
@@ -358,8 +358,8 @@ def test_jobs_of_a_session_are_few(client, engine):
     assert [done(client, answer)["state"] for answer in begun] == ["done"] * 3
     for _ in range(6):
         done(client, client.post(f"/api/sessions/{key}/photo", files=photo()))
-    assert len(client.service.rooms.get(key).tasks) == guard.RESULTS
-    assert len(client.service.rooms.get(key).photos) == 6 + guard.JOBS
+    assert len(client.service.keeper.get(key).tasks) == guard.RESULTS
+    assert len(client.service.keeper.get(key).photos) == 6 + guard.JOBS
 
 
 def test_results_of_all_sessions_are_bounded(client, monkeypatch):
@@ -384,9 +384,9 @@ def test_photos_of_a_session_are_bounded(client, monkeypatch):
     with socket(client, key) as page:
         for _ in range(2):
             page.send_json({"type": "undo"})
-        until(lambda: client.service.rooms.get(key).session.cursor == 0)
+        until(lambda: client.service.keeper.get(key).session.cursor == 0)
         page.send_json(PAINT)  # now nothing leads back to the photos
-        until(lambda: len(client.service.rooms.get(key).session.operations) == 1)
+        until(lambda: len(client.service.keeper.get(key).session.operations) == 1)
     assert done(client, client.post(f"/api/sessions/{key}/photo", files=photo()))["state"] == "done"
 
 
