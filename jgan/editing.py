@@ -165,14 +165,18 @@ def carry(photo: np.ndarray, film: np.ndarray, fit: str = "letterbox") -> tuple[
         film: [n, h, w, c] in [-1, 1], from the projection of the photo to its edited version; n at least 2.
         fit: how the film sees the photo, as in `framing.fit`.
     """
-    whole = image_files.convert(photo, np.float32)
-    height, width = whole.shape[:2]
+    height, width = photo.shape[:2]
     ratio = min(1.0, _FILM / max(height, width))
-    small = transforms.resize(whole, (max(1, round(height * ratio)), max(1, round(width * ratio))))
-    made = _carried(small, film, fit)
+    small = transforms.resize(photo, (max(1, round(height * ratio)), max(1, round(width * ratio))))
+    small = image_files.convert(small, np.float32)
+    rows, columns = map(_inner, framing.inside(photo.shape, film.shape[1], fit))
+    made = _fields(film[:, rows][:, :, columns])
+    moving = np.asarray(_film(small, made, box=framing.place(small.shape, fit)))
+    if ratio == 1:
+        return np.asarray(pixels.from_float(moving[-1], photo.dtype)), moving
     # Large photos are edited once more for their last frame alone: all frames of them would not fit in memory.
-    last = made[-1] if ratio == 1 else _carried(whole, film, fit, last=True)
-    return np.asarray(pixels.from_float(last, photo.dtype)), np.asarray(made)
+    flow, colours = (x[-1] for x in made)
+    return np.asarray(_apply(photo, flow, colours, box=framing.place(photo.shape, fit))), moving
 
 
 def edit_file(
@@ -315,14 +319,9 @@ def edit_file(
     return len(made.costs)
 
 
-_transfer = jax.jit(transfer.transfer, static_argnames=("box", "last"))
-
-
-def _carried(photo: np.ndarray, film: np.ndarray, fit: str, last: bool = False) -> jax.Array:
-    framed = framing.fit(photo, film.shape[1], fit)
-    rows, columns = (_inner(framed.mask.any(axis)) for axis in (1, 0))
-    box = (framed.top, framed.left, framed.side, framed.side)
-    return _transfer(photo, film[:, rows][:, :, columns], box=box, last=last)
+_fields = jax.jit(transfer.fields)
+_film = jax.jit(transfer.film, static_argnames="box")
+_apply = jax.jit(transfer.apply, static_argnames="box")
 
 
 def _inner(inside: np.ndarray) -> np.ndarray:

@@ -34,19 +34,21 @@ def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
         return rest
 
     def guarded(_: list[str]) -> None:
-        from jgan import train
-
         logging.set_verbosity(logging.WARNING)
         try:
             main()
         except jgan.UserError as error:
             _fail(str(error))
-        except train.NotFinite as error:
-            _fail(str(error), 1)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             _fail("the disk is full: free some space; the same command goes on from what was saved.")
+        except Exception as error:
+            # Asked for by its name: to import it takes seconds, and only who has imported it can raise it.
+            train = sys.modules.get("jgan.train")
+            if train is None or not isinstance(error, train.NotFinite):
+                raise
+            _fail(str(error), 1)
 
     app.run(guarded, flags_parser=parse)
 

@@ -33,9 +33,9 @@ _TRAIN = flags.DEFINE_string(
 
 
 def main() -> None:
-    from jgan.serve import app
+    # Only what is quick to import: the page should be there at once, and the rest comes while it is looked at.
+    from jgan.serve import front
     from jgan.serve import guard
-    from jgan.serve import service
     from jgan.serve import training
 
     if not _HOST.value:
@@ -46,13 +46,13 @@ def main() -> None:
     trains = bool(_TRAIN.value) and not training.finished(workdir)
     if trains:
         training.check(_TRAIN.value)
-    elif not service.has_latent(workdir):
+    elif not _draws(workdir):
         if translator:
             raise jgan.UserError(
                 f"--workdir={workdir} is a run that translates, as --translator is: a run of gan or dcgan would work."
             )
         workdir, translator = "", workdir
-    if translator and service.has_latent(translator):
+    if translator and _draws(translator):
         raise jgan.UserError(
             f"--translator={translator} is a run that makes pictures from codes: one of pix2pix or cyclegan would work."
         )
@@ -60,13 +60,28 @@ def main() -> None:
         door = door._replace(port=listening.getsockname()[1])
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         run = training.Training(_TRAIN.value, workdir) if trains else None
+
+        def make():
+            from jgan.serve import app
+            from jgan.serve import service
+
+            return app.build(service.Service(workdir, translator, run), door)
+
         try:
-            _serve(app.build(service.Service(workdir, translator, run), door), listening, door)
+            _serve(front.Front(door, make), listening, door)
         except KeyboardInterrupt:
             pass  # uvicorn has closed everything, and then tells of it
         finally:
             if run:
                 run.stop()
+
+
+def _draws(workdir: str) -> bool:
+    """Whether the run in `workdir` draws from codes; else it translates. `jgan.UserError` where it is no run."""
+    from jgan import run
+
+    # The config tells: to build its system would take seconds of imports.
+    return "latent" in run.read(workdir)
 
 
 def _listen(door) -> socket.socket:

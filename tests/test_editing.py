@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -130,6 +132,29 @@ def test_a_large_photo_and_its_small_film_tell_the_same(fit, monkeypatch):
     np.testing.assert_allclose(made.astype(float), whole, atol=1)
     reduced = np.asarray(Image.fromarray(made).resize((30, 20), Image.Resampling.BICUBIC))
     np.testing.assert_allclose((moving[-1] + 1) * 127.5, reduced, atol=12)
+
+
+PEAK = """
+import resource, sys
+import numpy as np
+from jgan import editing
+film = np.broadcast_to(np.float32([[0], [0.5]])[..., None, None], (2, 64, 64, 3))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+photo = np.zeros((int(sys.argv[1]), int(sys.argv[2]), 3), np.uint8)
+made, _ = editing.carry(photo, film)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+@pytest.mark.slow
+def test_a_large_photo_needs_little_more_than_itself():
+    """MiB beyond those of the program itself, for a photo of 12 megapixels (34 MiB) and a small one."""
+    command = [sys.executable, "-c", PEAK]
+    small, large = (
+        float(subprocess.run([*command, *shape], capture_output=True, text=True, check=True).stdout)
+        for shape in (("200", "300"), ("3000", "4000"))
+    )
+    assert large - small < 250
 
 
 def test_what_a_generator_shows_beside_the_photo_does_not_count():

@@ -48,19 +48,39 @@ def fit(photo: np.ndarray, size: int, mode: str = "letterbox") -> Framed:
     Raises:
         jgan.UserError: an unknown mode.
     """
-    if mode not in FITS:
-        raise jgan.UserError(f"fit={mode!r} is unknown: use one of {', '.join(FITS)}.")
+    top, left, side, _ = place(photo.shape, mode)
     height, width = photo.shape[:2]
-    side = (max if mode == "letterbox" else min)(height, width)
-    top, left = -((side - height) // 2), -((side - width) // 2)
     if mode == "crop":
         square = photo[top : top + side, left : left + side]
+    elif width > height:
+        # The long side first: with its margins the photo may be much larger than without them.
+        small = transforms.resize(photo, (height, size))
+        square = np.pad(small, ((-top, side - height + top), (0, 0), (0, 0)), mode="edge")
     else:
-        below, right = side - height + top, side - width + left
-        square = np.pad(photo, ((-top, below), (-left, right), (0, 0)), mode="edge")
-    inside = [_inside(size, side, begin, extent) for begin, extent in ((top, height), (left, width))]
+        small = transforms.resize(photo, (size, width))
+        square = np.pad(small, ((0, 0), (-left, side - width + left), (0, 0)), mode="edge")
     image = image_files.convert(transforms.resize(square, (size, size)), np.float32)
-    return Framed(image, np.outer(*inside).astype(np.float32), top, left, side)
+    rows, columns = inside(photo.shape, size, mode)
+    return Framed(image, np.outer(rows, columns).astype(np.float32), top, left, side)
+
+
+def place(shape: tuple[int, ...], mode: str) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of the square on a photo of this shape, in its pixels.
+
+    Raises:
+        jgan.UserError: an unknown mode.
+    """
+    if mode not in FITS:
+        raise jgan.UserError(f"fit={mode!r} is unknown: use one of {', '.join(FITS)}.")
+    height, width = shape[:2]
+    side = (max if mode == "letterbox" else min)(height, width)
+    return -((side - height) // 2), -((side - width) // 2), side, side
+
+
+def inside(shape: tuple[int, ...], size: int, mode: str) -> tuple[np.ndarray, np.ndarray]:
+    """Of the square's `size` rows and columns, those whose middle lies on the photo: [size] bool each."""
+    top, left, side, _ = place(shape, mode)
+    return _inside(size, side, top, shape[0]), _inside(size, side, left, shape[1])
 
 
 def paste(photo: np.ndarray, framed: Framed, picture: np.ndarray) -> np.ndarray:

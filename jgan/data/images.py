@@ -24,6 +24,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", "
 # A file of a few kilobytes can claim terabytes; this is also where Pillow itself refuses.
 MAX_PIXELS = 2 * 89_478_485
 
+_STRIP = 2**20  # pixels
 _ORIENTATION = 0x0112  # the EXIF and TIFF tag
 
 
@@ -197,7 +198,7 @@ def _read_pillow(file) -> np.ndarray:
         if image.size[0] * image.size[1] > MAX_PIXELS:
             raise _TooLarge()
         image.load()
-        image = ImageOps.exif_transpose(image)
+        ImageOps.exif_transpose(image, in_place=True)
         mode = image.mode
         if mode in ("P", "CMYK", "YCbCr", "RGBX"):
             image = image.convert("RGB")
@@ -207,17 +208,29 @@ def _read_pillow(file) -> np.ndarray:
             image = image.convert("RGBA")
         elif mode == "La":
             image = image.convert("LA")
-        array = np.asarray(image)
+        array = _array(image)
         if mode == "I" and array.min() >= 0 and array.max() <= 65535:  # 16-bit PPM
             array = array.astype(np.uint16)
         return _usual_type(array)
+
+
+def _array(image: Image.Image) -> np.ndarray:
+    # In strips: Pillow hands over what it is asked for through two copies.
+    width, height = image.size
+    rows = max(1, _STRIP // width)
+    first = np.asarray(image.crop((0, 0, width, min(rows, height))))
+    array = np.empty((height, *first.shape[1:]), first.dtype)
+    array[:rows] = first
+    for y in range(rows, height, rows):
+        array[y : y + rows] = np.asarray(image.crop((0, y, width, min(y + rows, height))))
+    return array
 
 
 def _usual_type(array: np.ndarray) -> np.ndarray:
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
     if array.dtype.kind == "f":
-        array = array.astype(np.float32)
+        array = array.astype(np.float32, copy=False)
         low, high = float(array.min()), float(array.max())
         if not (np.isfinite(low) and np.isfinite(high)):
             raise ValueError("it holds values that are not finite")
@@ -226,7 +239,7 @@ def _usual_type(array: np.ndarray) -> np.ndarray:
             raise ValueError(f"its values run from {low:.4g} to {high:.4g} instead of [-1, 1]")
         return array
     if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
-        return array.astype(array.dtype.newbyteorder("="))
+        return array.astype(array.dtype.newbyteorder("="), copy=False)
     raise ValueError(f"its type is {array.dtype} instead of uint8, uint16 or float32")
 
 

@@ -10,6 +10,7 @@ earlier one a pixel comes from and what became of its colour, so pictures are ma
 """
 
 from collections.abc import Callable
+from typing import Any
 from typing import NamedTuple
 
 import jax
@@ -18,11 +19,12 @@ import jax.numpy as jnp
 import jgan
 from jgan.ops import flow as flows
 from jgan.ops import guided
+from jgan.ops import pixels
 
 ENDS = ("both", "a", "b")
 _COARSE, _BLURS = 24, (3.0, 1.0, 0.0)  # the smallest size in pixels, and how it is blurred at first
 _RIDGE = 1e-4  # of the pull of colours and flow to no change at all, where nothing else decides
-_STRIP = 64  # rows of a photo that are recoloured at a time
+_STRIP = 2**18  # pixels of a photo that are made at a time
 _FADE = 1 / 16  # of a crop's side, over which the edit fades to the untouched rest of the photo
 
 
@@ -58,6 +60,8 @@ class Settings(NamedTuple):
 
 
 DEFAULT = Settings()
+
+Box = tuple[int, int, int, int]  # top, left, height, width
 
 
 def motion_and_colour(
@@ -138,43 +142,87 @@ def fields(frames: jax.Array, settings: Settings = DEFAULT) -> tuple[jax.Array, 
     return concatenate(jax.lax.map(lambda pair: motion_and_colour(*pair, settings), pairs))
 
 
-def apply(photo: jax.Array, flow: jax.Array, colours: jax.Array, settings: Settings = DEFAULT) -> jax.Array:
-    """The photo [H, W, c], warped and recoloured: the same shape, in [-1, 1].
+def apply(
+    photo: jax.Array,
+    flow: jax.Array,
+    colours: jax.Array,
+    settings: Settings = DEFAULT,
+    box: Box | None = None,
+) -> jax.Array:
+    """The photo [H, W, c], warped and recoloured: the same shape and type.
 
     The fields grow to the photo's size along the edges of the photo as it is after the warp, which is the geometry
-    they are in; displacements grow with them.
+    they are in; displacements grow with them. All is made strip by strip, up to three times over (for the small copies
+    that the filters are fitted on, and for the result), so that memory beyond the result hardly grows with the photo.
 
     Args:
-        photo: float32 in [-1, 1].
+        photo: uint8, uint16, or float32 in [-1, 1].
         flow: [h, w, 2] in pixels of h x w.
         colours: [h, w, c, c + 1].
+        box: as for `transfer`.
+
+    Raises:
+        jgan.UserError: a box that misses the photo.
     """
-    height, width, c = photo.shape
+    c = photo.shape[-1]
+    box = box or (0, 0, *photo.shape[:2])
+    top, left, height, width = box
+    kept_top, kept_left, tall, wide = _kept(photo.shape, box)
     h, w = flow.shape[:2]
     ratio = jnp.array([width / w, height / h], jnp.float32)
-    plain = guided.between(guided.between(flow, 0, height), 1, width) * ratio
-    guide = flows.warp(photo, plain)
-    large = guided.upsample(guide, flow, settings.radius, settings.flow_epsilon) * ratio
-    warped = jnp.clip(flows.warp(photo, large, cubic=True), -1, 1)
+
+    def warp(flow: jax.Array, y: jax.Array, x: int, cubic: bool = False) -> jax.Array:
+        return flows.warp(photo, flow, cubic, (y + top, x + left), box)
+
+    def grown(field: jax.Array, y: jax.Array, rows: int, x: int, columns: int) -> jax.Array:
+        return guided.between(guided.between(field, 0, height, y, rows), 1, width, x, columns)
+
+    def guide(*part: Any) -> jax.Array:  # part: the first row, rows, the first column and columns of the box
+        return warp(grown(flow, *part) * ratio, part[0], part[2])
+
+    def moved(*part: Any) -> jax.Array:
+        large = guided.evaluate(grown(motion, *part), guide(*part)) * ratio
+        return jnp.clip(warp(large, part[0], part[2], cubic=True), -1, 1)
+
+    motion = guided.models(
+        _reduced(guide, (height, width), (h, w)), flow, settings.radius, settings.flow_epsilon
+    )
     change = (colours - _identity(c)).reshape(h, w, -1)
-    models = guided.models(flows.resize(warped, (h, w)), change, settings.radius, settings.epsilon)
-    return _recolour(warped, models)
+    small = _reduced(moved, (height, width), (h, w))
+    recolour = guided.models(small, change, settings.radius, settings.epsilon)
+    # Only a border with photo beyond it is faded.
+    down = _ramp(height, top > 0, top + height < photo.shape[0])
+    across = _ramp(width, left > 0, left + width < photo.shape[1])
+    rows = _rows(tall, wide)
+
+    def strip(i: jax.Array, made: jax.Array) -> jax.Array:
+        at = kept_top + jnp.minimum(i * rows, tall - rows)  # the last may begin within the one before it
+        part = at - top, rows, kept_left - left, wide
+        seen = moved(*part)
+        changed = guided.evaluate(grown(recolour, *part), seen).reshape(rows, wide, c, c + 1)
+        new = jnp.clip(_coloured(changed, seen), -1, 1)
+        old = pixels.to_float(jax.lax.dynamic_slice(photo, (at, kept_left, 0), (rows, wide, c)))
+        fade = jax.lax.dynamic_slice(down, (at - top,), (rows,))[:, None] * across[part[2] :][:wide]
+        new = pixels.from_float(old + fade[..., None] * (new - old), photo.dtype)
+        return jax.lax.dynamic_update_slice(made, new, (at, kept_left, 0))
+
+    return jax.lax.fori_loop(0, -(-tall // rows), strip, photo)
 
 
 def transfer(
     photo: jax.Array,
     frames: jax.Array,
     settings: Settings = DEFAULT,
-    box: tuple[int, int, int, int] | None = None,
+    box: Box | None = None,
     last: bool = False,
 ) -> jax.Array:
-    """The photo as it follows the frames, [n, H, W, c] in [-1, 1], the photo itself first; or the `last`, [H, W, c].
+    """The photo as it follows the frames, [n, H, W, c] of its type, the photo itself first; or the `last`, [H, W, c].
 
     Frames are made one after another, so that memory beyond the result does not grow with them.
 
     Args:
-        photo: [H, W, c] float32 in [-1, 1].
-        frames: [n, h, w, c], from the projection of the photo to its edit.
+        photo: [H, W, c], uint8, uint16, or float32 in [-1, 1].
+        frames: [n, h, w, c] in [-1, 1], from the projection of the photo to its edit.
         box: top, left, height and width in the photo's pixels of what the frames show, if that is not the photo: it may
             begin before the photo (a letterbox) or within it (a crop, beyond which the photo stays as it is).
         last: whether to return the last frame alone.
@@ -186,33 +234,30 @@ def transfer(
         raise jgan.UserError(
             f"the photo has {photo.shape[-1]} channels and the frames have {frames.shape[-1]}: give both the same."
         )
-    _framing(photo.shape, box)  # a mistake is named before anything is computed
+    _kept(photo.shape, box or (0, 0, *photo.shape[:2]))  # a mistake is named before anything is computed
     made = fields(frames, settings)
     if last:
-        made = jax.tree.map(lambda x: x[-1:], made)
-    shown = film(photo, made, settings, box)
-    return shown[0] if last else shown
+        return apply(photo, *jax.tree.map(lambda x: x[-1], made), settings, box)
+    return film(photo, made, settings, box)
 
 
 def film(
     photo: jax.Array,
     made: tuple[jax.Array, jax.Array],
     settings: Settings = DEFAULT,
-    box: tuple[int, int, int, int] | None = None,
+    box: Box | None = None,
 ) -> jax.Array:
-    """The photo under every one of n fields: [n, H, W, c] in [-1, 1].
+    """The photo under every one of n fields: [n, H, W, c] of its type.
 
     Args:
-        photo: [H, W, c] float32 in [-1, 1].
+        photo: as for `transfer`.
         made: flows [n, h, w, 2] and colours [n, h, w, c, c + 1], from `fields`.
         box: as for `transfer`.
 
     Raises:
         jgan.UserError: a box that misses the photo.
     """
-    cut, paste = _framing(photo.shape, box)
-    square = cut(photo)
-    return jax.lax.map(lambda field: paste(photo, apply(square, *field, settings)), made)
+    return jax.lax.map(lambda field: apply(photo, *field, settings, box), made)
 
 
 def generative_transformation(
@@ -312,48 +357,47 @@ def _coloured(change: jax.Array, image: jax.Array) -> jax.Array:
     return image + jnp.sum(change[..., :-1] * image[..., None, :], -1) + change[..., -1]
 
 
-def _recolour(image: jax.Array, models: jax.Array) -> jax.Array:
-    # In strips, since the colours of all pixels at once are many times the image.
-    height, width, c = image.shape
-    rows = min(_STRIP, height)
-    count = -(-height // rows)
-    strips = jnp.pad(image, ((0, count * rows - height), (0, 0), (0, 0))).reshape(count, rows, width, c)
-
-    def strip(i: jax.Array) -> jax.Array:
-        near = guided.between(models, 0, height, i * rows, rows)
-        change = guided.evaluate(guided.between(near, 1, width), strips[i])
-        return _coloured(change.reshape(rows, width, c, c + 1), strips[i])
-
-    made = jax.lax.map(strip, jnp.arange(count)).reshape(count * rows, width, c)
-    return jnp.clip(made[:height], -1, 1)
+def _rows(height: int, width: int) -> int:
+    return max(1, min(height, _STRIP // width))
 
 
-def _framing(shape: tuple[int, ...], box: tuple[int, int, int, int] | None) -> tuple[Callable, Callable]:
-    # How to cut what the frames show out of a photo, and how to paste it back.
-    if box is None:
-        return (lambda photo: photo), (lambda photo, made: made)
+def _reduced(part: Callable[..., jax.Array], old: tuple[int, int], new: tuple[int, int]) -> jax.Array:
+    """What `flows.resize` makes of a picture [*old, c] that there is in parts alone: [*new, c]."""
+    height, width = old
+    rows = _rows(height, width)
+    across = _shares(width, new[1], jnp.arange(width))
+    across = across / jnp.sum(across, 1, keepdims=True)
+
+    def add(sums: tuple[jax.Array, jax.Array], i: jax.Array) -> tuple:
+        begin = jnp.minimum(i * rows, height - rows)
+        at = begin + jnp.arange(rows)
+        share = jnp.where(at < i * rows, 0, _shares(height, new[0], at))  # rows of the strip before this one
+        seen = jnp.einsum("xw,rwc->rxc", across, part(begin, rows, 0, width), precision="highest")
+        new_rows = jnp.einsum("yr,rxc->yxc", share, seen, precision="highest")
+        return (sums[0] + new_rows, sums[1] + jnp.sum(share, 1)), None
+
+    channels = jax.eval_shape(lambda: part(0, rows, 0, width)).shape[-1]
+    zeros = jnp.zeros((*new, channels), jnp.float32), jnp.zeros(new[0], jnp.float32)
+    (total, shares), _ = jax.lax.scan(add, zeros, jnp.arange(-(-height // rows)))
+    return total / shares[:, None, None]
+
+
+def _shares(old: int, new: int, at: jax.Array) -> jax.Array:
+    """[new, n]: how much of the old pixels `at` is in every new one, up to a factor: a triangle of its width or one."""
+    middle = (jnp.arange(new, dtype=jnp.float32) + 0.5) * (old / new) - 0.5
+    return jnp.maximum(0, 1 - jnp.abs(at - middle[:, None]) / max(old / new, 1))
+
+
+def _kept(shape: tuple[int, ...], box: Box) -> Box:
+    """What of the box lies on a photo of this shape."""
     top, left, height, width = box
     tall, wide, _ = shape
-    bottom, right = top + height, left + width
-    if bottom <= max(top, 0) or right <= max(left, 0) or top >= tall or left >= wide:
+    bottom, right = min(top + height, tall), min(left + width, wide)
+    if bottom <= max(top, 0) or right <= max(left, 0):
         raise jgan.UserError(
             f"box={box} misses a photo of {tall}x{wide} pixels: top, left, height, width within it."
         )
-    kept = slice(max(top, 0), min(bottom, tall)), slice(max(left, 0), min(right, wide))
-    part = slice(kept[0].start - top, kept[0].stop - top), slice(kept[1].start - left, kept[1].stop - left)
-    beyond = (max(-top, 0), max(bottom - tall, 0)), (max(-left, 0), max(right - wide, 0))
-
-    def cut(photo: jax.Array) -> jax.Array:
-        return jnp.pad(photo[kept], (*beyond, (0, 0)), mode="edge")
-
-    def paste(photo: jax.Array, made: jax.Array) -> jax.Array:
-        # Only a border with photo beyond it is faded.
-        inner = (top > 0, bottom < tall), (left > 0, right < wide)
-        fade = _ramp(height, *inner[0])[:, None] * _ramp(width, *inner[1])[None]
-        old = photo[kept]
-        return photo.at[kept].set(old + fade[part][..., None] * (made[part] - old))
-
-    return cut, paste
+    return max(top, 0), max(left, 0), bottom - max(top, 0), right - max(left, 0)
 
 
 def _ramp(size: int, begin: bool, end: bool) -> jax.Array:

@@ -8,23 +8,41 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jgan.ops import pixels
 
-def warp(image: jax.Array, flow: jax.Array, cubic: bool = False) -> jax.Array:
-    """The image sampled at p + flow(p), p the pixels of the flow and positions those of the image: [h, w, ...].
+
+def warp(
+    image: jax.Array,
+    flow: jax.Array,
+    cubic: bool = False,
+    begin: tuple[jax.Array | int, jax.Array | int] = (0, 0),
+    box: tuple[int, int, int, int] | None = None,
+) -> jax.Array:
+    """The image sampled at p + flow(p), p the pixels of the flow and positions those of the image: [h, w, ...] floats.
 
     Bilinear or, with `cubic`, by Catmull-Rom splines (Keys, "Cubic Convolution Interpolation", 1981, a = -1/2), which
     keep fine texture but may overshoot the image's range. At whole displacements both return the pixels themselves.
     Beyond the border its last pixels go on.
+
+    Args:
+        image: floats, or integers, which are seen in [-1, 1].
+        flow: [h, w, 2].
+        cubic: the interpolation.
+        begin: row and column of the image at which the flow begins.
+        box: top, left, height and width of what takes the image's place: of what lies in it nothing beyond is seen,
+            and where it reaches beyond the image that goes on.
     """
     height, width = image.shape[:2]
+    top, left, tall, wide = box or (0, 0, height, width)
     y, x = _grid(flow)
-    rows, columns = _taps(y + flow[..., 1], height, cubic), _taps(x + flow[..., 0], width, cubic)
-    pixels = image.reshape(height * width, -1)
+    rows = _taps(y + begin[0] + flow[..., 1], top, tall, height, cubic)
+    columns = _taps(x + begin[1] + flow[..., 0], left, wide, width, cubic)
+    values = image.reshape(height * width, -1)
     made = 0.0
     for row, row_weight in rows:
         line = 0.0
         for column, weight in columns:
-            line = line + weight[..., None] * pixels[row * width + column]
+            line = line + weight[..., None] * pixels.to_float(values[row * width + column])
         made = made + row_weight[..., None] * line
     return made.reshape(*flow.shape[:2], *image.shape[2:])
 
@@ -136,9 +154,11 @@ def _grid(flow: jax.Array) -> tuple[jax.Array, jax.Array]:
     return jnp.arange(h, dtype=flow.dtype)[:, None], jnp.arange(w, dtype=flow.dtype)[None]
 
 
-def _taps(position: jax.Array, size: int, cubic: bool) -> list[tuple[jax.Array, jax.Array]]:
-    # The pixels that a position is read from and their weights.
-    position = jnp.clip(position, 0, size - 1)
+def _taps(
+    position: jax.Array, begin: int, count: int, size: int, cubic: bool
+) -> list[tuple[jax.Array, jax.Array]]:
+    # The pixels that a position in a box is read from, of an image of that size, and their weights.
+    position = jnp.clip(position, begin, begin + count - 1)
     first = jnp.floor(position)
     t = position - first
     if cubic:
@@ -150,8 +170,9 @@ def _taps(position: jax.Array, size: int, cubic: bool) -> list[tuple[jax.Array, 
         ]
     else:
         weights = [1 - t, t]
-    begin = first.astype(jnp.int32) - (1 if cubic else 0)
-    return [(jnp.clip(begin + i, 0, size - 1), weight) for i, weight in enumerate(weights)]
+    index = first.astype(jnp.int32) - (1 if cubic else 0)
+    low, high = max(begin, 0), min(begin + count, size) - 1
+    return [(jnp.clip(index + i, low, high), weight) for i, weight in enumerate(weights)]
 
 
 def _cosines(size: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,20 +7,19 @@ import asyncio
 from collections.abc import AsyncIterator
 import contextlib
 import json
-import pathlib
 from typing import Any
 
 import fastapi
 from fastapi import exceptions
 from fastapi import responses
-from fastapi import staticfiles
 import pydantic
 from starlette import exceptions as starlette_exceptions
 
 import jgan
+from jgan.serve import front
 from jgan.serve import guard
+from jgan.serve import keeper as keeper_lib
 from jgan.serve import photos
-from jgan.serve import rooms as rooms_lib
 from jgan.serve import service as service_lib
 from jgan.serve import session as sessions
 from jgan.serve import session_file
@@ -28,8 +27,7 @@ from jgan.serve import sockets
 from jgan.serve import stateless
 from jgan.serve import uploads
 
-_STATIC = pathlib.Path(__file__).parent / "static"
-_STATUS = {rooms_lib.Unknown: 404, rooms_lib.Busy: 409, rooms_lib.Full: 503}
+_STATUS = {keeper_lib.Unknown: 404, keeper_lib.Busy: 409, keeper_lib.Full: 503}
 
 
 class Error(pydantic.BaseModel):
@@ -63,24 +61,15 @@ def build(service: service_lib.Service, door: guard.Door) -> fastapi.FastAPI:
     app.add_exception_handler(jgan.UserError, _mistake)
     app.add_exception_handler(exceptions.RequestValidationError, _invalid)
     app.add_exception_handler(starlette_exceptions.HTTPException, _http)
-    _page(app, service, door)
+    front.add_page(app, door)
+    _status(app, service)
     _sessions(app, service)
     photos.add(app, service)
     stateless.add(app, service)
-    app.mount("/static", staticfiles.StaticFiles(directory=_STATIC), name="static")
     return app
 
 
-def _page(app: fastapi.FastAPI, service: service_lib.Service, door: guard.Door) -> None:
-    @app.get("/", include_in_schema=False)
-    async def page(request: fastapi.Request) -> fastapi.Response:
-        if door.token and door.opens(request.scope):
-            # From now on the browser shows it by itself, and it leaves the address.
-            answer = responses.RedirectResponse("/", 303)
-            answer.set_cookie(guard.COOKIE, door.token, httponly=True, samesite="lax", max_age=30 * 24 * 3600)
-            return answer
-        return responses.FileResponse(_STATIC / "index.html")
-
+def _status(app: fastapi.FastAPI, service: service_lib.Service) -> None:
     @app.get("/api/status")
     async def status() -> dict[str, Any]:
         """How far the server is, and what its runs are."""
@@ -101,40 +90,42 @@ def _sessions(app: fastapi.FastAPI, service: service_lib.Service) -> None:
     @app.post("/api/sessions", openapi_extra=uploads.JSON)
     async def create(request: fastapi.Request) -> fastapi.Response:
         """A new session, empty ({}) or as a session's JSON says: {"id", "session"}."""
-        rooms = service.need_rooms()
+        keeper = service.need_keeper()
         tree = await asyncio.to_thread(uploads.tree, await request.body() or b"{}")
         session, photos = sessions.Session(), {}
         if tree != {}:
-            session, photos = await asyncio.to_thread(session_file.load, tree, rooms.engine.space)
-        room = rooms.add(session, photos)
-        made = await asyncio.to_thread(session_file.dump, room.session, rooms.engine.space)
-        return responses.JSONResponse({"id": room.key, "session": made}, 201)
+            session, photos = await asyncio.to_thread(session_file.load, tree, keeper.engine.space)
+        entry = keeper.add(session, photos)
+        made = await asyncio.to_thread(session_file.dump, entry.session, keeper.engine.space)
+        return responses.JSONResponse({"id": entry.key, "session": made}, 201)
 
     @app.get("/api/sessions/{key}")
     async def read(key: str, photos: bool = False) -> fastapi.Response:
         """The session's JSON, with its photos if asked for."""
-        rooms = service.need_rooms()
-        room = rooms.get(key)
-        used = {x.photo for x in room.session.operations if isinstance(x, sessions.Open)} if photos else set()
-        kept = {name: photo for name, photo in room.photos.items() if name in used}
+        keeper = service.need_keeper()
+        entry = keeper.get(key)
+        used = (
+            {x.photo for x in entry.session.operations if isinstance(x, sessions.Open)} if photos else set()
+        )
+        kept = {name: photo for name, photo in entry.photos.items() if name in used}
 
         def dump() -> str:
-            return json.dumps(session_file.dump(room.session, rooms.engine.space, kept))
+            return json.dumps(session_file.dump(entry.session, keeper.engine.space, kept))
 
         return responses.Response(await asyncio.to_thread(dump), media_type="application/json")
 
     @app.delete("/api/sessions/{key}")
     async def delete(key: str) -> dict[str, bool]:
         """Frees the session."""
-        rooms = service.need_rooms()
-        rooms.close(rooms.get(key))
+        keeper = service.need_keeper()
+        keeper.close(keeper.get(key))
         return {"closed": True}
 
     @app.post("/api/sessions/{key}/close")
     async def close(key: str) -> dict[str, bool]:
         """The page goes: frees the session in a few seconds, unless its socket is opened again."""
-        rooms = service.need_rooms()
-        rooms.bid_farewell(rooms.get(key))
+        keeper = service.need_keeper()
+        keeper.bid_farewell(keeper.get(key))
         return {"closed": True}
 
     @app.websocket("/api/sessions/{key}/socket")
@@ -142,12 +133,12 @@ def _sessions(app: fastapi.FastAPI, service: service_lib.Service) -> None:
         # Accepted first: browsers tell pages of no code that comes without a connection.
         await websocket.accept()
         try:
-            rooms = service.need_rooms()
-            room = rooms.get(key)
+            keeper = service.need_keeper()
+            entry = keeper.get(key)
         except jgan.UserError as error:
             await websocket.close(sockets.UNKNOWN, str(error)[:100])
             return
-        await sockets.Socket(websocket, rooms, room).run()
+        await sockets.Socket(websocket, keeper, entry).run()
 
 
 async def _mistake(_: fastapi.Request, error: jgan.UserError) -> fastapi.Response:

@@ -27,9 +27,9 @@ from jgan import trained
 from jgan.latent import document
 from jgan.latent import raster
 from jgan.serve import candidates as programs_lib
+from jgan.serve import job_queue
 from jgan.serve import jobs as job_lib
-from jgan.serve import live as lives
-from jgan.serve import running
+from jgan.serve import search as search_lib
 from jgan.serve import session as sessions
 from jgan.serve import session_file
 from jgan.serve import slices as slice_lib
@@ -38,7 +38,7 @@ MAX_SESSIONS = 16
 _FAILED = "the programs of the editor could not be compiled; the server's log tells why."
 _SHARE = 0.5  # of a slice's time that jobs get beside it
 
-Frame = lives.Frame
+Frame = search_lib.Frame
 
 
 class Status(NamedTuple):
@@ -71,8 +71,8 @@ class Engine:
         self.space = run.system.space(run.weights, None).name
         self._changed = threading.Condition()
         self._awake = self._stopped = False
-        self._lives: dict[str, lives.Live] = {}
-        self._jobs = running.Jobs()
+        self._searches: dict[str, search_lib.Search] = {}
+        self._jobs = job_queue.Queue()
         self.programs = programs_lib.Programs(
             run, candidates=candidates, slice_steps=slice_steps, lanes=lanes, changed=self._wake
         )
@@ -126,13 +126,13 @@ class Engine:
         """
         self.check(session)
         with self._changed:
-            if key in self._lives:
-                live = self._lives[key]
-                live.session, live.deliver, live.ready, live.changed = session, deliver, True, True
-            elif len(self._lives) >= MAX_SESSIONS:
+            if key in self._searches:
+                search = self._searches[key]
+                search.session, search.deliver, search.ready, search.changed = session, deliver, True, True
+            elif len(self._searches) >= MAX_SESSIONS:
                 raise jgan.UserError(f"{MAX_SESSIONS} sessions are open, which is the most: try again later.")
             else:
-                self._lives[key] = lives.Live(session, deliver)
+                self._searches[key] = search_lib.Search(session, deliver)
         self._wake()
 
     def update(self, key: str, session: sessions.Session) -> None:
@@ -150,8 +150,8 @@ class Engine:
     def close(self, key: str) -> None:
         """Forgets a session."""
         with self._changed:
-            if (live := self._lives.pop(key, None)) is not None:
-                live.deliver = None
+            if (search := self._searches.pop(key, None)) is not None:
+                search.deliver = None
 
     def latent(self, key: str, candidate: int | None = None) -> sessions.Latent:
         """The latent of what the last frame showed: of a candidate, or None: of what is on the pad.
@@ -160,12 +160,12 @@ class Engine:
             jgan.UserError: nothing has been shown yet.
         """
         with self._changed:
-            live = self._lives.get(key)
-            if live is None or live.seen is None:
+            search = self._searches.get(key)
+            if search is None or search.seen is None:
                 raise jgan.UserError("nothing has been shown yet: wait for the first candidates.")
-            seen, view = live.seen, live.session.view
+            seen, view = search.seen, search.session.view
         path = seen._replace(view=view).path(candidate)
-        return tuple(map(float, lives.along(path, [1.0 if view.slider is None else view.slider])[0]))
+        return tuple(map(float, search_lib.along(path, [1.0 if view.slider is None else view.slider])[0]))
 
     def complete(self, key: str, session: sessions.Session, event: Any) -> Any:
         """An event with what only the engine knows: the latent of a choice, and that which a warp begins with.
@@ -205,17 +205,17 @@ class Engine:
 
     # For jobs, in the engine's thread.
 
-    def seen(self, key: str) -> lives.Seen:
+    def seen(self, key: str) -> search_lib.Seen:
         """What the last frame of a session showed; a `jgan.UserError` where there is none."""
-        live = self._lives.get(key)
-        if live is None or live.seen is None:
+        search = self._searches.get(key)
+        if search is None or search.seen is None:
             raise jgan.UserError("nothing has been shown yet: wait for the first candidates.")
-        return live.seen._replace(view=live.session.view)
+        return search.seen._replace(view=search.session.view)
 
     def drawing(self, key: str) -> sessions.Drawing:
         """The drawing of a session whose candidates have been seen."""
         self.seen(key)
-        return self._lives[key].session.drawing
+        return self._searches[key].session.drawing
 
     def aside(self, function: Callable[..., Any], *arguments: Any) -> Iterator[None]:
         """Waits for a function in a thread of its own: what is too long for a part, such as a compilation.
@@ -241,8 +241,8 @@ class Engine:
 
     def _set(self, key: str, name: str, value: Any) -> None:
         with self._changed:
-            if key in self._lives:
-                setattr(self._lives[key], name, value)
+            if key in self._searches:
+                setattr(self._searches[key], name, value)
         self._wake()
 
     def _wake(self) -> None:
@@ -265,39 +265,39 @@ class Engine:
                 self._awake = False
                 if self._stopped:
                     return
-                present = list(self._lives.values())
+                present = list(self._searches.values())
             try:
                 busy = self._turn(slices, present)
             except Exception:  # of no session and no job in particular
                 logging.exception("a turn of the engine failed")
                 busy = False
 
-    def _turn(self, slices: slice_lib.Slices, present: list[lives.Live]) -> bool:
+    def _turn(self, slices: slice_lib.Slices, present: list[search_lib.Search]) -> bool:
         # Whether anything was done that may go on.
         if self.status().state != "ready":
             return False
         busy = slices.turn(present)
-        for live in present:
-            slices.guard([live], lambda live=live: self._deliver(slices, live))
+        for search in present:
+            slices.guard([search], lambda search=search: self._deliver(slices, search))
         # Beside slices jobs get a share of the time, which they may owe but not save; alone all of it.
         self._credit = min(self._credit, 0.0) + _SHARE * slices.seconds if slices.seconds else 0.0
         moved, self._credit = self._jobs.advance(self._credit)
         return busy or moved
 
-    def _deliver(self, slices: slice_lib.Slices, live: lives.Live) -> None:
+    def _deliver(self, slices: slice_lib.Slices, search: search_lib.Search) -> None:
         with self._changed:
-            deliver = live.deliver
-            if live.state is None or not live.changed or not live.ready or deliver is None:
+            deliver = search.deliver
+            if search.state is None or not search.changed or not search.ready or deliver is None:
                 return
-            live.changed = False
-        frame = live.frame(self.programs.get("shadow"), slices.draw)
+            search.changed = False
+        frame = search.frame(self.programs.get("shadow"), slices.draw)
         if frame is None:
-            live.changed = True  # what it needs is being compiled
+            search.changed = True  # what it needs is being compiled
             return
         with self._changed:
-            live.ready = False
+            search.ready = False
         try:
             deliver(frame)
         except Exception:
             logging.exception("a frame could not be delivered")
-            live.deliver = None
+            search.deliver = None

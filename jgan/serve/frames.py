@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image
 
 from jgan import report
-from jgan.serve import live as lives
+from jgan.serve import search
 
 QUALITY = 92  # of the JPEG while candidates move
 
 
-def encode(frame: lives.Frame) -> bytes:
+def encode(frame: search.Frame) -> bytes:
     """The binary message of a frame.
 
     It begins with the length n of the header (uint32, big endian), then n bytes of JSON, then a picture: the pad and

@@ -39,6 +39,7 @@ MESSAGES = 200  # of a socket in a second
 JOBS = 2  # of a session that are not done
 RESULTS = 4  # jobs of a session whose results are kept
 RESULT_BYTES = 128 * 2**20  # of them, but for the newest
+ALL_RESULT_BYTES = 2**30  # of all sessions' results, but for the newest
 PHOTOS_AT_ONCE = 2  # decoded photos, whoever they are for
 LARGE_REQUESTS = 4  # at the same time
 BODY_SECONDS = 120.0  # in which a request has to arrive

@@ -22,7 +22,7 @@ from jgan.data import framing
 from jgan.latent import document
 from jgan.latent import transfer
 from jgan.serve import candidates
-from jgan.serve import live as lives
+from jgan.serve import search
 from jgan.serve import session as sessions
 
 FRAMES = 16
@@ -109,7 +109,7 @@ class Film:
 
     def parts(self, engine: Any) -> Parts:
         path = engine.seen(self.key).path(self.candidate)
-        return (yield from _drawn(engine, lives.along(path, np.linspace(0, 1, self.frames)), 1))
+        return (yield from _drawn(engine, search.along(path, np.linspace(0, 1, self.frames)), 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Between:
     fit: str = "letterbox"
 
     def parts(self, engine: Any) -> Parts:
-        latents = lives.along(np.float32([self.a, self.b]), np.linspace(0, 1, self.frames))
+        latents = search.along(np.float32([self.a, self.b]), np.linspace(0, 1, self.frames))
         if self.photos is None:
             return (yield from _drawn(engine, latents, 1))
         film = yield from _drawn(engine, latents, 0)
@@ -155,10 +155,10 @@ class Transfer:
             raise jgan.UserError("the photo has another size than the one that is open.")
         path = seen.path(self.candidate)
         end = 1.0 if seen.view.slider is None else seen.view.slider
-        path = lives.along(path, np.linspace(0, end, 64))
+        path = search.along(path, np.linspace(0, end, 64))
         # What was fixed on the way counts as well: the photo is where the projection is.
         path = np.concatenate([np.float32([drawing.photo.latent]), path])
-        film = yield from _drawn(engine, lives.along(path, np.linspace(0, 1, self.frames)), 0)
+        film = yield from _drawn(engine, search.along(path, np.linspace(0, 1, self.frames)), 0)
         fit = "letterbox" if drawing.photo.box[2] == max(drawing.photo.size) else "crop"
         photo = framing.with_channels(self.photo, engine.programs.image[-1])
         made, moving = yield from engine.aside(editing.carry, photo, film, fit)
@@ -205,14 +205,14 @@ class Edit:
             session = sessions.reduce(session, sessions.Stroke(stroke))
         key, shown = f"edit-{uuid.uuid4()}", []
 
-        def deliver(frame: lives.Frame) -> None:
+        def deliver(frame: search.Frame) -> None:
             shown.append(frame)
             engine.ready(key)
 
         engine.open(key, session, deliver)
         try:
             while not shown or shown[-1].moving or shown[-1].iteration == 0:
-                yield None if not shown else min(0.99, 0.5 + shown[-1].iteration / lives.ITERATIONS / 2)
+                yield None if not shown else min(0.99, 0.5 + shown[-1].iteration / search.ITERATIONS / 2)
                 if shown and shown[-1].problem:
                     raise jgan.UserError(shown[-1].problem)
                 del shown[:-1]

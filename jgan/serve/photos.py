@@ -11,8 +11,8 @@ import pydantic
 import jgan
 from jgan.data import framing
 from jgan.serve import jobs
+from jgan.serve import keeper as keeper_lib
 from jgan.serve import pictures
-from jgan.serve import rooms as rooms_lib
 from jgan.serve import service as service_lib
 from jgan.serve import session as sessions
 from jgan.serve import session_file
@@ -47,30 +47,30 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
     @app.post("/api/sessions/{key}/photo", status_code=202, openapi_extra=uploads.describe("file"))
     async def open_photo(request: fastapi.Request, key: str, fit: str = "letterbox") -> Job:
         """Projects a photo and opens it in the session; `fit` is letterbox or crop."""
-        rooms = service.need_rooms()
-        room = rooms.get(key)
+        keeper = service.need_keeper()
+        entry = keeper.get(key)
         check_fit(fit)
         photo = session_file.Photo(*await uploads.file(request))
-        return _job(rooms.begin(room, "project", tasks.project(rooms, room, photo, fit)))
+        return _job(keeper.begin(entry, "project", tasks.project(keeper, entry, photo, fit)))
 
     @app.get("/api/sessions/{key}/photo", response_class=responses.Response, responses=PNG)
     async def photo(key: str) -> fastapi.Response:
         """The open photo, its longer side reduced to 2048 pixels at most."""
-        rooms = service.need_rooms()
-        room = rooms.get(key)
-        opened = room.session.drawing.photo
+        keeper = service.need_keeper()
+        entry = keeper.get(key)
+        opened = entry.session.drawing.photo
         if opened is None:
-            raise rooms_lib.Unknown("no photo is open.")
-        file = room.photo(opened.photo)
-        async with rooms.hands:
+            raise keeper_lib.Unknown("no photo is open.")
+        file = entry.photo(opened.photo)
+        async with keeper.hands:
             return png(await asyncio.to_thread(pictures.shown, await tasks.decode(file)))
 
     @app.post("/api/sessions/{key}/apply", status_code=202)
     async def apply(key: str, asked: Apply) -> Job:
         """Does the edit to the photo at its own size: photo.png and photo.webp."""
-        rooms = service.need_rooms()
-        room = rooms.get(key)
-        return _job(rooms.begin(room, "apply", tasks.apply(rooms, room, asked.candidate)))
+        keeper = service.need_keeper()
+        entry = keeper.get(key)
+        return _job(keeper.begin(entry, "apply", tasks.apply(keeper, entry, asked.candidate)))
 
     between_body = {
         "requestBody": {
@@ -84,8 +84,8 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
     @app.post("/api/sessions/{key}/between", status_code=202, openapi_extra=between_body)
     async def between(request: fastapi.Request, key: str) -> Job:
         """Goes from one photo to another: film.webp. Photos of the session by name, or two files a and b."""
-        rooms = service.need_rooms()
-        room = rooms.get(key)
+        keeper = service.need_keeper()
+        entry = keeper.get(key)
         if request.headers.get("content-type", "").lower().startswith("multipart/"):
             files, _ = await uploads.form(request)
             ends = [(session_file.Photo(*uploads.need(files, name)), None) for name in "ab"]
@@ -94,36 +94,36 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
                 asked = Between.model_validate(uploads.tree(await request.body()))
             except pydantic.ValidationError as error:
                 raise exceptions.RequestValidationError(error.errors()) from None
-            ends = [_end(room, name) for name in (asked.a, asked.b)]
-        return _job(rooms.begin(room, "between", tasks.between(rooms, ends)))
+            ends = [_end(entry, name) for name in (asked.a, asked.b)]
+        return _job(keeper.begin(entry, "between", tasks.between(keeper, ends)))
 
     @app.get("/api/jobs/{job}")
     async def job(job: str) -> Job:
         """How far a job is, and the addresses of what came of it."""
-        return _job(service.need_rooms().task(job))
+        return _job(service.need_keeper().task(job))
 
     @app.get("/api/jobs/{job}/{name}", response_class=responses.Response)
     async def outcome(job: str, name: str) -> fastapi.Response:
         """What came of a job."""
-        found = service.need_rooms().task(job).results.get(name)
+        found = service.need_keeper().task(job).results.get(name)
         if found is None:
-            raise rooms_lib.Unknown("the job has no such result.")
+            raise keeper_lib.Unknown("the job has no such result.")
         return responses.Response(found[1], media_type=found[0])
 
     @app.get("/api/sessions/{key}/candidates.zip", response_class=responses.Response)
     async def candidates(key: str) -> fastapi.Response:
         """The candidates as PNG, with their costs and latents."""
-        rooms = service.need_rooms()
-        made = await tasks.result(rooms.engine.submit(jobs.Export(rooms.get(key).key)))
-        data = await asyncio.to_thread(pictures.archive, made, rooms.engine.space)
+        keeper = service.need_keeper()
+        made = await tasks.result(keeper.engine.submit(jobs.Export(keeper.get(key).key)))
+        data = await asyncio.to_thread(pictures.archive, made, keeper.engine.space)
         return responses.Response(data, media_type="application/zip")
 
     @app.get("/api/sessions/{key}/candidate/{number}.png", response_class=responses.Response, responses=PNG)
     async def candidate(key: str, number: int) -> fastapi.Response:
         """One candidate that is shown."""
-        frame = service.need_rooms().get(key).frame
+        frame = service.need_keeper().get(key).frame
         if frame is None or number not in frame.ids:
-            raise rooms_lib.Unknown("that candidate is not shown.")
+            raise keeper_lib.Unknown("that candidate is not shown.")
         return png(pictures.png(np.asarray(frame.images[list(frame.ids).index(number)])))
 
     @app.get("/api/sessions/{key}/path.webp", response_class=responses.Response)
@@ -133,16 +133,16 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
         frames: int = fastapi.Query(16, ge=2, le=_MOST_FRAMES),
     ) -> fastapi.Response:
         """The way of a candidate from where it began, as an animated WebP."""
-        rooms = service.need_rooms()
-        made = await tasks.result(rooms.engine.submit(jobs.Film(rooms.get(key).key, candidate, frames)))
+        keeper = service.need_keeper()
+        made = await tasks.result(keeper.engine.submit(jobs.Film(keeper.get(key).key, candidate, frames)))
         return responses.Response(await asyncio.to_thread(pictures.film, made), media_type="image/webp")
 
 
-def _end(room: rooms_lib.Room, name: str) -> tuple[session_file.Photo, sessions.Latent | None]:
+def _end(entry: keeper_lib.Entry, name: str) -> tuple[session_file.Photo, sessions.Latent | None]:
     """(photo, its latent where it is known) by the photo's name or that of the job that projected it."""
-    name = room.tasks[name].photo if name in room.tasks else name
-    photo = room.photo(name)
-    opened = [x for x in room.session.operations if isinstance(x, sessions.Open) and x.photo == name]
+    name = entry.tasks[name].photo if name in entry.tasks else name
+    photo = entry.photo(name)
+    opened = [x for x in entry.session.operations if isinstance(x, sessions.Open) and x.photo == name]
     return photo, opened[-1].latent if opened else None
 
 

@@ -11,18 +11,10 @@ from jgan import run as runs
 from jgan import trained
 from jgan.latent import document
 from jgan.serve import guard
-from jgan.serve import rooms as rooms_lib
+from jgan.serve import keeper as keeper_lib
 from jgan.serve import training as training_lib
 from jgan.serve import translation as translation_lib
 from jgan.systems import SYSTEMS
-
-
-def has_latent(workdir: str) -> bool:
-    """Whether the run in `workdir` draws from codes; else it translates. `jgan.UserError` where it is no run."""
-    config = runs.read(workdir)
-    if config.system not in SYSTEMS:
-        raise jgan.UserError(f"{workdir} is a run of {config.system!r}, which this program does not know.")
-    return not SYSTEMS[config.system](config).translations
 
 
 class Service:
@@ -47,7 +39,7 @@ class Service:
         self._training, self._make_engine = training, make_engine or _engine
         self._state, self._message = ("training", "") if training else ("loading", "reading the run")
         self.engine: Any = None
-        self.rooms: rooms_lib.Rooms | None = None
+        self.keeper: keeper_lib.Keeper | None = None
         self.translation: translation_lib.Translation | None = None
         self._palette: Any = None
         self._thread = threading.Thread(target=self._load, name="jgan-loading", daemon=True)
@@ -61,8 +53,8 @@ class Service:
     async def stop(self) -> None:
         """Ends everything, a training too, which saves first."""
         self._state = "failed"  # tells the thread that nobody waits any more
-        if self.rooms:
-            await self.rooms.stop()
+        if self.keeper:
+            await self.keeper.stop()
         if self._training:
             await asyncio.to_thread(self._training.stop)
         await asyncio.to_thread(self._thread.join, 10.0)
@@ -71,20 +63,20 @@ class Service:
         if self.translation:
             self.translation.stop()
 
-    def need_rooms(self) -> rooms_lib.Rooms:
+    def need_keeper(self) -> keeper_lib.Keeper:
         """The sessions; `Busy` as long as there can be none."""
-        if self.rooms is None:
+        if self.keeper is None:
             if self.latent:
-                raise rooms_lib.Busy(f"the editor is not ready: it is {self._state}.")
-            raise rooms_lib.Busy("this server has no run with a latent, only one that translates.")
-        return self.rooms
+                raise keeper_lib.Busy(f"the editor is not ready: it is {self._state}.")
+            raise keeper_lib.Busy("this server has no run with a latent, only one that translates.")
+        return self.keeper
 
     def need_translation(self) -> translation_lib.Translation:
         """The translator; `Busy` where there is none (yet)."""
         if self.translation is None:
             if self.translator:
-                raise rooms_lib.Busy(f"the translator is not ready: it is {self._state}.")
-            raise rooms_lib.Busy("this server has no run that translates.")
+                raise keeper_lib.Busy(f"the translator is not ready: it is {self._state}.")
+            raise keeper_lib.Busy("this server has no run that translates.")
         return self.translation
 
     def palette(self) -> list[dict[str, Any]] | None:
@@ -97,7 +89,7 @@ class Service:
         """A sample picture of the run while it is trained."""
         found = self._training.picture(name) if self._training else None
         if found is None:
-            raise rooms_lib.Unknown("there is no such picture.")
+            raise keeper_lib.Unknown("there is no such picture.")
         return found
 
     def status(self) -> dict[str, Any]:
@@ -122,7 +114,7 @@ class Service:
                 "strokes": document.MAX_STROKES,
                 "points": document.MAX_POINTS,
             },
-            "sessions": len(self.rooms) if self.rooms else 0,
+            "sessions": len(self.keeper) if self.keeper else 0,
         }
 
     def _latent_facts(self) -> dict[str, Any]:
@@ -154,9 +146,10 @@ class Service:
                 engine = self._make_engine(self.latent)
                 engine.start()
                 self.engine = engine
-                asyncio.run_coroutine_threadsafe(self._open_rooms(), self._loop).result(10)
+                asyncio.run_coroutine_threadsafe(self._open_keeper(), self._loop).result(10)
             if self.translator:
                 self._message = "preparing the translator"
+                _check_known(self.translator)
                 translation = translation_lib.Translation(self.translator)
                 translation.warm()
                 self.translation = translation
@@ -167,11 +160,19 @@ class Service:
             logging.exception("the run could not be loaded")
             self._state, self._message = "failed", "the run could not be loaded; the server's log says more."
 
-    async def _open_rooms(self) -> None:
-        self.rooms = rooms_lib.Rooms(self.engine)
+    async def _open_keeper(self) -> None:
+        self.keeper = keeper_lib.Keeper(self.engine)
 
 
 def _engine(workdir: str) -> Any:
     from jgan.serve import engine
 
+    _check_known(workdir)
     return engine.Engine(trained.load(workdir, latent=True))
+
+
+def _check_known(workdir: str) -> None:
+    """Refuses a run of a system that came later with a `jgan.UserError`."""
+    system = runs.read(workdir).system
+    if system not in SYSTEMS:
+        raise jgan.UserError(f"{workdir} is a run of {system!r}, which this program does not know.")

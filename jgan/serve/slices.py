@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jgan.serve import candidates
-from jgan.serve import live as lives
+from jgan.serve import search as search_lib
 
 _TRIALS = 2  # slices of each number of sessions before the better number is known
 
@@ -31,13 +31,13 @@ class Slices:
         self._turns = 0
         self._times: dict[tuple[int, bool], list[float]] = {}  # of slices, by sessions in them
 
-    def turn(self, present: list[lives.Live]) -> bool:
+    def turn(self, present: list[search_lib.Search]) -> bool:
         """Takes up what was drawn, begins one session's candidates and runs one slice; whether there was work."""
         self._turns += 1
         self.seconds = 0.0
-        for live in present:
-            if live.taken is not live.session:
-                self.guard([live], lambda live=live: live.take(self.draw, self._space))
+        for search in present:
+            if search.taken is not search.session:
+                self.guard([search], lambda search=search: search.take(self.draw, self._space))
         began = self._begin(present)
         batch, judged = self._pick(present)
         if batch:
@@ -46,57 +46,57 @@ class Slices:
             self.seconds = time.perf_counter() - begun
         return began or bool(batch)
 
-    def guard(self, batch: list[lives.Live], action: Callable[[], None]) -> bool:
+    def guard(self, batch: list[search_lib.Search], action: Callable[[], None]) -> bool:
         """Whether an action went well; if not, the sessions it was about begin anew and wait for another stroke."""
         try:
             action()
             return True
         except Exception:
             logging.exception("a session failed and begins anew")
-            for live in batch:
-                live.restart()
-                live.left = 0
-                live.problem = "this drawing could not be followed; the candidates began anew."
+            for search in batch:
+                search.restart()
+                search.left = 0
+                search.problem = "this drawing could not be followed; the candidates began anew."
             return False
 
     def draw(self, latent: np.ndarray) -> Any:
         """The image of a flat latent, in [-1, 1] and as uint8."""
         return self._programs.get("draw")(self._weights, latent)
 
-    def _begin(self, present: list[lives.Live]) -> bool:
+    def _begin(self, present: list[search_lib.Search]) -> bool:
         # One session's candidates in a turn, so that the others need not wait for many.
-        for live in sorted(present, key=lambda live: live.served):
-            if live.state is not None or live.broken or live.taken is None:
+        for search in sorted(present, key=lambda search: search.served):
+            if search.state is not None or search.broken or search.taken is None:
                 continue
-            anchored = live.taken.drawing.anchor is not None
+            anchored = search.taken.drawing.anchor is not None
             if (program := self._programs.get("start_from" if anchored else "start")) is not None:
-                live.broken = not self.guard([live], lambda: self._begin_one(live, program))  # noqa: B023
+                search.broken = not self.guard([search], lambda: self._begin_one(search, program))  # noqa: B023
                 return True
         return False
 
-    def _begin_one(self, live: lives.Live, program: Callable[..., Any]) -> None:
-        drawing = live.taken.drawing
+    def _begin_one(self, search: search_lib.Search, program: Callable[..., Any]) -> None:
+        drawing = search.taken.drawing
         latent = [] if drawing.anchor is None else [np.float32(drawing.anchor)]
         state = program(self._weights, np.uint32([drawing.seed, drawing.since]), *latent)
         sight = jax.device_get(self._programs.get("look")(state, self._programs.nothing))
-        live.begin(state, sight, self.draw, self._space)
+        search.begin(state, sight, self.draw, self._space)
 
-    def _pick(self, present: list[lives.Live]) -> tuple[list[lives.Live], bool]:
+    def _pick(self, present: list[search_lib.Search]) -> tuple[list[search_lib.Search], bool]:
         """(the sessions of the next slice, whether the discriminator judges them): those that waited longest."""
-        for live in present:
-            if live.state is not None and live.judged != (judged := self._judged(live)):
-                live.judged = judged
-                live.move()
-        working = [live for live in present if live.state is not None and live.left > 0]
-        working.sort(key=lambda live: live.served)
+        for search in present:
+            if search.state is not None and search.judged != (judged := self._judged(search)):
+                search.judged = judged
+                search.move()
+        working = [search for search in present if search.state is not None and search.left > 0]
+        working.sort(key=lambda search: search.served)
         if not working:
             return [], False
         judged = working[0].judged
-        alike = [live for live in working if live.judged == judged]
+        alike = [search for search in working if search.judged == judged]
         return alike[: self._lanes(len(alike), judged)], judged
 
-    def _judged(self, live: lives.Live) -> bool:
-        if not self._programs.judges or live.taken.drawing.weights.realism <= 0:
+    def _judged(self, search: search_lib.Search) -> bool:
+        if not self._programs.judges or search.taken.drawing.weights.realism <= 0:
             return False
         names = [("slice", n, True) for n in self._programs.lanes]
         if self._programs.get(names[0]) is None:
@@ -111,15 +111,15 @@ class Slices:
         untried = [n for n in made if len(times[n]) < _TRIALS]
         return max(untried) if untried else min(made, key=lambda n: min(times[n]) / n)
 
-    def _slice(self, batch: list[lives.Live], judged: bool) -> None:
+    def _slice(self, batch: list[search_lib.Search], judged: bool) -> None:
         begun = time.perf_counter()
-        for live in batch:
-            live.served = self._turns
+        for search in batch:
+            search.served = self._turns
         program = self._programs.get(("slice", len(batch), judged))
         made = program(self._weights, tuple(x.state for x in batch), tuple(x.asked for x in batch))
         sights = jax.device_get([sight for _, sight in made])
-        for live, (state, _), sight in zip(batch, made, sights, strict=True):
-            live.step(state, sight)
+        for search, (state, _), sight in zip(batch, made, sights, strict=True):
+            search.step(state, sight)
         seconds = time.perf_counter() - begun
         key = (len(batch), judged)
         self._times[key] = [*self._times.get(key, []), seconds][-_TRIALS:]

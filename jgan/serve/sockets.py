@@ -26,10 +26,10 @@ _GONE = (fastapi.WebSocketDisconnect, RuntimeError, OSError)
 
 
 class Socket:
-    """One page's connection to its room."""
+    """One page's connection to its session."""
 
-    def __init__(self, websocket: fastapi.WebSocket, rooms: Any, room: Any):
-        self._websocket, self._rooms, self._room = websocket, rooms, room
+    def __init__(self, websocket: fastapi.WebSocket, keeper: Any, entry: Any):
+        self._websocket, self._keeper, self._entry = websocket, keeper, entry
         self._news = asyncio.Event()
         self._over: asyncio.Future = asyncio.get_running_loop().create_future()
         self._session = True  # there is something of the session to tell, and so on
@@ -66,14 +66,14 @@ class Socket:
 
     async def run(self) -> None:
         """Returns when the connection has ended."""
-        for task in self._room.tasks.values():  # some may have ended while no page was there
+        for task in self._entry.tasks.values():  # some may have ended while no page was there
             self.tell_task(task)
-        self._rooms.enter(self._room, self)
+        self._keeper.enter(self._entry, self)
         parts = [asyncio.ensure_future(part) for part in (self._receive(), self._send())]
         try:
             await asyncio.wait([*parts, self._over], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._rooms.leave(self._room, self)
+            self._keeper.leave(self._entry, self)
             for part in parts:
                 part.cancel()
             ended, _ = await asyncio.wait(parts)
@@ -110,14 +110,14 @@ class Socket:
     def _take(self, text: str | None) -> None:
         if text is None:
             raise jgan.UserError("messages have to be text in JSON.")
-        room = self._room
-        event = session_file.parse_event(uploads.tree(text), room.session.drawing.size)
+        entry = self._entry
+        event = session_file.parse_event(uploads.tree(text), entry.session.drawing.size)
         if isinstance(event, session_file.Ready):
             self._free = True
             self._news.set()
-            self._rooms.engine.ready(room.key)
+            self._keeper.engine.ready(entry.key)
         elif not isinstance(event, session_file.Ping):
-            self._rooms.act(room, event)
+            self._keeper.act(entry, event)
 
     def _calm(self) -> bool:
         now = time.monotonic()
@@ -134,8 +134,8 @@ class Socket:
     async def _send_news(self) -> None:
         if self._session:
             self._session = False
-            space = self._rooms.engine.space
-            await self._websocket.send_text(await asyncio.to_thread(self._room.news, space))
+            space = self._keeper.engine.space
+            await self._websocket.send_text(await asyncio.to_thread(self._entry.news, space))
         while self._tasks:
             task = self._tasks.pop(next(iter(self._tasks)))
             await self._websocket.send_text(json.dumps({"type": "job", **task.describe()}))

@@ -13,9 +13,9 @@ import jgan
 from jgan import report
 from jgan.latent import document
 from jgan.serve import jobs
+from jgan.serve import keeper as keeper_lib
 from jgan.serve import photos
 from jgan.serve import pictures
-from jgan.serve import rooms as rooms_lib
 from jgan.serve import service as service_lib
 from jgan.serve import session_file
 from jgan.serve import tasks
@@ -29,13 +29,13 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
     running = 0
 
     @contextlib.asynccontextmanager
-    async def turn(rooms: rooms_lib.Rooms) -> AsyncIterator[None]:
+    async def turn(keeper: keeper_lib.Keeper) -> AsyncIterator[None]:
         nonlocal running
         if running >= _AT_ONCE:
-            raise rooms_lib.Full("the server is busy with other photos: try again later.")
+            raise keeper_lib.Full("the server is busy with other photos: try again later.")
         running += 1
         try:
-            async with rooms.hands:
+            async with keeper.hands:
                 yield
         finally:
             running -= 1
@@ -43,11 +43,11 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
     @app.post("/api/project", openapi_extra=uploads.describe("file"))
     async def project(request: fastapi.Request, fit: str = "letterbox", seed: int = 0) -> dict[str, Any]:
         """Projects a photo: {"latent", "cost", "space", "reconstruction": a data URI}."""
-        rooms = service.need_rooms()
-        engine = rooms.engine
+        keeper = service.need_keeper()
+        engine = keeper.engine
         photos.check_fit(fit)
         file = await uploads.file(request)
-        async with turn(rooms):
+        async with turn(keeper):
             picture = await tasks.decode(session_file.Photo(*file))
             found = await tasks.result(engine.submit(jobs.Project(picture, fit, seed % 2**32)))
         return {
@@ -62,15 +62,15 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
     @app.post("/api/edit", openapi_extra=edit_body)
     async def edit(request: fastapi.Request, fit: str = "letterbox", seed: int = 0) -> dict[str, Any]:
         """Edits a photo, or random starts, by a document: {"space", "candidates": [{"image", "cost", "latent"}]}."""
-        rooms = service.need_rooms()
-        engine = rooms.engine
+        keeper = service.need_keeper()
+        engine = keeper.engine
         photos.check_fit(fit)
         files, texts = await uploads.form(request)
         text = texts.get("edit") or (files["edit"].data if "edit" in files else "")
         if not text:
             raise jgan.UserError("the form has no 'edit', an edit document in JSON.")
         drawn = document.parse(text, engine.space)
-        async with turn(rooms):
+        async with turn(keeper):
             picture = None
             if "file" in files:
                 picture = await tasks.decode(session_file.Photo(*files["file"]))

@@ -28,13 +28,14 @@ class Task:
         kind: project, apply or between.
         results: {name: (media type, bytes)} of the files that came of it.
         photo: what the photo of a projection is kept under.
+        ended: when it was over, by the clock of who keeps it.
     """
 
     def __init__(self, key: str, kind: str, told: Callable[["Task"], None]):
         self.key, self.kind, self._told = key, kind, told
         self.state, self.done, self.message = "waiting", 0.0, ""
         self.results: dict[str, tuple[str, bytes]] = {}
-        self.photo = ""
+        self.photo, self.ended = "", 0.0
         self._loop = asyncio.get_running_loop()
         self._running: asyncio.Task | None = None
 
@@ -106,40 +107,38 @@ async def result(future: concurrent.futures.Future) -> Any:
 
 
 async def decode(photo: session_file.Photo) -> Any:
-    """The picture [h, w, c] of a photo's file, for whoever has `Rooms.hands`; errors as for `guard.picture`."""
+    """The picture [h, w, c] of a photo's file, for whoever has `Keeper.hands`; errors as for `guard.picture`."""
     return await asyncio.to_thread(guard.picture, photo.data, photo.name)
 
 
-def project(rooms: Any, room: Any, photo: session_file.Photo, fit: str) -> Callable[[Task], Any]:
-    """Work that projects a photo and opens it in the room."""
+def project(keeper: Any, entry: Any, photo: session_file.Photo, fit: str) -> Callable[[Task], Any]:
+    """Work that projects a photo and opens it in the session."""
 
     async def work(task: Task) -> dict[str, tuple[str, bytes]]:
-        async with rooms.hands:
+        async with keeper.hands:
             picture = await decode(photo)
             job = jobs.Project(picture, fit)
-            found = await task.ask(rooms.engine, job, message="finding the photo's projection")
-        task.photo = rooms.keep_photo(room, photo)
+            found = await task.ask(keeper.engine, job, message="finding the photo's projection")
+        task.photo = keeper.keep_photo(entry, photo)
         operation = sessions.Open(task.photo, photo.name, found.size, found.box, found.latent)
-        rooms.put(room, sessions.reduce(room.session, operation))
+        keeper.put(entry, sessions.reduce(entry.session, operation))
         return {}
 
     return work
 
 
-def apply(rooms: Any, room: Any, candidate: int | None) -> Callable[[Task], Any]:
-    """Work that does the room's edit to its photo: photo.png and photo.webp, its way there."""
-    opened = room.session.drawing.photo
+def apply(keeper: Any, entry: Any, candidate: int | None) -> Callable[[Task], Any]:
+    """Work that does the edit of a session to its photo: photo.png and photo.webp, its way there."""
+    opened = entry.session.drawing.photo
     if opened is None:
         raise jgan.UserError("no photo is open: open one first.")
-    photo = room.photo(opened.photo)
+    photo = entry.photo(opened.photo)
 
     async def work(task: Task) -> dict[str, tuple[str, bytes]]:
-        async with rooms.hands:
-            picture = await decode(photo)
-            message = "doing the edit to the photo"
-            made = await task.ask(
-                rooms.engine, jobs.Transfer(room.key, picture, candidate), 0.0, 0.9, message
-            )
+        async with keeper.hands:
+            job = jobs.Transfer(entry.key, await decode(photo), candidate)
+            made = await task.ask(keeper.engine, job, 0.0, 0.9, "doing the edit to the photo")
+            del job  # and the photo with it
             still = await asyncio.to_thread(pictures.png, made.photo)
             moving = await asyncio.to_thread(pictures.film, made.film)
         return {"photo.png": ("image/png", still), "photo.webp": ("image/webp", moving)}
@@ -147,16 +146,16 @@ def apply(rooms: Any, room: Any, candidate: int | None) -> Callable[[Task], Any]
     return work
 
 
-def between(rooms: Any, ends: list[tuple[Any, Any]]) -> Callable[[Task], Any]:
+def between(keeper: Any, ends: list[tuple[Any, Any]]) -> Callable[[Task], Any]:
     """Work that goes from one photo to another: film.webp.
 
     Args:
-        rooms: whose engine is asked.
+        keeper: whose engine is asked.
         ends: (photo, its latent or None where it is to be projected first) of both.
     """
 
     async def work(task: Task) -> dict[str, tuple[str, bytes]]:
-        async with rooms.hands:
+        async with keeper.hands:
             return await held(task)
 
     async def held(task: Task) -> dict[str, tuple[str, bytes]]:
@@ -167,13 +166,13 @@ def between(rooms: Any, ends: list[tuple[Any, Any]]) -> Callable[[Task], Any]:
             if latent is None:
                 at = share * sum(known is None for _, known in ends[: len(latents)])
                 found = await task.ask(
-                    rooms.engine, jobs.Project(photos[-1]), at, at + share, f"finding {photo.name}"
+                    keeper.engine, jobs.Project(photos[-1]), at, at + share, f"finding {photo.name}"
                 )
                 latent = found.latent
             latents.append(latent)
         job = jobs.Between(*latents, FRAMES, tuple(photos))
         begin = 0.6 if count else 0.0
-        film = await task.ask(rooms.engine, job, begin, 0.95, "drawing what lies between")
+        film = await task.ask(keeper.engine, job, begin, 0.95, "drawing what lies between")
         return {"film.webp": ("image/webp", await asyncio.to_thread(pictures.film, film))}
 
     return work

@@ -61,3 +61,13 @@ def test_pasting_touches_the_square_alone():
 def test_an_unknown_fit_is_refused():
     with pytest.raises(jgan.UserError, match="letterbox, crop"):
         framing.fit(_photo(8, 8), 8, "squash")
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("shape", [(90, 31), (31, 90), (40, 40)])
+def test_a_letterbox_is_the_photo_with_margins_reduced(shape, dtype):
+    photo = _photo(*shape, dtype)
+    side = max(shape)
+    margins = [((side - n) // 2, side - n - (side - n) // 2) for n in shape]
+    whole = np.pad(photo, (*margins, (0, 0)), mode="edge")
+    np.testing.assert_allclose(framing.fit(photo, 16).image, framing.fit(whole, 16).image, atol=1 / 127)

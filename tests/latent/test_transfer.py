@@ -181,6 +181,20 @@ def test_a_crop_and_a_letterbox_are_pasted_back(box):
         assert border.max() < 0.5 * np.abs(recoloured(expected) - expected).max()
 
 
+@pytest.mark.parametrize("box", [None, (8, 16, 32, 32), (-24, 0, 96, 96)])
+def test_a_photo_in_strips_and_in_its_own_type_is_the_same(box, monkeypatch):
+    y, x = np.mgrid[:12, :16].astype(np.float32)
+    flow = 0.4 * np.stack([np.sin(y), np.cos(x)], -1)
+    colours = np.eye(3, 4) + 0.1 * np.sin(y + x)[..., None, None] * MIX
+    photo = np.asarray((PHOTO + 1) * 127.5).round().astype(np.uint8)
+    given = flow, np.float32(colours)
+    whole = jax.jit(lambda: transfer.apply(np.float32(photo) / 127.5 - 1, *given, box=box))()
+    monkeypatch.setattr(transfer, "_STRIP", 500)  # of 5 rows or more, the last one shared with the one before
+    made = jax.jit(lambda: transfer.apply(photo, *given, box=box))()
+    assert made.dtype == np.uint8
+    np.testing.assert_allclose(made, (np.asarray(whole) + 1) * 127.5, atol=0.51)
+
+
 @pytest.mark.slow
 def test_a_photo_turns_into_another():
     """The ends are the photos; on the way both follow the frames."""

@@ -8,7 +8,7 @@ import numpy as np
 
 import jgan
 from jgan.serve import jobs
-from jgan.serve import live
+from jgan.serve import search
 from jgan.serve import session as sessions
 from jgan.serve import session_file
 
@@ -89,7 +89,7 @@ class Engine:
         drawing, image = it.session.drawing, np.zeros((8, 8, 3), np.uint8)
         costs = ({"colour": 0.1, "total": 0.1}, {"colour": float("nan"), "total": 0.2})
         it.deliver(
-            live.Frame(
+            search.Frame(
                 drawing.version,
                 drawing.ground,
                 1,

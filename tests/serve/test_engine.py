@@ -16,7 +16,7 @@ from jgan.latent import constraints
 from jgan.latent import document
 from jgan.serve import engine as engines
 from jgan.serve import jobs
-from jgan.serve import live as lives
+from jgan.serve import search
 from jgan.serve import session as sessions
 from jgan.systems import dcgan
 
@@ -102,7 +102,7 @@ def test_candidates_follow_a_stroke_and_come_to_rest(client):
     assert client.first.iteration == 0 and client.first.images.dtype == np.uint8
     client.do(RED)
     rest = client.settled()
-    assert rest.iteration == lives.ITERATIONS and rest.images.shape[1:] == (16, 16, 3)
+    assert rest.iteration == search.ITERATIONS and rest.images.shape[1:] == (16, 16, 3)
     total = [costs["total"] for costs in rest.costs]
     assert total == sorted(total) and len(set(rest.ids)) == len(rest.ids) == len(rest.images)
     np.testing.assert_array_equal(rest.pad, rest.images[0])
@@ -124,7 +124,7 @@ def test_undo_of_the_only_stroke_shows_the_beginning_again(client):
     assert again.iteration == 0
     np.testing.assert_array_equal(again.pad, client.first.pad)
     client.do(sessions.Redo())
-    assert client.settled().iteration == lives.ITERATIONS
+    assert client.settled().iteration == search.ITERATIONS
 
 
 def test_looking_costs_no_iterations(client):
@@ -184,15 +184,15 @@ def test_frames_wait_for_the_client_and_the_newest_wins(engine):
     engine.ready("slow")
     client.wait(lambda f: f.iteration > 0)
     end = time.monotonic() + WAIT
-    while engine._lives["slow"].left and time.monotonic() < end:
+    while engine._searches["slow"].left and time.monotonic() < end:
         time.sleep(0.01)
     assert client.frames.empty()
     engine.ready("slow")
-    assert client.wait(lambda f: True).iteration == lives.ITERATIONS
+    assert client.wait(lambda f: True).iteration == search.ITERATIONS
     # A client that comes back gets the present frame at once, of a session that went on.
     engine.detach("slow")
     again = Client(engine, "slow", client.session)
-    assert again.wait(lambda f: True).iteration == lives.ITERATIONS
+    assert again.wait(lambda f: True).iteration == search.ITERATIONS
     engine.close("slow")
 
 
@@ -210,7 +210,7 @@ def test_sessions_are_followed_alike_and_as_if_alone(engine):
         client.do(RED)
     counts = collections.Counter()
     for client in clients:
-        while not (frame := client.frames.get(timeout=WAIT)).iteration == lives.ITERATIONS:
+        while not (frame := client.frames.get(timeout=WAIT)).iteration == search.ITERATIONS:
             counts[client.key] += 1
         np.testing.assert_allclose(frame.images[0].astype(float), expected.images[0], atol=3)
         engine.close(client.key)
@@ -221,14 +221,14 @@ def test_one_session_that_fails_begins_anew_and_others_go_on(engine, monkeypatch
     bad, good = Client(engine, "bad"), Client(engine, "good")
     for client in (bad, good):
         client.wait(lambda f: True)
-    ask = lives.Live.ask
+    ask = search.Search.ask
 
     def failing(self, *arguments):
         if self.taken is not None and BLUE in sessions.strokes(self.taken):
             raise RuntimeError("a fault")
         ask(self, *arguments)
 
-    monkeypatch.setattr(lives.Live, "ask", failing)
+    monkeypatch.setattr(search.Search, "ask", failing)
     bad.do(BLUE)
     good.do(RED)
     good.settled()
@@ -254,7 +254,7 @@ def test_a_stroke_that_cannot_be_is_named_and_left_out(client):
     far = sessions.Stroke(document.Warp((1.0, 1.0), (383.0, 383.0), 96.0))
     client.do(RED, far)
     rest = client.settled()
-    assert "no common part" in rest.problem and rest.iteration == lives.ITERATIONS
+    assert "no common part" in rest.problem and rest.iteration == search.ITERATIONS
 
 
 @pytest.mark.slow
@@ -313,7 +313,7 @@ def test_an_edit_without_a_session(engine):
     drawn = document.Document("z", (16, 16), (document.Colour(((8.0, 8.0),), 6.0, (255.0, 0.0, 0.0)),))
     made = engine.submit(jobs.Edit(drawn, seed=3)).result(WAIT)
     assert np.all(np.diff(made.costs) >= 0) and len(made.images) == len(made.latents)
-    assert not any(key.startswith("edit-") for key in engine._lives)
+    assert not any(key.startswith("edit-") for key in engine._searches)
     wide = engine.submit(jobs.Edit(drawn._replace(size=(16, 32))))
     with pytest.raises(jgan.UserError, match="proportions"):
         wide.result(WAIT)
@@ -358,14 +358,14 @@ def test_there_are_only_so_many_sessions_and_latents_have_to_fit(engine):
     other = sessions.reduce(sessions.Session(), sessions.Fix((0.0,) * 7))
     with pytest.raises(jgan.UserError, match="7 numbers; those of this run have 5"):
         engine.open("other", other, print)
-    keys = [f"full{k}" for k in range(engines.MAX_SESSIONS - len(engine._lives))]
+    keys = [f"full{k}" for k in range(engines.MAX_SESSIONS - len(engine._searches))]
     for key in keys:
         engine.open(key, sessions.Session(), lambda frame: None)
     with pytest.raises(jgan.UserError, match="try again later"):
         engine.open("one too many", sessions.Session(), print)
     for key in keys:
         engine.close(key)
-    assert not any(key in engine._lives for key in keys)
+    assert not any(key in engine._searches for key in keys)
 
 
 def test_a_program_that_cannot_be_compiled_is_tried_once(run, monkeypatch, caplog):
@@ -400,5 +400,5 @@ def test_an_engine_that_is_stopped_leaves_no_thread_and_no_promise(run):
 
 def test_points_along_a_path_are_equal_distances_apart():
     path = np.float32([[0, 0], [3, 0], [3, 1]])
-    np.testing.assert_allclose(lives.along(path, [0, 0.5, 0.75, 1]), [[0, 0], [2, 0], [3, 0], [3, 1]])
-    np.testing.assert_array_equal(lives.along(path[[0, 0]], [0.3]), path[:1])
+    np.testing.assert_allclose(search.along(path, [0, 0.5, 0.75, 1]), [[0, 0], [2, 0], [3, 0], [3, 1]])
+    np.testing.assert_array_equal(search.along(path[[0, 0]], [0.3]), path[:1])

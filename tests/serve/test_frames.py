@@ -9,7 +9,7 @@ from PIL import Image
 import pytest
 
 from jgan.serve import frames
-from jgan.serve import live as lives
+from jgan.serve import search
 
 
 def frame(moving, channels=3, k=3, **changes):
@@ -28,7 +28,7 @@ def frame(moving, channels=3, k=3, **changes):
         "chosen": 2,
         "slider": None,
     }
-    return lives.Frame(**given | changes)
+    return search.Frame(**given | changes)
 
 
 def decode(data):

@@ -66,8 +66,20 @@ def test_jobs_of_a_session_are_few(client, engine):
     assert [asking.done(client, answer)["state"] for answer in begun] == ["done"] * 3
     for _ in range(6):
         asking.done(client, client.post(f"/api/sessions/{key}/photo", files=asking.photo()))
-    assert len(client.service.rooms.get(key).tasks) == guard.RESULTS
-    assert len(client.service.rooms.get(key).photos) == 6 + guard.JOBS
+    assert len(client.service.keeper.get(key).tasks) == guard.RESULTS
+    assert len(client.service.keeper.get(key).photos) == 6 + guard.JOBS
+
+
+def test_results_of_all_sessions_are_bounded(client, monkeypatch):
+    """The oldest go first, whosoever they are; the newest stays however large it is."""
+    monkeypatch.setattr(guard, "ALL_RESULT_BYTES", 3)
+    jobs = []
+    for key in [asking.create(client) for _ in range(3)]:
+        begun = client.post(f"/api/sessions/{key}/photo", files=asking.photo())
+        assert asking.done(client, begun)["state"] == "done"
+        jobs.append(asking.done(client, client.post(f"/api/sessions/{key}/apply", json={}))["job"])
+    assert [client.get(f"/api/jobs/{job}").status_code for job in jobs] == [404, 404, 200]
+    assert client.get(f"/api/jobs/{jobs[2]}/photo.png").status_code == 200
 
 
 def test_photos_of_a_session_are_bounded(client, monkeypatch):
@@ -82,9 +94,9 @@ def test_photos_of_a_session_are_bounded(client, monkeypatch):
     with asking.socket(client, key) as page:
         for _ in range(2):
             page.send_json({"type": "undo"})
-        asking.until(lambda: client.service.rooms.get(key).session.cursor == 0)
+        asking.until(lambda: client.service.keeper.get(key).session.cursor == 0)
         page.send_json(asking.PAINT)  # now nothing leads back to the photos
-        asking.until(lambda: len(client.service.rooms.get(key).session.operations) == 1)
+        asking.until(lambda: len(client.service.keeper.get(key).session.operations) == 1)
     assert (
         asking.done(client, client.post(f"/api/sessions/{key}/photo", files=asking.photo()))["state"]
         == "done"

@@ -12,6 +12,7 @@ const TITLES = {
 };
 const TEXTS = {
   training: "These are its newest pictures. The editor opens by itself as soon as it has learned enough.",
+  starting: "The server is starting.",
   loading: "The network is being loaded and prepared for painting.",
   away: "The page looks again every second.",
 };

@@ -14,7 +14,7 @@ from typing import Any
 
 import jgan
 from jgan.serve import guard
-from jgan.serve import live
+from jgan.serve import search
 from jgan.serve import session as sessions
 from jgan.serve import session_file
 from jgan.serve import sockets as socket_lib
@@ -36,7 +36,7 @@ class Busy(jgan.UserError):
 
 
 @dataclasses.dataclass(eq=False)
-class Room:
+class Entry:
     """A session and its pages.
 
     Attributes:
@@ -54,7 +54,7 @@ class Room:
     photos: dict[str, session_file.Photo] = dataclasses.field(default_factory=dict)
     tasks: dict[str, task_lib.Task] = dataclasses.field(default_factory=dict)
     sockets: list[socket_lib.Socket] = dataclasses.field(default_factory=list)
-    frame: live.Frame | None = None
+    frame: search.Frame | None = None
     expires: float | None = None
     closing: bool = False
 
@@ -78,7 +78,7 @@ class Room:
         return self.photos[key]
 
 
-class Rooms:
+class Keeper:
     """All sessions of a server, at most `guard.SESSIONS`.
 
     Attributes:
@@ -88,153 +88,167 @@ class Rooms:
 
     def __init__(self, engine: Any, clock: Callable[[], float] = time.monotonic):
         self.engine, self._clock = engine, clock
-        self._rooms: dict[str, Room] = {}
+        self._entries: dict[str, Entry] = {}
         self._loop = asyncio.get_running_loop()
         self.hands = asyncio.Semaphore(guard.PHOTOS_AT_ONCE)
         self._keeper = self._loop.create_task(self._keep())
 
     def __len__(self) -> int:
-        return len(self._rooms)
+        return len(self._entries)
 
-    def add(self, session: sessions.Session, photos: dict[str, session_file.Photo]) -> Room:
-        """A new room; the one that has been without a page for longest makes place for it.
+    def add(self, session: sessions.Session, photos: dict[str, session_file.Photo]) -> Entry:
+        """The entry of a new session; the one that has been without a page for longest makes place for it.
 
         Raises:
-            Full: every room has its page.
+            Full: every session has its page.
             jgan.UserError: photos of too many bytes, or a session of another run.
         """
         _check_photos(photos)
         self.engine.check(session)
-        if len(self._rooms) >= guard.SESSIONS:
-            left = [room for room in self._rooms.values() if room.expires is not None]
+        if len(self._entries) >= guard.SESSIONS:
+            left = [entry for entry in self._entries.values() if entry.expires is not None]
             if not left:
                 raise Full(f"{guard.SESSIONS} sessions are open, which is the most: try again later.")
-            self.close(min(left, key=lambda room: room.expires))
-        room = Room(secrets.token_hex(16), session, dict(photos))
-        room.expires = self._clock() + guard.SESSION_SECONDS
-        self._rooms[room.key] = room
+            self.close(min(left, key=lambda entry: entry.expires))
+        entry = Entry(secrets.token_hex(16), session, dict(photos))
+        entry.expires = self._clock() + guard.SESSION_SECONDS
+        self._entries[entry.key] = entry
         try:
-            self.engine.open(room.key, session, self._deliver(room))
+            self.engine.open(entry.key, session, self._deliver(entry))
         except jgan.UserError as error:
-            del self._rooms[room.key]
+            del self._entries[entry.key]
             raise Full(str(error)) from None
-        return room
+        return entry
 
-    def get(self, key: str) -> Room:
-        """The room of that key, or `Unknown`."""
-        if key not in self._rooms:
+    def get(self, key: str) -> Entry:
+        """The entry of that key, or `Unknown`."""
+        if key not in self._entries:
             raise Unknown("there is no such session: it was closed, or the server was started anew.")
-        return self._rooms[key]
+        return self._entries[key]
 
-    def close(self, room: Room) -> None:
-        """Forgets a room and all that is in it."""
-        if self._rooms.pop(room.key, None) is not None:
-            self.engine.close(room.key)
-            for task in room.tasks.values():
+    def close(self, entry: Entry) -> None:
+        """Forgets an entry and all that is in it."""
+        if self._entries.pop(entry.key, None) is not None:
+            self.engine.close(entry.key)
+            for task in entry.tasks.values():
                 task.cancel()
-            for socket in list(room.sockets):
+            for socket in list(entry.sockets):
                 socket.leave(socket_lib.UNKNOWN, "the session was closed")
 
-    def bid_farewell(self, room: Room) -> None:
-        """A page said that it goes: the room is forgotten soon, unless a page comes (back) before."""
-        room.closing = True
-        if not room.sockets:
-            room.expires = min(room.expires, self._clock() + _CLOSED_SECONDS)
+    def bid_farewell(self, entry: Entry) -> None:
+        """A page said that it goes: the session is forgotten soon, unless a page comes (back) before."""
+        entry.closing = True
+        if not entry.sockets:
+            entry.expires = min(entry.expires, self._clock() + _CLOSED_SECONDS)
 
-    def enter(self, room: Room, socket: socket_lib.Socket) -> None:
-        """A page holds the room; of more than `guard.SOCKETS` the first leaves. Frames begin with the present one."""
-        while len(room.sockets) >= guard.SOCKETS:
-            room.sockets.pop(0).leave(socket_lib.REPLACED, "the session was opened elsewhere")
-        room.sockets.append(socket)
-        room.expires, room.closing = None, False
+    def enter(self, entry: Entry, socket: socket_lib.Socket) -> None:
+        """A page holds the session; of more than `guard.SOCKETS` the first leaves. Frames begin with the present."""
+        while len(entry.sockets) >= guard.SOCKETS:
+            entry.sockets.pop(0).leave(socket_lib.REPLACED, "the session was opened elsewhere")
+        entry.sockets.append(socket)
+        entry.expires, entry.closing = None, False
         with contextlib.suppress(jgan.UserError):  # it is open already
-            self.engine.open(room.key, room.session, self._deliver(room))
+            self.engine.open(entry.key, entry.session, self._deliver(entry))
 
-    def leave(self, room: Room, socket: socket_lib.Socket) -> None:
-        """A page is gone; the room waits for it."""
-        if socket in room.sockets:
-            room.sockets.remove(socket)
-        if not room.sockets and room.key in self._rooms:
-            room.expires = self._clock() + (_CLOSED_SECONDS if room.closing else guard.SESSION_SECONDS)
-            self.engine.detach(room.key)
+    def leave(self, entry: Entry, socket: socket_lib.Socket) -> None:
+        """A page is gone; the session waits for it."""
+        if socket in entry.sockets:
+            entry.sockets.remove(socket)
+        if not entry.sockets and entry.key in self._entries:
+            entry.expires = self._clock() + (_CLOSED_SECONDS if entry.closing else guard.SESSION_SECONDS)
+            self.engine.detach(entry.key)
 
-    def act(self, room: Room, event: Any) -> None:
+    def act(self, entry: Entry, event: Any) -> None:
         """Takes an event into the session; a `jgan.UserError` leaves it as it is."""
-        event = self.engine.complete(room.key, room.session, event)
-        self.put(room, sessions.reduce(room.session, event))
+        event = self.engine.complete(entry.key, entry.session, event)
+        self.put(entry, sessions.reduce(entry.session, event))
 
-    def put(self, room: Room, session: sessions.Session) -> None:
+    def put(self, entry: Entry, session: sessions.Session) -> None:
         """Makes this the session's state, and tells its pages where more than the view changed."""
-        before, room.session = room.session, session
+        before, entry.session = entry.session, session
         if session is before:
             return
-        self.engine.update(room.key, session)
+        self.engine.update(entry.key, session)
         if (session.operations, session.cursor) != (before.operations, before.cursor):
-            for socket in room.sockets:
+            for socket in entry.sockets:
                 socket.tell_session()
 
-    def keep_photo(self, room: Room, photo: session_file.Photo) -> str:
-        """The key of a photo in the room; those that no step of the session shows any more make place for it."""
-        used = {x.photo for x in room.session.operations if isinstance(x, sessions.Open)}
-        kept = {key: value for key, value in room.photos.items() if key in used}
+    def keep_photo(self, entry: Entry, photo: session_file.Photo) -> str:
+        """The key of a photo that is kept; those that no step of the session shows any more make place for it."""
+        used = {x.photo for x in entry.session.operations if isinstance(x, sessions.Open)}
+        kept = {key: value for key, value in entry.photos.items() if key in used}
         key = secrets.token_hex(8)
         kept[key] = photo
         _check_photos(kept)
-        room.photos = kept
+        entry.photos = kept
         return key
 
     def task(self, key: str) -> task_lib.Task:
         """The task of that key, or `Unknown`."""
-        for room in self._rooms.values():
-            if key in room.tasks:
-                return room.tasks[key]
+        for entry in self._entries.values():
+            if key in entry.tasks:
+                return entry.tasks[key]
         raise Unknown("there is no such job: it was done long ago, or its session was closed.")
 
-    def begin(self, room: Room, kind: str, work: Callable[[task_lib.Task], Any]) -> task_lib.Task:
-        """A task of the room that has begun: `work(task)` is a coroutine that gives its results.
+    def begin(self, entry: Entry, kind: str, work: Callable[[task_lib.Task], Any]) -> task_lib.Task:
+        """A task of the session that has begun: `work(task)` is a coroutine that gives its results.
 
         Raises:
             Busy: as many as may be are under way.
         """
-        if sum(not task.over for task in room.tasks.values()) >= guard.JOBS:
+        if sum(not task.over for task in entry.tasks.values()) >= guard.JOBS:
             raise Busy(f"{guard.JOBS} jobs of this session are under way: wait for one of them.")
 
         def told(task: task_lib.Task) -> None:
             if task.over:
-                _forget(room)
-            for socket in room.sockets:
+                task.ended = self._clock()
+                self._forget(entry)
+            for socket in entry.sockets:
                 socket.tell_task(task)
 
         task = task_lib.Task(secrets.token_hex(16), kind, told)
-        room.tasks[task.key] = task
+        entry.tasks[task.key] = task
         task.start(work)
         return task
 
     async def stop(self) -> None:
         """Forgets all."""
         self._keeper.cancel()
-        for room in list(self._rooms.values()):
-            self.close(room)
+        for entry in list(self._entries.values()):
+            self.close(entry)
 
-    def _deliver(self, room: Room) -> Callable[[live.Frame], None]:
+    def _forget(self, entry: Entry) -> None:
+        # The files of earlier tasks, as far as there are too many: of this session, and of all together.
+        over = [task for task in entry.tasks.values() if task.over]
+        while len(over) > 1 and (len(over) > guard.RESULTS or _size(over) > guard.RESULT_BYTES):
+            del entry.tasks[over.pop(0).key]
+        entries = {
+            task: entry for entry in self._entries.values() for task in entry.tasks.values() if task.over
+        }
+        over = sorted(entries, key=lambda task: task.ended)
+        while len(over) > 1 and _size(over) > guard.ALL_RESULT_BYTES:
+            oldest = over.pop(0)
+            del entries[oldest].tasks[oldest.key]
+
+    def _deliver(self, entry: Entry) -> Callable[[search.Frame], None]:
         # What the engine's thread calls: it only puts the frame down and wakes the loop.
         def wake() -> None:
-            for socket in room.sockets:
-                socket.tell_frame(room.frame)
+            for socket in entry.sockets:
+                socket.tell_frame(entry.frame)
 
-        def deliver(frame: live.Frame) -> None:
-            room.frame = frame
+        def deliver(frame: search.Frame) -> None:
+            entry.frame = frame
             with contextlib.suppress(RuntimeError):  # the loop is gone
                 self._loop.call_soon_threadsafe(wake)
 
         return deliver
 
     def sweep(self) -> None:
-        """Forgets the rooms that nobody came back to."""
+        """Forgets the sessions that nobody came back to."""
         now = self._clock()
-        for room in list(self._rooms.values()):
-            if room.expires is not None and room.expires <= now:
-                self.close(room)
+        for entry in list(self._entries.values()):
+            if entry.expires is not None and entry.expires <= now:
+                self.close(entry)
 
     async def _keep(self) -> None:
         while True:
@@ -249,10 +263,5 @@ def _check_photos(photos: dict[str, session_file.Photo]) -> None:
         )
 
 
-def _forget(room: Room) -> None:
-    # The files of earlier tasks, as far as there are too many.
-    over = [task for task in room.tasks.values() if task.over]
-    while len(over) > 1 and (
-        len(over) > guard.RESULTS or sum(task.size for task in over) > guard.RESULT_BYTES
-    ):
-        del room.tasks[over.pop(0).key]
+def _size(tasks: list[task_lib.Task]) -> int:
+    return sum(task.size for task in tasks)

@@ -16,8 +16,8 @@ import jgan
 MAX_JOBS = 32
 
 
-class Jobs:
-    """A queue of jobs, of which each is moved on by a part when its turn comes."""
+class Queue:
+    """Jobs of which each is moved on by a part when its turn comes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

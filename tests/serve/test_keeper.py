@@ -20,11 +20,11 @@ def test_the_session_nobody_looks_at_makes_place(client, engine):
 
 
 def test_sessions_outlive_their_pages_for_a_while(client):
-    now, rooms = [1000.0], client.service.rooms
-    rooms._clock = lambda: now[0]
+    now, keeper = [1000.0], client.service.keeper
+    keeper._clock = lambda: now[0]
 
     def kept(*keys):
-        client.portal.call(rooms.sweep)
+        client.portal.call(keeper.sweep)
         return [client.get(f"/api/sessions/{key}").status_code == 200 for key in keys]
 
     left, closed, held = asking.create(client), asking.create(client), asking.create(client)
@@ -40,12 +40,12 @@ def test_sessions_outlive_their_pages_for_a_while(client):
         assert kept(left, held) == [False, True]
         # A page that is loaded anew says goodbye and comes back.
         client.post(f"/api/sessions/{held}/close")
-    asking.until(lambda: not rooms.get(held).sockets)
+    asking.until(lambda: not keeper.get(held).sockets)
     with asking.socket(client, held) as page:
         asking.take(page, "frame")
         now[0] += 60
         assert kept(held) == [True]
-    asking.until(lambda: not rooms.get(held).sockets)
+    asking.until(lambda: not keeper.get(held).sockets)
     now[0] += 60
     assert kept(held) == [True]
     now[0] += guard.SESSION_SECONDS

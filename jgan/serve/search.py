@@ -85,7 +85,7 @@ def along(path: np.ndarray, shares: Any) -> np.ndarray:
     return (1 - share) * path[after - 1] + share * path[after]
 
 
-class Live:
+class Search:
     """The device's side of a session.
 
     Attributes that the engine's lock guards: `session`, `deliver`, `ready`, `seen`.
