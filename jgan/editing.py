@@ -171,12 +171,12 @@ def carry(photo: np.ndarray, film: np.ndarray, fit: str = "letterbox") -> tuple[
     small = image_files.convert(small, np.float32)
     rows, columns = map(_inner, framing.inside(photo.shape, film.shape[1], fit))
     made = _fields(film[:, rows][:, :, columns])
-    moving = np.asarray(_film(small, made, box=framing.place(small.shape, fit)))
+    moving = np.asarray(_moving(small, made, box=framing.place(small.shape, fit)))
     if ratio == 1:
         return np.asarray(pixels.from_float(moving[-1], photo.dtype)), moving
     # Large photos are edited once more for their last frame alone: all frames of them would not fit in memory.
     flow, colours = (x[-1] for x in made)
-    return np.asarray(_apply(photo, flow, colours, box=framing.place(photo.shape, fit))), moving
+    return np.asarray(_whole(photo, flow, colours, box=framing.place(photo.shape, fit))), moving
 
 
 def edit_file(
@@ -320,8 +320,8 @@ def edit_file(
 
 
 _fields = jax.jit(transfer.fields)
-_film = jax.jit(transfer.film, static_argnames="box")
-_apply = jax.jit(transfer.apply, static_argnames="box")
+_moving = jax.jit(transfer.film, static_argnames="box")
+_whole = jax.jit(transfer.apply, static_argnames="box")
 
 
 def _inner(inside: np.ndarray) -> np.ndarray:

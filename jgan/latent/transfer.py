@@ -185,10 +185,10 @@ def apply(
         return jnp.clip(warp(large, part[0], part[2], cubic=True), -1, 1)
 
     motion = guided.models(
-        _reduced(guide, (height, width), (h, w)), flow, settings.radius, settings.flow_epsilon
+        _reduced(guide, (height, width), (h, w), c), flow, settings.radius, settings.flow_epsilon
     )
     change = (colours - _identity(c)).reshape(h, w, -1)
-    small = _reduced(moved, (height, width), (h, w))
+    small = _reduced(moved, (height, width), (h, w), c)
     recolour = guided.models(small, change, settings.radius, settings.epsilon)
     # Only a border with photo beyond it is faded.
     down = _ramp(height, top > 0, top + height < photo.shape[0])
@@ -361,8 +361,10 @@ def _rows(height: int, width: int) -> int:
     return max(1, min(height, _STRIP // width))
 
 
-def _reduced(part: Callable[..., jax.Array], old: tuple[int, int], new: tuple[int, int]) -> jax.Array:
-    """What `flows.resize` makes of a picture [*old, c] that there is in parts alone: [*new, c]."""
+def _reduced(
+    part: Callable[..., jax.Array], old: tuple[int, int], new: tuple[int, int], channels: int
+) -> jax.Array:
+    """What `flows.resize` makes of a picture that there is in parts alone: [*new, channels]."""
     height, width = old
     rows = _rows(height, width)
     across = _shares(width, new[1], jnp.arange(width))
@@ -376,7 +378,6 @@ def _reduced(part: Callable[..., jax.Array], old: tuple[int, int], new: tuple[in
         new_rows = jnp.einsum("yr,rxc->yxc", share, seen, precision="highest")
         return (sums[0] + new_rows, sums[1] + jnp.sum(share, 1)), None
 
-    channels = jax.eval_shape(lambda: part(0, rows, 0, width)).shape[-1]
     zeros = jnp.zeros((*new, channels), jnp.float32), jnp.zeros(new[0], jnp.float32)
     (total, shares), _ = jax.lax.scan(add, zeros, jnp.arange(-(-height // rows)))
     return total / shares[:, None, None]

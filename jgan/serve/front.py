@@ -72,7 +72,10 @@ class Front:
     async def _page_or_wait(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["path"] not in ("/", "/api/status") and not scope["path"].startswith("/static/"):
             await asyncio.shield(self._made)
-        # A socket that is not to be has its answer from the page's application too.
+            if self._failed and scope["type"] == "http":
+                told = {"error": "the server could not be started; its log says more."}
+                await responses.JSONResponse(told, 503)(scope, receive, send)
+                return
         await (self._app or self._page)(scope, receive, send)
 
 
@@ -84,7 +87,7 @@ def add_page(app: fastapi.FastAPI, door: guard.Door) -> None:
         if door.token and door.opens(request.scope):
             # From now on the browser shows it by itself, and it leaves the address.
             answer = responses.RedirectResponse("/", 303)
-            answer.set_cookie(guard.COOKIE, door.token, httponly=True, samesite="lax", max_age=30 * 24 * 3600)
+            answer.set_cookie(door.cookie, door.token, httponly=True, samesite="lax", max_age=30 * 24 * 3600)
             return answer
         return responses.FileResponse(_STATIC / "index.html")
 

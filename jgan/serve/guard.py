@@ -61,7 +61,6 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
 }
-COOKIE = "jgan_token"
 
 # Pictures are measured below, by limits of our own.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -79,6 +78,11 @@ class Door(NamedTuple):
     hosts: tuple[str, ...] = ("127.0.0.1",)
     port: int = 8000
     token: str = ""
+
+    @property
+    def cookie(self) -> str:
+        """What a browser keeps the token by; it tells cookies of a host's ports apart by their names alone."""
+        return f"jgan_token_{self.port}"
 
     def check(self) -> None:
         """Refuses what would let strangers in, with a `jgan.UserError`."""
@@ -144,7 +148,7 @@ class Door(NamedTuple):
                 cookies = http.cookies.SimpleCookie(line)
             except http.cookies.CookieError:
                 continue
-            given += [cookies[COOKIE].value] if COOKIE in cookies else []
+            given += [cookies[self.cookie].value] if self.cookie in cookies else []
         return any(map(self._same, given)) or (scope["type"] == "http" and self.opens(scope))
 
     def _same(self, given: str) -> bool:
@@ -175,7 +179,7 @@ class Guard:
         claimed = dict(scope["headers"]).get(b"content-length", b"0")
         refusal = refusal or (_too_large(limit) if not claimed.isdigit() or int(claimed) > limit else None)
         if refusal:
-            await _answer(send, *refusal)
+            await _answer(send, *refusal, plain=scope["path"] == "/")  # where a person looks
         elif limit == JSON_BYTES or scope["method"] in ("GET", "HEAD", "DELETE"):
             await self.app(scope, _limited(receive, limit), send)
         else:
@@ -272,11 +276,11 @@ def _with_headers(send: Any) -> Any:
     return sending
 
 
-async def _answer(send: Any, status: int, sentence: str) -> None:
-    body = json.dumps({"error": sentence}).encode()
+async def _answer(send: Any, status: int, sentence: str, plain: bool = False) -> None:
+    body = (sentence if plain else json.dumps({"error": sentence})).encode()
     # The rest of what is on its way is not read.
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", b"text/plain; charset=utf-8" if plain else b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"connection", b"close"),
     ]

@@ -21,7 +21,7 @@ MIX = np.array(
 QUICK = transfer.Settings(alternations=1, warps=1, iterations=10)
 
 concatenate = jax.jit(transfer.concatenate)
-apply = jax.jit(transfer.apply)
+apply = jax.jit(transfer.apply, static_argnames=("settings", "box"))
 film = jax.jit(transfer.film, static_argnames=("settings", "box"))
 run = jax.jit(transfer.transfer, static_argnames=("settings", "box", "last"))
 
@@ -188,9 +188,9 @@ def test_a_photo_in_strips_and_in_its_own_type_is_the_same(box, monkeypatch):
     colours = np.eye(3, 4) + 0.1 * np.sin(y + x)[..., None, None] * MIX
     photo = np.asarray((PHOTO + 1) * 127.5).round().astype(np.uint8)
     given = flow, np.float32(colours)
-    whole = jax.jit(lambda: transfer.apply(np.float32(photo) / 127.5 - 1, *given, box=box))()
+    whole = apply(np.float32(photo) / 127.5 - 1, *given, box=box)
     monkeypatch.setattr(transfer, "_STRIP", 500)  # of 5 rows or more, the last one shared with the one before
-    made = jax.jit(lambda: transfer.apply(photo, *given, box=box))()
+    made = apply(photo, *given, box=box)
     assert made.dtype == np.uint8
     np.testing.assert_allclose(made, (np.asarray(whole) + 1) * 127.5, atol=0.51)
 

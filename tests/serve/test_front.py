@@ -1,5 +1,6 @@
 """The page before the server behind it is there."""
 
+import contextlib
 import threading
 import time
 
@@ -11,8 +12,8 @@ from jgan.serve import front
 from jgan.serve import guard
 
 
-def behind():
-    app = fastapi.FastAPI()
+def behind(lifespan=None):
+    app = fastapi.FastAPI(lifespan=lifespan)
 
     @app.get("/api/status")
     async def status() -> dict[str, str]:
@@ -61,13 +62,13 @@ def test_the_page_is_there_at_once_and_the_rest_waits(free):
 def test_what_stands_behind_begins_and_ends_with_the_server():
     seen = []
 
-    def make():
-        app = behind()
-        app.router.on_startup.append(lambda: seen.append("begun"))
-        app.router.on_shutdown.append(lambda: seen.append("ended"))
-        return app
+    @contextlib.asynccontextmanager
+    async def lifespan(_):
+        seen.append("begun")
+        yield
+        seen.append("ended")
 
-    with served(make) as client:
+    with served(lambda: behind(lifespan)) as client:
         assert client.post("/api/work").json() == "done" and seen == ["begun"]
     assert seen == ["begun", "ended"]
 
@@ -77,7 +78,7 @@ def test_a_server_that_cannot_be_made_is_told():
         raise ZeroDivisionError
 
     with served(make) as client:
-        assert client.post("/api/work").status_code == 404
+        assert client.post("/api/work").status_code == 503
         status = client.get("/api/status").json()
         assert status["state"] == "failed" and "log says more" in status["message"]
 

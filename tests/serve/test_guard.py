@@ -77,8 +77,8 @@ def test_a_token_is_asked_for_everywhere(kind):
     assert refused(LOCKED, kind=kind, authorization="Bearer a-secret-word") is None
     assert refused(LOCKED, kind=kind, authorization="Bearer a-secret-wore") == 401
     assert refused(LOCKED, kind=kind, authorization="Basic a-secret-word") == 401
-    assert refused(LOCKED, kind=kind, cookie="x=y; jgan_token=a-secret-word") is None
-    assert refused(LOCKED, kind=kind, cookie="jgan_token=\xff") == 401
+    assert refused(LOCKED, kind=kind, cookie="x=y; jgan_token_8000=a-secret-word") is None
+    assert refused(LOCKED, kind=kind, cookie="jgan_token_8000=\xff") == 401
     assert refused(LOCKED, kind=kind, path="/static/editor.js") == 401
     assert refused(LOCKED, kind=kind, query=b"token=a-secret-word") == 401  # only of the page itself
 
