@@ -48,12 +48,12 @@ def write_run(folder: pathlib.Path) -> None:
 class Server:
     """`launch.serve` in a process of its own, with an address that outlives it."""
 
-    def __init__(self, runs):
+    def __init__(self, *flags):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.address = f"http://127.0.0.1:{self.port}/"
-        self.flags = [f"--workdir={runs[0]}", f"--translator={runs[1]}", f"--port={self.port}"]
+        self.flags = [*flags, f"--port={self.port}"]
         self.start()
 
     def start(self):

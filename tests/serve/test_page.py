@@ -51,7 +51,7 @@ def runs(tmp_path_factory, small_config):
 
 @pytest.fixture(scope="module")
 def server(runs):
-    server = browsing.Server(runs)
+    server = browsing.Server(f"--workdir={runs[0]}", f"--translator={runs[1]}")
     yield server
     server.process.terminate()
     server.process.wait(30)
@@ -313,7 +313,7 @@ def test_a_closed_tab_frees_its_session(visit):
 
 
 def test_a_server_that_was_killed_is_taken_up_again(visit, runs, photo):
-    server = browsing.Server(runs)
+    server = browsing.Server(f"--workdir={runs[0]}", f"--translator={runs[1]}")
     try:
         editor = visit(server)
         page = editor.page
