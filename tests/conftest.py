@@ -109,6 +109,32 @@ def small_latent_run():
 
 
 @pytest.fixture(scope="session")
+def drawn_run():
+    """`(workdir, config, *steps) -> {step: state}`: writes a run of drawn weights, best at the first step."""
+    import jax
+    import numpy as np
+
+    from jgan import checkpoint
+    from jgan import run
+    from jgan import trained
+
+    def make(workdir, config, *steps):
+        rng, states = np.random.default_rng(0), {}
+        system = trained.SYSTEMS[config.system](config)
+        abstract = jax.eval_shape(system.init, jax.random.key(0), trained.batch_shape(config))
+        run.write(workdir, config)
+        with checkpoint.Checkpoints(os.path.join(workdir, "checkpoints")) as checkpoints:
+            for step in steps:
+                states[step] = jax.tree.map(
+                    lambda x: np.asarray(rng.normal(0, 0.1, x.shape), x.dtype), abstract
+                )
+                checkpoints.save(step, states[step], {"l1": step})
+        return states
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def domains():
     """`(root, names_b) -> root`: folders testA and testB of three small pictures; pairs where the names agree."""
     import numpy as np

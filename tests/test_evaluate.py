@@ -11,7 +11,6 @@ import pytest
 
 import jgan
 from jgan import evaluate
-from jgan import train
 from jgan import translate
 from jgan.data import images
 from jgan.systems.system import Translation
@@ -37,20 +36,12 @@ def test_scores_of_a_perfect_and_of_a_constant_output():
     assert white["iou"] == {"black": 0, "white": 0.5} and white["mean_iou"] == 0.25
 
 
-def test_a_batch_scores_as_its_images_alone(small_config, tmp_path):
+def test_a_batch_scores_as_its_images_alone(small_config, drawn_run, tmp_path):
     """Of a net with batch norm, whose images are normalised one by one however many pass at once."""
-    changes = {
-        "steps": 1,
-        "data.source": "facades",
-        "data.number": 2,
-        "data.val_number": 3,
-        "generator.levels": 2,
-        "discriminator.n_layers": 1,
-        "optimiser.schedule": "constant",  # its programs are those of tests/test_train.py, and compiled once
-    }
-    config = small_config(**changes)
-    config.data.channels = ()
-    train.train(config, str(tmp_path))
+    config = small_config(
+        **{"data.source": "facades", "data.number": 2, "data.val_number": 3, "generator.levels": 2}
+    )
+    drawn_run(str(tmp_path), config, 1)
     translator = translate.load(str(tmp_path))
     alone = evaluate.evaluate_translator(translator)
     together = evaluate.evaluate_translator(translator, batch_size=2)  # 3 images: the last batch is filled up

@@ -1,33 +1,20 @@
 """A run read back: which checkpoint, which weights, and what is refused."""
 
-import os
-
 import jax
 import numpy as np
 import pytest
 
 import jgan
-from jgan import checkpoint
-from jgan import run
 from jgan import trained
 from jgan.systems import cyclegan
 from jgan.systems import pix2pix
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory, small_config):
+def saved(tmp_path_factory, small_config, drawn_run):
     """(directory, {step: state}) of a run that was best at the first of its two checkpoints."""
-    workdir, rng = str(tmp_path_factory.mktemp("run")), np.random.default_rng(0)
-    config = small_config(ema=0.9)
-    abstract = jax.eval_shape(pix2pix.build(config).init, jax.random.key(0), trained.batch_shape(config))
-    states = {
-        k: jax.tree.map(lambda x: np.asarray(rng.normal(size=x.shape), x.dtype), abstract) for k in (1, 2)
-    }
-    run.write(workdir, config)
-    with checkpoint.Checkpoints(os.path.join(workdir, "checkpoints")) as checkpoints:
-        for step, state in states.items():
-            checkpoints.save(step, state, {"l1": step})
-    return workdir, states
+    workdir = str(tmp_path_factory.mktemp("run"))
+    return workdir, drawn_run(workdir, small_config(ema=0.9), 1, 2)
 
 
 @pytest.mark.parametrize("named, step", [("latest", 2), ("best", 1), (1, 1)])
