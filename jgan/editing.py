@@ -10,6 +10,7 @@ The photo is projected (`inversion`), candidates around its projection follow th
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import io
 import math
 import pathlib
@@ -171,12 +172,13 @@ def carry(photo: np.ndarray, film: np.ndarray, fit: str = "letterbox") -> tuple[
     small = image_files.convert(small, np.float32)
     rows, columns = map(_inner, framing.inside(photo.shape, film.shape[1], fit))
     made = _fields(film[:, rows][:, :, columns])
-    moving = np.asarray(_moving(small, made, box=framing.place(small.shape, fit)))
+    follow, apply = _programs(photo.shape, photo.dtype, small.shape, fit)
+    moving = np.asarray(follow(small, made))
     if ratio == 1:
         return np.asarray(pixels.from_float(moving[-1], photo.dtype)), moving
     # Large photos are edited once more for their last frame alone: all frames of them would not fit in memory.
     flow, colours = (x[-1] for x in made)
-    return np.asarray(_whole(photo, flow, colours, box=framing.place(photo.shape, fit))), moving
+    return np.asarray(apply(photo, flow, colours)), moving
 
 
 def edit_file(
@@ -320,8 +322,17 @@ def edit_file(
 
 
 _fields = jax.jit(transfer.fields)
-_moving = jax.jit(transfer.film, static_argnames="box")
-_whole = jax.jit(transfer.apply, static_argnames="box")
+
+
+# Of eight kinds of photos at most: each has programs of its own, and a server sees photos of any size.
+@functools.lru_cache(maxsize=8)
+def _programs(
+    shape: tuple[int, ...], dtype: np.dtype, small: tuple[int, ...], fit: str
+) -> tuple[Callable, Callable]:
+    # What makes the film of a reduced photo, and what carries the edit to the photo itself.
+    follow = functools.partial(transfer.film, box=framing.place(small, fit))
+    apply = functools.partial(transfer.apply, box=framing.place(shape, fit))
+    return jax.jit(follow), jax.jit(apply)
 
 
 def _inner(inside: np.ndarray) -> np.ndarray:

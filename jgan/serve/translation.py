@@ -90,11 +90,12 @@ class Translation:
             self._translators = {d: t.to(d) for d, t in self._translators.items()}
             translator = self._translators[direction]
         self._sizes.add(size)
+        channels = self.config.data.channels["ab".index(translator.translation.source)]
+        if not made and channels == 1:  # the page draws in colour
+            picture = picture[..., :3].mean(-1, keepdims=True).astype(picture.dtype)
         if made or self.config.data.get("pair", "") != "edges":
             return translator(picture)
-        channels = self.config.data.channels["ab".index(translator.translation.source)]
-        drawn = picture[..., :3].mean(-1, keepdims=True).astype(picture.dtype) if channels == 1 else picture
-        made_of = translator.generate(framing.with_channels(drawn, channels)[None])
+        made_of = translator.generate(framing.with_channels(picture, channels)[None])
         return _bytes(np.asarray(made_of)[0])
 
 
