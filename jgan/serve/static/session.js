@@ -70,9 +70,10 @@ export function createSession(store, paint) {
       if (kept) await keep.forget(id);
       attach(made.id, true);
     } catch (error) {
-      if (kept && error.status >= 400 && error.status < 429) {
+      // 409: a server that is not ready yet.
+      if (kept && error.status >= 400 && error.status < 429 && error.status !== 409) {
         say(`The session could not be restored: ${error.message}`, "error");
-        attach((await ask("POST", "api/sessions", { json: {} })).id);
+        restore("");
       } else {
         if (error.status) complain(error); // loading, or too many are here
         setTimeout(() => restore(id), 2000);
