@@ -163,7 +163,7 @@ PRESETS = {
         "predictor.steps": 700,
         "predictor.statistics_steps": 50,
     },
-    # Ready within five minutes on two cores: a narrow net and small batches take more steps in that time.
+    # Ready in about five minutes on two cores: a narrow net and small batches take more steps in that time.
     "editor": {
         **_OBJECTS,
         "steps": 2_200,

@@ -75,8 +75,8 @@ def small_cyclegan():
 
 
 @pytest.fixture(scope="session")
-def small_latent_run():
-    """A run of a DCGAN of 16 px with a predictor, as if it had been loaded."""
+def latent_run():
+    """`(**changes) -> Run`: of a DCGAN of 16 px, as if it had been loaded."""
     import jax
     import numpy as np
 
@@ -84,28 +84,35 @@ def small_latent_run():
     from jgan import trained
     from jgan.systems import dcgan
 
-    config = presets.get_config()
-    config.update_from_flattened_dict(
-        {
-            "steps": 6,
-            "statistics_steps": 1,
-            "data.size": 16,
-            "data.channels": (3,),
-            "latent.nz": 5,
-            "generator.ngf": 4,
-            "discriminator.ndf": 4,
-            "predictor.ndf": 4,
-            "predictor.steps": 2,
-            "predictor.statistics_steps": 1,
-        }
-    )
-    system = dcgan.build(config)
-    state = jax.jit(system.init)(jax.random.key(0), {"images": np.zeros((2, 16, 16, 3), np.uint8)})
-    weights = jax.device_get(state.weights())
-    # An untrained generator shows next to nothing; with larger kernels its images differ.
-    generator = weights["params"]["generator"]
-    weights["params"]["generator"] = jax.tree.map(lambda x: 20 * x if x.ndim > 1 else x, generator)
-    return trained.Run(config, 6, system, weights)
+    def make(**changes):
+        config = presets.get_config()
+        config.update_from_flattened_dict(
+            {
+                "steps": 6,
+                "statistics_steps": 1,
+                "data.size": 16,
+                "data.channels": (3,),
+                "latent.nz": 5,
+                "generator.ngf": 4,
+                "discriminator.ndf": 4,
+                **changes,
+            }
+        )
+        system = dcgan.build(config)
+        state = jax.jit(system.init)(jax.random.key(0), {"images": np.zeros((2, 16, 16, 3), np.uint8)})
+        weights = jax.device_get(state.weights())
+        # An untrained generator shows next to nothing; with larger kernels its images differ.
+        generator = weights["params"]["generator"]
+        weights["params"]["generator"] = jax.tree.map(lambda x: 20 * x if x.ndim > 1 else x, generator)
+        return trained.Run(config, config.steps, system, weights)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_latent_run(latent_run):
+    """One with a predictor."""
+    return latent_run(**{"predictor.ndf": 4, "predictor.steps": 2, "predictor.statistics_steps": 1})
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,15 @@
 """Features of a net that the user brings: which files fit, and a projection that looks at them."""
 
-import jax
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from configs import dcgan as presets
 import jgan
 from jgan import features
 from jgan import inversion
-from jgan import trained
 from jgan.latent import project
 from jgan.nets import perceptual
 from jgan.ops import conv
-from jgan.systems import dcgan
 from jgan.weights import tables
 
 QUICK = project.Settings("adam", evaluations=2)
@@ -48,22 +44,8 @@ def quick_to_compile():
 
 
 @pytest.fixture(scope="module")
-def run():
-    config = presets.get_config()
-    config.update_from_flattened_dict(
-        {
-            "steps": 2,
-            "statistics_steps": 1,
-            "data.size": 16,
-            "data.channels": (3,),
-            "latent.nz": 5,
-            "generator.ngf": 4,
-            "discriminator.ndf": 4,
-        }
-    )
-    system = dcgan.build(config)
-    state = jax.jit(system.init)(jax.random.key(0), {"images": np.zeros((2, 16, 16, 3), np.uint8)})
-    return trained.Run(config, 2, system, state.weights())
+def run(latent_run):
+    return latent_run()
 
 
 def test_a_projection_looks_at_the_features(run, file, tmp_path):

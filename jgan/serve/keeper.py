@@ -91,7 +91,7 @@ class Keeper:
         self._entries: dict[str, Entry] = {}
         self._loop = asyncio.get_running_loop()
         self.hands = asyncio.Semaphore(guard.PHOTOS_AT_ONCE)
-        self._keeper = self._loop.create_task(self._keep())
+        self._sweeping = self._loop.create_task(self._sweep_on())
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -213,7 +213,7 @@ class Keeper:
 
     async def stop(self) -> None:
         """Forgets all."""
-        self._keeper.cancel()
+        self._sweeping.cancel()
         for entry in list(self._entries.values()):
             self.close(entry)
 
@@ -250,7 +250,7 @@ class Keeper:
             if entry.expires is not None and entry.expires <= now:
                 self.close(entry)
 
-    async def _keep(self) -> None:
+    async def _sweep_on(self) -> None:
         while True:
             await asyncio.sleep(1)
             self.sweep()

@@ -5,20 +5,16 @@ import queue
 import threading
 import time
 
-import jax
 import numpy as np
 import pytest
 
-from configs import dcgan as presets
 import jgan
-from jgan import trained
 from jgan.latent import constraints
 from jgan.latent import document
 from jgan.serve import engine as engines
 from jgan.serve import jobs
 from jgan.serve import search
 from jgan.serve import session as sessions
-from jgan.systems import dcgan
 
 WAIT = 60  # seconds, for a machine that is busy
 
@@ -27,27 +23,8 @@ BLUE = sessions.Stroke(document.Colour(((200.0, 300.0),), 90.0, (0.0, 0.0, 255.0
 
 
 @pytest.fixture(scope="module")
-def run():
-    """A run of a DCGAN of 16 px, as if it had been loaded."""
-    config = presets.get_config()
-    config.update_from_flattened_dict(
-        {
-            "steps": 6,
-            "statistics_steps": 1,
-            "data.size": 16,
-            "data.channels": (3,),
-            "latent.nz": 5,
-            "generator.ngf": 4,
-            "discriminator.ndf": 4,
-        }
-    )
-    system = dcgan.build(config)
-    state = jax.jit(system.init)(jax.random.key(0), {"images": np.zeros((2, 16, 16, 3), np.uint8)})
-    weights = jax.device_get(state.weights())
-    # An untrained generator shows next to nothing; with larger kernels its images differ.
-    generator = weights["params"]["generator"]
-    weights["params"]["generator"] = jax.tree.map(lambda x: 20 * x if x.ndim > 1 else x, generator)
-    return trained.Run(config, 6, system, weights)
+def run(latent_run):
+    return latent_run()
 
 
 @pytest.fixture(scope="module")
