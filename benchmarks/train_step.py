@@ -129,7 +129,6 @@ def ours_step(name, size, batch):
 
     from configs import cyclegan as cyclegan_config
     from configs import pix2pix as pix2pix_config
-    from jgan import train
     from jgan.systems import cyclegan
     from jgan.systems import pix2pix
 
@@ -142,11 +141,16 @@ def ours_step(name, size, batch):
         config.generator.name, config.generator.levels = "unet", levels(size)
         system = pix2pix.build(config)
     step = jax.jit(
-        system.step, static_argnames="updates", donate_argnums=0, compiler_options=train.COMPILER_OPTIONS
+        system.step,
+        static_argnames="updates",
+        donate_argnums=0,
+        compiler_options=dict(system.compiler_options),
     )
     data = dict(zip("ab", images(size, batch), strict=True))
     key = jax.random.key(0)
-    state = jax.jit(system.init)(key, data)
+    init = jax.jit(system.init)
+    state = init(key, data)
+    init.clear_cache()  # as training does
     updates, taken = system.plan(0), 0
 
     def run(count):

@@ -110,7 +110,7 @@ def accumulate(
     stats: dict[str, Any],
     chunks: Any,
 ) -> Callable[[dict[str, Any]], tuple[jax.Array, tuple[dict[str, Any], Any]]]:
-    """A `loss_fn` for `update`: the mean over the chunks of a batch, with one chunk in memory at a time.
+    """A `loss_fn` for `update`: the sum over chunks, with one chunk in memory at a time.
 
     Gradients are taken chunk by chunk on the way forward, so nothing is kept or computed twice for a way back;
     the result can be differentiated once, with respect to `params`.
@@ -119,29 +119,31 @@ def accumulate(
         loss_fn: `(params, stats, chunk) -> (loss, (stats, aux))`.
         stats: {net: running statistics} before the first chunk; each chunk continues those of the one before.
         chunks: arrays with a leading axis over chunks.
+
+    Returns:
+        `params -> (loss, (stats, aux))`, aux with a leading axis over chunks.
     """
 
     def forward(params: dict[str, Any]) -> tuple[Any, Any]:
         def body(carry: tuple[Any, Any], chunk: Any) -> tuple[tuple[Any, Any], Any]:
-            stats, total = carry
+            stats, so_far = carry
             (loss, (changed, aux)), grads = jax.value_and_grad(loss_fn, has_aux=True)(params, stats, chunk)
-            return ({**stats, **changed}, jax.tree.map(jnp.add, total, grads)), (loss, aux)
+            return ({**stats, **changed}, jax.tree.map(jnp.add, so_far, grads)), (loss, aux)
 
         zeros = jax.tree.map(jnp.zeros_like, params)
-        (last, total), results = jax.lax.scan(body, (stats, zeros), chunks)
-        loss, aux = jax.tree.map(lambda x: jnp.mean(x, 0), results)
-        count = jax.tree.leaves(chunks)[0].shape[0]
-        return (loss, (last, aux)), jax.tree.map(lambda g: g / count, total)
+        (last, grads), results = jax.lax.scan(body, (stats, zeros), chunks)
+        losses, aux = results
+        return (jnp.sum(losses), (last, aux)), grads
 
     @jax.custom_vjp
-    def mean(params: dict[str, Any]) -> Any:
+    def total(params: dict[str, Any]) -> Any:
         return forward(params)[0]
 
     def backward(grads: Any, cotangent: Any) -> tuple[Any]:
         return (jax.tree.map(lambda g: g * cotangent[0].astype(g.dtype), grads),)
 
-    mean.defvjp(forward, backward)
-    return mean
+    total.defvjp(forward, backward)
+    return total
 
 
 def average(state: State, decay: float) -> State:

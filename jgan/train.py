@@ -32,8 +32,6 @@ from jgan.data import pipeline
 from jgan.systems import SYSTEMS
 from jgan.systems import optimiser
 
-# XLA on CPU copies every parameter that is updated in place, unless it may look at the order of the program.
-COMPILER_OPTIONS = {"xla_cpu_copy_insertion_use_region_analysis": True}
 _GRID_ROWS = 6
 
 
@@ -118,7 +116,7 @@ class _Loop:
             static_argnames="updates",
             donate_argnums=0,
             out_shardings=(whole, whole),
-            compiler_options=COMPILER_OPTIONS,
+            compiler_options=dict(system.compiler_options),
         )
         self.generate = jax.jit(
             lambda weights, inputs, statistics="image": system.apply(weights, inputs, statistics=statistics),
@@ -150,7 +148,9 @@ class _Loop:
         else:
             # Only shapes matter to init, so it needs no data.
             zeros = {name: np.zeros(x.shape, x.dtype) for name, x in shapes.items()}
-            self.state = jax.jit(system.init, out_shardings=whole)(init_key, zeros)
+            init = jax.jit(system.init, out_shardings=whole)
+            self.state = init(init_key, zeros)
+            init.clear_cache()  # tens of MiB of program that runs once
             if init_from:
                 self.state = _start_from(self.state, init_from)
         self.start = latest or 0

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import jgan
 from jgan.nets import layers
 from jgan.nets import net as nets
+from jgan.ops import conv
 from jgan.ops import resample
 
 
@@ -99,12 +100,17 @@ class ResNet(nn.Module):
                 x = resample.blur_downsample(block(x, f"down_{k}", width, 3, 1, 1))
             else:
                 x = block(x, f"down_{k}", width, 3, 2, 1)
-        width = 4 * self.ngf
-        for k in range(1, self.blocks + 1):
-            y = block(resample.reflect_pad(x, 1), f"block_{k}_a", width, 3)
-            if self.dropout:
-                y = nn.Dropout(self.dropout)(y, deterministic=not dropout)
-            x = x + block(resample.reflect_pad(y, 1), f"block_{k}_b", width, 3, act=False)
+        # One program for all blocks, [blocks, ...] their parameters. Their way back keeps what came in and what the
+        # convolutions gave; norms are computed again.
+        blocks = nn.scan(
+            nn.remat(_Residual, policy=conv.is_convolution, prevent_cse=False),
+            variable_axes={"params": 0, "stats": 0},
+            split_rngs={"params": True, "dropout": True},
+            length=self.blocks,
+        )
+        x, _ = blocks(
+            4 * self.ngf, self.norm, self.dropout if dropout else 0.0, statistics, self.dtype, name="blocks"
+        )(x, None)
         for k in (1, 2):
             width = self.ngf * 2 ** (2 - k)
             x = layers.Upsample(
@@ -113,6 +119,28 @@ class ResNet(nn.Module):
             x = nn.relu(layers.Norm(self.norm, name=f"up_{k}_norm")(x, statistics))
         x = layers.Conv(self.features, 7, dtype=self.dtype, name="last")(resample.reflect_pad(x, 3))
         return jnp.tanh(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+
+
+class _Residual(nn.Module):
+    """A residual block, as the body of a scan over blocks."""
+
+    features: int
+    norm: str
+    dropout: float
+    statistics: str
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, _: None) -> tuple[jax.Array, None]:
+        y = x
+        for name in ("a", "b"):
+            y = layers.Conv(
+                self.features, 3, bias=self.norm == "instance", dtype=self.dtype, name=f"conv_{name}"
+            )(resample.reflect_pad(y, 1))
+            y = layers.Norm(self.norm, name=f"norm_{name}")(y, self.statistics)
+            if name == "a":
+                y = nn.Dropout(self.dropout, deterministic=self.dropout == 0)(nn.relu(y))
+        return x + y, None
 
 
 def _unet(levels: int | None = None, skips: bool = True, **arguments: Any) -> nets.Net:

@@ -5,6 +5,7 @@ pix2pix and CycleGAN kept. Parameters are float32; `dtype` is the type of the ar
 input), while statistics are always taken in at least float32.
 """
 
+import functools
 from typing import Any
 
 from flax import linen as nn
@@ -13,6 +14,7 @@ import jax.numpy as jnp
 
 import jgan
 from jgan.ops import conv
+from jgan.ops import order
 from jgan.ops import resample
 
 NORMS = ("batch", "instance", "none")
@@ -114,7 +116,7 @@ class Norm(nn.Module):
                 mu, var = self.get_variable("stats", "mean"), self.get_variable("stats", "variance")
                 x = (x - mu) * jax.lax.rsqrt(var + self.epsilon)
             else:
-                x, _, _ = _standardise(x, (1, 2), self.epsilon)
+                x = _instance_norm(x, self.epsilon)
             return x.astype(dtype)
         scale = self.param("scale", _scale_init, (c,))
         bias = self.param("bias", nn.initializers.zeros, (c,))
@@ -148,6 +150,28 @@ def _standardise(
     # forward pass, no longer sees that the passes are equal, and runs both.
     variance = jax.lax.optimization_barrier(jnp.mean(jnp.square(x - mean), axes, keepdims=True))
     return (x - mean) * jax.lax.rsqrt(variance + epsilon), mean, variance
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def _instance_norm(x: jax.Array, epsilon: float) -> jax.Array:
+    """Instance norm that keeps for its way back only what came in, which a convolution has kept already."""
+    return _standardise(x, (1, 2), epsilon)[0]
+
+
+def _instance_norm_forward(x: jax.Array, epsilon: float) -> tuple[jax.Array, Any]:
+    y, mean, variance = _standardise(x, (1, 2), epsilon)
+    return y, (x, mean, variance)
+
+
+def _instance_norm_backward(epsilon: float, kept: Any, g: jax.Array) -> tuple[jax.Array]:
+    x, mean, variance = kept
+    scale = jax.lax.rsqrt(variance + epsilon)
+    y = (order.later(x, g) - mean) * scale
+    along = jnp.mean(g * y, (1, 2), keepdims=True)
+    return (scale * (g - jnp.mean(g, (1, 2), keepdims=True) - along * y),)
+
+
+_instance_norm.defvjp(_instance_norm_forward, _instance_norm_backward)
 
 
 class Upsample(nn.Module):

@@ -166,6 +166,11 @@ def _transpose_second(cotangent, first, second, *, out, shape, form):
     return _trilinear.bind(*operands, out="kernel", shape=shape, form=form)
 
 
+def is_convolution(primitive, *_, **__):
+    """Whether a primitive is a convolution of this module: a policy for `jax.checkpoint`, to keep their outputs."""
+    return primitive is _trilinear
+
+
 ad.defbilinear(_trilinear, _transpose_first, _transpose_second)
 
 
@@ -243,27 +248,33 @@ mlir.register_lowering(_trilinear, mlir.lower_fun(_lower, multiple_results=False
 
 def _lax_small(big, kernel, *, shape):
     pads = tuple(zip(shape.pad, shape.after(), strict=True))
-    numbers = ("NHWC", "HWIO" if shape.big_first else "HWOI", "NHWC")
-    return lax.conv_general_dilated(big, kernel, shape.stride, pads, dimension_numbers=numbers)
+    kernel = kernel if shape.big_first else kernel.swapaxes(2, 3)
+    return _convolution(big, kernel, shape.stride, pads)
 
 
 def _lax_big(small, kernel, *, shape):
     pads = tuple(
         (k - 1 - p, k - 1 - after) for k, p, after in zip(shape.kernel, shape.pad, shape.after(), strict=True)
     )
-    numbers = ("NHWC", "HWOI" if shape.big_first else "HWIO", "NHWC")
-    return lax.conv_general_dilated(
-        small, kernel[::-1, ::-1], (1, 1), pads, lhs_dilation=shape.stride, dimension_numbers=numbers
-    )
+    kernel = kernel.swapaxes(2, 3) if shape.big_first else kernel
+    return _convolution(small, kernel[::-1, ::-1], (1, 1), pads, lhs_dilation=shape.stride)
 
 
 def _lax_kernel(big, small, *, shape):
     # The channels of the big image are its batch, the examples of both are contracted.
-    numbers = ("CHWN", "IHWO", "HWNC" if shape.big_first else "HWCN")
     pads = tuple(zip(shape.pad, shape.after(), strict=True))
-    return lax.conv_general_dilated(
-        big, small, (1, 1), pads, rhs_dilation=shape.stride, dimension_numbers=numbers
-    )
+    big, small = big.transpose(3, 1, 2, 0), small.transpose(1, 2, 0, 3)
+    kernel = _convolution(big, small, (1, 1), pads, rhs_dilation=shape.stride)
+    return kernel.transpose(1, 2, 0, 3) if shape.big_first else kernel.transpose(1, 2, 3, 0)
+
+
+def _convolution(images, kernel, stride, pads, **dilation):
+    """In the one order of axes that XLA hands to its fast convolution on CPU.
+
+    It puts others into that order at the top of a program, but not in a loop, where they take its slow one.
+    """
+    numbers = ("NHWC", "HWIO", "NHWC")
+    return lax.conv_general_dilated(images, kernel, stride, pads, dimension_numbers=numbers, **dilation)
 
 
 _LAX = {"small": _lax_small, "big": _lax_big, "kernel": _lax_kernel}

@@ -10,6 +10,8 @@ large kernel, and a batch of products over the taps where pixels are few. Patche
 from jax import lax
 import jax.numpy as jnp
 
+from jgan.ops import order
+
 _FEW_PIXELS = 64  # up to here a kernel is the larger operand, and reading it in place decides
 _MANY_CHANNELS = 32  # from here on a pixel under one tap is enough for a product of its own
 
@@ -31,17 +33,6 @@ def channels(first, second, *, out, shape):
         return first.shape[3], second.shape[3]
     # The kernel holds both, in its own order; the image among the operands says which is which.
     return second.shape[2:] if shape.big_first else second.shape[:1:-1]
-
-
-def later(x, y):
-    """x, in a program that reads it only once y is there.
-
-    The gradient to the weights gathers from an image that the forward pass gathered from. The compiler would do both at
-    once and keep what it has gathered, several times the image, until the way back; and it drops barriers before it
-    puts operations in order. So x plus a 0 of whose value it cannot know.
-    """
-    y = y[(0,) * y.ndim]
-    return x + jnp.where((y == y) & (y != y), 1, 0).astype(x.dtype)
 
 
 def _swapped(first, second, *, out, shape):
@@ -99,7 +90,7 @@ def _product_kernel(big, small, shape):
         # Tap by tap. Fast products contract the last dimension of their left side: one copy for all of them,
         # behind a barrier, or the compiler would fold it back into each.
         across = lax.optimization_barrier(rows.T)
-        big = later(big, rows)
+        big = order.later(big, rows)
         kernel = jnp.stack([across @ x.reshape(len(rows), -1) for x in _taps_of(big, shape)])
         kernel = kernel.swapaxes(1, 2) if shape.big_first else kernel
     elif shape.big_first:

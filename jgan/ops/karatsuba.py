@@ -16,7 +16,7 @@ sides of the form.
 from jax import lax
 import jax.numpy as jnp
 
-from jgan.ops import conv_products
+from jgan.ops import order
 
 _PIXELS = 1024  # of the small image: with fewer, sums of the kernel's taps eat up the gain
 
@@ -50,7 +50,7 @@ def _small(big, kernel, shape):
 
 
 def _big(small, kernel, shape):
-    kernel = conv_products.later(kernel, small)
+    kernel = order.later(kernel, small)
     products = [
         lax.dot_general(x, k, (((1,), (1 if shape.big_first else 0,)), ((), ())))
         for x, k in zip(_from_small(small), _from_kernel(kernel, shape), strict=True)
@@ -59,7 +59,7 @@ def _big(small, kernel, shape):
 
 
 def _kernel(big, small, shape):
-    big = conv_products.later(big, small)
+    big = order.later(big, small)
     contract = (((0,), (0,)), ((), ()))
     pairs = zip(_from_big(big), _from_small(small), strict=True)
     if shape.big_first:

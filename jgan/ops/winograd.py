@@ -14,7 +14,7 @@ rounding error, which is about twice that of the direct products in float32.
 from jax import lax
 import jax.numpy as jnp
 
-from jgan.ops import conv_products
+from jgan.ops import order
 
 # Rows are positions; columns pixels of a big tile, pixels of a small tile, taps.
 _B = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))
@@ -48,7 +48,7 @@ def _small(big, kernel, shape):
 
 
 def _big(small, kernel, shape):
-    kernel = conv_products.later(kernel, small)
+    kernel = order.later(kernel, small)
     products = [
         _contract(x, k, 1, 1 if shape.big_first else 0)
         for x, k in zip(_from_small(small, shape), _from_kernel(kernel), strict=True)
@@ -57,7 +57,7 @@ def _big(small, kernel, shape):
 
 
 def _kernel(big, small, shape):
-    big = conv_products.later(big, small)
+    big = order.later(big, small)
     pairs = zip(_from_big(big, shape), _from_small(small, shape), strict=True)
     products = [_contract(b, s, 0, 0) if shape.big_first else _contract(s, b, 0, 0) for b, s in pairs]
     return _to_kernel(products)

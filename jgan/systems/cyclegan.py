@@ -9,7 +9,9 @@ State: nets `generator_ab`, `generator_ba` and, unless the adversarial weight is
 Batch kind: `unaligned`, images `a` and `b` of two domains.
 """
 
+from collections.abc import Callable
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -30,6 +32,20 @@ TRANSLATIONS = {
     "AtoB": system.Translation("a", "fake_b", "b", "back_a"),
     "BtoA": system.Translation("b", "fake_a", "a", "back_b"),
 }
+# Of the images of a domain: the net they enter, the net that brings them back, and who judges what they became.
+_WAYS = {
+    "a": ("generator_ab", "generator_ba", "discriminator_b"),
+    "b": ("generator_ba", "generator_ab", "discriminator_a"),
+}
+_OTHER = {
+    "generator_ab": "generator_ba",
+    "generator_ba": "generator_ab",
+    "discriminator_a": "discriminator_b",
+    "discriminator_b": "discriminator_a",
+}
+# The emitters that XLA on CPU has for fused loops hold 100 KiB and more for each of the two thousand here, while
+# compiling far more, and make them no faster.
+_COMPILER_OPTIONS = {**system.COMPILER_OPTIONS, "xla_cpu_use_fusion_emitters": False}
 _DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
 
@@ -45,13 +61,19 @@ def build(config: Any) -> system.System:
     adversarial = losses.ADVERSARIAL[loss.adversarial]
     gan = loss.adversarial_weight > 0
     # The identity terms are shares of the cycle terms of the domain they act on; 0 saves their passes.
-    identity_a, identity_b = loss.lambda_identity * loss.lambda_a, loss.lambda_identity * loss.lambda_b
+    terms = {
+        x: {"cycle": weight, "identity": loss.lambda_identity * weight}
+        for x, weight in (("a", loss.lambda_a), ("b", loss.lambda_b))
+    }
+    terms = {x: {term: weight for term, weight in of_x.items() if weight > 0} for x, of_x in terms.items()}
     adam = optimiser.adam(config.optimiser, config.steps)
     groups = {"gen": state_lib.Group(("generator_ab", "generator_ba"), adam)}
     if gan:
         groups["dis"] = state_lib.Group(("discriminator_a", "discriminator_b"), adam)
     updates = ("gen", "dis") if gan else ("gen",)
     pooled = gan and loss.pool_size > 0
+    channels = config.data.channels or (3, 3)
+    alike = channels[0] == channels[1] and terms["a"].keys() == terms["b"].keys()
 
     def init(key: jax.Array, batch: dict[str, jax.Array]) -> state_lib.State:
         images = {"a": pixels.to_float(batch["a"]), "b": pixels.to_float(batch["b"])}
@@ -64,82 +86,114 @@ def build(config: Any) -> system.System:
         pools = {f"pool_{x}": empty_pool(loss.pool_size, images[x].shape[1:]) for x in "ab"} if pooled else {}
         return state_lib.create(groups, params, stats, ema, pools)
 
+    def both(
+        loss_fn: Callable[..., tuple[jax.Array, Any]],
+        state: state_lib.State,
+        params: dict[str, Any],
+        turns: list[dict[str, Any]],
+    ) -> tuple[jax.Array, Any]:
+        """The sum of a loss over the two domains, the statistics after it, and what it tells of each.
+
+        Where the domains are of one kind, one program serves both: in the second turn the nets take each other's
+        places. Half the instructions to compile and to keep, and the activations of one turn in memory at a time.
+        """
+        if not alike:
+            weights = {**state.params, **params}
+            value_a, (stats, told_a) = loss_fn(weights, state.stats, turns[0], "a")
+            value_b, (stats, told_b) = loss_fn(weights, stats, turns[1], "b")
+            return value_a + value_b, (stats, (told_a, told_b))
+
+        def one(params: dict[str, Any], stats: dict[str, Any], turn: dict[str, Any]) -> Any:
+            exchange = functools.partial(_exchange, turn["second"])
+            value, (stats, told) = loss_fn(exchange({**state.params, **params}), exchange(stats), turn)
+            return value, (exchange(stats), told)
+
+        stacked = jax.tree.map(lambda *x: jnp.stack([jnp.asarray(y) for y in x]), *turns)
+        stacked["second"] = jnp.array([False, True])
+        value, (stats, told) = state_lib.accumulate(one, state.stats, stacked)(params)
+        return value, (stats, tuple(jax.tree.map(lambda x, k=k: x[k], told) for k in range(2)))
+
     def step(
         state: state_lib.State, batch: dict[str, jax.Array], key: jax.Array, updates: tuple[str, ...]
     ) -> tuple[state_lib.State, dict[str, jax.Array]]:
         k_pool_a, k_pool_b, k_penalty_a, k_penalty_b, k_dropout = jax.random.split(key, 5)
-        real_a, real_b = pixels.to_float(batch["a"]), pixels.to_float(batch["b"])
+        real = {x: pixels.to_float(batch[x]) for x in "ab"}
 
-        def gen_loss(params: Any) -> tuple[jax.Array, Any]:
-            stats, noise = dict(state.stats), iter(jax.random.split(k_dropout, 4))
+        def there_and_back(
+            weights: dict[str, Any], stats: dict[str, Any], turn: dict[str, Any], domain: str = "a"
+        ) -> tuple[jax.Array, Any]:
+            """What G pays for the images of one domain."""
+            there, back, judge = _WAYS[domain]
+            stats, told, value = dict(stats), {}, 0.0
 
-            def translate(name: str, *batches: jax.Array) -> list[jax.Array]:
-                outputs, stats[name] = _pass(
-                    nets[name],
-                    params[name],
-                    stats[name],
+            def translate(net: str, *batches: jax.Array) -> list[jax.Array]:
+                outputs, stats[net] = _pass(
+                    nets[net],
+                    weights[net],
+                    stats[net],
                     *batches,
                     norm=config.generator.norm,
-                    dropout=next(noise),
+                    dropout=jax.random.fold_in(turn["key"], net == back),
                     remat=config.remat,
                 )
                 return outputs
 
-            # What only has to pass a generator some time passes together with what has to pass it now.
-            fake_b, *same_b = translate("generator_ab", real_a, *([real_b] if identity_b > 0 else []))
-            fake_a, *same_a = translate("generator_ba", real_b, *([real_a] if identity_a > 0 else []))
-            aux, value = {}, 0.0
+            (fake,) = translate(there, turn["real"])
             if gan:
-                for domain, fake in (("a", fake_a), ("b", fake_b)):
-                    judge = f"discriminator_{domain}"
-                    output, stats[judge] = nets[judge].apply(state.params[judge], stats[judge], fake)
-                    aux[f"g_adversarial_{domain}"] = _mean(adversarial.generator, output)
-                    value += loss.adversarial_weight * aux[f"g_adversarial_{domain}"]
-            if loss.lambda_a > 0:
-                (back_a,) = translate("generator_ba", fake_b)
-                aux["g_cycle_a"] = jnp.mean(losses.l1(back_a, real_a))
-                value += loss.lambda_a * aux["g_cycle_a"]
-            if loss.lambda_b > 0:
-                (back_b,) = translate("generator_ab", fake_a)
-                aux["g_cycle_b"] = jnp.mean(losses.l1(back_b, real_b))
-                value += loss.lambda_b * aux["g_cycle_b"]
-            if same_a:
-                aux["g_identity_a"] = jnp.mean(losses.l1(same_a[0], real_a))
-                value += identity_a * aux["g_identity_a"]
-            if same_b:
-                aux["g_identity_b"] = jnp.mean(losses.l1(same_b[0], real_b))
-                value += identity_b * aux["g_identity_b"]
-            aux["g_loss"] = value
-            return value, (stats, (aux, {"a": fake_a, "b": fake_b}))
+                output, stats[judge] = nets[judge].apply(weights[judge], stats[judge], fake)
+                told["adversarial"] = _mean(adversarial.generator, output)
+                value += loss.adversarial_weight * told["adversarial"]
+            entering = {"cycle": fake, "identity": turn["real"]}
+            entering = {term: x for term, x in entering.items() if term in terms[domain]}
+            if entering:  # what passes the same net passes together
+                for term, output in zip(entering, translate(back, *entering.values()), strict=True):
+                    told[term] = jnp.mean(losses.l1(output, turn["real"]))
+                    value += turn[term] * told[term]
+            return value, (stats, (told, fake))
 
-        def dis_loss(params: Any, shown: dict[str, jax.Array]) -> tuple[jax.Array, Any]:
-            aux, stats, right, total = {}, {}, [], 0.0
-            for domain, real, k_penalty in (("a", real_a, k_penalty_a), ("b", real_b, k_penalty_b)):
-                judge, fake = f"discriminator_{domain}", shown[domain]
-                d, weights = nets[judge], params[judge]
-                (on_real, on_fake), stats[judge] = _pass(
-                    d, weights, state.stats[judge], real, fake, norm=config.discriminator.norm
-                )
-                value = _mean(adversarial.real, on_real) + _mean(adversarial.fake, on_fake)
-                if loss.adversarial == "wgan_gp":
+        def judgement(
+            weights: dict[str, Any], stats: dict[str, Any], turn: dict[str, Any], domain: str = "a"
+        ) -> tuple[jax.Array, Any]:
+            """What D pays for the images of one domain."""
+            judge = f"discriminator_{domain}"
+            d, told = nets[judge], {}
+            (on_real, on_fake), changed = _pass(
+                d, weights[judge], stats[judge], turn["real"], turn["fake"], norm=config.discriminator.norm
+            )
+            value = _mean(adversarial.real, on_real) + _mean(adversarial.fake, on_fake)
+            if loss.adversarial == "wgan_gp":
 
-                    def critic(image: jax.Array, d=d, weights=weights, stats=stats[judge]) -> jax.Array:
-                        return d.apply(weights, stats, image)[0]["logits"][0]
+                def critic(image: jax.Array) -> jax.Array:
+                    return d.apply(weights[judge], changed, image)[0]["logits"][0]
 
-                    penalty = jnp.mean(losses.gradient_penalty(critic, real, fake, k_penalty))
-                    value += loss.gradient_penalty * penalty
-                    aux[f"d_penalty_{domain}"] = penalty
-                aux[f"d_loss_{domain}"] = 0.5 * value
-                right.append(
-                    (
-                        _mean(lambda x: x > adversarial.boundary, on_real),
-                        _mean(lambda x: x <= adversarial.boundary, on_fake),
-                    )
-                )
-                total += 0.5 * value
-            aux["d_loss"] = total
-            aux["d_accuracy_real"], aux["d_accuracy_fake"] = (sum(x) / 2 for x in zip(*right, strict=True))
-            return total, (stats, aux)
+                penalty = losses.gradient_penalty(critic, turn["real"], turn["fake"], turn["key"])
+                told["penalty"] = jnp.mean(penalty)
+                value += loss.gradient_penalty * told["penalty"]
+            told["loss"] = 0.5 * value
+            right = {
+                "real": _mean(lambda x: x > adversarial.boundary, on_real),
+                "fake": _mean(lambda x: x <= adversarial.boundary, on_fake),
+            }
+            return told["loss"], ({**stats, judge: changed}, (told, right))
+
+        def gen_loss(params: Any) -> tuple[jax.Array, Any]:
+            keys = jax.random.split(k_dropout)
+            turns = [{"real": real[x], "key": k, **terms[x]} for x, k in zip("ab", keys, strict=True)]
+            value, (stats, ((told_a, fake_b), (told_b, fake_a))) = both(there_and_back, state, params, turns)
+            aux = {
+                f"g_{term}_{x}": told[term] for x, told in (("a", told_a), ("b", told_b)) for term in terms[x]
+            }
+            if gan:
+                aux |= {"g_adversarial_a": told_b["adversarial"], "g_adversarial_b": told_a["adversarial"]}
+            return value, (stats, (aux | {"g_loss": value}, {"a": fake_a, "b": fake_b}))
+
+        def dis_loss(params: Any, fakes: dict[str, jax.Array]) -> tuple[jax.Array, Any]:
+            keys = (k_penalty_a, k_penalty_b)
+            turns = [{"real": real[x], "fake": fakes[x], "key": k} for x, k in zip("ab", keys, strict=True)]
+            value, (stats, ((told_a, right_a), (told_b, right_b))) = both(judgement, state, params, turns)
+            aux = {f"d_{name}_{x}": told[name] for x, told in (("a", told_a), ("b", told_b)) for name in told}
+            aux |= {f"d_accuracy_{name}": (right_a[name] + right_b[name]) / 2 for name in right_a}
+            return value, (stats, aux | {"d_loss": value})
 
         state, (metrics, fakes) = state_lib.update(state, groups, "gen", gen_loss)
         if "dis" in updates:
@@ -207,6 +261,7 @@ def build(config: Any) -> system.System:
         multiple=nets["generator_ab"].multiple,
         radius=nets["generator_ab"].radius,
         gather=gather,
+        compiler_options=_COMPILER_OPTIONS,
     )
 
 
@@ -267,6 +322,14 @@ def _pass(
     n = batches[0].shape[0]
     parts = range(len(batches))
     return [jax.tree.map(lambda x, k=k: x[k * n : (k + 1) * n], joint) for k in parts], stats
+
+
+def _exchange(really: jax.Array, trees: dict[str, Any]) -> dict[str, Any]:
+    """Of each net what belongs to the net of the other direction or domain, or, where not `really`, its own."""
+    return {
+        net: jax.tree.map(lambda own, other: jnp.where(really, other, own), tree, trees[_OTHER[net]])
+        for net, tree in trees.items()
+    }
 
 
 def _check(config: Any) -> None:

@@ -131,7 +131,7 @@ def build(config: Any) -> system.System:
             if name not in updates:
                 continue
             if count > 1:
-                total = state_lib.accumulate(loss_fn, state.stats, _split(chunk, count))
+                total = _mean_over(state_lib.accumulate(loss_fn, state.stats, _split(chunk, count)), count)
             else:
                 total = lambda params, f=loss_fn, stats=state.stats: f(params, stats, chunk)  # noqa: E731
             state, aux = state_lib.update(state, groups, name, total)
@@ -221,6 +221,16 @@ def _mean(term: Any, output: dict[str, Any]) -> jax.Array:
     """The mean of a term over patches and batch, averaged over D's scales."""
     values = [jnp.mean(term(logits)) for logits in output["logits"]]
     return sum(values) / len(values)
+
+
+def _mean_over(total: Any, count: int) -> Any:
+    """The mean over chunks, from the sum that `state.accumulate` makes."""
+
+    def mean(params: dict[str, Any]) -> tuple[jax.Array, Any]:
+        value, (stats, aux) = total(params)
+        return value / count, (stats, jax.tree.map(lambda x: jnp.mean(x, 0), aux))
+
+    return mean
 
 
 def _split(chunk: dict[str, jax.Array], count: int) -> dict[str, jax.Array]:

@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from jgan import state as state_lib
 
+# XLA on CPU copies every parameter that is updated in place, unless it may look at the order of the program.
+COMPILER_OPTIONS = {"xla_cpu_copy_insertion_use_region_analysis": True}
+
 
 class Translation(NamedTuple):
     """One way a translation system goes: fields of a batch, and names in what `System.apply` returns.
@@ -47,6 +50,7 @@ class System(NamedTuple):
         predict: `(weights, images) -> latents`, where the system has learnt to: the way back from `space`.
         phases: {phase: its steps}, 0-based, of a run that has several: while in `gan` only the statistics of a
             batch are good for pictures, from `predictor` on `predict` is learnt. Empty where all steps are alike.
+        compiler_options: XLA's, under which `step` is to be compiled.
     """
 
     init: Callable[..., state_lib.State]
@@ -61,3 +65,4 @@ class System(NamedTuple):
     judge: Callable[..., dict[str, Any]] | None = None
     predict: Callable[..., Any] | None = None
     phases: Mapping[str, range] = types.MappingProxyType({})
+    compiler_options: Mapping[str, Any] = types.MappingProxyType(COMPILER_OPTIONS)

@@ -101,7 +101,8 @@ def assert_same_nets(modules, state, tolerance):
     """Parameters and running statistics of {name: module} are those of the state."""
     for net, module in modules.items():
         leaves = list(pairs(module, state.params[net], state.stats[net]))
-        assert len(leaves) == len(jax.tree.leaves((state.params[net], state.stats[net])))
+        everything = jax.tree.leaves((state.params[net], state.stats[net]))
+        assert sum(ours.size for *_, ours in leaves) == sum(x.size for x in everything)
         assert_close({name: (theirs.detach(), ours) for name, theirs, ours in leaves}, tolerance)
 
 
@@ -113,7 +114,9 @@ def assert_same_gradients(modules, state, tolerance):
     for net, module in modules.items():
         gradients = jax.tree.map(lambda m: 2 * m, moments[net])
         leaves = {name: (theirs.grad, ours) for name, theirs, ours in pairs(module, gradients)}
-        assert len(leaves) == len(jax.tree.leaves(gradients)) == len(list(module.parameters()))
+        count = sum(ours.size for _, ours in leaves.values())
+        assert count == sum(x.size for x in jax.tree.leaves(gradients))
+        assert count == sum(x.numel() for x in module.parameters())
         assert_close(leaves, tolerance)
 
 
@@ -144,7 +147,10 @@ def pairs(module, params, stats=None):
         *parents, last = path.split("/")
         ours, running = params, stats or {}
         for part in (*parents, last):
-            ours, running = ours[part], running.get(part, {})
+            if part.isdigit():  # of the arrays of all residual blocks, those of one
+                ours, running = jax.tree.map(lambda x, k=int(part): x[k], (ours, running))
+            else:
+                ours, running = ours[part], running.get(part, {})
         if isinstance(layer, torch.nn.BatchNorm2d):
             yield f"{path}/scale", layer.weight, ours["scale"]
             yield f"{path}/bias", layer.bias, ours["bias"]
@@ -171,10 +177,13 @@ def named_layers(module):
         named += [(f"up_norm_{k}", module.up_norm[k - 1]) for k in depth]
         return [(path, layer) for path, layer in named if layer in convs or layer in norms]
     if isinstance(module, peer.ResNet):
-        blocks = [f"block_{k}_{half}" for k in range(1, 7) for half in "ab"]
+        blocks = [f"blocks/{k}/KIND_{half}" for k in range(6) for half in "ab"]
         names = ["first", "down_1", "down_2", *blocks, "up_1", "up_2"]
-        paths = [f"{name}/conv" if name.startswith("up") else name for name in names] + ["last"]
-        norm_paths = [f"{name}_norm" for name in names]
+        paths = [f"{name}/conv" if name.startswith("up") else name.replace("KIND", "conv") for name in names]
+        paths.append("last")
+        norm_paths = [
+            name.replace("KIND", "norm") if name.startswith("blocks") else f"{name}_norm" for name in names
+        ]
     else:
         paths = [f"conv_{k}" for k in range(1, len(convs))] + ["logits"]
         norm_paths = [f"norm_{k}" for k in range(2, len(convs))]

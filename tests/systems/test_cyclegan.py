@@ -199,7 +199,7 @@ def traced(config, channels=(3, 3)):
     """(convolutions of a step, state, metrics), all abstract: nothing is compiled.
 
     A convolution is (which of the three sides it computes, the number of images, the kernel's shape, its useful
-    FLOPs), read from the program as it is traced.
+    FLOPs), read from the program as it is traced, and as often as its loops run.
     """
     system = cyclegan.build(config)
     shapes = {
@@ -211,24 +211,27 @@ def traced(config, channels=(3, 3)):
     program, (after, metrics) = step(state, shapes, KEY)
     assert jax.tree.map(jnp.shape, state) == jax.tree.map(jnp.shape, after)
     convolutions = []
-    for equation in equations(program.jaxpr):
+    for equation, times in equations(program.jaxpr):
         if equation.primitive.name == "trilinear_conv":
             first, second = (x.aval.shape for x in equation.invars)
             side, shape = equation.params["out"], equation.params["shape"]
             kernel = equation.outvars[0].aval.shape if side == "kernel" else second
             work = 2 * first[0] * np.prod(shape.small) * np.prod(kernel)
-            convolutions.append((side, first[0], kernel, work))
+            convolutions += times * [(side, first[0], kernel, work)]
     assert convolutions
     return convolutions, state, metrics
 
 
-def equations(jaxpr):
+def equations(jaxpr, times=1):
+    """(equation, how often it runs) of a program and of the programs in it."""
     for equation in jaxpr.eqns:
-        yield equation
+        yield equation, times
+        assert equation.primitive.name != "while"
+        turns = times * equation.params.get("length", 1)  # of a scan
         for inner in jax.tree.leaves(list(equation.params.values()), is_leaf=lambda x: hasattr(x, "eqns")):
             inner = getattr(inner, "jaxpr", inner)
             if hasattr(inner, "eqns"):
-                yield from equations(inner)
+                yield from equations(inner, turns)
 
 
 ABLATION = ("cycle", "gan", "gan_forward", "gan_backward")
@@ -272,14 +275,21 @@ def test_remat_makes_every_pass_twice_and_changes_nothing(whole_step, small_cycl
         np.testing.assert_allclose(x, y, atol=1e-5 * float(jnp.max(jnp.abs(x))))  # gradients, by rounding
 
 
-@pytest.mark.parametrize("identity", [True, False])
-def test_a_step_computes_what_it_must_and_no_more(small_cyclegan, identity):
-    """All its convolutions are those of the closed form: no pass twice, no gradient that nobody takes."""
-    weight = 0.5 if identity else 0.0
-    convolutions, _, _ = traced(small_cyclegan(**{"loss.lambda_identity": weight, "batch_size": 2}))
-    generator = flops.unet(16, 2, width=4)
+@pytest.mark.parametrize(
+    "identity, net", [(True, "unet"), (False, "unet"), (True, "resnet_6blocks"), (False, "resnet_6blocks")]
+)
+def test_a_step_computes_what_it_must_and_no_more(small_cyclegan, identity, net):
+    """All its convolutions are those of the closed form: no pass twice, and one gradient that nobody takes.
+
+    It is that of the images which a generator is to leave alone: they pass beside fakes, whose gradient goes on.
+    """
+    changes = {"loss.lambda_identity": 0.5 if identity else 0.0, "batch_size": 2, "generator.name": net}
+    convolutions, _, _ = traced(small_cyclegan(**changes))
+    generator = flops.unet(16, 2, width=4) if net == "unet" else flops.resnet(16, 6, width=4)
     discriminator = flops.patch(16, 1, width=4, channels=3)
-    assert sum(work for *_, work in convolutions) == flops.cyclegan(generator, discriminator, 2, identity)
+    needed = flops.cyclegan(generator, discriminator, 2, identity)
+    beside = 2 * 2 * 2 * generator[0] if identity else 0
+    assert sum(work for *_, work in convolutions) == needed + beside
 
 
 @pytest.mark.parametrize("preset", [name for name in presets.PRESETS if name not in ABLATION])

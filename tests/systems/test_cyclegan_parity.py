@@ -108,26 +108,23 @@ class Update:
         for net in self.judges.values():
             net.requires_grad_(False)
 
-        # The authors reconstruct before they map a domain to itself; but for running averages of batch norm, which
-        # their instance norm has not, the order changes nothing.
-        real, fake = {"a": a, "b": b}, {"b": self.ab(a), "a": self.ba(b)}
-        share, total = weights.lambda_identity, 0.0
-        if share * weights.lambda_a > 0:
-            losses["g_identity_a"] = functional.l1_loss(self.ba(a), a)
-            total += share * weights.lambda_a * losses["g_identity_a"]
-        if share * weights.lambda_b > 0:
-            losses["g_identity_b"] = functional.l1_loss(self.ab(b), b)
-            total += share * weights.lambda_b * losses["g_identity_b"]
-        if weights.lambda_a > 0:
-            losses["g_cycle_a"] = functional.l1_loss(self.ba(fake["b"]), a)
-            total += weights.lambda_a * losses["g_cycle_a"]
-        if weights.lambda_b > 0:
-            losses["g_cycle_b"] = functional.l1_loss(self.ab(fake["a"]), b)
-            total += weights.lambda_b * losses["g_cycle_b"]
-        if weights.adversarial_weight > 0:
-            for x, judge in self.judges.items():
-                losses[f"g_adversarial_{x}"] = self.generated(judge(fake[x]))
-                total += weights.adversarial_weight * losses[f"g_adversarial_{x}"]
+        # The authors make both fakes first and map domains to themselves last; but for running averages of batch norm,
+        # which their instance norm has not, the order changes nothing.
+        real, fake, total = {"a": a, "b": b}, {}, 0.0
+        for x, there, back, y, cycle in (
+            ("a", self.ab, self.ba, "b", weights.lambda_a),
+            ("b", self.ba, self.ab, "a", weights.lambda_b),
+        ):
+            fake[y] = there(real[x])
+            if weights.adversarial_weight > 0:
+                losses[f"g_adversarial_{y}"] = self.generated(self.judges[y](fake[y]))
+                total += weights.adversarial_weight * losses[f"g_adversarial_{y}"]
+            if cycle > 0:
+                losses[f"g_cycle_{x}"] = functional.l1_loss(back(fake[y]), real[x])
+                total += cycle * losses[f"g_cycle_{x}"]
+            if weights.lambda_identity * cycle > 0:
+                losses[f"g_identity_{x}"] = functional.l1_loss(back(real[x]), real[x])
+                total += weights.lambda_identity * cycle * losses[f"g_identity_{x}"]
         losses["g_loss"] = total
         gen.zero_grad()
         total.backward()

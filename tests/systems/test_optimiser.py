@@ -8,8 +8,8 @@ import optax
 import pytest
 
 import jgan
-from jgan import train
 from jgan.systems import optimiser
+from jgan.systems import system as system_lib
 
 
 def config(**changes):
@@ -67,7 +67,7 @@ def test_parameters_and_moments_are_updated_in_place(optimised):
         changes, state = adam.update(grads, state, params)
         return optax.apply_updates(params, changes), state
 
-    jitted = jax.jit(step, donate_argnums=(0, 1), compiler_options=train.COMPILER_OPTIONS)
+    jitted = jax.jit(step, donate_argnums=(0, 1), compiler_options=system_lib.COMPILER_OPTIONS)
     x = jax.random.normal(jax.random.key(0), (8, 64))
     text = jitted.lower(params, adam.init(params), x).compile().as_text()
     assert "f32[64,48]" in text
