@@ -3,7 +3,7 @@
 Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training" (2020): colour, translation and cutout of
 real and of generated images alike, with gradients through them to G. Karras et al., "Training Generative Adversarial
 Networks with Limited Data" (2020, ADA): each transformation happens with a probability p that follows a sign of
-overfitting.
+overfitting. Sønderby et al., "Amortised MAP Inference for Image Super-Resolution" (2017): instance noise.
 """
 
 from collections.abc import Sequence
@@ -78,6 +78,14 @@ def cutout(image: jax.Array, key: jax.Array) -> jax.Array:
 
     hole = inside(k_y, h)[:, None, None] & inside(k_x, w)[None, :, None]
     return jnp.where(hole, 0, image)
+
+
+def noisy(images: jax.Array, key: jax.Array, scale: float) -> jax.Array:
+    """Images with normal noise of standard deviation `scale` on them; at 0 the very images. Sønderby et al. (2017).
+
+    It hides that the plain areas of G's images are not quite plain, by which D would tell maps or drawings at once.
+    """
+    return images + scale * jax.random.normal(key, images.shape, images.dtype) if scale else images
 
 
 TRANSFORMATIONS = {"colour": colour, "translation": translation, "cutout": cutout}

@@ -97,13 +97,19 @@ def build(config: Any) -> system.System:
         k_z, k_real, k_fake, k_again, k_penalty = jax.random.split(key, 5)
         z = prior.draw(k_z, (real.shape[0], nz), real.dtype)
         p = state.aux["augment"]["p"] if adaptive else config.augment.p
+
+        def seen(images: jax.Array, key: jax.Array) -> jax.Array:
+            """Images as D sees them."""
+            images = augment.augment(images, key, p, policy)
+            return augment.noisy(images, jax.random.fold_in(key, 1), config.augment.noise)
+
         metrics: dict[str, jax.Array] = {}
 
         def dis_loss(params: Any) -> tuple[jax.Array, Any]:
             # The same forward pass stands in `gen_loss`; the compiler merges the two.
             fake, _ = generator.apply(state.params["generator"], state.stats["generator"], z)
-            shown = augment.augment(jax.lax.stop_gradient(fake), k_fake, p, policy)
-            target = augment.augment(real, k_real, p, policy)
+            shown = seen(jax.lax.stop_gradient(fake), k_fake)
+            target = seen(real, k_real)
             d = params["discriminator"]
             on_fake, stats = discriminator.apply(d, state.stats["discriminator"], shown)
             on_real, stats = discriminator.apply(d, stats, target)
@@ -130,7 +136,7 @@ def build(config: Any) -> system.System:
             on_fake, d_stats = discriminator.apply(
                 state.params["discriminator"],
                 state.stats["discriminator"],
-                augment.augment(fake, k_again, p, policy),
+                seen(fake, k_again),
             )
             value = _mean(adversarial.generator, on_fake)
             return value, ({"generator": g_stats, "discriminator": d_stats}, {"g_loss": value})
@@ -325,6 +331,8 @@ def _check(config: Any) -> None:
         raise jgan.UserError(f"precision={config.precision!r} is unknown: use one of {', '.join(_DTYPES)}.")
     if not 0 <= a.p <= 1:
         raise jgan.UserError(f"augment.p={a.p}: a probability is 0 to 1.")
+    if a.noise < 0:
+        raise jgan.UserError(f"augment.noise={a.noise}: a standard deviation is 0 or more.")
     if a.target >= 1 or a.ramp <= 0:
         raise jgan.UserError(
             f"augment.target={a.target} and augment.ramp={a.ramp}: a target below 1 (0 keeps p as it is) and a "

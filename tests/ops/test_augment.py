@@ -103,6 +103,14 @@ def test_cutout_clears_a_square_of_half_the_side_and_nothing_else():
     assert max(sizes) == 8 and min(sizes) >= 4  # cut by the edge, at most in half
 
 
+def test_noise_has_its_deviation_and_no_mean_and_is_none_at_0():
+    x = images(64)
+    added = np.asarray(augment.noisy(x, KEY, 0.2) - x)
+    assert abs(added.std() - 0.2) < 4 * 0.2 / (2 * added.size) ** 0.5
+    assert abs(added.mean()) < 4 * 0.2 / added.size**0.5
+    assert augment.noisy(x, KEY, 0.0) is x
+
+
 def run(logits, batches=40, start=0.2, target=0.6):
     state = augment.controller(start)
     step = jax.jit(lambda s: augment.adapt(s, logits, target, ramp=1000.0, interval=4))
