@@ -273,6 +273,15 @@ def test_augmentation_reaches_g_and_adapts():
     np.testing.assert_allclose(metrics["augment_p"], np.clip(1 + moved, 0, 1), atol=1e-6)
 
 
+@pytest.mark.slow
+def test_noise_is_on_real_images_and_on_those_of_g():
+    plain = {"data.size": 8, "predictor.steps": 0, "predictor.warm_steps": 0}
+    state = initial(**plain)
+    _, clear = step(state, ("dis", "gen"), **plain)
+    _, noisy = step(state, ("dis", "gen"), **plain, **{"augment.noise": 2.0})
+    assert all(abs(clear[name] - noisy[name]) > 1e-3 for name in ("d_real", "d_fake", "g_loss"))
+
+
 def test_bfloat16_computes_in_it_and_keeps_float32():
     system = dcgan.build(small(precision="bfloat16"))
     state = jax.eval_shape(system.init, KEY, batch())
@@ -309,6 +318,7 @@ def test_every_preset_builds_and_takes_a_step_of_each_kind(preset):
         ({"statistics_steps": -1}, "statistics_steps=-1"),
         ({"augment.policy": "colour,flip"}, "'flip' is unknown"),
         ({"augment.p": 2.0}, "augment.p=2.0"),
+        ({"augment.noise": -0.1}, "augment.noise=-0.1"),
         ({"augment.target": 1.0}, "augment.target=1.0"),
         ({"predictor.feature_layer": 2}, "D has 2 layers at 16 px"),
         ({"optimiser.schedule": "cosine"}, "'cosine' is unknown"),
