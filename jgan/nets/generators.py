@@ -88,10 +88,9 @@ class ResNet(nn.Module):
     def __call__(self, x: jax.Array, *, statistics: str, dropout: bool) -> jax.Array:
         bias = self.norm == "instance"
 
-        def block(x, name, width, kernel, stride=1, padding=0, act=True):
+        def block(x, name, width, kernel, stride=1, padding=0):
             x = layers.Conv(width, kernel, stride, padding, bias, self.dtype, name=name)(x)
-            x = layers.Norm(self.norm, name=f"{name}_norm")(x, statistics)
-            return nn.relu(x) if act else x
+            return nn.relu(layers.Norm(self.norm, name=f"{name}_norm")(x, statistics))
 
         x = block(resample.reflect_pad(x, 3), "first", self.ngf, 7)
         for k in (1, 2):

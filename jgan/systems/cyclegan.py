@@ -2,7 +2,8 @@
 
 Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks" (2017). Where the
 authors' Torch and PyTorch lines differ this follows PyTorch: both generators take one joint step, then both
-discriminators, which judge fakes from a pool of earlier ones (made before that step).
+discriminators, which judge fakes from a pool of earlier ones (made before that step). The losses fall into a part for
+each domain, its images there and back; the parts are computed one after the other.
 
 State: nets `generator_ab`, `generator_ba` and, unless the adversarial weight is 0, `discriminator_a` and
 `discriminator_b`, each named by what it judges; groups `gen` and `dis`; aux `pool_a` and `pool_b`.
