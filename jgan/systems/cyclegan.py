@@ -62,10 +62,8 @@ def build(config: Any) -> system.System:
     adversarial = losses.ADVERSARIAL[loss.adversarial]
     gan = loss.adversarial_weight > 0
     # The identity terms are shares of the cycle terms of the domain they act on; 0 saves their passes.
-    terms = {
-        x: {"cycle": weight, "identity": loss.lambda_identity * weight}
-        for x, weight in (("a", loss.lambda_a), ("b", loss.lambda_b))
-    }
+    weights = {"a": loss.lambda_a, "b": loss.lambda_b}
+    terms = {x: {"cycle": weights[x], "identity": loss.lambda_identity * weights[y]} for x, y in ("ab", "ba")}
     terms = {x: {term: weight for term, weight in of_x.items() if weight > 0} for x, of_x in terms.items()}
     adam = optimiser.adam(config.optimiser, config.steps)
     groups = {"gen": state_lib.Group(("generator_ab", "generator_ba"), adam)}
@@ -139,17 +137,20 @@ def build(config: Any) -> system.System:
                 )
                 return outputs
 
-            (fake,) = translate(there, turn["real"])
+            # What passes the same net passes together; to real images no gradient leads.
+            keeps = "identity" in terms[domain]
+            fake, *same = translate(there, turn["real"], *([turn["other"]] if keeps else []))
             if gan:
                 output, stats[judge] = nets[judge].apply(weights[judge], stats[judge], fake)
                 told["adversarial"] = _mean(adversarial.generator, output)
                 value += loss.adversarial_weight * told["adversarial"]
-            entering = {"cycle": fake, "identity": turn["real"]}
-            entering = {term: x for term, x in entering.items() if term in terms[domain]}
-            if entering:  # what passes the same net passes together
-                for term, output in zip(entering, translate(back, *entering.values()), strict=True):
-                    told[term] = jnp.mean(losses.l1(output, turn["real"]))
-                    value += turn[term] * told[term]
+            if "cycle" in terms[domain]:
+                (restored,) = translate(back, fake)
+                told["cycle"] = jnp.mean(losses.l1(restored, turn["real"]))
+                value += turn["cycle"] * told["cycle"]
+            if keeps:
+                told["identity"] = jnp.mean(losses.l1(same[0], turn["other"]))
+                value += turn["identity"] * told["identity"]
             return value, (stats, (told, fake))
 
         def judgement(
@@ -179,13 +180,14 @@ def build(config: Any) -> system.System:
 
         def gen_loss(params: Any) -> tuple[jax.Array, Any]:
             keys = jax.random.split(k_dropout)
-            turns = [{"real": real[x], "key": k, **terms[x]} for x, k in zip("ab", keys, strict=True)]
+            turns = [
+                {"real": real[x], "other": real[y], "key": k, **terms[x]}
+                for (x, y), k in zip(("ab", "ba"), keys, strict=True)
+            ]
             value, (stats, ((told_a, fake_b), (told_b, fake_a))) = both(there_and_back, state, params, turns)
-            aux = {
-                f"g_{term}_{x}": told[term] for x, told in (("a", told_a), ("b", told_b)) for term in terms[x]
-            }
-            if gan:
-                aux |= {"g_adversarial_a": told_b["adversarial"], "g_adversarial_b": told_a["adversarial"]}
+            aux = {}
+            for x, y, told in (("a", "b", told_a), ("b", "a", told_b)):
+                aux |= {f"g_{term}_{x if term == 'cycle' else y}": told[term] for term in told}
             return value, (stats, (aux | {"g_loss": value}, {"a": fake_a, "b": fake_b}))
 
         def dis_loss(params: Any, fakes: dict[str, jax.Array]) -> tuple[jax.Array, Any]:

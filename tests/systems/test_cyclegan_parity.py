@@ -111,20 +111,20 @@ class Update:
         # The authors make both fakes first and map domains to themselves last; but for running averages of batch norm,
         # which their instance norm has not, the order changes nothing.
         real, fake, total = {"a": a, "b": b}, {}, 0.0
-        for x, there, back, y, cycle in (
-            ("a", self.ab, self.ba, "b", weights.lambda_a),
-            ("b", self.ba, self.ab, "a", weights.lambda_b),
+        for x, there, back, y, cycle, other in (
+            ("a", self.ab, self.ba, "b", weights.lambda_a, weights.lambda_b),
+            ("b", self.ba, self.ab, "a", weights.lambda_b, weights.lambda_a),
         ):
             fake[y] = there(real[x])
+            if weights.lambda_identity * other > 0:
+                losses[f"g_identity_{y}"] = functional.l1_loss(there(real[y]), real[y])
+                total += weights.lambda_identity * other * losses[f"g_identity_{y}"]
             if weights.adversarial_weight > 0:
                 losses[f"g_adversarial_{y}"] = self.generated(self.judges[y](fake[y]))
                 total += weights.adversarial_weight * losses[f"g_adversarial_{y}"]
             if cycle > 0:
                 losses[f"g_cycle_{x}"] = functional.l1_loss(back(fake[y]), real[x])
                 total += cycle * losses[f"g_cycle_{x}"]
-            if weights.lambda_identity * cycle > 0:
-                losses[f"g_identity_{x}"] = functional.l1_loss(back(real[x]), real[x])
-                total += weights.lambda_identity * cycle * losses[f"g_identity_{x}"]
         losses["g_loss"] = total
         gen.zero_grad()
         total.backward()
