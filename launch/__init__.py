@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import errno
+import os
 import sys
 
 from absl import app
@@ -9,6 +10,13 @@ from absl import flags
 from absl import logging
 
 import jgan
+from launch import programs
+
+_CACHE = flags.DEFINE_bool(
+    "compilation_cache",
+    True,
+    "keep compiled programs between starts, in the user's cache folder or where JAX_COMPILATION_CACHE_DIR says",
+)
 
 
 def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
@@ -35,6 +43,10 @@ def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
 
     def guarded(_: list[str]) -> None:
         logging.set_verbosity(logging.WARNING)
+        if _CACHE.value:
+            programs.keep()
+        else:
+            os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
         try:
             main()
         except jgan.UserError as error:
@@ -50,6 +62,8 @@ def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
                 raise
             _fail(str(error), 1)
 
+    # --help shows the flags of the main module alone.
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["compilation_cache"])
     app.run(guarded, flags_parser=parse)
 
 
