@@ -54,11 +54,7 @@ def train(config: ml_collections.ConfigDict, workdir: str, init_from: str = "") 
         jgan.UserError: a mistake in config, data or directory, told before the first step.
         NotFinite: the run diverged; the last good checkpoint is kept.
     """
-    if config.system not in SYSTEMS:
-        raise jgan.UserError(f"system={config.system!r} is unknown: use one of {', '.join(SYSTEMS)}.")
-    for name in ("steps", "batch_size", "log_every", "sample_every", "validate_every", "save_every", "keep"):
-        if config[name] < 1:
-            raise jgan.UserError(f"{name}={config[name]}: it must be 1 or more.")
+    run.check(config, SYSTEMS)
     sharding.check(config.batch_size)
     run.prepare(workdir)
     config = ml_collections.ConfigDict(config.to_dict())

@@ -22,6 +22,11 @@ _PROCESS = flags.DEFINE_integer("process_id", None, "which one this is, from 0")
 
 
 def main() -> None:
+    from jgan import run
+    from jgan.systems import SYSTEMS
+
+    run.check(_CONFIG.value, SYSTEMS)
+    run.prepare(_WORKDIR.value)
     if _DISTRIBUTED.value or _ADDRESS.value:
         programs.let_go()
         import jax
@@ -33,4 +38,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("config", "workdir"))
+    launch.run(main, required=("config", "workdir"), runs=("init_from",))
