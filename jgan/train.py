@@ -31,6 +31,7 @@ from jgan.data import pairs
 from jgan.data import pipeline
 from jgan.systems import SYSTEMS
 from jgan.systems import optimiser
+from jgan.systems import system as system_lib
 
 _GRID_ROWS = 6
 
@@ -112,7 +113,7 @@ class _Loop:
             static_argnames="updates",
             donate_argnums=0,
             out_shardings=(whole, whole),
-            compiler_options=dict(system.compiler_options),
+            compiler_options=system_lib.supported(system.compiler_options),
         )
         self.generate = jax.jit(
             lambda weights, inputs, statistics="image": system.apply(weights, inputs, statistics=statistics),
