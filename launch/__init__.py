@@ -59,12 +59,12 @@ def run(
         # more at the end, takes half a second.
         gc.set_threshold(20_000)
         atexit.register(gc.freeze)
-        if _CACHE.value:
-            programs.keep()
-        else:
-            os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
         try:
             _check(runs, paths)
+            if _CACHE.value:
+                programs.keep()
+            else:
+                os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
             main()
         except jgan.UserError as error:
             _fail(str(error))
