@@ -9,6 +9,7 @@ from PIL import Image
 import pytest
 
 import jgan
+from jgan.data import formats
 from jgan.data import images
 
 KINDS = [
@@ -171,8 +172,8 @@ def test_arrays_that_are_no_pictures_are_refused(tmp_path):
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "F"])
 def test_large_pictures_are_taken_over_in_strips(mode, monkeypatch):
     whole = Image.fromarray(np.random.default_rng(0).integers(0, 256, (7, 5, 3), np.uint8)).convert(mode)
-    monkeypatch.setattr(images, "_STRIP", 10)  # of 2 rows, the last of 1
-    made = images._array(whole)
+    monkeypatch.setattr(formats, "_STRIP", 10)  # of 2 rows, the last of 1
+    made = formats._array(whole)
     np.testing.assert_array_equal(made, np.asarray(whole))
     assert made.dtype == np.asarray(whole).dtype
 
