@@ -205,8 +205,8 @@ def edit_file(
     There are `candidates.png` (all with their costs), `candidate_NN.png`, `latents.npz` (latents by the name of their
     space, `cost`, and `start`: the projection, or where each one began), `path.webp` and `path.png` (the way to the
     best one), `strip.png` (all of it in one row) and `index.html`; with a photo also `photo.png` (edited, in its own
-    size and type; `photo.tiff` for one of floats) and `photo.webp` (its way there). All is checked before anything is
-    written.
+    size, type and opacity; `photo.tiff` for one of floats) and `photo.webp` (its way there). All is checked before
+    anything is written.
 
     Args:
         run: as `trained.load` gives it, with a latent space.
@@ -248,7 +248,7 @@ def edit_file(
     search = editor(run, settings)
     channels = run.config.data.channels[0]
     shape = (size, size, channels)
-    photo = framed = found = None
+    photo = opened = framed = found = None
     if image:
         if not method:
             method = "optimise" if "predictor" not in run.weights["params"] else "hybrid"
@@ -261,7 +261,8 @@ def edit_file(
             features=features,
             batch=1,
         )
-        photo = _photo(image, channels)
+        opened = framing.adapt(image_files.load(image), channels, framing.bits(run.config.data))
+        photo = opened.pixels
         framed = framing.fit(photo, size, fit)
         if not framed.mask.any():
             height, width = photo.shape[:2]
@@ -306,7 +307,8 @@ def edit_file(
     name = ""
     if image:
         name = "photo.tiff" if edited.dtype == np.float32 else "photo.png"
-        image_files.write(target / name, edited)
+        given = framing.shrink(edited, framing.bits(run.config.data))
+        image_files.write(target / name, opened._replace(pixels=given))
         report.animate(target / "photo.webp", moving, seconds=_SECONDS)
     image_files.write(target / "strip.png", edit_page.strip(drawn, made.film, photo, edited))
     edit_page.page(
@@ -339,14 +341,6 @@ def _inner(inside: np.ndarray) -> np.ndarray:
     """For every row the nearest one that shows the photo."""
     places = np.flatnonzero(inside)
     return np.clip(np.arange(len(inside)), places[0], places[-1]) if len(places) else np.arange(len(inside))
-
-
-def _photo(image: str, channels: int) -> np.ndarray:
-    try:
-        return framing.with_channels(image_files.read(image), channels)
-    except jgan.UserError as error:
-        # The sentence about channels does not know which picture it is about.
-        raise jgan.UserError(str(error).replace("the picture", image, 1)) from None
 
 
 def _check_reach(asked: constraints.Constraints, mask: np.ndarray, fit: str) -> None:

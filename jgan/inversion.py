@@ -5,6 +5,7 @@ inversion.project_files(run, "photos", "OUT", method="hybrid", starts=8)
 latents = np.load("OUT/shoe.jpg.npz")["z"]
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
@@ -23,6 +24,7 @@ import jgan
 from jgan import features as feature_nets
 from jgan import report
 from jgan import trained
+from jgan.data import check
 from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.latent import project
@@ -209,11 +211,14 @@ def project_files(
     if len(todo) < len(files):
         print(f"{len(files) - len(todo)} of {len(files)} photos are projected already")
     bad: list[str] = []
+    bits, remarks = framing.bits(run.config.data), collections.Counter()
     begun, first, done = time.perf_counter(), 0.0, 0
     waiting: list[tuple[pathlib.Path, np.ndarray, framing.Framed]] = []
     for k, file in enumerate(report.progress_over(todo)):
         try:
-            photo = framing.with_channels(image_files.read(file), projects.channels)
+            taken = framing.adapt(image_files.load(file), projects.channels, bits)
+            photo = taken.pixels
+            remarks.update(taken.remarks)
             waiting.append((file, photo, framing.fit(photo, projects.size, fit)))
         except jgan.UserError as error:
             bad.append(str(error))
@@ -226,6 +231,9 @@ def project_files(
     if counted > 0:
         print(f"{counted / seconds:.2f} images per second after the first batch, which compiled")
     _page(run, root, files, target)
+    for sentence in [*check.told(remarks, len(todo), "photos"), image_files.told(image_files.others(images))]:
+        if sentence:
+            print(sentence)
     if bad:
         raise jgan.UserError(
             f"{len(bad)} of {len(files)} photos were not projected: {'; '.join(bad[:5])}"
@@ -282,12 +290,12 @@ def _save(
     masks = np.stack([framed.mask for _, _, framed in waiting])
     seeds = [_seed(seed, str(file.relative_to(root))) for file, _, _ in waiting]
     found, made = projects(images, masks, seeds)
-    space = run.system.space(run.weights, None).name
+    space, bits = run.system.space(run.weights, None).name, framing.bits(run.config.data)
     for k, (file, photo, framed) in enumerate(waiting):
         place = target / file.relative_to(root)
         place.parent.mkdir(parents=True, exist_ok=True)
         pasted = framing.paste(photo, framed, made[k])
-        picture = report.show(pasted) if pasted.dtype == np.float32 else pasted
+        picture = report.show(pasted) if pasted.dtype == np.float32 else framing.shrink(pasted, bits)
         image_files.write(pathlib.Path(f"{place}.png"), picture)
         leaves = jax.tree.leaves(jax.tree.map(lambda x, k=k: x[k], found.latent))
         names = [space] if len(leaves) == 1 else [f"{space}_{i}" for i in range(len(leaves))]
@@ -322,7 +330,8 @@ def _page(run: trained.Run, root: pathlib.Path, files: list[pathlib.Path], targe
             with np.load(target / f"{name}.npz", allow_pickle=False) as saved:
                 made, cost = saved["reconstruction"], float(saved["cost"])
                 top, left, side = (int(x) for x in saved["square"])
-            photo = framing.with_channels(image_files.read(file), made.shape[-1])
+            bits = framing.bits(run.config.data)
+            photo = framing.adapt(image_files.load(file), made.shape[-1], bits).pixels
         except (OSError, ValueError, KeyError, jgan.UserError):
             continue
         mode = "letterbox" if top < 0 or left < 0 else "crop"

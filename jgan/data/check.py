@@ -44,6 +44,11 @@ def odd_ones(channels: dict[int, int]) -> dict[int, str]:
     }
 
 
+def told(remarks: collections.Counter, total: int, what: str = "pictures") -> list[str]:
+    """Returns a sentence for each remark, with how many pictures of all it is about."""
+    return [f"{count} of {total} {what}: {remark}" for remark, count in remarks.most_common()]
+
+
 def widest(dtypes) -> np.dtype:
     """Returns the type that holds all of uint8, uint16 and float32 given."""
     return max((np.dtype(dtype) for dtype in dtypes), key=lambda dtype: dtype.itemsize)

@@ -20,12 +20,19 @@ class Picture(NamedTuple):
     Attributes:
       pixels: [h, w, c] uint8, uint16 or float32 in [-1, 1], without opacity.
       alpha: opacity [h, w, 1] in the same type, from black (nothing is seen) to white; None where the file has none.
-      remarks: what became of the file on the way, such as "one page of several is read".
+      remarks: what became of the file on the way, such as "with several pages, of which the first is read".
+      name: of the file, which mistakes are told by.
     """
 
     pixels: np.ndarray
     alpha: np.ndarray | None = None
     remarks: tuple[str, ...] = ()
+    name: str = "the picture"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of the colours: (h, w, c)."""
+        return self.pixels.shape
 
     @property
     def opaque(self) -> bool:

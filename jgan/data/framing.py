@@ -36,9 +36,7 @@ class Framed(NamedTuple):
     side: int
 
 
-def adapt(
-    picture: decoded.Picture | np.ndarray, channels: int | None, name: str = "the picture", bits: int = 0
-) -> decoded.Picture:
+def adapt(picture: decoded.Picture | np.ndarray, channels: int | None, bits: int = 0) -> decoded.Picture:
     """The picture as a net takes it, and besides it the opacity that an output has to get back.
 
     This is the one rule for training and for use. Where the net takes one channel more than the picture has colours,
@@ -50,45 +48,54 @@ def adapt(
         picture: of `images.load`; of an array [h, w, c] the second of 2 and the fourth of 4 channels is opacity,
             where the net takes one less.
         channels: of the net; None: those that the picture has, without opacity.
-        name: that its mistakes are told by.
         bits: that its integers fill, as `stretch` takes them.
 
     Raises:
         jgan.UserError: there is no one way to give it these channels, or a value needs more bits.
     """
     if not isinstance(picture, decoded.Picture):
-        apart = channels in (1, 3) and picture.shape[-1] in (2, 4) and picture.shape[-1] != channels
+        apart = picture.shape[-1] in (2, 4) and channels in (1, 3)
         picture = decoded.Picture(*np.split(picture, [-1], -1)) if apart else decoded.Picture(picture)
-    pixels, alpha, remarks = stretch(picture.pixels, bits, name), picture.alpha, picture.remarks
-    if alpha is not None and pixels.shape[-1] + 1 == channels:
-        return decoded.Picture(np.concatenate([pixels, alpha], -1), None, remarks)
-    picture = decoded.Picture(pixels, alpha, remarks)
+    picture = picture._replace(pixels=stretch(picture.pixels, bits, picture.name))
+    if picture.alpha is not None and picture.shape[-1] + 1 == channels:
+        return picture._replace(pixels=picture.joined(), alpha=None)
     if picture.opaque:
-        alpha = None
+        picture = picture._replace(alpha=None)
     else:
-        pixels, remarks = picture.on_white(), (*remarks, LAID)
-    have = pixels.shape[-1]
+        picture = picture._replace(pixels=picture.on_white(), remarks=(*picture.remarks, LAID))
+    have = picture.shape[-1]
     if channels in (None, have):
-        return decoded.Picture(pixels, alpha, remarks)
+        return picture
     if (have, channels) == (1, 3):
-        return decoded.Picture(np.repeat(pixels, 3, -1), alpha, (*remarks, REPEATED))
+        pixels = np.repeat(picture.pixels, 3, -1)
+        return picture._replace(pixels=pixels, remarks=(*picture.remarks, REPEATED))
     if (have, channels) == (3, 1):
-        if not _is_grey(pixels):
+        if not _is_grey(picture.pixels):
             raise jgan.UserError(
-                f"{name} is in colour, and the run takes grey (1 channel): make it grey first."
+                f"{picture.name} is in colour and the run takes grey (1 channel): make it grey first."
             )
-        return decoded.Picture(np.ascontiguousarray(pixels[..., 1:2]), alpha, (*remarks, TAKEN))
+        pixels = np.ascontiguousarray(picture.pixels[..., 1:2])
+        return picture._replace(pixels=pixels, remarks=(*picture.remarks, TAKEN))
     raise jgan.UserError(
-        f"{name} has {have} channel{'s' * (have != 1)} and the run takes {channels}"
-        f"{', none of them marked as opacity' * (have in (2, 4))}."
+        f"{picture.name} has {have} channel{'s' * (have != 1)} and the run takes {channels}"
+        f"{', and none of its is marked as opacity' * ((have, channels) in ((2, 1), (4, 3)))}."
     )
 
 
-def with_channels(
-    picture: decoded.Picture | np.ndarray, channels: int, name: str = "the picture"
-) -> np.ndarray:
+def with_channels(picture: decoded.Picture | np.ndarray, channels: int) -> np.ndarray:
     """The pixels of `adapt`."""
-    return adapt(picture, channels, name).pixels
+    return adapt(picture, channels).pixels
+
+
+def bits(data, side: str = "a") -> int:
+    """How many bits the integers of a side of the data fill, "a" (input) or "b" (target); 0: all of their type.
+
+    Args:
+        data: the `data` part of a config; its `bits` are one number for both sides or one for each.
+        side: of single images "a".
+    """
+    given = tuple(data.get("bits", ()))
+    return given["ab".index(side) % len(given)] if given else 0
 
 
 def stretch(pixels: np.ndarray, bits: int, name: str = "the picture") -> np.ndarray:

@@ -47,7 +47,9 @@ def load(path) -> Picture:
     if path.suffix.lower() not in SUFFIXES:
         raise jgan.UserError(f"{path} is not an image this program reads: {' '.join(SUFFIXES)}")
     with _explained(path), open(path, "rb") as file:
-        return _sound(Picture(_read_npy(file)) if path.suffix.lower() == ".npy" else _read_picture(file))
+        return _sound(
+            Picture(_read_npy(file)) if path.suffix.lower() == ".npy" else _read_picture(file), str(path)
+        )
 
 
 def parse(data: bytes, name: str) -> Picture:
@@ -57,7 +59,7 @@ def parse(data: bytes, name: str) -> Picture:
       jgan.UserError: as in `load`; the sentence begins with `name`.
     """
     with _explained(name):
-        return _sound(_read_picture(io.BytesIO(data)))
+        return _sound(_read_picture(io.BytesIO(data)), name)
 
 
 def read(path) -> np.ndarray:
@@ -68,19 +70,6 @@ def read(path) -> np.ndarray:
 def decode(data: bytes, name: str) -> np.ndarray:
     """Returns the picture in the bytes of a file as `parse` does, with the opacity as its last channel."""
     return parse(data, name).joined()
-
-
-def size(data: bytes, name: str) -> tuple[int, int]:
-    """Returns the height and width of the picture in the bytes of a file, of which no pixel is decoded.
-
-    Raises:
-      jgan.UserError: as in `parse`.
-    """
-    with _explained(name):
-        if tiff.begins(data[:8]):
-            return tiff.size(io.BytesIO(data))
-        with Image.open(io.BytesIO(data)) as image:
-            return image.height, image.width
 
 
 def write(path, array, quality: int = 95) -> None:
@@ -176,10 +165,10 @@ def _explained(name):
         raise jgan.UserError(f"{name} cannot be decoded: {_reason(error)}") from None
 
 
-def _sound(picture: Picture) -> Picture:
+def _sound(picture: Picture, name: str) -> Picture:
     pixels = picture.pixels[..., None] if picture.pixels.ndim == 2 else picture.pixels
     alpha = None if picture.alpha is None else np.ascontiguousarray(picture.alpha)
-    return Picture(np.ascontiguousarray(pixels), alpha, picture.remarks)
+    return Picture(np.ascontiguousarray(pixels), alpha, picture.remarks, name)
 
 
 def _read_npy(file) -> np.ndarray:

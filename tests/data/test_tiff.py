@@ -8,6 +8,7 @@ import pytest
 
 import jgan
 from jgan.data import images
+from jgan.data import tiff
 from tests.data import tiffs
 
 
@@ -253,7 +254,7 @@ def test_orientation_is_applied_to_colours_and_opacity(orientation, bits):
     }[orientation]
     np.testing.assert_array_equal(found.joined(), wanted)
     data = tiffs.written(samples, 2, extra=(2,), tags={274: (3, [orientation])})
-    assert images.size(data, "x") == wanted.shape[:2]
+    assert tiff.size(io.BytesIO(data)) == wanted.shape[:2]
 
 
 @pytest.mark.parametrize(
