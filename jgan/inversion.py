@@ -12,6 +12,7 @@ import dataclasses
 import html
 import io
 import json
+import os
 import pathlib
 import time
 from typing import Any
@@ -316,7 +317,7 @@ def _save(
 def _seed(seed: int, name: str) -> int:
     """A number for a photo's starts that its name and nothing else decides (FNV-1a, 32 bits)."""
     value = 2166136261 ^ (seed % 2**32)
-    for byte in name.encode():
+    for byte in os.fsencode(name):
         value = (value ^ byte) * 16777619 % 2**32
     return value
 
@@ -338,7 +339,9 @@ def _page(run: trained.Run, root: pathlib.Path, files: list[pathlib.Path], targe
         original = framing.fit(photo, made.shape[0], mode).image
         costs.append(cost)
         pair = "".join(f'<img src="{report.data_uri(x)}" alt="">' for x in (original, made))
-        shown.append(f"<figure>{pair}<figcaption>{html.escape(name)}<br>{cost:.4f}</figcaption></figure>")
+        shown.append(
+            f"<figure>{pair}<figcaption>{html.escape(report.readable(name))}<br>{cost:.4f}</figcaption></figure>"
+        )
     left_out = f", the first {_PAGE} shown" if len(files) > _PAGE else ""
     median = f", median cost {np.median(costs):.4f}" if costs else ""
     text = (
@@ -351,4 +354,4 @@ def _page(run: trained.Run, root: pathlib.Path, files: list[pathlib.Path], targe
         f"{html.escape(str(run.config.system))}, step {run.step}{median}. Left the photo, right the image of its "
         f"latent, below the cost.</p>{''.join(shown)}\n"
     )
-    report.replace(target / "index.html", text.encode())
+    report.replace(target / "index.html", text.encode(errors="replace"))

@@ -106,7 +106,7 @@ def _converted(pixels: np.ndarray, profile: bytes, space: str) -> np.ndarray:
     import imagecodecs
 
     flags = imagecodecs.CMS.FLAGS
-    # Of RGB in 8 bits its table of the whole transform is right within 0.7 of a level; of 16 bits and of grey it is not.
+    # In 8 bits its table of a whole transform of RGB is right within 0.7 of a level; of 16 bits and of grey it is not.
     exact = flags.NOOPTIMIZE if pixels.dtype != np.uint8 or space == "gray" else 0
     floats = pixels.dtype == np.float32
     pixels = pixels[..., 0] if space == "gray" else pixels

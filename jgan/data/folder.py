@@ -27,8 +27,6 @@ import hashlib
 import pathlib
 from typing import NamedTuple
 
-import numpy as np
-
 import jgan
 from jgan.data import images
 
@@ -163,13 +161,13 @@ def pair_name(name: str) -> str:
     return name[:-2] if name.endswith(("_A", "_B")) else name
 
 
-def read(entry: Entry, single: bool = False) -> tuple[np.ndarray, ...]:
-    """Returns the planes of an example: `(photo,)` or `(half,)` if single, otherwise `(A, B)` of equal size.
+def read(entry: Entry, single: bool = False) -> tuple[images.Picture, ...]:
+    """Returns the pictures of an example: `(photo,)` or `(half,)` if single, otherwise `(A, B)` of equal size.
 
     Raises:
       jgan.UserError: a file that cannot be read, halves of different size, an odd width.
     """
-    pictures = [images.read(file) for file in entry.files]
+    pictures = [images.load(file) for file in entry.files]
     if single and not entry.part:
         return (pictures[0],)
     if len(pictures) == 1:
@@ -178,7 +176,7 @@ def read(entry: Entry, single: bool = False) -> tuple[np.ndarray, ...]:
             raise jgan.UserError(
                 f"{entry.files[0]} is {width} pixels wide: side by side, A and B need an even width"
             )
-        halves = pictures[0][:, : width // 2], pictures[0][:, width // 2 :]
+        halves = _part_of(pictures[0], 0, width // 2), _part_of(pictures[0], width // 2, width)
         return (halves["AB".index(entry.part)],) if entry.part else halves
     sizes = [f"{p.shape[1]}x{p.shape[0]}" for p in pictures]
     if sizes[0] != sizes[1]:
@@ -186,6 +184,11 @@ def read(entry: Entry, single: bool = False) -> tuple[np.ndarray, ...]:
             f"{entry.files[0]} is {sizes[0]} and {entry.files[1]} is {sizes[1]}: A and B need the same size"
         )
     return tuple(pictures)
+
+
+def _part_of(picture: images.Picture, begin: int, end: int) -> images.Picture:
+    alpha = None if picture.alpha is None else picture.alpha[:, begin:end]
+    return picture._replace(pixels=picture.pixels[:, begin:end], alpha=alpha)
 
 
 def _top(root: str) -> pathlib.Path:

@@ -118,7 +118,8 @@ def told(others: collections.Counter) -> str:
     """Returns a sentence such as "left out: 2 .heic, 1 .txt (they are not ...)"; empty where there are none."""
     if not others:
         return ""
-    listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in others.most_common(8))
+    some = sorted(others.items(), key=lambda item: (-item[1], item[0]))[:8]
+    listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in some)
     more = f" and {len(others) - 8} more kinds" * (len(others) > 8)
     return f"left out: {listed}{more}; read are {' '.join(SUFFIXES)}"
 
