@@ -94,7 +94,7 @@ class Translator:
         pair = data.get("pair", "")
         if pair:
             taken = framing.adapt(
-                image, 3 if pair in ("gray", "lab") else data.channels[1], framing.bits(data)
+                image, 3 if pair in ("gray", "lab") else data.channels[1], framing.bits(data, way.target)
             )
             a, _ = pairs.make(pair, taken.pixels)
         else:

@@ -33,14 +33,19 @@ def scan(read, count: int, *, what: str = "images") -> tuple[list, dict[int, str
     return results, failed
 
 
+def usual(channels) -> int:
+    """Returns the number of channels that most have; of several the largest, 0 of none."""
+    counts = collections.Counter(channels)
+    return max(counts, key=lambda count: (counts[count], count), default=0)
+
+
 def odd_ones(channels: dict[int, int]) -> dict[int, str]:
     """Returns the indices whose channels are not those of most, each with a reason."""
-    counts = collections.Counter(channels.values())
-    usual = max(counts, key=lambda count: (counts[count], count), default=0)
+    most = usual(channels.values())
     return {
-        index: f"has {count} channel{'s' * (count != 1)} where most have {usual}"
+        index: f"has {count} channel{'s' * (count != 1)} where most have {most}"
         for index, count in channels.items()
-        if count != usual
+        if count != most
     }
 
 
