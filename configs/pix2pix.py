@@ -32,6 +32,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     data.size = 256
     data.load_size = 286
     data.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
+    data.labels = ""  # a, b, ab: input or target are classes in plain colours, resized by nearest neighbour
     data.flip = True
     data.channels = ()  # (input, target); empty: as the data has them
     data.number = 400  # drawn facades

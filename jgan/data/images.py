@@ -18,6 +18,7 @@ from PIL import ImageOps
 from PIL import TiffImagePlugin
 
 import jgan
+from jgan.data import outputs
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".npy")
 
@@ -82,14 +83,26 @@ def write(path, array: np.ndarray, quality: int = 95) -> None:
         draft.unlink(missing_ok=True)
 
 
-def find(folder) -> list[pathlib.Path]:
-    """Returns the image files in a folder and the folders below it, sorted; hidden ones left out."""
-    found, seen = [], {os.path.realpath(folder)}
-    for where, folders, names in os.walk(folder, followlinks=True):
+def find(folder, output=None) -> list[pathlib.Path]:
+    """Returns the image files in a folder and the folders below it, sorted.
+
+    Hidden files and folders are left out, and what programs of jgan wrote (`outputs.is_written`) below the folder,
+    as is the folder `output`, which they are about to write to.
+
+    Raises:
+      jgan.UserError: a folder that cannot be read.
+    """
+    found, seen = [], {os.path.realpath(folder), os.path.realpath(output or folder)}
+    for where, folders, names in os.walk(folder, followlinks=True, onerror=_refuse_folder):
+        run = outputs.is_run(where)
         for name in list(folders):
-            real = os.path.realpath(os.path.join(where, name))
-            if name.startswith(".") or real in seen:  # links may run in circles
+            path = os.path.join(where, name)
+            real = os.path.realpath(path)
+            if name.startswith(".") or real in seen or run and name in ("samples", "checkpoints"):
+                folders.remove(name)  # links may run in circles
+            elif outputs.is_written(path):
                 folders.remove(name)
+                outputs.tell_left_out(path)
             seen.add(real)
         for name in names:
             if not name.startswith(".") and name.lower().endswith(SUFFIXES):
@@ -118,6 +131,10 @@ def white(dtype):
 
 class _TooLarge(Exception):
     pass
+
+
+def _refuse_folder(error: OSError):
+    raise jgan.UserError(f"the folder {error.filename} cannot be read: {error.strerror}") from None
 
 
 @contextlib.contextmanager
