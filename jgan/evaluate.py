@@ -61,8 +61,11 @@ def scores(
             if paired:
                 output = made[way.output][k]
                 target = np.asarray(image_files.convert(example[way.target], np.float32))
-                for name in ("l1", "psnr", "ssim"):
-                    sums[name] += float(getattr(image_metrics, name)(output, target))
+                try:
+                    for name in ("l1", "psnr", "ssim"):
+                        sums[name] += float(getattr(image_metrics, name)(output, target))
+                except jgan.UserError as error:
+                    raise jgan.UserError(f"{example.get('name', 'an example')}: {error}") from None
                 if confusion:
                     confusion.add(output, target)
             count += 1
@@ -90,7 +93,7 @@ def evaluate_translator(
         data: another root folder.
         split: another split than the run's validation split.
         size: pictures are resized to size x size; by default they are taken as in the run's validation.
-        palette: JSON file of {class: [red, green, blue]}.
+        palette: JSON file of {class: [red, green, blue]}; targets are classes then, and resized as such.
         batch_size: how many images of one size pass at once.
         seed: of dropout, where the translator has it on.
 
@@ -100,8 +103,11 @@ def evaluate_translator(
     config = ml_collections.ConfigDict(translator.config.data.to_dict())
     if data:
         config.source, config.root = "folder", data
-    examples = pipeline.evaluation(config, split or config.val_split, size)
     colours = segmentation.load_palette(palette) if palette else None
+    if colours:
+        labels = {*config.get("labels", ""), translator.translation.target}
+        config.labels = "".join(sorted(labels)) if not config.get("pair", "") else ""
+    examples = pipeline.evaluation(config, split or config.val_split, size)
     if colours and not examples.paired:
         raise jgan.UserError(f"--palette={palette} compares pairs, and these data have none.")
     return scores(
