@@ -31,6 +31,7 @@ from jgan import steering
 from jgan import trained
 from jgan.data import framing
 from jgan.data import images as image_files
+from jgan.data import outputs
 from jgan.data import transforms
 from jgan.latent import constraints
 from jgan.latent import document
@@ -199,6 +200,7 @@ def edit_file(
     direction: str = "",
     amount: float = 1.0,
     seed: int = 0,
+    part: str = "",
 ) -> int:
     """The number of candidates that an edit of a photo, or of random starts, left in the folder `output`.
 
@@ -227,6 +229,7 @@ def edit_file(
         direction: its name; empty: the only one.
         amount: how far.
         seed: of the starts.
+        part: of the photo, as in `inversion.view`.
 
     Raises:
         jgan.UserError: a file that is missing or wrong, an edit that does not fit, settings that make no sense.
@@ -261,22 +264,15 @@ def edit_file(
             features=features,
             batch=1,
         )
-        opened = framing.adapt(image_files.load(image), channels, framing.bits(run.config.data))
+        opened, framed = inversion.view(image_files.load(image), projects, fit, part=part, halves=run.halves)
         photo = opened.pixels
-        framed = framing.fit(photo, size, fit)
-        if not framed.mask.any():
-            height, width = photo.shape[:2]
-            raise jgan.UserError(
-                f"{image} has {height} x {width} pixels (height x width): of {size} x {size} nothing would be left, "
-                "but --fit=crop would work."
-            )
         drawn = raster.framed(drawn, photo.shape[:2], (framed.top, framed.left, framed.side))
         # The constraints themselves are drawn below, on the projection; this one only tells whether they can be.
         if drawn.strokes:
             _check_reach(raster.draw(drawn, shape, framed.image), framed.mask, fit)
     else:
         raster.draw(drawn, shape)
-    target = _claim(output, image)
+    target = _claim(run, output, image)
     if image:
         found, _ = projects(framed.image[None], framed.mask[None], [seed % 2**32])
         found = jax.tree.map(lambda x: x[0], found)
@@ -300,7 +296,9 @@ def edit_file(
     if image:
         edited, moving = carry(photo, made.film, fit)
         print(f"transferred to the photo of {photo.shape[1]} x {photo.shape[0]} pixels")
-    # From here on files are written.
+    # From here on files are written, and what an earlier edit left goes.
+    for old in ("photo.png", "photo.tiff", "photo.webp"):
+        (target / old).unlink(missing_ok=True)
     _save_candidates(run, target, made, made.begin if start is None else start)
     report.animate(target / "path.webp", made.film, seconds=_SECONDS)
     image_files.write(target / "path.png", report.mosaic(made.film, "from the start to the best candidate"))
@@ -351,16 +349,12 @@ def _check_reach(asked: constraints.Constraints, mask: np.ndarray, fit: str) -> 
         raise jgan.UserError(f"the edit lies wholly beyond the part of the photo that --fit={fit} shows.")
 
 
-def _claim(output: str, image: str) -> pathlib.Path:
+def _claim(run: trained.Run, output: str, image: str) -> pathlib.Path:
     """The output folder, made."""
     target = pathlib.Path(output)
     if image and target.resolve() == pathlib.Path(image).resolve().parent:
         raise jgan.UserError(f"--output={output} is where the photo lies: name another folder.")
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise jgan.UserError(f"--output={output} cannot be made: {error.strerror}.") from error
-    return target
+    return outputs.make(target, *run.searched)
 
 
 def _save_candidates(run: trained.Run, target: pathlib.Path, made: Found, start: Any) -> None:

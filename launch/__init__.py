@@ -44,9 +44,10 @@ def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
         except jgan.UserError as error:
             _fail(str(error))
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            sentence = _refused(error)
+            if not sentence:
                 raise
-            _fail("the disk is full: free some space; the same command goes on from what was saved.")
+            _fail(sentence)
         except Exception as error:
             # Asked for by its name: to import it takes seconds, and only who has imported it can raise it.
             train = sys.modules.get("jgan.train")
@@ -55,6 +56,24 @@ def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
             _fail(str(error), 1)
 
     app.run(guarded, flags_parser=parse)
+
+
+def _refused(error: OSError) -> str:
+    """What a file system's refusal has to tell; empty for an error that is a fault of the program."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full: free some space; the same command goes on from what was saved."
+    known = (
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ELOOP,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+    )
+    if error.errno in known and error.filename is not None:
+        return f"{error.filename} cannot be used: {error.strerror}."
+    return ""
 
 
 def _sentence(error: Exception, argv: list[str]) -> str:

@@ -19,6 +19,7 @@ import jgan
 from jgan.data import decoded
 from jgan.data import formats
 from jgan.data import npy
+from jgan.data import outputs
 from jgan.data import tiff
 
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -103,14 +104,23 @@ def write(path, array, quality: int = 95) -> None:
         draft.unlink(missing_ok=True)
 
 
-def find(folder) -> list[pathlib.Path]:
-    """Returns the image files in a folder and the folders below it, sorted; hidden ones left out."""
-    return sorted(file for file in _walk(folder) if file.name.lower().endswith(SUFFIXES))
+def find(folder, output=None) -> list[pathlib.Path]:
+    """Returns the image files in a folder and the folders below it, sorted.
+
+    Hidden files and folders are left out, and what programs of jgan wrote (`outputs.is_written`) below the folder,
+    as is the folder `output`, which they are about to write to.
+
+    Raises:
+      jgan.UserError: a folder that cannot be read.
+    """
+    return sorted(file for file in _walk(folder, output) if file.name.lower().endswith(SUFFIXES))
 
 
-def others(folder) -> collections.Counter:
-    """Returns how many files of each suffix `find` leaves out in a folder and the folders below it."""
-    names = (file.name.lower() for file in _walk(folder))
+def others(folder, output=None) -> collections.Counter:
+    """Returns how many files of each suffix `find` leaves out in the folders where it looks."""
+    if not os.path.isdir(folder):
+        return collections.Counter()
+    names = (file.name.lower() for file in _walk(folder, output))
     return collections.Counter(pathlib.PurePath(name).suffix for name in names if not name.endswith(SUFFIXES))
 
 
@@ -137,16 +147,25 @@ def convert(array: np.ndarray, dtype) -> np.ndarray:
     raise ValueError(f"{array.dtype} to {dtype} would lose precision")
 
 
-def _walk(folder):
-    # Yields the files that are not hidden in a folder and the folders below it.
-    seen = {os.path.realpath(folder)}
-    for where, folders, names in os.walk(folder, followlinks=True):
+def _walk(folder, output=None):
+    # Yields the files that are not hidden in the folders that are searched.
+    seen = {os.path.realpath(folder), os.path.realpath(output or folder)}
+    for where, folders, names in os.walk(folder, followlinks=True, onerror=_refuse_folder):
+        run = outputs.is_run(where)
         for name in list(folders):
-            real = os.path.realpath(os.path.join(where, name))
-            if name.startswith(".") or real in seen:  # links may run in circles
+            path = os.path.join(where, name)
+            real = os.path.realpath(path)
+            if name.startswith(".") or real in seen or run and name in ("samples", "checkpoints"):
+                folders.remove(name)  # links may run in circles
+            elif outputs.is_written(path):
                 folders.remove(name)
+                outputs.tell_left_out(path)
             seen.add(real)
         yield from (pathlib.Path(where, name) for name in names if not name.startswith("."))
+
+
+def _refuse_folder(error: OSError):
+    raise jgan.UserError(f"the folder {error.filename} cannot be read: {error.strerror}") from None
 
 
 @contextlib.contextmanager

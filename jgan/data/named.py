@@ -135,7 +135,7 @@ class Images:
         builder = open_set(root, name)
         info = builder.info
         if split not in info.splits:
-            raise jgan.UserError(
+            raise folder.Absent(
                 f"{name} has no split {split!r}: its splits are {', '.join(sorted(info.splits))}"
             )
         there = {key: kind for key, kind in info.features.items() if isinstance(kind, tfds().features.Image)}
@@ -146,7 +146,7 @@ class Images:
                 f"images {feature!r} of {name} are {there[feature].np_dtype}, not uint8 or uint16"
             )
         if not info.splits[split].num_examples:
-            raise jgan.UserError(f"split {split!r} of {name} is empty")
+            raise folder.Absent(f"split {split!r} of {name} is empty")
         self._feature, self._channels = feature, there[feature].shape[-1]
         skip = {feature: tfds().decode.SkipDecoding()}  # its decoder is another than that of files
         self._records = builder.as_data_source(split, decoders=skip, file_format=FORMAT)

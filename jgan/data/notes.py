@@ -1,7 +1,7 @@
 """What whoever trains is told of files that can all be used: what became of them, and what may not be meant so."""
 
-from collections.abc import Iterable
 import collections
+from collections.abc import Iterable
 import pathlib
 from typing import NamedTuple
 

@@ -20,6 +20,7 @@ import jgan
 from jgan.data import check
 from jgan.data import images
 from jgan.data import named
+from jgan.data import outputs
 
 # What TensorFlow Datasets stores as it is and every reader of it decodes.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp")
@@ -119,7 +120,7 @@ def _splits(top: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     if not top.is_dir():
         raise jgan.UserError(f"there is no folder {top}")
     folders = sorted(path for path in top.iterdir() if path.is_dir() and not path.name.startswith("."))
-    splits = {folder.name: images.find(folder) for folder in folders}
+    splits = {folder.name: images.find(folder) for folder in folders if not outputs.is_written(folder)}
     splits = {split: files for split, files in splits.items() if files} or {"train": images.find(top)}
     if not any(splits.values()):
         raise jgan.UserError(f"{top} holds no images ({' '.join(SUFFIXES)})")
