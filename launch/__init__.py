@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import errno
+import io
 import os
 import sys
 
@@ -52,6 +53,9 @@ def run(
         return rest
 
     def guarded(_: list[str]) -> None:
+        # Names of files that are no UTF-8 are shown with escapes, as Python does on stderr.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         logging.set_verbosity(logging.WARNING)
         if _CACHE.value:
             programs.keep()
@@ -63,9 +67,10 @@ def run(
         except jgan.UserError as error:
             _fail(str(error))
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            sentence = _refused(error)
+            if not sentence:
                 raise
-            _fail("the disk is full: free some space; the same command goes on from what was saved.")
+            _fail(sentence)
         except Exception as error:
             # Asked for by its name: to import it takes seconds, and only who has imported it can raise it.
             train = sys.modules.get("jgan.train")
@@ -92,6 +97,24 @@ def _check(runs: tuple[str, ...], paths: tuple[str, ...]) -> None:
         value = flags.FLAGS[name].value
         if value and not os.path.exists(value):
             raise jgan.UserError(f"--{name}={value} does not exist.")
+
+
+def _refused(error: OSError) -> str:
+    """What a file system's refusal has to tell; empty for an error that is a fault of the program."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full: free some space; the same command goes on from what was saved."
+    known = (
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ELOOP,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+    )
+    if error.errno in known and error.filename is not None:
+        return f"{error.filename} cannot be used: {error.strerror}."
+    return ""
 
 
 def _sentence(error: Exception, argv: list[str]) -> str:
