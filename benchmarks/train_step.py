@@ -131,6 +131,7 @@ def ours_step(name, size, batch):
     from configs import pix2pix as pix2pix_config
     from jgan.systems import cyclegan
     from jgan.systems import pix2pix
+    from jgan.systems import system as system_lib
 
     config = (cyclegan_config if name == "cyclegan" else pix2pix_config).get_config("")
     config.data.size, config.batch_size = size, batch
@@ -144,7 +145,7 @@ def ours_step(name, size, batch):
         system.step,
         static_argnames="updates",
         donate_argnums=0,
-        compiler_options=dict(system.compiler_options),
+        compiler_options=system_lib.supported(system.compiler_options),
     )
     data = dict(zip("ab", images(size, batch), strict=True))
     key = jax.random.key(0)

@@ -29,6 +29,7 @@ from jgan.data import images as image_files
 from jgan.data import pipeline
 from jgan.systems import SYSTEMS
 from jgan.systems import optimiser
+from jgan.systems import system as system_lib
 
 
 class NotFinite(Exception):
@@ -124,7 +125,7 @@ class _Loop:
             static_argnames="updates",
             donate_argnums=0,
             out_shardings=(whole, whole),
-            compiler_options=dict(system.compiler_options),
+            compiler_options=system_lib.supported(system.compiler_options),
         )
         self.generate = jax.jit(
             lambda weights, inputs, statistics="image": system.apply(weights, inputs, statistics=statistics),

@@ -1,7 +1,9 @@
 """Programs: thin, flags to one call. A user's mistake ends in one sentence and exit status 2."""
 
+import atexit
 from collections.abc import Callable
 import errno
+import gc
 import io
 import os
 import sys
@@ -57,6 +59,10 @@ def run(
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         logging.set_verbosity(logging.WARNING)
+        # What the libraries make while they are imported stays: to look through it for cycles again and again, and once
+        # more at the end, takes half a second.
+        gc.set_threshold(100_000)
+        atexit.register(gc.freeze)
         if _CACHE.value:
             programs.keep()
         else:
