@@ -27,11 +27,11 @@ editor: .venv
 
 test: .venv/installed-test
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n auto --dist=loadfile -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist=worksteal --durations=10 -m "not slow"
 
 test-slow: .venv/installed-test
 	command -v chromium || (apt-get update && apt-get install -y --no-install-recommends chromium) || true
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest --durations=10 -m slow
 
 # The newest release of everything, whatever is pinned: make test-newest PYTHON=python3.13. PyTorch is left out, and the
 # tests that compare with it skip themselves.

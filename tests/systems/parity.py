@@ -142,7 +142,8 @@ def rounding(outcomes):
     """How far rounding may take outcomes apart, from some whose beginnings were nudged.
 
     A hundred times the spread among them: another program takes its sums in another order and its convolutions by
-    another algorithm. Where the terms of a gradient are exact there is no spread: the last place of the net's largest.
+    another algorithm. What is left of exact terms may show no spread: a gradient below a hundred times the last place
+    of its net's largest is rounding as a whole.
     """
     made = outcomes[0]
     noise = Outcome(
@@ -154,8 +155,11 @@ def rounding(outcomes):
     largest = {}
     for name, x in made.gradients.items():
         net = name.split("/")[0]
-        largest[net] = max(largest.get(net, 0.0), np.finfo(x.dtype).eps * np.abs(x).max())
-    noise.gradients.update({name: max(x, largest[name.split("/")[0]]) for name, x in noise.gradients.items()})
+        largest[net] = max(largest.get(net, 0.0), np.abs(x).max())
+    for name, x in made.gradients.items():
+        least = 100 * np.finfo(x.dtype).eps * largest[name.split("/")[0]]
+        if np.abs(x).max() < least:
+            noise.gradients[name] = max(noise.gradients[name], least)
     return noise
 
 
