@@ -249,7 +249,7 @@ def project_files(
         **({} if part in ("", "whole") else {"part": part}),
         "weights": _digest(run.weights),
     }
-    outputs.check(target, root, files)
+    outputs.check(target, root, files, "the images lie")
     _claim(target, root, facts, searched=pathlib.Path(images).is_dir())
     bad: list[str] = []
     todo, changed = _todo(files, root, target, bad)
