@@ -35,6 +35,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     data.labels = ""  # a, b, ab: that domain holds classes in plain colours, resized by nearest neighbour
     data.flip = True
     data.channels = ()  # (A, B); empty: as the data has them
+    data.bits = ()  # that integers of files fill, such as 12, or 12,8 of A and B; empty: all of 8 or 16
     data.number = 400  # drawn facades of each domain
     data.val_number = 50
     data.seed = 0

@@ -207,8 +207,8 @@ def edit_file(
     There are `candidates.png` (all with their costs), `candidate_NN.png`, `latents.npz` (latents by the name of their
     space, `cost`, and `start`: the projection, or where each one began), `path.webp` and `path.png` (the way to the
     best one), `strip.png` (all of it in one row) and `index.html`; with a photo also `photo.png` (edited, in its own
-    size and type; `photo.tiff` for one of floats) and `photo.webp` (its way there). All is checked before anything is
-    written.
+    size, type and opacity; `photo.tiff` for one of floats) and `photo.webp` (its way there). All is checked before
+    anything is written.
 
     Args:
         run: as `trained.load` gives it, with a latent space.
@@ -251,7 +251,7 @@ def edit_file(
     search = editor(run, settings)
     channels = run.config.data.channels[0]
     shape = (size, size, channels)
-    photo = framed = found = None
+    photo = opened = framed = found = None
     if image:
         if not method:
             method = "optimise" if "predictor" not in run.weights["params"] else "hybrid"
@@ -264,8 +264,8 @@ def edit_file(
             features=features,
             batch=1,
         )
-        read = image_files.read(image)
-        photo, framed = inversion.view(read, image, projects, fit, part=part, halves=run.halves)
+        opened, framed = inversion.view(image_files.load(image), projects, fit, part=part, halves=run.halves)
+        photo = opened.pixels
         drawn = raster.framed(drawn, photo.shape[:2], (framed.top, framed.left, framed.side))
         # The constraints themselves are drawn below, on the projection; this one only tells whether they can be.
         if drawn.strokes:
@@ -305,7 +305,8 @@ def edit_file(
     name = ""
     if image:
         name = "photo.tiff" if edited.dtype == np.float32 else "photo.png"
-        image_files.write(target / name, edited)
+        given = framing.shrink(edited, framing.bits(run.config.data))
+        image_files.write(target / name, opened._replace(pixels=given))
         report.animate(target / "photo.webp", moving, seconds=_SECONDS)
     image_files.write(target / "strip.png", edit_page.strip(drawn, made.film, photo, edited))
     edit_page.page(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import sys
 from typing import Any
 
 import jax
@@ -108,6 +109,7 @@ def evaluate_translator(
         labels = {*config.get("labels", ""), translator.translation.target}
         config.labels = "".join(sorted(labels)) if not config.get("pair", "") else ""
     examples = pipeline.evaluation(config, split or config.val_split, size)
+    _tell(examples.notes)
     if colours and not examples.paired:
         raise jgan.UserError(f"--palette={palette} compares pairs, and these data have none.")
     return scores(
@@ -157,12 +159,19 @@ def evaluate_predictor(
         return jax.vmap(system.space(weights, None).generate)(codes)
 
     made = jax.jit(back)
+    examples = pipeline.evaluation(config, split or config.val_split)
+    _tell(examples.notes)
     return scores(
         lambda images: {"images": made(run.weights, images)},
-        pipeline.evaluation(config, split or config.val_split),
+        examples,
         system_lib.Translation("images", "images", "images"),
         batch_size=batch_size,
     )
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(note, file=sys.stderr, flush=True)
 
 
 def _batches(examples: Iterable[dict[str, Any]], source: str, size: int) -> Iterator[list[dict[str, Any]]]:

@@ -5,12 +5,14 @@ inversion.project_files(run, "photos", "OUT", method="hybrid", starts=8)
 latents = np.load("OUT/shoe.jpg.npz")["z"]
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 import hashlib
 import io
 import json
+import os
 import pathlib
 import time
 from typing import Any
@@ -24,6 +26,7 @@ from jgan import features as feature_nets
 from jgan import projection_page
 from jgan import report
 from jgan import trained
+from jgan.data import check
 from jgan.data import folder
 from jgan.data import framing
 from jgan.data import images as image_files
@@ -43,6 +46,7 @@ class Projector:
         size: height and width of the images.
         channels: of the images.
         batch: how many images a call takes at once; fewer are filled up.
+        bits: that integers of photos fill, as in `framing.bits`.
     """
 
     size: int
@@ -50,6 +54,7 @@ class Projector:
     batch: int
     _weights: Any
     _function: Callable[..., Any]
+    bits: int = 0
 
     def __call__(
         self, images: np.ndarray, masks: np.ndarray, seeds: Sequence[int]
@@ -141,17 +146,17 @@ def projector(
         batch or max(1, _LANES // starts),
         (run.weights, None if features is None else features.params),
         jax.jit(every),
+        framing.bits(config.data),
     )
 
 
 def view(
-    photo: np.ndarray, name: Any, projects: Projector, fit: str, *, part: str = "", halves: Any = None
-) -> tuple[np.ndarray, framing.Framed]:
-    """(the photo [h, w, c] with the channels of a run, its square view), for a projection.
+    photo: image_files.Picture, projects: Projector, fit: str, *, part: str = "", halves: Any = None
+) -> tuple[image_files.Picture, framing.Framed]:
+    """(the photo with the channels of a run, its square view), for a projection.
 
     Args:
-        photo: [h, w, any channels].
-        name: of its file.
+        photo: as `images.load` gives it.
         projects: what it is seen by.
         fit: `letterbox` or `crop`.
         part: A or B: the photo is that half of the picture; empty: it is refused where it looks like a pair.
@@ -162,24 +167,20 @@ def view(
     """
     height, width = photo.shape[:2]
     if part in ("A", "B"):
-        photo = folder.half(photo, part, name)
+        photo = folder.half(photo, part, photo.name)
     elif not part and folder.is_pair(photo, halves):
         raise jgan.UserError(
-            f"{name} is {width} x {height} and looks like a pair side by side, of which the run was trained on "
+            f"{photo.name} is {width} x {height} and looks like a pair side by side, of which the run was trained on "
             "halves: --part=A or B would take a half, --part=whole the picture as it is"
         )
-    try:
-        photo = framing.with_channels(photo, projects.channels)
-    except jgan.UserError as error:
-        # The sentence about channels does not know which picture it is about.
-        raise jgan.UserError(str(error).replace("the picture", str(name), 1)) from None
-    framed = framing.fit(photo, projects.size, fit)
+    taken = framing.adapt(photo, projects.channels, projects.bits)
+    framed = framing.fit(taken.pixels, projects.size, fit)
     if not framed.mask.any():
         raise jgan.UserError(
-            f"{name} has {height} x {width} pixels (height x width): of {projects.size} x {projects.size} nothing "
-            "would be left, but --fit=crop would work."
+            f"{photo.name} has {height} x {width} pixels (height x width): of {projects.size} x {projects.size} "
+            "nothing would be left, but --fit=crop would work."
         )
-    return photo, framed
+    return taken, framed
 
 
 def project_files(
@@ -252,6 +253,7 @@ def project_files(
     outputs.check(target, root, files, "the images lie")
     _claim(target, root, facts, searched=pathlib.Path(images).is_dir())
     bad: list[str] = []
+    remarks = collections.Counter()
     todo, changed = _todo(files, root, target, bad)
     kept = len(files) - len(todo) - len(bad)
     if kept:
@@ -262,8 +264,9 @@ def project_files(
     waiting: list[tuple[pathlib.Path, np.ndarray, framing.Framed]] = []
     for k, file in enumerate(report.progress_over(todo)):
         try:
-            read = image_files.read(file)
-            waiting.append((file, *view(read, file, projects, fit, part=part, halves=run.halves)))
+            taken, framed = view(image_files.load(file), projects, fit, part=part, halves=run.halves)
+            remarks.update(taken.remarks)
+            waiting.append((file, taken.pixels, framed))
         except jgan.UserError as error:
             bad.append(str(error))
         if len(waiting) == projects.batch or (waiting and k == len(todo) - 1):
@@ -275,6 +278,10 @@ def project_files(
     if counted > 0:
         print(f"{counted / seconds:.2f} images per second after the first batch, which compiled")
     projection_page.page(run, root, files, target, part)
+    left_out = image_files.told(image_files.others(images, output))
+    for sentence in [*check.told(remarks, len(todo), "photos"), left_out]:
+        if sentence:
+            print(sentence)
     if bad:
         raise jgan.UserError(
             f"{len(bad)} of {len(files)} photos were not projected: {'; '.join(bad[:5])}"
@@ -363,12 +370,12 @@ def _save(
     masks = np.stack([framed.mask for _, _, framed in waiting])
     seeds = [_seed(seed, str(file.relative_to(root))) for file, _, _ in waiting]
     found, made = projects(images, masks, seeds)
-    space = run.system.space(run.weights, None).name
+    space, bits = run.system.space(run.weights, None).name, framing.bits(run.config.data)
     for k, (file, photo, framed) in enumerate(waiting):
         place = target / file.relative_to(root)
         place.parent.mkdir(parents=True, exist_ok=True)
         pasted = framing.paste(photo, framed, made[k])
-        picture = report.show(pasted) if pasted.dtype == np.float32 else pasted
+        picture = report.show(pasted) if pasted.dtype == np.float32 else framing.shrink(pasted, bits)
         image_files.write(pathlib.Path(f"{place}.png"), picture)
         leaves = jax.tree.leaves(jax.tree.map(lambda x, k=k: x[k], found.latent))
         names = [space] if len(leaves) == 1 else [f"{space}_{i}" for i in range(len(leaves))]
@@ -390,6 +397,6 @@ def _save(
 def _seed(seed: int, name: str) -> int:
     """A number for a photo's starts that its name and nothing else decides (FNV-1a, 32 bits)."""
     value = 2166136261 ^ (seed % 2**32)
-    for byte in name.encode():
+    for byte in os.fsencode(name):
         value = (value ^ byte) * 16777619 % 2**32
     return value

@@ -26,16 +26,18 @@ def page(
             with np.load(target / f"{name}.npz", allow_pickle=False) as saved:
                 made, cost = saved["reconstruction"], float(saved["cost"])
                 top, left, side = (int(x) for x in saved["square"])
-            photo = image_files.read(file)
+            photo = image_files.load(file)
             photo = folder.half(photo, part, file) if part in ("A", "B") else photo
-            photo = framing.with_channels(photo, made.shape[-1])
+            photo = framing.adapt(photo, made.shape[-1], framing.bits(run.config.data)).pixels
         except (OSError, ValueError, KeyError, jgan.UserError):
             continue
         mode = "letterbox" if top < 0 or left < 0 else "crop"
         original = framing.fit(photo, made.shape[0], mode).image
         costs.append(cost)
         pair = "".join(f'<img src="{report.data_uri(x)}" alt="">' for x in (original, made))
-        shown.append(f"<figure>{pair}<figcaption>{html.escape(name)}<br>{cost:.4f}</figcaption></figure>")
+        shown.append(
+            f"<figure>{pair}<figcaption>{html.escape(report.readable(name))}<br>{cost:.4f}</figcaption></figure>"
+        )
     left_out = f", the first {_PAGE} shown" if len(files) > _PAGE else ""
     median = f", median cost {np.median(costs):.4f}" if costs else ""
     text = (
@@ -48,4 +50,4 @@ def page(
         f"{html.escape(str(run.config.system))}, step {run.step}{median}. Left the photo, right the image of its "
         f"latent, below the cost.</p>{''.join(shown)}\n"
     )
-    report.replace(target / "index.html", text.encode())
+    report.replace(target / "index.html", text.encode(errors="replace"))

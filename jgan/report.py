@@ -199,6 +199,11 @@ def data_uri(image: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+def readable(path) -> str:
+    """A path as a text that a page can hold: what is no UTF-8 in it becomes U+FFFD."""
+    return os.fsencode(path).decode(errors="replace")
+
+
 def replace(path, data: bytes) -> None:
     """Writes a file that is there whole or not at all.
 
@@ -256,7 +261,7 @@ def page(workdir) -> None:
         extras=[(title, f"samples/{n}") for n, title in EXTRAS.items() if (workdir / "samples" / n).exists()],
         warnings=warnings(records, rows),
     )
-    replace(workdir / "index.html", text.encode())
+    replace(workdir / "index.html", text.encode(errors="replace"))
 
 
 def progress(total: int, initial: int = 0, unit: str = "step"):

@@ -178,6 +178,8 @@ class _Loop:
                 f"learning rate {config.optimiser.learning_rate:g} until step "
                 f"{int(config.steps * config.optimiser.decay_from)}, then in a line to 0 at step {config.steps}"
             )
+        for note in self.stream.notes:
+            _say(note)
         for path, reason in self.stream.bad:
             _say(f"left out: {path} ({reason})")
         if self.start == 0:

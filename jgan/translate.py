@@ -5,6 +5,7 @@ picture = translator(photo)                                  # [h, w, c] in, sam
 jax.vmap(translator.translate, (None, 0, None))(translator.weights, images, key)    # pure
 """
 
+import collections
 from collections.abc import Callable
 import dataclasses
 import pathlib
@@ -20,6 +21,7 @@ from jgan import report
 from jgan import run
 from jgan import tiles
 from jgan import trained
+from jgan.data import check
 from jgan.data import folder
 from jgan.data import framing
 from jgan.data import images as image_files
@@ -80,8 +82,9 @@ class Translator:
     def __call__(self, image: np.ndarray, seed: int = 0, tile: int = 0) -> np.ndarray:
         """The translation of one picture [h, w, c] or [h, w]: same height, width and type.
 
-        A grey picture is repeated for a net that takes colour, an opacity channel is left out. A run on made
-        pairs (`data.pair`) makes its input from the picture first, and shows the picture a person wants to see.
+        A grey picture is repeated for a net that takes colour, a transparent one is laid on white (`framing.adapt`).
+        A run on made pairs (`data.pair`) makes its input from the picture first, and shows the picture a person wants
+        to see. Where the run has `data.bits`, integers fill so many bits here too, in and out.
 
         Args:
             image: uint8, uint16 or float32 in [-1, 1].
@@ -93,19 +96,35 @@ class Translator:
             jgan.UserError: the picture has channels that the net cannot take, or the tile does not fit the net.
         """
         image = np.asarray(image)
-        image = image[..., None] if image.ndim == 2 else image
-        pair, channels = self.config.data.get("pair", ""), self.config.data.channels
+        return self.picture(image[..., None] if image.ndim == 2 else image, seed, tile).pixels
+
+    def picture(
+        self, image: image_files.Picture | np.ndarray, seed: int = 0, tile: int = 0
+    ) -> image_files.Picture:
+        """As the call, of a picture with its opacity, which the translation gets back where anything shone through."""
+        data, way = self.config.data, self.translation
+        pair = data.get("pair", "")
         if pair:
-            photo = framing.with_channels(image, 3 if pair in ("gray", "lab") else channels[1])
-            a, _ = pairs.make(pair, photo)
+            taken = framing.adapt(
+                image, 3 if pair in ("gray", "lab") else data.channels[1], framing.bits(data, way.target)
+            )
+            a, _ = pairs.make(pair, taken.pixels)
         else:
-            a = framing.with_channels(image, channels["ab".index(self.translation.source)])
+            taken = framing.adapt(
+                image, data.channels["ab".index(way.source)], framing.bits(data, way.source)
+            )
+            a = taken.pixels
+        made = framing.shrink(self._made(a, taken.pixels.dtype, seed, tile), framing.bits(data, way.target))
+        return taken._replace(pixels=made)
+
+    def _made(self, a: np.ndarray, dtype: np.dtype, seed: int, tile: int) -> np.ndarray:
+        pair = self.config.data.get("pair", "")
         output = self._tiled(a, seed, tile) if tile else np.asarray(self.generate(a[None], seed))[0]
         if pair == "lab":
             output = pairs.show(pair, np.asarray(pixels.to_float(a)), output)
         if output.dtype == np.float32:
-            return np.asarray(pixels.from_float(output, image.dtype))
-        return image_files.convert(output, image.dtype)  # edges are 8 bit whatever the photo is
+            return np.asarray(pixels.from_float(output, dtype))
+        return image_files.convert(output, dtype)  # edges are 8 bit whatever the photo is
 
     def _tiled(self, image: np.ndarray, seed: int, tile: int) -> np.ndarray:
         geometry = {"tile": tile, "multiple": self._system.multiple}
@@ -219,10 +238,10 @@ def files(
         if translator._system.radius is None:
             print(tiles.BLENDED)
     target = outputs.make(output, *([root] if pathlib.Path(source).is_dir() else []))
-    bad, wide, doubtful, differences = [], [], 0, []
+    bad, wide, doubtful, differences, remarks = [], [], 0, [], collections.Counter()
     for file in report.progress_over(found):
         try:
-            image = image_files.read(file)
+            image = image_files.load(file)
             if part in ("A", "B"):
                 image = folder.half(image, part, file)
             elif not part and folder.is_pair(image, translator.halves):
@@ -233,14 +252,21 @@ def files(
             place.parent.mkdir(parents=True, exist_ok=True)
             for k in range(max(samples, 1)):
                 name = place.with_stem(f"{place.stem}_{k + 1}") if samples else place
-                made = translator(image, seed + k, tile)
+                made = translator.picture(image, seed + k, tile)
                 image_files.write(name, made)
+                if k == 0:
+                    remarks.update(made.remarks)
                 if tile and k == 0 and image.shape[0] * image.shape[1] <= _COMPARED * tile**2:
-                    differences.append(tiles.difference(made, translator(image, seed)))
+                    whole = translator.picture(image, seed)
+                    differences.append(tiles.difference(made.pixels, whole.pixels))
         except jgan.UserError as error:
             bad.append(str(error))
         except OSError as error:
             bad.append(f"{error.filename} cannot be used: {error.strerror}")
+    left_out = image_files.told(image_files.others(source, output))
+    for sentence in [*check.told(remarks, len(found)), left_out]:
+        if sentence:
+            print(sentence)
     if differences:
         print(
             f"tiles differ from one pass over the whole picture (compared: {len(differences)} of at most "

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import errno
+import io
 import sys
 
 from absl import app
@@ -34,6 +35,9 @@ def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
         return rest
 
     def guarded(_: list[str]) -> None:
+        # Names of files that are no UTF-8 are shown with escapes, as Python does on stderr.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         logging.set_verbosity(logging.WARNING)
         try:
             main()

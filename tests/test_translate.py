@@ -1,5 +1,6 @@
 """A finished run as a function and as a program over files."""
 
+import copy
 import dataclasses
 import os
 
@@ -12,6 +13,7 @@ import pytest
 import jgan
 from jgan import train
 from jgan import translate
+from jgan.data import framing
 from jgan.data import images
 
 
@@ -57,9 +59,38 @@ def test_grey_and_opacity_are_understood(translator):
     grey = picture(channels=1)
     np.testing.assert_array_equal(translator(grey[..., 0]), translator(np.repeat(grey, 3, -1)))
     rgba = picture(channels=4)
-    np.testing.assert_array_equal(translator(rgba), translator(rgba[..., :3]))
+    laid = images.Picture(rgba[..., :3], rgba[..., 3:]).on_white()
+    np.testing.assert_array_equal(translator(rgba), translator(laid))
     with pytest.raises(jgan.UserError, match="7 channels"):
         translator(picture(channels=7))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+def test_opacity_comes_back_in_files(translator, tmp_path, suffix, capsys):
+    rgba = picture(channels=4)
+    given = images.Picture(rgba[..., :3], rgba[..., 3:])
+    (tmp_path / "in").mkdir()
+    images.write(tmp_path / "in" / f"half{suffix}", given)
+    images.write(tmp_path / "in" / f"full{suffix}", given._replace(alpha=np.full_like(given.alpha, 255)))
+    (tmp_path / "in" / "x.heic").touch()
+    translate.files(translator, str(tmp_path / "in"), str(tmp_path / "out"))
+    found = images.load(tmp_path / "out" / f"half{suffix}")
+    np.testing.assert_array_equal(found.alpha, given.alpha)
+    np.testing.assert_array_equal(found.pixels, translator(given.on_white()))
+    assert images.load(tmp_path / "out" / f"full{suffix}").alpha is None
+    told = capsys.readouterr().out
+    assert "1 of 2 pictures: transparent, laid on white" in told and "left out: 1 .heic" in told
+
+
+def test_pictures_of_twelve_bits_come_back_in_twelve(translator):
+    config = copy.deepcopy(translator.config)
+    config.data.bits = (12,)
+    deep = dataclasses.replace(translator, config=config)
+    given = picture(dtype=np.uint16) >> 4
+    found = deep(given)
+    wide = translator(framing.stretch(given, 12))
+    np.testing.assert_array_equal(found, np.rint(wide / 65535 * 4095))
+    assert found.dtype == np.uint16 and found.max() <= 4095 < wide.max()
 
 
 def test_the_pure_function_maps_and_jits(translator):

@@ -50,7 +50,8 @@ class Drawn:
     halves = None
 
     def __init__(self, source, keys, pair, store):
-        self._source, self._keys, self._pair, self._store, self.bad = source, keys, pair, store, []
+        self._source, self._keys, self._pair, self._store = source, keys, pair, store
+        self.bad, self.notes = [], []
 
     @property
     def names(self) -> list[str]:

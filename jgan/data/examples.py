@@ -4,6 +4,7 @@ Planes are `(a, b)` or, in a domain without pairs and where a pair is made later
 file's own type, resized already if the geometry asks for it, and cached in that form.
 """
 
+import collections
 import os
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from jgan.data import folder
 from jgan.data import framing
 from jgan.data import images
 from jgan.data import named
+from jgan.data import notes
 from jgan.data import pairs
 from jgan.data import transforms
 
@@ -24,31 +26,31 @@ class Sides(NamedTuple):
     """What is asked of the planes of a file, in their order in the file.
 
     Attributes:
-      channels: that they are brought to; empty: as they are.
+      channels: that they are brought to; empty: those that most files have.
       labels: whether each holds classes, and is resized by nearest neighbour; empty: none does.
+      bits: that their integers fill (`framing.bits`); empty: all of their type.
     """
 
     channels: tuple[int, ...] = ()
     labels: tuple[bool, ...] = ()
+    bits: tuple[int, ...] = ()
 
 
 AS_THEY_ARE = Sides()
 
 
-def sides(data, whole: bool) -> Sides:
-    """Returns what is asked of the planes A and B of files: `data.labels`, and of `whole` examples `data.channels`.
-
-    Training takes the channels that most files have; whole examples are for nets that were built for some.
-    """
-    channels = tuple(data.get("channels", ())) if whole else ()
+def sides(data) -> Sides:
+    """Returns what is asked of the planes A and B of files: `data.labels`, `data.channels` and `data.bits`."""
+    channels = tuple(data.get("channels", ()))
+    bits = tuple(framing.bits(data, side) for side in "ab") if data.get("bits", ()) else ()
     labels = tuple(side in data.get("labels", "") for side in "ab")
     if data.kind == "images":
-        return Sides(channels)
+        return Sides(channels, bits=bits[:1])
     if data.kind == "aligned" and data.direction == "BtoA":
-        channels, labels = channels[::-1], labels[::-1]
+        channels, labels, bits = channels[::-1], labels[::-1], bits[::-1]
     if data.kind == "aligned" and data.pair:  # files are photos, of which the pair is made
-        return Sides((3,) if channels and data.pair in ("gray", "lab") else channels[1:])
-    return Sides(channels, labels if any(labels) else ())
+        return Sides((3,) if data.pair in ("gray", "lab") else channels[1:], bits=bits[1:])
+    return Sides(channels, labels if any(labels) else (), bits)
 
 
 def files(
@@ -169,7 +171,9 @@ class Files:
         self.entries, self._resized, self._store, self._least = entries, resized, store, least
         self._single, self._pair, self._read, self._asked = single, pair, read, asked
         self._keys, self._dtypes, self._sizes, self.bad = [""] * len(entries), None, {}, []
-        self._bytes = [()] * len(entries)
+        self._bytes, self._channels = [()] * len(entries), None
+        # What became of files that were read, and the largest values of planes, by what is told at the start.
+        self.remarks, self.peaks, self.notes = {}, {}, []
 
     @property
     def names(self) -> list[str]:
@@ -200,7 +204,18 @@ class Files:
     def __getitem__(self, index: int) -> cache.Planes:
         entry, dear = self.entries[index], self._pair in pairs.WHOLE
         planes = self._store.get(self._keys[index], lambda: self._make(entry), dear=dear)
-        return tuple(map(images.convert, planes, self._dtypes)) if self._dtypes else planes
+        if not self._dtypes:
+            return planes
+        both = zip(planes, self._channels, strict=True)
+        planes = [x if x.shape[-1] == c else framing.with_channels(images.Picture(x), c) for x, c in both]
+        return tuple(map(images.convert, planes, self._dtypes))
+
+    def fits(self, index: int, plane: int, channels: int) -> str:
+        """Returns how a plane comes to so many channels, as `framing.adapt` remarks it; empty if it does not."""
+        try:
+            return framing.adapt(images.Picture(self[index][plane]), channels).remarks[-1]
+        except jgan.UserError:
+            return ""
 
     def kind(self, index: int) -> tuple:
         """Returns (channels, dtype) of each plane; raises UserError if the example is unusable.
@@ -210,7 +225,7 @@ class Files:
         """
         entry = self.entries[index]
         made = self._pair if self._pair in pairs.WHOLE else self._single
-        recipe = f"version 1, side {self._resized}, pair {made}" + (f", part {entry.part}" * bool(entry.part))
+        recipe = f"version 2, side {self._resized}, pair {made}" + (f", part {entry.part}" * bool(entry.part))
         recipe += f", {self._asked}" * any(self._asked)
         try:
             self._bytes[index] = tuple(os.stat(file).st_size for file in entry.files)
@@ -233,27 +248,39 @@ class Files:
                 pairs.channels_of(self._pair, planes[-1].shape[-1])
             except jgan.UserError as error:
                 raise jgan.UserError(f"{entry.place} does not fit: {error}") from None
+        self.peaks[index] = notes.peak(planes)
         return tuple((plane.shape[-1], plane.dtype) for plane in planes)
+
+    def peak(self, plane: int, what: str) -> notes.Peak:
+        """Returns the largest value of a plane over all examples in use, for `notes.unused_range`."""
+        order = sorted(self.peaks, key=lambda index: -self.peaks[index][plane])
+        dtype = self._dtypes[plane]
+        found = notes.Peak(what, self.peaks[order[0]][plane], int(images.white(dtype)))
+        # Resizing passes the values of the files, by a quarter where they are noise: those are looked at again.
+        if not found._replace(value=found.value * 3 // 4).bits:
+            return found
+        read = (self._read(self.entries[index], self._single) for index in order[:8])
+        return found._replace(value=max(notes.peak(x.pixels for x in pictures)[plane] for pictures in read))
 
     def size(self, index: int) -> tuple[int, int]:
         """Returns the height and width in the file, of an example that was read from it."""
         return self._sizes[self.entries[index]]
 
-    def choose(self, kept: list[int], dtypes: tuple, bad: check.Bad) -> None:
-        """Leaves only the examples of these indices, and brings their planes to these types."""
+    def choose(self, kept: list[int], channels: tuple, dtypes: tuple, bad: check.Bad) -> None:
+        """Leaves only the examples of these indices, and brings their planes to these channels and types."""
+        self.peaks = {place: self.peaks[index] for place, index in enumerate(kept)}
         self.entries = [self.entries[index] for index in kept]
         self._keys = [self._keys[index] for index in kept]
         self._bytes = [self._bytes[index] for index in kept]
-        self._dtypes, self.bad = dtypes, bad
+        self._channels, self._dtypes, self.bad = channels, dtypes, bad
 
     def _make(self, entry) -> cache.Planes:
-        planes = self._read(entry, self._single)
-        self._sizes[entry] = planes[0].shape[:2]
-        if self._asked.channels:
-            planes = tuple(
-                _with_channels(plane, count, _file_of(entry, i))
-                for i, (plane, count) in enumerate(zip(planes, self._asked.channels, strict=True))
-            )
+        pictures = self._read(entry, self._single)
+        self._sizes[entry] = pictures[0].shape[:2]
+        channels, bits = (x or (0,) * len(pictures) for x in (self._asked.channels, self._asked.bits))
+        taken = [framing.adapt(x, c or None, b) for x, c, b in zip(pictures, channels, bits, strict=True)]
+        self.remarks[entry] = {remark for picture in taken for remark in picture.remarks}
+        planes = tuple(picture.pixels for picture in taken)
         return _prepared(planes, self._pair, self._resized, self._asked.labels)
 
 
@@ -262,6 +289,7 @@ class Matched:
 
     def __init__(self, a, b):
         self._domains, self.bad, self.files = (a, b), a.bad + b.bad, a.files | b.files
+        self.notes = a.notes + b.notes
         places = [{folder.pair_name(name): i for i, name in enumerate(domain.names)} for domain in (a, b)]
         self.names = [name for name in places[0] if name in places[1]]  # one may have been left out as bad
         self._places = [tuple(place[name] for place in places) for name in self.names]
@@ -293,18 +321,26 @@ def _look_at(sides: list[Files], data, split: str, bad: check.Bad = ()) -> tuple
         entries = side.entries
         kinds, failed = check.scan(side.kind, len(entries), what=f"{split or data.root} images")
         good = {index: kind for index, kind in enumerate(kinds) if index not in failed}
+        channels, told = [], collections.Counter()
         for plane in range(len(next(iter(good.values()), ()))):
-            odd = check.odd_ones({index: kind[plane][0] for index, kind in good.items()})
-            failed |= {index: f"{_file_of(entries[index], plane)} {why}" for index, why in odd.items()}
-            good = {index: kind for index, kind in good.items() if index not in odd}
+            counts = {index: kind[plane][0] for index, kind in good.items()}
+            channels.append(check.usual(counts.values()))
+            for index, why in check.odd_ones(counts).items():
+                remark = side.fits(index, plane, channels[-1])
+                told[remark] += 1
+                if not remark:
+                    failed[index] = f"{_file_of(entries[index], plane)} {why}"
+                    del good[index]
         # Files of several bit depths are brought to the widest of them.
         dtypes = tuple(
             check.widest(dtype for _, dtype in plane) for plane in zip(*good.values(), strict=True)
         )
         blamed = [_blamed(entries[index].files, why) for index, why in sorted(failed.items())]
-        side.choose(sorted(good), dtypes, [*bad, *blamed])
+        side.choose(sorted(good), tuple(channels), dtypes, [*bad, *blamed])
+        side.notes = _notes(side, told, data)
         if not good:
             check.refuse(side.bad, len(side.bad))
+    sides[0].notes += notes.unused_range(_peaks(sides, data))
     found = [one for side in sides for one in side.bad]
     if found and not data.skip_bad:
         check.refuse(found, len(found) + sum(map(len, sides)))
@@ -323,14 +359,26 @@ def _blamed(files: tuple[str, ...], sentence: str) -> tuple[str, str]:
     return files[0], sentence
 
 
-def _with_channels(plane: np.ndarray, channels: int, file: str) -> np.ndarray:
-    try:
-        return framing.with_channels(plane, channels)
-    except jgan.UserError:
-        have = plane.shape[-1]
-        raise jgan.UserError(
-            f"{file} has {have} channel{'s' * (have != 1)} where the run takes {channels}"
-        ) from None
+def _notes(side: Files, told: collections.Counter, data) -> list[str]:
+    for remarks in side.remarks.values():
+        told.update(remarks)
+    del told[""]
+    return check.told(told, len(side)) + ([] if named.is_name(data.source) else notes.left_out(side.entries))
+
+
+def _peaks(sides: list[Files], data) -> list[notes.Peak]:
+    # Of each plane of files that may be meant to have less bits than their type, the input first.
+    if data.get("bits", ()):
+        return []
+    if len(sides) == 1 and len(sides[0].peaks[0]) == 1 or data.get("pair", ""):
+        return [sides[0].peak(-1, "the pictures")]
+    planes = [(side, plane) for side in sides for plane in range(len(side.peaks[0]))]
+    found = [side.peak(plane, name) for name, (side, plane) in zip("AB", planes, strict=True)]
+    found = found[::-1] if data.get("direction", "AtoB") == "BtoA" and len(sides) == 1 else found
+    labels = data.get("labels", "")  # whose values are names of classes
+    return [
+        peak._replace(value=0) if letter in labels else peak for letter, peak in zip("ab", found, strict=True)
+    ]
 
 
 def _prepared(

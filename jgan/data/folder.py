@@ -27,8 +27,6 @@ import hashlib
 import pathlib
 from typing import NamedTuple
 
-import numpy as np
-
 import jgan
 from jgan.data import images
 
@@ -167,13 +165,13 @@ def pair_name(name: str) -> str:
     return name[:-2] if name.endswith(("_A", "_B")) else name
 
 
-def read(entry: Entry, single: bool = False) -> tuple[np.ndarray, ...]:
-    """Returns the planes of an example: `(photo,)` or `(half,)` if single, otherwise `(A, B)` of equal size.
+def read(entry: Entry, single: bool = False) -> tuple[images.Picture, ...]:
+    """Returns the pictures of an example: `(photo,)` or `(half,)` if single, otherwise `(A, B)` of equal size.
 
     Raises:
       jgan.UserError: a file that cannot be read, halves of different size, an odd width.
     """
-    pictures = [images.read(file) for file in entry.files]
+    pictures = [images.load(file) for file in entry.files]
     if single and not entry.part:
         return (pictures[0],)
     if len(pictures) == 1:
@@ -186,8 +184,8 @@ def read(entry: Entry, single: bool = False) -> tuple[np.ndarray, ...]:
     return tuple(pictures)
 
 
-def half(picture: np.ndarray, part: str, name) -> np.ndarray:
-    """Returns the left half of a picture `[h, w, c]`, which is part A of a pair side by side, or the right one, B.
+def half(picture: images.Picture, part: str, name) -> images.Picture:
+    """Returns the left half of a picture, which is part A of a pair side by side, or the right one, B.
 
     Raises:
       jgan.UserError: an odd width; the sentence begins with `name`.
@@ -195,10 +193,12 @@ def half(picture: np.ndarray, part: str, name) -> np.ndarray:
     width = picture.shape[1]
     if width % 2:
         raise jgan.UserError(f"{name} is {width} pixels wide: side by side, A and B need an even width")
-    return picture[:, : width // 2] if part == "A" else picture[:, width // 2 :]
+    columns = slice(0, width // 2) if part == "A" else slice(width // 2, width)
+    alpha = None if picture.alpha is None else picture.alpha[:, columns]
+    return picture._replace(pixels=picture.pixels[:, columns], alpha=alpha)
 
 
-def is_pair(picture: np.ndarray, halves: tuple[float, float] | None) -> bool:
+def is_pair(picture: images.Picture, halves: tuple[float, float] | None) -> bool:
     """Returns whether a picture holds a pair side by side, given the least and the largest aspect of known halves."""
     height, width = picture.shape[:2]
     return (

@@ -97,11 +97,13 @@ class Stream:
     `halves`.
 
     `files` are those of the examples, by their place below data.root, and their sizes in bytes; `halves`, where they
-    hold pairs side by side, the least and the largest width of a half, its height being 1, and None elsewhere.
+    hold pairs side by side, the least and the largest width of a half, its height being 1, and None elsewhere. `notes`
+    are sentences on what became of files, for whoever trains on them.
     """
 
     def __init__(self, found, data, batch_size, seed, processes):
         self.names, self.bad = _names(found), [one for domain in found for one in domain.bad]
+        self.notes = [note for domain in found for note in domain.notes]
         self.files, self.halves = _files(found, data), found[0].halves
         self.channels, self.dtypes = _signature(found, data)
         self.examples = max(map(len, found))
@@ -136,12 +138,13 @@ class Stream:
 
 class Whole:
     """A sequence of whole examples {"a", "b", "name"} or {"images", "name"}; `paired`, `channels`, `dtypes`, `names`,
-    `bad`, `files` (as of `Stream`)."""
+    `bad`, `files`, `notes` (as of `Stream`)."""
 
     def __init__(self, found, data):
         self._found, self._recipe = found, _recipe(data)
         self.paired = len(found) == 1 and data.kind != "images"
         self.names, self.bad = _names(found), [one for domain in found for one in domain.bad]
+        self.notes = [note for domain in found for note in domain.notes]
         self.files = _files(found, data)
         self.channels, self.dtypes = _signature(found, data)
 
@@ -203,7 +206,7 @@ def _open(data, split, side, memory, share, on_disk, whole=False):
             return (drawn.files(data, split, size, store),)
         return drawn.domains(data, split, size, store)
     store = cache.Cache(memory, cache.folder(data.cache_dir) if on_disk else None, share=share)
-    asked = examples.sides(data, whole)
+    asked = examples.sides(data)
     if data.kind == "images":
         fit = transforms.Fit(side, (side or data.size) if whole or data.jitter == "none" else None)
         on = (data.split, data.val_split)
@@ -264,6 +267,11 @@ def _validate(data) -> None:
     if data.get("labels", "") and data.kind == "aligned" and data.pair:
         raise jgan.UserError(
             f"data.labels={data.labels} is for pairs in files, but data.pair={data.pair} makes them of photos"
+        )
+    bits = tuple(data.get("bits", ()))
+    if len(bits) > 2 or not all(isinstance(number, int) and 0 <= number <= 16 for number in bits):
+        raise jgan.UserError(
+            f"data.bits is {bits}: a number up to 16, or two for input and target, such as 12 or 12,8, would work"
         )
     for field, least in (("size", 1), ("workers", 0), ("cache_gib", 0)):
         if data[field] < least:

@@ -23,7 +23,7 @@ from jgan.data import named
 from jgan.data import outputs
 
 # What TensorFlow Datasets stores as it is and every reader of it decodes.
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp")
 
 # The package that TensorFlow Datasets uses without asking for it.
 _UNDECLARED = "importlib_resources"
@@ -82,7 +82,9 @@ def from_folder(name: str, source: str, root: str = "") -> None:
 
         def _generate_examples(self, files):
             for file in files:
-                yield file.relative_to(top).as_posix(), {"image": os.fspath(file)}
+                # The keys that sets are shuffled by have to be UTF-8.
+                key = os.fsencode(file.relative_to(top).as_posix()).decode(errors="backslashreplace")
+                yield key, {"image": os.fspath(file)}
 
     Folder.name = name
     tfds.disable_progress_bar()
@@ -137,8 +139,8 @@ def _looked_at(splits: dict[str, list[pathlib.Path]]) -> tuple[tuple, type]:
     def kind(index):
         if files[index].suffix.lower() not in SUFFIXES:
             raise jgan.UserError(f"{files[index]} cannot be stored as it is: {' '.join(SUFFIXES)} would work")
-        image = images.read(files[index])
-        return image.shape[-1], image.dtype
+        image = images.load(files[index])
+        return image.shape[-1], image.pixels.dtype
 
     kinds, failed = check.scan(kind, len(files))
     if failed:
