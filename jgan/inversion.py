@@ -26,6 +26,7 @@ import jgan
 from jgan import features as feature_nets
 from jgan import projection_page
 from jgan import report
+from jgan import run as runs
 from jgan import trained
 from jgan.data import check
 from jgan.data import folder
@@ -252,7 +253,8 @@ def project_files(
         "weights": _digest(run.weights),
     }
     outputs.check(target, root, files, "the images lie")
-    _claim(target, root, facts, searched=pathlib.Path(images).is_dir())
+    outputs.make(target, *([root] if pathlib.Path(images).is_dir() else []), *runs.searched(run.config))
+    _claim(target, facts)
     bad: list[str] = []
     remarks = collections.Counter()
     todo, changed = _todo(files, root, target)
@@ -331,9 +333,8 @@ def _digest(weights: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def _claim(target: pathlib.Path, root: pathlib.Path, facts: dict[str, Any], searched: bool) -> None:
+def _claim(target: pathlib.Path, facts: dict[str, Any]) -> None:
     """Makes the output folder this projection's own, or refuses one of another projection."""
-    outputs.make(target, *([root] if searched else []))
     path = target / "projection.json"
     if path.exists():
         try:

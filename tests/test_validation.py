@@ -77,7 +77,7 @@ def test_without_a_validation_split_a_run_says_so_and_is_not_validated(opened, t
     pair(tmp_path, "train", "x")
     config, system, held = opened(tmp_path)
     assert "no split 'val'" in held
-    made = validation.Validation(config, system, held, None, None)
+    made = validation.Validation(config, system, None, None, None)
     assert made.scores({}, 1) is None
 
 
