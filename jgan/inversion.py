@@ -280,10 +280,7 @@ def project_files(
     if counted > 0:
         print(f"{counted / seconds:.2f} images per second after the first batch, which compiled")
     projection_page.page(run, root, files, target, part)
-    left_out = image_files.told(image_files.others(images, output))
-    for sentence in [*check.told(remarks, len(todo), "photos"), left_out]:
-        if sentence:
-            print(sentence)
+    check.tell(remarks, len(todo), image_files.told(image_files.others(images, output)))
     if bad:
         raise jgan.UserError(
             f"{len(bad)} of {len(files)} photos were not projected: {'; '.join(bad[:5])}"
@@ -299,7 +296,7 @@ def _files(images: str, target: pathlib.Path) -> tuple[pathlib.Path, list[pathli
     root = source.parent if source.is_file() else source
     files = [source] if source.is_file() else image_files.find(source, target)
     if not files:
-        raise jgan.UserError(f"--images={images} holds no images ({' '.join(image_files.SUFFIXES)}).")
+        raise jgan.UserError(f"--images={image_files.none_in(images, target)}.")
     return root, files
 
 
