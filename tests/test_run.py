@@ -116,7 +116,7 @@ def test_the_same_files_are_the_same_data_wherever_they_lie(known, root):
     "changes, words",
     [
         ({"train/A/1.png": None}, r"of 3 files 1 is missing \(train/A/1.png\): put back"),
-                ({"train/A/1.png": 199, "train/B/0.png": 1}, r"2 are of another size \(train/A/1.png, train/B/0.png\)"),
+        ({"train/A/1.png": 199, "train/B/0.png": 1}, r"2 are of another size \(train/A/1.png, train/B/0.png\)"),
         ({f"A/{k}.png": 1 for k in range(4, 9)}, r"5 are new \(A/4.png, A/5.png, A/6.png, \.\.\.\)"),
         ({"train/A/\udce9.png": 1}, r"1 is new \(train/A/\\udce9.png\)"),
     ],
