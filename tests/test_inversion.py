@@ -169,7 +169,7 @@ def test_a_folder_of_another_projection_is_refused(run, photos, tmp_path):
     inversion.project_files(run, str(photos / "a.png"), str(out), settings=QUICK, method="network")
     with pytest.raises(jgan.UserError, match="with other method"):
         inversion.project_files(run, str(photos / "a.png"), str(out), settings=QUICK)
-    with pytest.raises(jgan.UserError, match="where the input lies"):
+    with pytest.raises(jgan.UserError, match="where the images lie"):
         inversion.project_files(run, str(photos), str(photos), settings=QUICK)
 
 
