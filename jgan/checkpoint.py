@@ -293,6 +293,12 @@ def _fields(state):
 
 
 def _check_directory(directory, read_only):
+    try:
+        str(directory).encode()
+    except UnicodeEncodeError:  # which the library that writes arrays needs
+        raise jgan.UserError(
+            f"checkpoints cannot be kept in {directory}, whose name is not UTF-8: another directory would work"
+        ) from None
     for path in (directory, *directory.parents):
         if path.exists():
             if not path.is_dir():

@@ -26,6 +26,7 @@ from jgan import edit_page
 from jgan import features as feature_nets
 from jgan import inversion
 from jgan import report
+from jgan import run as runs
 from jgan import samples
 from jgan import steering
 from jgan import trained
@@ -354,7 +355,7 @@ def _claim(run: trained.Run, output: str, image: str) -> pathlib.Path:
     target = pathlib.Path(output)
     if image and target.resolve() == pathlib.Path(image).resolve().parent:
         raise jgan.UserError(f"--output={output} is where the photo lies: name another folder.")
-    return outputs.make(target, *run.searched)
+    return outputs.make(target, *runs.searched(run.config))
 
 
 def _save_candidates(run: trained.Run, target: pathlib.Path, made: Found, start: Any) -> None:

@@ -8,6 +8,7 @@ latents = np.load("OUT/shoe.jpg.npz")["z"]
 import collections
 from collections.abc import Callable
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -25,6 +26,7 @@ import jgan
 from jgan import features as feature_nets
 from jgan import projection_page
 from jgan import report
+from jgan import run as runs
 from jgan import trained
 from jgan.data import check
 from jgan.data import folder
@@ -250,14 +252,14 @@ def project_files(
         **({} if part in ("", "whole") else {"part": part}),
         "weights": _digest(run.weights),
     }
-    outputs.check(target, root, files)
-    _claim(target, root, facts, searched=pathlib.Path(images).is_dir())
+    outputs.check(target, root, files, "the images lie")
+    outputs.make(target, *([root] if pathlib.Path(images).is_dir() else []), *runs.searched(run.config))
+    _claim(target, facts)
     bad: list[str] = []
     remarks = collections.Counter()
-    todo, changed = _todo(files, root, target, bad)
-    kept = len(files) - len(todo) - len(bad)
-    if kept:
-        print(f"{kept} of {len(files)} photos are projected already")
+    todo, changed = _todo(files, root, target)
+    if len(todo) < len(files):
+        print(f"{len(files) - len(todo)} of {len(files)} photos are projected already")
     if changed:
         print(f"{changed} of {len(files)} photos have changed since, and are projected anew")
     begun, first, done = time.perf_counter(), 0.0, 0
@@ -278,10 +280,7 @@ def project_files(
     if counted > 0:
         print(f"{counted / seconds:.2f} images per second after the first batch, which compiled")
     projection_page.page(run, root, files, target, part)
-    left_out = image_files.told(image_files.others(images, output))
-    for sentence in [*check.told(remarks, len(todo), "photos"), left_out]:
-        if sentence:
-            print(sentence)
+    check.tell(remarks, len(todo), image_files.told(image_files.others(images, output)))
     if bad:
         raise jgan.UserError(
             f"{len(bad)} of {len(files)} photos were not projected: {'; '.join(bad[:5])}"
@@ -297,28 +296,22 @@ def _files(images: str, target: pathlib.Path) -> tuple[pathlib.Path, list[pathli
     root = source.parent if source.is_file() else source
     files = [source] if source.is_file() else image_files.find(source, target)
     if not files:
-        raise jgan.UserError(f"--images={images} holds no images ({' '.join(image_files.SUFFIXES)}).")
+        raise jgan.UserError(f"--images={image_files.none_in(images, target)}.")
     return root, files
 
 
 def _todo(
-    files: list[pathlib.Path], root: pathlib.Path, target: pathlib.Path, bad: list[str]
+    files: list[pathlib.Path], root: pathlib.Path, target: pathlib.Path
 ) -> tuple[list[pathlib.Path], int]:
     """(the photos that are not projected in their present content, how many of them were in another one)."""
     todo, changed = [], 0
     for file in files:
         made = target / f"{file.relative_to(root)}.npz"
         if made.exists():
-            try:
-                with np.load(made, allow_pickle=False) as saved:
-                    if str(saved["photo"]) == _content(file):
-                        continue
-            except OSError as error:
-                if error.filename == str(file):
-                    bad.append(f"{file} cannot be read: {error.strerror}")
+            # Whatever is wrong with the archive or the photo will be told where they are used.
+            with contextlib.suppress(Exception), np.load(made, allow_pickle=False) as saved:
+                if str(saved["photo"]) == _content(file):
                     continue
-            except Exception:  # decoders of archives raise whatever they meet
-                pass
             changed += 1
         todo.append(file)
     return todo, changed
@@ -337,9 +330,8 @@ def _digest(weights: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def _claim(target: pathlib.Path, root: pathlib.Path, facts: dict[str, Any], searched: bool) -> None:
+def _claim(target: pathlib.Path, facts: dict[str, Any]) -> None:
     """Makes the output folder this projection's own, or refuses one of another projection."""
-    outputs.make(target, *([root] if searched else []))
     path = target / "projection.json"
     if path.exists():
         try:

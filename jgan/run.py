@@ -87,6 +87,12 @@ def check(config: ml_collections.ConfigDict, systems: Iterable[str]) -> None:
             raise jgan.UserError(f"{name}={config[name]}: it must be 1 or more.")
 
 
+def searched(config: ml_collections.ConfigDict) -> tuple[str, ...]:
+    """The folder that a run's data are searched in, where they are files: an output in it has to be marked."""
+    data = config.data
+    return (os.path.expanduser(data.root),) if data.get("source") == "folder" and data.root else ()
+
+
 def prepare(workdir: str) -> None:
     """Makes the directory of a run; a `jgan.UserError` where a file stands in its place."""
     try:
@@ -120,8 +126,8 @@ def check_files(
     old: ml_collections.ConfigDict,
     new: ml_collections.ConfigDict,
     files: dict[str, int],
-    left_out: Collection[str] = (),
     *,
+    split: str = "",
     allow: bool = False,
 ) -> str:
     """Refuses data that are not those the run was trained on; says how they differ, and "" where they do not.
@@ -133,8 +139,8 @@ def check_files(
         workdir: of the run.
         old: its config.
         new: the config it is continued with.
-        files: of the training examples in use, and their sizes.
-        left_out: those left out as bad.
+        files: of the examples in use, and their sizes.
+        split: of the examples; by default the training split.
         allow: go on with other data.
 
     Raises:
@@ -142,20 +148,23 @@ def check_files(
     """
     try:
         with open(os.path.join(workdir, "data.json"), encoding="utf-8") as file:
-            known = json.load(file)[old.data.split]
+            known = json.load(file).get(split or old.data.split)
+        if known is None:
+            return ""  # nothing was looked at then
+        gone = known.keys() - files.keys()
     except FileNotFoundError:
         places = [os.path.realpath(os.path.expanduser(config.data.root)) for config in (old, new)]
         if places[0] == places[1]:
             return ""
         told = f"are in {new.data.root}, not in {old.data.root}, and it does not know their files"
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, AttributeError) as error:
         told = f"are not known: its data.json cannot be read ({error})"
     else:
-        gone = known.keys() - files.keys()
-        bad = {name for name in gone if name in left_out}
+        top = os.path.expanduser(new.data.root)
+        bad = {name for name in gone if os.path.exists(os.path.join(top, name))}
         kinds = {
             "missing": gone - bad,
-            "no longer usable": bad,
+            "there but not usable": bad,
             "new": files.keys() - known.keys(),
             "of another size": {name for name, size in files.items() if known.get(name, size) != size},
         }

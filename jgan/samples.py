@@ -13,6 +13,7 @@ import numpy as np
 
 import jgan
 from jgan import report
+from jgan import run as runs
 from jgan import space as spaces
 from jgan.data import images as image_files
 from jgan.data import outputs
@@ -112,7 +113,7 @@ def write(
         raise jgan.UserError(f"--number={number}: 1 or more would work.")
     if stations and stations < 2:
         raise jgan.UserError(f"--walk={stations}: a walk needs 2 codes or more.")
-    folder = outputs.make(output, *run.searched)
+    folder = outputs.make(output, *runs.searched(run.config))
     space = run.system.space(run.weights, None)
     # Weights are an argument, not constants of the program.
     made = jax.jit(lambda weights, z: jax.vmap(run.system.space(weights, None).generate)(z))

@@ -18,6 +18,7 @@ import numpy as np
 
 import jgan
 from jgan import report
+from jgan import run as runs
 from jgan import samples
 from jgan import trained
 from jgan.data import images as image_files
@@ -157,7 +158,7 @@ def show(
 
     made = np.asarray(jax.jit(rows)(run.weights, codes, vectors))
     made = made.reshape(-1, *made.shape[2:])
-    folder = outputs.make(output, *run.searched)
+    folder = outputs.make(output, *runs.searched(run.config))
     titles = [f"{x:g}" for x in np.round(np.linspace(-amount, amount, _COLUMNS), 2)]
     image_files.write(
         folder / "directions.png", report.grid([list(map(report.show, row)) for row in made], titles)

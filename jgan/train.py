@@ -83,17 +83,24 @@ def _train(config: ml_collections.ConfigDict, workdir: str, init_from: str, allo
         config.data.channels = tuple(stream.channels)
         if old is not None:
             run.check_continuation(workdir, old, config)
-            _check_files(workdir, old, config, stream, allow_changed_data)
+            told = run.check_files(workdir, old, config, stream.files, allow=allow_changed_data)
+            if told:
+                _say(f"going on with other data: they {told}")
         held = validation.held_out(config, system)
         if isinstance(held, str):
             _say(f"no validation: {held}")
+            held = None
+        if old is not None and held:
+            told = run.check_files(workdir, old, config, held.files, split=config.data.val_split, allow=True)
+            if told:
+                _say(f"validation goes on with other data: they {told}")
         with checkpoint.Checkpoints(
             os.path.join(workdir, "checkpoints"), keep=config.keep, best=best
         ) as checkpoints:
             loop = _Loop(config, workdir, stream, checkpoints, init_from, held)
             # Only now: a mistake that was told above leaves no run behind that a corrected command would contradict.
             if jax.process_index() == 0:
-                _write(workdir, config, stream, init_from)
+                _write(workdir, config, stream, held, init_from)
             loop.run()
     finally:
         stream.close()
@@ -342,21 +349,12 @@ class _Window:
         return record
 
 
-def _check_files(
-    workdir: str, old: ml_collections.ConfigDict, config: ml_collections.ConfigDict, stream: Any, allow: bool
-) -> None:
-    top = os.path.expanduser(config.data.root)
-    left_out = {os.path.relpath(path, top) for path, _ in stream.bad} if top else set()
-    told = run.check_files(workdir, old, config, stream.files, left_out, allow=allow)
-    if told:
-        _say(f"going on with other data: they {told}")
-
-
-def _write(workdir: str, config: ml_collections.ConfigDict, stream: Any, init_from: str) -> None:
+def _write(workdir: str, config: ml_collections.ConfigDict, stream: Any, held: Any, init_from: str) -> None:
     """Writes what the run is, and what its data are."""
     facts = {"init_from": init_from, "excluded": stream.bad, "halves": stream.halves}
     run.write(workdir, config, versions=_versions(), **facts)
-    run.write_files(workdir, {config.data.split: stream.files})
+    files = {config.data.val_split: held.files} if held else {}
+    run.write_files(workdir, {**files, config.data.split: stream.files})
 
 
 def _versions() -> dict[str, str]:

@@ -35,12 +35,6 @@ class Run(NamedTuple):
     weights: dict[str, Any]
     halves: tuple[float, float] | None = None
 
-    @property
-    def searched(self) -> tuple[str, ...]:
-        """The folder that the run's own data are searched in, where they are files."""
-        data = self.config.data
-        return (os.path.expanduser(data.root),) if data.source == "folder" and data.root else ()
-
 
 def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> Run:
     """The run in `workdir`; only weights are read.

@@ -237,7 +237,8 @@ def files(
         tiles.check(tile, radius=translator._system.radius, multiple=translator._system.multiple)
         if translator._system.radius is None:
             print(tiles.BLENDED)
-    target = outputs.make(output, *([root] if pathlib.Path(source).is_dir() else []))
+    searched = [root] if pathlib.Path(source).is_dir() else []
+    target = outputs.make(output, *searched, *run.searched(translator.config))
     bad, wide, doubtful, differences, remarks = [], [], 0, [], collections.Counter()
     for file in report.progress_over(found):
         try:
@@ -263,10 +264,7 @@ def files(
             bad.append(str(error))
         except OSError as error:
             bad.append(f"{error.filename} cannot be used: {error.strerror}")
-    left_out = image_files.told(image_files.others(source, output))
-    for sentence in [*check.told(remarks, len(found)), left_out]:
-        if sentence:
-            print(sentence)
+    check.tell(remarks, len(found), image_files.told(image_files.others(source, output)))
     if differences:
         print(
             f"tiles differ from one pass over the whole picture (compared: {len(differences)} of at most "
@@ -290,7 +288,7 @@ def _inputs(source: str, output: str) -> tuple[pathlib.Path, list[pathlib.Path]]
     root = path.parent if path.is_file() else path
     found = [path] if path.is_file() else image_files.find(path, output)
     if not found:
-        raise jgan.UserError(f"--input={source} holds no images ({' '.join(image_files.SUFFIXES)}).")
+        raise jgan.UserError(f"--input={image_files.none_in(source, output)}.")
     outputs.check(output, root, found)
     return root, found
 

@@ -59,9 +59,8 @@ class Validation:
         generate: Callable[..., dict[str, jax.Array]],
         predict: Callable[..., Any] | None,
     ):
-        """Of what `held_out` gives, with `System.apply` and `System.predict` as the caller compiled them."""
-        self._config, self._system, self._generate = config, system, generate
-        self._held = None if isinstance(held, str) else held
+        """Of examples held out or None, with `System.apply` and `System.predict` as the caller compiled them."""
+        self._config, self._system, self._generate, self._held = config, system, generate, held
         # Of a system with a latent space; it has no inputs to show.
         self._previews = samples.Previews(config, system, generate, predict)
 

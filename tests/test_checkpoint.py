@@ -199,6 +199,8 @@ def test_mistakes_are_told_in_a_sentence(tmp_path):
     with pytest.raises(jgan.UserError, match="does not exist"):
         checkpoint.Checkpoints(tmp_path / "none", read_only=True)
     assert not (tmp_path / "none").exists()
+    with pytest.raises(jgan.UserError, match="whose name is not UTF-8"):
+        checkpoint.Checkpoints(tmp_path / os.fsdecode(b"caf\xe9") / "checkpoints")
     with pytest.raises(jgan.UserError, match="at least 1"):
         checkpoint.Checkpoints(tmp_path / "a", keep=0)
     with pytest.raises(jgan.UserError, match='"min" or "max"'):

@@ -86,6 +86,20 @@ def test_an_output_in_the_input_is_not_projected_again(run, photos):
     assert len(list((photos / "out").rglob("*.npz"))) == 3
 
 
+def test_a_photo_of_any_name_and_opacity_has_a_place_on_the_page(run, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    name = os.fsdecode(b"caf\xe9.png")
+    rgba = np.random.default_rng(0).integers(0, 256, (16, 16, 4), np.uint8)
+    Image.fromarray(rgba).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "b.heic").touch()
+    assert inversion.project_files(run, str(tmp_path / "in"), str(tmp_path / "out"), settings=QUICK) == 1
+    assert (tmp_path / "out" / f"{name}.npz").exists() and (tmp_path / "out" / f"{name}.png").exists()
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "caf\ufffd.png" in page and page.count("<figure>") == 1
+    told = capsys.readouterr().out
+    assert "1 of 1 pictures: transparent, laid on white" in told and "left out: 1 .heic" in told
+
+
 def test_a_photo_of_which_nothing_is_seen_is_refused_and_stops_no_other(run, photos, tmp_path):
     Image.fromarray(np.zeros((1, 200, 3), np.uint8)).save(photos / "row.png")
     out = tmp_path / "out"
@@ -155,7 +169,7 @@ def test_a_folder_of_another_projection_is_refused(run, photos, tmp_path):
     inversion.project_files(run, str(photos / "a.png"), str(out), settings=QUICK, method="network")
     with pytest.raises(jgan.UserError, match="with other method"):
         inversion.project_files(run, str(photos / "a.png"), str(out), settings=QUICK)
-    with pytest.raises(jgan.UserError, match="where the input lies"):
+    with pytest.raises(jgan.UserError, match="where the images lie"):
         inversion.project_files(run, str(photos), str(photos), settings=QUICK)
 
 

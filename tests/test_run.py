@@ -113,22 +113,30 @@ def test_the_same_files_are_the_same_data_wherever_they_lie(known, root):
 
 
 @pytest.mark.parametrize(
-    "changes, left_out, words",
+    "changes, words",
     [
-        ({"train/A/1.png": None}, (), r"of 3 files 1 is missing \(train/A/1.png\): put back"),
-        ({"train/A/1.png": None}, ["train/A/1.png"], r"1 is no longer usable \(train/A/1.png\)"),
-        ({"train/A/1.png": 199, "train/B/0.png": 1}, (), r"2 are of another size \(train/A/1.png, train/B/0.png\)"),
-        ({f"A/{k}.png": 1 for k in range(4, 9)}, (), r"5 are new \(A/4.png, A/5.png, A/6.png, \.\.\.\)"),
-        ({"train/A/\udce9.png": 1}, (), r"1 is new \(train/A/\\udce9.png\)"),
+        ({"train/A/1.png": None}, r"of 3 files 1 is missing \(train/A/1.png\): put back"),
+        ({"train/A/1.png": 199, "train/B/0.png": 1}, r"2 are of another size \(train/A/1.png, train/B/0.png\)"),
+        ({f"A/{k}.png": 1 for k in range(4, 9)}, r"5 are new \(A/4.png, A/5.png, A/6.png, \.\.\.\)"),
+        ({"train/A/\udce9.png": 1}, r"1 is new \(train/A/\\udce9.png\)"),
     ],
 )  # fmt: skip
-def test_other_data_are_refused_by_how_they_differ_and_taken_by_a_flag(known, changes, left_out, words):
+def test_other_data_are_refused_by_how_they_differ_and_taken_by_a_flag(known, changes, words):
     files = {name: size for name, size in {**FILES, **changes}.items() if size is not None}
-    arguments = known, config("/data/one"), config("/data/one"), files, left_out
+    arguments = known, config("/data/one"), config("/data/one"), files
     with pytest.raises(jgan.UserError, match=words) as told:
         run.check_files(*arguments)
     assert "--allow_changed_data" in str(told.value)
     assert "differ" in run.check_files(*arguments, allow=True)
+
+
+def test_files_that_are_there_but_cannot_be_used_are_told_from_missing_ones(known, tmp_path):
+    (tmp_path / "train" / "A").mkdir(parents=True)
+    (tmp_path / "train" / "A" / "1.png").touch()
+    with pytest.raises(
+        jgan.UserError, match=r"1 is missing \(.*B/0.png\), 1 is there but not usable \(train/A/1"
+    ):
+        run.check_files(known, config(tmp_path), config(tmp_path), {"train/A/0.png": 100, "2": 3})
 
 
 def test_a_run_that_did_not_write_down_its_files_goes_on_in_the_same_folder(tmp_path):
@@ -144,6 +152,13 @@ def test_a_field_that_came_after_the_run_stays_as_it_was(tmp_path):
     new.data.labels = "b"
     with pytest.raises(jgan.UserError, match="data.labels"):
         run.check_continuation(str(tmp_path), old, new)
+
+
+def test_the_folder_of_a_run_s_data_is_where_files_are_searched():
+    data = {"source": "folder", "root": "~/x"}
+    assert run.searched(ml_collections.ConfigDict({"data": data})) == (os.path.expanduser("~/x"),)
+    for other in ({"source": "facades"}, {"root": ""}):
+        assert run.searched(ml_collections.ConfigDict({"data": {**data, **other}})) == ()
 
 
 def test_facts_are_read_back_and_missing_ones_are_none(tmp_path):

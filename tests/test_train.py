@@ -292,7 +292,7 @@ def test_a_run_goes_on_with_other_data_only_by_a_flag(on_files, tmp_path):
     torn.write_bytes(torn.read_bytes()[:-100])
     with pytest.raises(jgan.UserError, match="1.png.*data.skip_bad=true|data.skip_bad=true.*1.png"):
         on_files()
-    words = r"of 3 files 1 is no longer usable \(train/1.png\).*--allow_changed_data"
+    words = r"of 3 files 1 is there but not usable \(train/1.png\).*--allow_changed_data"
     with pytest.raises(jgan.UserError, match=words):
         on_files(**{"data.skip_bad": True})
     on_files(allow=True, **{"data.skip_bad": True, "steps": 2})
@@ -300,6 +300,17 @@ def test_a_run_goes_on_with_other_data_only_by_a_flag(on_files, tmp_path):
     (tmp_path / "data" / "train" / "2.png").unlink()
     with pytest.raises(jgan.UserError, match=r"of 2 files 1 is missing \(train/2.png\)"):
         on_files(**{"data.skip_bad": True})
+
+
+def test_validation_goes_on_with_other_data_and_says_so(on_files, tmp_path, capsys):
+    (tmp_path / "data" / "train" / "2.png").rename(tmp_path / "data" / "val.png")
+    (tmp_path / "data" / "val").mkdir()
+    (tmp_path / "data" / "val.png").rename(tmp_path / "data" / "val" / "2.png")
+    on_files()
+    (tmp_path / "data" / "val" / "2.png").rename(tmp_path / "data" / "val" / "3.png")
+    capsys.readouterr()
+    on_files()
+    assert "other data: they differ: of 1 files 1 is missing (val/2.png), 1 is new" in capsys.readouterr().out
 
 
 def test_a_run_that_is_being_trained_is_not_trained_by_another_process(on_files, tmp_path):

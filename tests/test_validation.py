@@ -8,6 +8,7 @@ import jgan
 from jgan import trained
 from jgan import translate
 from jgan import validation
+from jgan.data import framing
 from jgan.data import images
 
 
@@ -39,15 +40,15 @@ def test_pictures_of_other_channels_are_adapted_as_translate_adapts_them(opened,
     assert held.channels == (3, 3)
     for example, name in ((held[0], "grey"), (held[1], "rgba")):
         assert example["a"].shape == example["b"].shape == (16, 16, 3)
-        read = images.read(tmp_path / "val" / "A" / f"{name}.png")
-        np.testing.assert_array_equal(example["a"], np.broadcast_to(read, (16, 16, read.shape[-1]))[..., :3])
+        expected = framing.with_channels(images.read(tmp_path / "val" / "A" / f"{name}.png"), 3)
+        np.testing.assert_array_equal(example["a"], expected)
 
 
 @pytest.mark.parametrize("side", ["a", "b"])
 def test_pictures_that_the_net_cannot_take_are_named_before_the_first_step(opened, tmp_path, side):
     pair(tmp_path, "val", "good", suffix=".npy")
     pair(tmp_path, "val", "odd", channels=(7, 3) if side == "a" else (3, 7), suffix=".npy")
-    with pytest.raises(jgan.UserError, match=f"{side.upper()}/odd.npy has 7 channels where the run takes 3"):
+    with pytest.raises(jgan.UserError, match=f"{side.upper()}/odd.npy has 7 channels and the run takes 3"):
         opened(tmp_path)
     with pytest.raises(jgan.UserError, match=f"{side.upper()}/odd.npy"):
         opened(tmp_path, **{"data.direction": "BtoA"})
@@ -76,7 +77,7 @@ def test_without_a_validation_split_a_run_says_so_and_is_not_validated(opened, t
     pair(tmp_path, "train", "x")
     config, system, held = opened(tmp_path)
     assert "no split 'val'" in held
-    made = validation.Validation(config, system, held, None, None)
+    made = validation.Validation(config, system, None, None, None)
     assert made.scores({}, 1) is None
 
 

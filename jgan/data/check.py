@@ -49,9 +49,15 @@ def odd_ones(channels: dict[int, int]) -> dict[int, str]:
     }
 
 
-def told(remarks: collections.Counter, total: int, what: str = "pictures") -> list[str]:
+def told(remarks: collections.Counter, total: int) -> list[str]:
     """Returns a sentence for each remark, with how many pictures of all it is about."""
-    return [f"{count} of {total} {what}: {remark}" for remark, count in remarks.most_common()]
+    return [f"{count} of {total} pictures: {remark}" for remark, count in remarks.most_common()]
+
+
+def tell(remarks: collections.Counter, total: int, *others: str) -> None:
+    """Prints the sentences of `told`, and others that are not empty."""
+    for sentence in [*told(remarks, total), *filter(None, others)]:
+        print(sentence)
 
 
 def widest(dtypes) -> np.dtype:

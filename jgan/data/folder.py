@@ -79,7 +79,7 @@ def find(root: str, split: str, *, single: bool = False, splits: tuple[str, str]
     entries, bad = found
     if not entries and not bad:
         where = top / split if split else top
-        raise Absent(f"{where} holds no images ({' '.join(images.SUFFIXES)})")
+        raise Absent(images.none_in(where))
     return entries, bad
 
 
@@ -114,7 +114,7 @@ def find_images(
         raise Absent(_nothing(top, split, f"a folder {split} with {what}" if split else what))
     if not entries:
         where = top / split if split else top
-        raise Absent(f"{where} holds no images ({' '.join(images.SUFFIXES)})")
+        raise Absent(images.none_in(where))
     return entries
 
 
@@ -233,7 +233,7 @@ def _domains(top: pathlib.Path, split: str):
     if sides is None:
         entries = _singles(top, split)
         if entries == []:
-            raise Absent(f"domains A and B are empty: {top / split} holds no images")
+            raise Absent(f"domains A and B are empty: {images.none_in(top / split)}")
         return None if entries is None else (entries,)
     for name, folder, other in (("A", *sides), ("B", *reversed(sides))):
         if not folder.is_dir():
@@ -241,7 +241,7 @@ def _domains(top: pathlib.Path, split: str):
     found = tuple([Entry(_name(file, side), (str(file),)) for file in images.find(side)] for side in sides)
     for name, folder, entries in zip("AB", sides, found, strict=True):
         if not entries:
-            raise Absent(f"domain {name} is empty: {folder} holds no images ({' '.join(images.SUFFIXES)})")
+            raise Absent(f"domain {name} is empty: {images.none_in(folder)}")
     return found
 
 

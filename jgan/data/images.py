@@ -125,13 +125,14 @@ def others(folder, output=None) -> collections.Counter:
 
 
 def told(others: collections.Counter) -> str:
-    """Returns a sentence such as "left out: 2 .heic, 1 .txt (they are not ...)"; empty where there are none."""
-    if not others:
-        return ""
-    some = sorted(others.items(), key=lambda item: (-item[1], item[0]))[:8]
-    listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in some)
-    more = f" and {len(others) - 8} more kinds" * (len(others) > 8)
-    return f"left out: {listed}{more}; read are {' '.join(SUFFIXES)}"
+    """Returns a line such as "left out: 2 .heic, 1 .txt; read are .png ..."; empty where there are none."""
+    return f"left out: {_listed(others)}; read are {' '.join(SUFFIXES)}" if others else ""
+
+
+def none_in(folder, output=None) -> str:
+    """Returns the sentence of a folder in which `find` finds nothing, without a full stop."""
+    there = others(folder, output)
+    return f"{folder} holds no images ({' '.join(SUFFIXES)})" + f", but {_listed(there)}" * bool(there)
 
 
 def convert(array: np.ndarray, dtype) -> np.ndarray:
@@ -145,6 +146,12 @@ def convert(array: np.ndarray, dtype) -> np.ndarray:
         half = np.float32(np.iinfo(array.dtype).max / 2)
         return array.astype(np.float32) / half - 1
     raise ValueError(f"{array.dtype} to {dtype} would lose precision")
+
+
+def _listed(others: collections.Counter) -> str:
+    some = sorted(others.items(), key=lambda item: (-item[1], item[0]))[:8]
+    listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in some)
+    return listed + f" and {len(others) - 8} more kinds" * (len(others) > 8)
 
 
 def _walk(folder, output=None):

@@ -15,7 +15,7 @@ def is_written(folder) -> bool:
     return is_run(folder) or os.path.exists(os.path.join(folder, _MARK))
 
 
-def check(output, root, files) -> None:
+def check(output, root, files, what: str = "the input lies") -> None:
     """Refuses a folder `output` that lies over the input: where files below `root` would be written among them.
 
     Raises:
@@ -23,7 +23,7 @@ def check(output, root, files) -> None:
     """
     here, there = os.path.realpath(root), os.path.realpath(output)
     if here == there:
-        raise jgan.UserError(f"--output={output} is where the input lies: name another folder.")
+        raise jgan.UserError(f"--output={output} is where {what}: name another folder.")
     if os.path.exists(output) and not os.path.isdir(output):
         raise jgan.UserError(f"--output={output} is a file: name a folder.")
     # Links lead to the input in other ways, and a folder above it may hold it under the name of an output.

@@ -235,10 +235,11 @@ def _morph(a: np.ndarray, b: np.ndarray, film: np.ndarray) -> np.ndarray:
 
 
 def _frame(photo: Photo, size: int, channels: int, fit: str, bits: int) -> framing.Framed:
-    framed = framing.fit(framing.adapt(photo, channels, bits).pixels, size, fit)
+    taken = framing.adapt(photo, channels, bits)
+    framed = framing.fit(taken.pixels, size, fit)
     if not framed.mask.any():
         raise jgan.UserError(
-            f"the photo of {photo.shape[0]} x {photo.shape[1]} pixels (height x width) is too narrow: crop it first."
+            f"{taken.name} of {photo.shape[0]} x {photo.shape[1]} pixels (height x width) is too narrow: crop it first."
         )
     return framed
 
