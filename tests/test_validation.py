@@ -48,7 +48,7 @@ def test_pictures_of_other_channels_are_adapted_as_translate_adapts_them(opened,
 def test_pictures_that_the_net_cannot_take_are_named_before_the_first_step(opened, tmp_path, side):
     pair(tmp_path, "val", "good", suffix=".npy")
     pair(tmp_path, "val", "odd", channels=(7, 3) if side == "a" else (3, 7), suffix=".npy")
-    with pytest.raises(jgan.UserError, match=f"{side.upper()}/odd.npy has 7 channels where the run takes 3"):
+    with pytest.raises(jgan.UserError, match=f"{side.upper()}/odd.npy has 7 channels and the run takes 3"):
         opened(tmp_path)
     with pytest.raises(jgan.UserError, match=f"{side.upper()}/odd.npy"):
         opened(tmp_path, **{"data.direction": "BtoA"})
