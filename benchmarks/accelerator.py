@@ -387,6 +387,7 @@ def run(check: Check) -> tuple[dict[str, Any], int]:
     import jax
 
     from jgan import sharding
+    from jgan.systems import system as system_lib
 
     whole = sharding.replicated(sharding.mesh())
     state = jax.device_put(check.state, whole)
@@ -394,7 +395,7 @@ def run(check: Check) -> tuple[dict[str, Any], int]:
         check.function,
         donate_argnums=0,
         out_shardings=whole,
-        compiler_options=dict(check.compiler_options or {}),
+        compiler_options=system_lib.supported(check.compiler_options or {}),
     )
     after, told = jax.device_get(program(state, check.batch))
     # Counters that begin anew are not read at all, and so not given.

@@ -146,13 +146,14 @@ def ours_step(name, size, batch, **changes):
     import jax
 
     from jgan.systems import SYSTEMS
+    from jgan.systems import system as system_lib
 
     system = SYSTEMS[name](setting(name, size, batch, **changes))
     step = jax.jit(
         system.step,
         static_argnames="updates",
         donate_argnums=0,
-        compiler_options=dict(system.compiler_options),
+        compiler_options=system_lib.supported(system.compiler_options),
     )
     inputs, targets = images(size, batch)
     data = jax.device_put({"images": targets} if name == "dcgan" else {"a": inputs, "b": targets})

@@ -31,6 +31,7 @@ from jgan.data import pairs
 from jgan.data import pipeline
 from jgan.systems import SYSTEMS
 from jgan.systems import optimiser
+from jgan.systems import system as system_lib
 
 _GRID_ROWS = 6
 
@@ -54,11 +55,7 @@ def train(config: ml_collections.ConfigDict, workdir: str, init_from: str = "") 
         jgan.UserError: a mistake in config, data or directory, told before the first step.
         NotFinite: the run diverged; the last good checkpoint is kept.
     """
-    if config.system not in SYSTEMS:
-        raise jgan.UserError(f"system={config.system!r} is unknown: use one of {', '.join(SYSTEMS)}.")
-    for name in ("steps", "batch_size", "log_every", "sample_every", "validate_every", "save_every", "keep"):
-        if config[name] < 1:
-            raise jgan.UserError(f"{name}={config[name]}: it must be 1 or more.")
+    run.check(config, SYSTEMS)
     sharding.check(config.batch_size)
     run.prepare(workdir)
     config = ml_collections.ConfigDict(config.to_dict())
@@ -116,7 +113,7 @@ class _Loop:
             static_argnames="updates",
             donate_argnums=0,
             out_shardings=(whole, whole),
-            compiler_options=dict(system.compiler_options),
+            compiler_options=system_lib.supported(system.compiler_options),
         )
         self.generate = jax.jit(
             lambda weights, inputs, statistics="image": system.apply(weights, inputs, statistics=statistics),
