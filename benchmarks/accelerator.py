@@ -12,10 +12,11 @@ Every line of the output but warnings is one JSON object, printed as soon as it 
                  what is compared; `tolerance` is the largest that passes, `at` says where it is
     undonated    arrays of the state that were not updated in place
     warnings     what JAX said
+    failed       why there are no figures
 
 and then, for pix2pix, CycleGAN and DCGAN in float32 and in bfloat16, of `jgan`, `pytorch` and `pytorch compiled`
 
-    images_per_second, step_seconds   medians over turns that the sides take, one at work while the others wait
+    images_per_second, step_seconds   medians over turns that they take, one at work while the others wait
     first_step_seconds                the first step with all that is compiled for it
     peak_mib                          of the accelerator's memory
 
@@ -68,7 +69,7 @@ class Setting(NamedTuple):
 
 
 SETTINGS = Setting("pix2pix", 256, 16), Setting("cyclegan", 256, 4), Setting("dcgan", 64, 128)
-TINY_SETTINGS = Setting("pix2pix", 16, 2, 4), Setting("cyclegan", 16, 1, 4), Setting("dcgan", 16, 4, 4)
+TINY_SETTINGS = Setting("pix2pix", 32, 2, 4), Setting("cyclegan", 32, 1, 4), Setting("dcgan", 16, 4, 4)
 PRECISIONS = ("float32", "bfloat16")
 TURNS, TURN_SECONDS = 3, 1.0
 # Left to a setting that is begun, at least; to compiling a peer, at most.
@@ -92,11 +93,9 @@ def main():
     finally:
         side.close(0)
     device = "cpu" if platform == "cpu" else "cuda"
-    todo = [(x, p) for p in PRECISIONS for x in (TINY_SETTINGS if TINY.value else SETTINGS)]
-    while todo and ends - time.monotonic() > min(LEAST, SECONDS.value / 4):
-        speed(*todo.pop(0), card, device, ends)
-    for setting, precision in todo:
-        tell(card=card, system=setting.system, precision=precision, left_out="out of time")
+    for precision in PRECISIONS:
+        for setting in TINY_SETTINGS if TINY.value else SETTINGS:
+            speed(setting, precision, card, device, ends)
     sys.exit(not passed)
 
 
@@ -104,81 +103,87 @@ def tell(**fields):
     print(json.dumps(fields), flush=True)
 
 
+def ask(side: sides.Side, ends: float, request: str, *arguments: Any) -> Any:
+    """The side's answer; a `TimeoutError` where it does not come in time."""
+    side.send(request, *arguments)
+    return side.receive(max(0.0, ends - time.monotonic()))
+
+
 def check(side: sides.Side, card: str, ends: float) -> bool:
     """Makes all checks, one line each, and returns whether all passed."""
-    expected, passed = json.loads(FIGURES.read_text()), True
-    side.send("names")
-    for name in side.receive(ends - time.monotonic()):
+    passed = True
+    for name, expected in json.loads(FIGURES.read_text()).items():
         begun = time.monotonic()
-        side.send("result", name)
-        found = side.receive(max(ends - begun, 1.0))
-        error, at = deviation(found.pop("figures"), expected[name])
-        good = error <= TOLERANCE and not found["undonated"] and not found["warnings"]
+        try:
+            found = ask(side, ends, "result", name)
+        except (TimeoutError, SystemExit) as error:
+            tell(card=card, check=name, passed=False, left_out=str(error))
+            return False
+        error, at = deviation(found.pop("figures"), expected)
+        good = error <= TOLERANCE and not any(found.values())
+        told = {"passed": good, "error": error, "tolerance": TOLERANCE, "at": at, **found}
+        tell(card=card, check=name, **told, seconds=round(time.monotonic() - begun, 1))
         passed &= good
-        seconds = round(time.monotonic() - begun, 1)
-        tell(
-            card=card,
-            check=name,
-            passed=good,
-            error=error,
-            tolerance=TOLERANCE,
-            at=at,
-            **found,
-            seconds=seconds,
-        )
     return passed
 
 
 def speed(setting: Setting, precision: str, card: str, device: str, ends: float):
-    """Images per second of both libraries in one setting, one line each."""
+    """Images per second of both libraries in one setting, one line each; of what fails or is late, why."""
     name, size, batch, width = setting
-    nets = {"ngf": ("generator",), "ndf": ("discriminator",)}
-    changes = {f"{net}__{field}": width for field in nets for net in nets[field]} | {"precision": precision}
-    peer = {"device": device, "width": width, "bfloat16": precision == "bfloat16"}
     told = {"card": card, "system": name, "size": size, "batch": batch, "precision": precision}
+    if ends - time.monotonic() < min(LEAST, SECONDS.value / 4):
+        tell(**told, left_out="out of time")
+        return
+    ours = {"generator__ngf": width, "discriminator__ndf": width, "precision": precision}
+    peer = {"device": device, "width": width, "bfloat16": precision == "bfloat16"}
     running, first = {}, {}
 
-    def begin(side: str, *arguments: Any, **options: Any):
-        running[side] = sides.Side(*arguments, **options)
+    def begin(side: str, step: Any, **options: Any):
+        running[side] = sides.Side(step, name, size, batch, **options)
         running[side].send("warm_up", 1)
 
+    def drop(side: str, error: BaseException):
+        running.pop(side).close(0)
+        tell(**told, side=side, left_out=str(error))
+
     def wait(side: str):
-        """The side's first step, or a line that says why there is none."""
         try:
-            first[side] = running[side].receive(max(1.0, min(PATIENCE, ends - time.monotonic())))
+            first[side] = running[side].receive(max(0.0, min(PATIENCE, ends - time.monotonic())))
         except (TimeoutError, SystemExit) as error:
-            running.pop(side).close(0)
-            tell(**told, side=side, left_out=str(error))
+            drop(side, error)
 
     try:
-        begin("jgan", train_step.ours_step, name, size, batch, **changes)
-        # Inductor is at work on the processor for most of its time: it does not disturb what XLA tries out.
+        begin("jgan", train_step.ours_step, **ours)
         if importlib.util.find_spec("torch"):
-            begin("pytorch compiled", train_step.peer_step, name, size, batch, compiled=True, **peer)
-        wait("jgan")
-        if "pytorch compiled" in running:
-            begin("pytorch", train_step.peer_step, name, size, batch, **peer)
+            # Its compiler is at work on the processor most of the time: it does not disturb what XLA tries out.
+            begin("pytorch compiled", train_step.peer_step, compiled=True, **peer)
+            wait("jgan")
+            begin("pytorch", train_step.peer_step, **peer)
             wait("pytorch")
             wait("pytorch compiled")
         else:
             tell(**told, side="pytorch", left_out="PyTorch is not installed")
-        seconds = {side: [] for side in running}
-        for side in running.values():
-            side.ask("warm_up", 2)
-        counts = {side: max(1, round(TURN_SECONDS / running[side].ask("time", 2))) for side in running}
-        for _ in range(TURNS):
-            for side in running:
-                seconds[side].append(running[side].ask("time", counts[side]))
-        for side, taken in seconds.items():
-            step = statistics.median(taken)
-            tell(
-                **told,
-                side=side,
-                images_per_second=round(batch / step, 2),
-                step_seconds=step,
-                first_step_seconds=round(first[side], 2),
-                peak_mib=round(running[side].ask("accelerator")[1], 1),
-            )
+            wait("jgan")
+        seconds, count = {side: [] for side in running}, {}
+        for turn in range(TURNS + 1):
+            for side in list(running):
+                try:
+                    if turn == 0:
+                        ask(running[side], ends, "warm_up", 2)
+                        count[side] = max(1, round(TURN_SECONDS / ask(running[side], ends, "time", 2)))
+                    else:
+                        seconds[side].append(ask(running[side], ends, "time", count[side]))
+                except (TimeoutError, SystemExit) as error:
+                    drop(side, error)
+        for side in running:
+            step = statistics.median(seconds[side])
+            found = {
+                "images_per_second": round(batch / step, 2),
+                "step_seconds": round(step, 6),
+                "first_step_seconds": round(first[side], 2),
+                "peak_mib": round(running[side].ask("accelerator")[1], 1),
+            }
+            tell(**told, side=side, **found)
     finally:
         for side in running.values():
             side.close(0)
@@ -374,10 +379,14 @@ def checks_side() -> dict[str, Any]:
         return jax.default_backend(), jax.devices()[0].device_kind
 
     def result(name: str) -> dict[str, Any]:
-        """{"figures": what the program gives, "undonated": ..., "warnings": ...} of one check."""
+        """{"figures": what the program gives, "undonated": ..., "warnings": ..., "failed": ...} of one check."""
         warned.clear()
-        figures, undonated = run(found[name])
-        return {"figures": figures, "undonated": undonated, "warnings": list(warned)}
+        figures, undonated, failed = {}, 0, ""
+        try:
+            figures, undonated = run(found[name])
+        except Exception as error:  # what a compiler refuses is told, and the next check made
+            failed = f"{type(error).__name__}: {error}"
+        return {"figures": figures, "undonated": undonated, "warnings": list(warned), "failed": failed}
 
     return {"device": device, "names": lambda: list(found), "result": result}
 
