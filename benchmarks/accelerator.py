@@ -32,6 +32,7 @@ import functools
 import importlib.metadata
 import importlib.util
 import json
+import math
 import os
 import pathlib
 import statistics
@@ -72,7 +73,7 @@ SETTINGS = Setting("pix2pix", 256, 16), Setting("cyclegan", 256, 4), Setting("dc
 TINY_SETTINGS = Setting("pix2pix", 32, 2, 4), Setting("cyclegan", 32, 1, 4), Setting("dcgan", 16, 4, 4)
 PRECISIONS = ("float32", "bfloat16")
 TURNS, TURN_SECONDS = 3, 1.0
-# Left to a setting that is begun, at least; to compiling a peer, at most.
+# Left to a setting that is begun, at least; to a peer that compiles when all others are ready, at most.
 LEAST, PATIENCE = 30.0, 90.0
 
 
@@ -85,7 +86,7 @@ def main():
         return
     side = sides.Side(checks_side)
     try:
-        platform, card = side.ask("device")
+        platform, card = ask(side, ends, "device")
         if platform == "cpu" and not TINY.value:
             raise jgan.UserError("JAX finds no accelerator here: --tiny tries all of it on a CPU.")
         tell(card=card, platform=platform, driver=driver(), **versions())
@@ -121,6 +122,7 @@ def check(side: sides.Side, card: str, ends: float) -> bool:
             return False
         error, at = deviation(found.pop("figures"), expected)
         good = error <= TOLERANCE and not any(found.values())
+        error = None if math.isnan(error) else error
         told = {"passed": good, "error": error, "tolerance": TOLERANCE, "at": at, **found}
         tell(card=card, check=name, **told, seconds=round(time.monotonic() - begun, 1))
         passed &= good
@@ -146,9 +148,9 @@ def speed(setting: Setting, precision: str, card: str, device: str, ends: float)
         running.pop(side).close(0)
         tell(**told, side=side, left_out=str(error))
 
-    def wait(side: str):
+    def wait(side: str, patience: float = math.inf):
         try:
-            first[side] = running[side].receive(max(0.0, min(PATIENCE, ends - time.monotonic())))
+            first[side] = running[side].receive(max(0.0, min(patience, ends - time.monotonic())))
         except (TimeoutError, SystemExit) as error:
             drop(side, error)
 
@@ -160,7 +162,7 @@ def speed(setting: Setting, precision: str, card: str, device: str, ends: float)
             wait("jgan")
             begin("pytorch", train_step.peer_step, **peer)
             wait("pytorch")
-            wait("pytorch compiled")
+            wait("pytorch compiled", PATIENCE)
         else:
             tell(**told, side="pytorch", left_out="PyTorch is not installed")
             wait("jgan")
@@ -497,4 +499,5 @@ def deviation(ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[float, str]
 
 
 if __name__ == "__main__":
+    flags.FLAGS.set_default("compilation_cache", False)  # what compiling takes is one of the figures
     launch.run(main)
