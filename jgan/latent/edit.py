@@ -12,10 +12,9 @@ with rate 0.1 on the unbounded variable of every candidate. All functions are pu
 
 Other than in iGAN, image, latent and cost of a state belong together (there the latent is one step ahead of the
 image), fixing starts with fresh moments (there those of other candidates go on), and each candidate stays near its own
-beginning. Pulled to the latent that was fixed, as in iGAN, all became one picture. Beginnings near and far are the
-simplest way to keep them diverse: repulsion (Liu and Wang, "Stein Variational Gradient Descent", 2016) needs a distance
-that means something to the eye, and so a second net in every step; quality-diversity search (Mouret and Clune,
-"Illuminating Search Spaces by Mapping Elites", 2015) needs niches, and a beginning is one by itself.
+beginning: pulled to the latent that was fixed, as in iGAN, all become one picture. That keeps them diverse without the
+second net that a repulsion (Liu and Wang, 2016) would need for a distance that means something to the eye, or the
+niches of quality-diversity search (Mouret and Clune, 2015): a beginning is a niche.
 """
 
 from collections.abc import Callable
@@ -56,8 +55,7 @@ class State:
         cost: [n], how far `images` are from the strokes, nearness to the start not counted; 0 before the first step.
         away: [n], what nearness to the start would add to `cost` were it asked of all alike; 0 without a start.
         begin: latents [n, ...] where the candidates' paths begin.
-        anchor: latents [n, ...], which smoothness is measured from: the start, which is the first, of those beside it,
-            and where they began of the others.
+        anchor: latents [n, ...], which smoothness is measured from: the start, which is the first, or where they began.
         reference: [n, h, w, c], their images, which preservation is measured from.
         fresh: [n] bool, whose beginning no step has drawn yet: its image becomes the reference.
         anchored: 1.0 after `start_from`, 0.0 after `start`: whether the two count.
@@ -112,10 +110,9 @@ def start_from(space: spaces.Space, latent: Any, key: jax.Array, count: int = CA
     latents = jax.tree.map(lambda xs, x: xs.at[0].set(x), latents, own)
     begin = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), latent)
     state = _create(space, latents, begin, 1.0)
-    near = jnp.arange(count) < max(1, count // _NEAR)
-    anchor, reference = jax.tree.map(
-        lambda x: jnp.where(_along(near, x), x[0], x), (state.anchor, state.reference)
-    )
+    far = jnp.arange(count) >= max(1, count // _NEAR)
+    own = jax.tree.map(lambda x: x[0], (state.anchor, state.reference))
+    anchor, reference = _where(far, (state.anchor, state.reference), own)
     return dataclasses.replace(state, anchor=anchor, reference=reference)
 
 
@@ -128,20 +125,14 @@ def refill(space: spaces.Space, state: State, kept: jax.Array, key: jax.Array) -
     count = kept.shape[0]
     kept = kept | ((jnp.arange(count) == 0) & (state.anchored > 0))
     start = jax.tree.map(lambda x: x[0], state.anchor)
-    around, draws = _around(space, start, key, count), _draws(space, key, count)
-    latents = jax.tree.map(lambda a, d: jnp.where(state.anchored > 0, a, d), around, draws)
-
-    def renew(old: Any, new: Any) -> Any:
-        return jax.tree.map(lambda x, y: jnp.where(_along(kept, x), x, y), old, new)
-
+    anchored = jnp.broadcast_to(state.anchored > 0, kept.shape)
+    latents = _where(anchored, _around(space, start, key, count), _draws(space, key, count))
     return dataclasses.replace(
         state,
-        u=renew(state.u, jax.vmap(space.free)(latents)),
-        opt=renew(state.opt, jax.tree.map(jnp.zeros_like, state.opt)),
-        begin=jax.tree.map(
-            lambda x, y: jnp.where(state.anchored > 0, x, y), state.begin, renew(state.begin, latents)
-        ),
-        anchor=renew(state.anchor, latents),
+        u=_where(kept, state.u, jax.vmap(space.free)(latents)),
+        opt=_where(kept, state.opt, jax.tree.map(jnp.zeros_like, state.opt)),
+        begin=_where(kept | anchored, state.begin, latents),
+        anchor=_where(kept, state.anchor, latents),
         fresh=state.fresh | ~kept,
         iterations=jnp.where(kept, state.iterations, 0),
     )
@@ -182,8 +173,8 @@ def trace(
 ) -> tuple[State, Any]:
     """`steps`, and the latents [n, candidates, ...] after each of them: `paths.resample` makes films of them.
 
-    The last of them are the state's `latents`. `path` adds where the candidate began. With a `key`, candidates that
-    `select` would not show begin anew after every `REFILL` steps, as long as as many are left.
+    The last of them are the state's `latents`; `path` adds where a candidate began. With a `key`, those that `select`
+    would not show begin anew after every `REFILL` steps, as long as as many are left.
     """
 
     def body(state: State, done: jax.Array) -> tuple[State, Any]:
@@ -219,7 +210,7 @@ def path(state: State, latents: Any, candidate: int | jax.Array, n: int = paths.
 
     def leaf(first: jax.Array, x: jax.Array) -> jax.Array:
         # What a candidate was before it began anew is no part of its way.
-        way = jnp.where(_along(lived, x[:, candidate]), x[:, candidate], first[candidate])
+        way = _where(lived, x[:, candidate], first[candidate])
         return jnp.concatenate([first[candidate][None], way])
 
     return paths.resample(jax.tree.map(leaf, state.begin, latents), n)
@@ -228,11 +219,9 @@ def path(state: State, latents: Any, candidate: int | jax.Array, n: int = paths.
 def select(state: State, top_k: int = TOP_K, apart: float = 0.05, order: jax.Array | None = None) -> Shown:
     """The candidates to show, at most `top_k`, best first: those that do what is asked, and no two that look alike.
 
-    A candidate does if its cost is at most twice the mean cost of the best half of those to show, which is iGAN's rule,
-    or so low that strokes count as met. Of those that do, each is left out whose image differs by less than `apart`
-    from one before it. Where more than `top_k` remain, the best is shown and then always the one that is farthest from
-    all that are shown: Gonzalez, "Clustering to Minimize the Maximum Intercluster Distance" (1985), within a factor of
-    two of the most spread choice there is.
+    A candidate does if its cost is at most twice the mean cost of the best `top_k` / 2, which is iGAN's rule, or so low
+    that strokes count as met. Each is left out whose image differs by less than `apart` from one before it. Where more
+    than `top_k` remain, the best is shown and then always the one farthest from all that are shown (Gonzalez, 1985).
 
     Args:
         state: its `images`, `cost` and `away` are looked at.
@@ -371,11 +360,17 @@ def _step(space, state, constraints, weights, realism_of):
 
 def _around(space: spaces.Space, latent: Any, key: jax.Array, count: int) -> Any:
     """`count` latents with a growing share of their numbers drawn from the prior, the others those of one latent."""
-    shares, draws = jnp.linspace(*_DRAWN, count), _draws(space, key, count)
-    leaves, treedef = jax.tree.flatten(draws)
-    keys = jax.random.split(jax.random.fold_in(key, 0), len(leaves))
-    new = [jax.random.uniform(k, x.shape) < _along(shares, x) for k, x in zip(keys, leaves, strict=True)]
-    return jax.tree.map(jnp.where, treedef.unflatten(new), draws, paths.inside(space, latent))
+    draws, own = _draws(space, key, count), paths.inside(space, latent)
+    keys = jax.random.split(jax.random.fold_in(key, 0), count)
+
+    def mix(key: jax.Array, share: jax.Array, draw: Any) -> Any:
+        leaves, treedef = jax.tree.flatten(draw)
+        keys = treedef.unflatten(list(jax.random.split(key, len(leaves))))
+        return jax.tree.map(
+            lambda k, x, y: jnp.where(jax.random.bernoulli(k, share, x.shape), x, y), keys, draw, own
+        )
+
+    return jax.vmap(mix)(keys, jnp.linspace(*_DRAWN, count), draws)
 
 
 def _draws(space: spaces.Space, key: jax.Array, count: int) -> Any:
@@ -383,24 +378,20 @@ def _draws(space: spaces.Space, key: jax.Array, count: int) -> Any:
     return jax.vmap(lambda latent: paths.inside(space, latent))(latents)
 
 
-def _along(x: jax.Array, like: jax.Array) -> jax.Array:
-    """A vector [n] as an array that broadcasts along the first axis of another."""
-    return x.reshape(x.shape[0], *[1] * (like.ndim - 1))
+def _where(those: jax.Array, a: Any, b: Any) -> Any:
+    # Along the first axis of all arrays: `a` where `those` [n] bool are, else `b`.
+    return jax.tree.map(lambda x, y: jnp.where(those.reshape(-1, *[1] * (x.ndim - 1)), x, y), a, b)
 
 
 def _farthest(those: jax.Array, distance: jax.Array, order: jax.Array, number: int) -> jax.Array:
-    """At most `number` of `those` [n] bool: the first in the order, then always the farthest from all chosen."""
-
+    # At most `number` of `those` [n] bool: the first in the order, then always the farthest from all chosen.
     def choose(chosen: jax.Array, _: None) -> tuple[jax.Array, None]:
-        gap = jnp.min(jnp.where(chosen, distance, jnp.inf), 1)
-        gap = jnp.where(those & ~chosen, gap, -1)
+        gap = jnp.where(those & ~chosen, jnp.min(jnp.where(chosen, distance, jnp.inf), 1), -1)
         best = jnp.argmax(gap)
         return chosen.at[best].set(chosen[best] | (gap[best] >= 0)), None
 
-    first = order[jnp.argmax(those[order])]
-    chosen = jnp.zeros_like(those).at[first].set(those[first])
-    chosen, _ = jax.lax.scan(choose, chosen, length=number - 1)
-    return chosen
+    first = jnp.arange(those.size) == order[jnp.argmax(those[order])]
+    return jax.lax.scan(choose, first & those, length=number - 1)[0]
 
 
 def _at_least_one(count: int) -> int:
