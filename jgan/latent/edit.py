@@ -37,7 +37,6 @@ REFILL = 40  # steps between the moments at which candidates that are not shown 
 TOP_K = 16
 _NEAR = 4  # of so many candidates one is held to the start itself
 _DRAWN = 0.1, 0.5  # the share of a start's numbers that the nearest and the farthest candidates draw anew
-FREEZE = 150  # iterations since the start, after which an editor keeps the order of its candidates
 _MET = 0.02  # a cost at which strokes count as met: colours that are 7 % of the range off
 _ADAM = optax.adam(0.1, 0.9, 0.999, 1e-8)
 
@@ -216,7 +215,9 @@ def path(state: State, latents: Any, candidate: int | jax.Array, n: int = paths.
     return paths.resample(jax.tree.map(leaf, state.begin, latents), n)
 
 
-def select(state: State, top_k: int = TOP_K, apart: float = 0.05, order: jax.Array | None = None) -> Shown:
+def select(
+    state: State, top_k: int = TOP_K, apart: float = 0.05, order: Any = None, before: Any = None
+) -> Shown:
     """The candidates to show, at most `top_k`, best first: those that do what is asked, and no two that look alike.
 
     A candidate does if its cost is at most twice the mean cost of the best `top_k` / 2, which is iGAN's rule, or so low
@@ -226,9 +227,9 @@ def select(state: State, top_k: int = TOP_K, apart: float = 0.05, order: jax.Arr
     Args:
         state: its `images`, `cost` and `away` are looked at.
         top_k: 1 or more.
-        apart: root of the mean squared difference over pixels and channels, in units of [-1, 1]; 0.05 is 6 of 255
-            levels, and 0 shows all.
+        apart: root of the mean squared difference of pixels, of a range of 2; 0.05 is 6 of 255 levels, 0 shows all.
         order: candidates [n] in the order to go through instead of by `rank`, such as an earlier one.
+        before: [n] bool, shown before: those stay rather than others that look like them.
     """
     count = state.cost.shape[0]
     cost = jnp.where(jnp.isfinite(state.cost), state.cost, jnp.inf)
@@ -245,7 +246,8 @@ def select(state: State, top_k: int = TOP_K, apart: float = 0.05, order: jax.Arr
         alike = jnp.any(shown & (distance[index] < apart))
         return shown.at[index].set(good[index] & ~alike), None
 
-    shown, _ = jax.lax.scan(visit, jnp.zeros(count, bool), order)
+    first = order if before is None else order[jnp.argsort(~before[order], stable=True)]
+    shown, _ = jax.lax.scan(visit, jnp.zeros(count, bool), first)
     if top_k < count:
         shown = _farthest(shown, distance, order, top_k)
     first = jnp.argsort(~shown[order], stable=True)[: min(top_k, count)]
@@ -360,17 +362,15 @@ def _step(space, state, constraints, weights, realism_of):
 
 def _around(space: spaces.Space, latent: Any, key: jax.Array, count: int) -> Any:
     """`count` latents with a growing share of their numbers drawn from the prior, the others those of one latent."""
-    draws, own = _draws(space, key, count), paths.inside(space, latent)
+    own, treedef = jax.tree.flatten(paths.inside(space, latent))
     keys = jax.random.split(jax.random.fold_in(key, 0), count)
 
     def mix(key: jax.Array, share: jax.Array, draw: Any) -> Any:
-        leaves, treedef = jax.tree.flatten(draw)
-        keys = treedef.unflatten(list(jax.random.split(key, len(leaves))))
-        return jax.tree.map(
-            lambda k, x, y: jnp.where(jax.random.bernoulli(k, share, x.shape), x, y), keys, draw, own
-        )
+        keys, draws = jax.random.split(key, len(own)), jax.tree.leaves(draw)
+        new = [jax.random.bernoulli(k, share, x.shape) for k, x in zip(keys, own, strict=True)]
+        return treedef.unflatten(map(jnp.where, new, draws, own))
 
-    return jax.vmap(mix)(keys, jnp.linspace(*_DRAWN, count), draws)
+    return jax.vmap(mix)(keys, jnp.linspace(*_DRAWN, count), _draws(space, key, count))
 
 
 def _draws(space: spaces.Space, key: jax.Array, count: int) -> Any:

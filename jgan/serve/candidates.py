@@ -63,7 +63,8 @@ class Asked(NamedTuple):
         weights: of the terms.
         order: an earlier ranking [n] int32.
         frozen: bool, whether to keep to it.
-        refill: bool, whether candidates that are not shown begin anew.
+        before: [n] bool, those that are shown now.
+        refill: [n] bool, those that begin anew if they are not shown.
         seed: [2] uint32, of their beginnings.
     """
 
@@ -71,6 +72,7 @@ class Asked(NamedTuple):
     weights: constraints.Weights
     order: Any
     frozen: Any
+    before: Any
     refill: Any
     seed: Any
 
@@ -282,7 +284,7 @@ def sight(codec: Codec, state: edit.State, way: Any, asked: Asked, judged: bool)
     """What is to be seen of a state; `way` are the latents [m, n, ...] after the steps that led to it."""
     weights, flat = asked.weights, jax.vmap(codec.flat)
     order = jnp.where(asked.frozen, asked.order, edit.rank(state))
-    shown = edit.select(state, order=order)
+    shown = edit.select(state, order=order, before=asked.before)
     colour = jax.vmap(lambda image: constraints.colour(image, asked.constraints))(state.images)
     sketch = jax.vmap(lambda image: constraints.sketch(image, asked.constraints))(state.images)
     # The discriminator has been asked in the step; its answer is what is left of the cost.
@@ -317,8 +319,8 @@ def _nothing(image: tuple[int, int, int], count: int) -> Asked:
     shapes = jax.eval_shape(lambda: constraints.empty(image))
     drawn = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
     weights = constraints.Weights(*map(np.float32, constraints.Weights()))
-    order, seed = np.zeros(count, np.int32), np.zeros(2, np.uint32)
-    return Asked(drawn, weights, order, np.bool_(False), np.bool_(False), seed)
+    order, none = np.zeros(count, np.int32), np.zeros(count, bool)
+    return Asked(drawn, weights, order, np.bool_(False), none, none, np.zeros(2, np.uint32))
 
 
 def _key(seed: jax.Array) -> jax.Array:

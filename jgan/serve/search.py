@@ -19,6 +19,7 @@ from jgan.serve import candidates
 from jgan.serve import session as sessions
 
 ITERATIONS = 100  # of all candidates after a change of the drawing
+FREEZE = 150  # iterations since they began, after which the ranking of candidates stays
 _KEPT = 64  # latents along the way of a candidate
 
 
@@ -206,12 +207,14 @@ class Search:
 
     def _upkeep(self, steps: int = 1) -> dict[str, Any]:
         # Once after each change, when there was time to follow it and as much is left for those that begin anew. While
-        # a pen moves nothing is refilled.
+        # a pen moves nothing is refilled, and never what was chosen.
         due = ITERATIONS - edit.REFILL
+        numbers = np.arange(len(self.sight.images))
         return {
             "order": self.sight.order,
-            "frozen": np.bool_(self.iterations >= edit.FREEZE),
-            "refill": np.bool_(self.left > due >= self.left - steps),
+            "frozen": np.bool_(self.iterations >= FREEZE),
+            "before": np.isin(numbers, self.sight.shown.indices[self.sight.shown.mask]),
+            "refill": (self.left > due >= self.left - steps) & (numbers != self.taken.view.chosen),
             "seed": np.uint32([self.taken.drawing.seed, self.iterations]),
         }
 

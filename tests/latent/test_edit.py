@@ -357,6 +357,15 @@ def test_a_frozen_order_is_kept():
     )
 
 
+def test_what_was_shown_stays_rather_than_what_looks_like_it():
+    images = np.zeros((COUNT, *SIZE), np.float32)
+    images[5:] = 0.5
+    state = dataclasses.replace(fresh(), images=images, cost=np.linspace(0.2, 0.21, COUNT, dtype=np.float32))
+    for before, expected in (([], [0, 5]), ([3, 9], [3, 9]), ([7], [0, 7])):
+        shown = select(state, before=np.isin(np.arange(COUNT), before))
+        assert shown.indices[shown.mask].tolist() == expected
+
+
 def test_the_mean_counts_the_better_ones_more():
     cost = np.array([1.0, 2.0, 4.0, np.nan], np.float32)
     mask = np.array([True, True, True, False])

@@ -103,7 +103,7 @@ def test_what_is_not_shown_begins_anew_once(client, engine, monkeypatch):
     def twins(weights, states, asked):
         if not asked_for:
             states = (dataclasses.replace(states[0], u=states[0].u.at[2].set(states[0].u[1])),)
-        asked_for.append(bool(asked[0].refill))
+        asked_for.append(bool(asked[0].refill.any()))
         result = made(weights, states, asked)
         seen.append(result[0][1].shown)
         return result
