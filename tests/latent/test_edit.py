@@ -40,7 +40,7 @@ SPACE = spaces.Space(
 )
 WEIGHTS = constraints.Weights()
 COUNT, N = 12, 10
-PLACE, COLOUR = slice(2), slice(2, 5)
+PLACE = slice(2)  # in a latent
 
 
 def compiled(f, **options):
@@ -206,10 +206,8 @@ def test_candidates_begin_and_stay_apart():
     """What a stroke does not ask for is not made alike: places on the disc differ as much as when they began."""
     before, after = fixed(), steps(fixed(), red(), times=6)
     near = COUNT // 4
-    place, colour = (
-        [np.std(s.latents[near:, k], 0).mean() for s in (before, after)] for k in (PLACE, COLOUR)
-    )
-    assert place[1] > 0.7 * place[0] and colour[1] < 0.7 * colour[0]  # red, all of them
+    place = [np.std(state.latents[near:, PLACE], 0).mean() for state in (before, after)]
+    assert place[1] > 0.5 * place[0] and np.mean(after.cost) < 0.5 * np.mean(cost(before.images, red()))
     # The first ones look for the same: a red disc where it was.
     assert np.std(after.latents[:near, PLACE], 0).mean() < 0.2 * place[1]
     assert np.array_equal(before.anchor[:near], np.repeat(before.anchor[:1], near, 0))
@@ -227,7 +225,8 @@ def test_those_that_are_not_kept_begin_anew(make):
     kept[0] |= make is fixed  # which is the start itself
     for name in ("u", "anchor", "iterations"):
         old, new = getattr(state, name), getattr(after, name)
-        assert np.array_equal(new[kept], old[kept]) and np.all(new[~kept] != old[~kept])
+        assert np.array_equal(new[kept], old[kept])
+        assert name == "anchor" or np.all(np.any((new != old).reshape(COUNT, -1), 1) == ~kept)
     moments = jax.tree.leaves(after.opt)
     assert all(not np.any(x[~kept]) and np.any(x[kept]) for x in moments)
     assert np.array_equal(after.images, state.images)  # until the next step
@@ -247,14 +246,15 @@ def test_those_that_are_not_kept_begin_anew(make):
 
 
 def test_long_edits_refill_their_candidates():
-    """Two that begin alike: the second is not shown, and begins anew."""
+    """Two that begin alike: one of them is not shown, and begins anew."""
     twins = jax.tree.map(lambda x: np.copy(x), fixed())
     for x in jax.tree.leaves((twins.u, twins.anchor, twins.reference)):
         x[5] = x[4]
     run = compiled(lambda s, key: edit.trace(SPACE, s, red(), WEIGHTS, 2 * edit.REFILL, None, key)[0])
     after = run(twins, jax.random.key(0))
-    assert after.iterations[4] == 2 * edit.REFILL and after.iterations[5] == edit.REFILL
-    assert edit.REFILL * 0.6 < after.iterations.min()
+    assert set(after.iterations.tolist()) == {edit.REFILL, 2 * edit.REFILL}
+    assert after.iterations[0] == 2 * edit.REFILL and edit.REFILL in after.iterations[[4, 5]]
+    assert select(after).mask.sum() > select(run(twins, None)).mask.sum()
 
 
 def test_fixing_keeps_what_was_chosen():
