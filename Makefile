@@ -8,8 +8,9 @@ BIN := .venv/bin
 
 .venv/installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jgan needs Python 3.11 or newer")'
+	@echo 'Installing JAX, Flax and what else requirements.txt lists into .venv: once, about 1 GB, a few minutes.'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
 	touch $@
 
 .venv/installed-test: requirements-test.txt .venv/installed
@@ -17,10 +18,7 @@ BIN := .venv/bin
 	touch $@
 
 demo: .venv
-	$(BIN)/python -m launch.train --config=configs/pix2pix.py:demo --workdir=runs/demo
-	$(BIN)/python -m launch.train --config=configs/cyclegan.py:demo --workdir=runs/demo_cyclegan
-	$(BIN)/python -m launch.train --config=configs/dcgan.py:demo --workdir=runs/demo_dcgan
-	$(BIN)/python -m launch.edit --workdir=runs/demo_dcgan --edit=docs/edit.json --image=docs/photo.png --output=runs/demo_edit
+	$(BIN)/python -m launch.demo --workdir=runs/demo
 
 editor: .venv
 	$(BIN)/python -m launch.serve --workdir=runs/editor --train=configs/dcgan.py:editor --open

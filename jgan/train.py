@@ -192,6 +192,7 @@ class _Loop:
             _say(f"the run has its {config.steps} steps already")
             self._finish()
             return
+        _say("compiling the step")
         previous = _on_signals(self._stop)
         batches = self.stream.batches(self.start)
         progress = report.progress(config.steps, self.start) if jax.process_index() == 0 else _Silent()
@@ -221,6 +222,7 @@ class _Loop:
             if updates not in compiled:
                 compiled.add(updates)
                 window.away += time.perf_counter() - called  # compilation is not training
+                progress.unpause()
             if pending:
                 self._observe(*pending, window)
             pending = done, metrics
@@ -307,6 +309,9 @@ class _Silent:
     """The progress of a process that is not the first."""
 
     def update(self, n: int) -> None:
+        pass
+
+    def unpause(self) -> None:
         pass
 
     def close(self) -> None:
