@@ -16,6 +16,7 @@ from jgan.ops import conv
 from jgan.systems import dcgan
 from tests.systems import parity
 from tests.systems.parity import functional
+from tests.systems.parity import peer
 from tests.systems.parity import torch
 
 KEY = jax.random.key(7)
@@ -226,6 +227,44 @@ def test_a_step_of_both(case):
     config = small(**CASES[case], **{"predictor.feature_weight": 0.0})
     found = compare(config, ("dis", "gen"), functools.partial(adversarial_step, config))
     parity.assert_same(found.theirs, found.ours, found.noise, 1e-8)
+
+
+def test_the_peer_of_the_benchmark_makes_the_same_update():
+    """What is timed against is the update above, in the plain setting; it has channels before rows and columns."""
+    config, rng = small(), np.random.default_rng(3)
+    nets = {"generator": Generator(config), "discriminator": Encoder(config, "discriminator", 1)}
+    timed = peer.dcgan(stages=2, nz=6, width=4)
+    both = [(net.double(), getattr(timed, name).double()) for name, net in nets.items()]
+
+    def weights():
+        """(name, ours, the peer's) for each weight, in the order of the peer."""
+        for one, two in both:
+            for kind in (torch.nn.Linear, torch.nn.BatchNorm2d, (torch.nn.Conv2d, torch.nn.ConvTranspose2d)):
+                layers = ([m for m in net.modules() if isinstance(m, kind)] for net in (one, two))
+                for here, there in zip(*layers, strict=True):
+                    for (name, x), y in zip(here.named_parameters(), there.parameters(), strict=True):
+                        if isinstance(here, torch.nn.Linear):
+                            codes = len(x) > 1  # of the generator
+                            x = (
+                                (x if codes else x.T)
+                                .unflatten(0, (4, 4, -1))
+                                .permute(2, 0, 1, 3)
+                                .flatten(0, 2)
+                            )
+                            x = x if codes else x.T
+                        yield name, x.detach(), y
+
+    for _, here, there in weights():
+        there.data.copy_(here)
+    real = torch.from_numpy(rng.uniform(-1, 1, (4, 3, 16, 16)))
+    z = torch.from_numpy(rng.uniform(-1, 1, (4, 6)))
+    told = adversarial_step(config, nets, real, z, None)
+    losses = timed.step(real, z)
+    assert losses["dis"].item() == pytest.approx(told["d_loss"], rel=1e-12)
+    assert losses["gen"].item() == pytest.approx(told["g_loss"], rel=1e-12)
+    assert len(list(weights())) == 12
+    for name, here, there in weights():
+        assert torch.allclose(here, there, rtol=1e-9), name
 
 
 def through(config, nets, real):

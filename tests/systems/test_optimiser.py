@@ -68,7 +68,8 @@ def test_parameters_and_moments_are_updated_in_place(optimised):
         changes, state = adam.update(grads, state, params)
         return optax.apply_updates(params, changes), state
 
-    jitted = jax.jit(step, donate_argnums=(0, 1), compiler_options=system_lib.COMPILER_OPTIONS)
+    options = system_lib.supported(system_lib.COMPILER_OPTIONS)
+    jitted = jax.jit(step, donate_argnums=(0, 1), compiler_options=options)
     x = jax.random.normal(jax.random.key(0), (8, 64))
     text = jitted.lower(params, adam.init(params), x).compile().as_text()
     assert "f32[64,48]" in text
@@ -79,3 +80,17 @@ def test_parameters_and_moments_are_updated_in_place(optimised):
         jax.tree.leaves(plain), jax.tree.leaves(jitted(params, adam.init(params), x)), strict=True
     ):
         np.testing.assert_array_equal(one, two)
+
+
+def test_options_are_asked_of_a_compiler_that_knows_them_and_on_their_platform_alone(caplog, monkeypatch):
+    real = {"xla_cpu_enable_fast_math": False}
+    asked = {**real, "xla_cpu_of_another_version": True, "xla_gpu_autotune_level": 0}
+    system_lib._known.cache_clear()
+    for _ in range(2):
+        assert system_lib.supported(asked) == real
+    assert [record.getMessage() for record in caplog.records] == [
+        "this version of XLA has no xla_cpu_of_another_version and compiles without it"
+    ]
+    assert jax.jit(lambda x: x + 1, compiler_options=system_lib.supported(asked))(1) == 2
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert system_lib.supported(real) == {}
