@@ -1,6 +1,7 @@
 """A user's mistake ends every program in one sentence and exit status 2, with nothing written."""
 
 import errno
+import os
 import subprocess
 import sys
 
@@ -141,3 +142,22 @@ def test_what_the_file_system_refuses_is_a_sentence_with_the_name_of_the_file():
     assert (
         launch._refused(FileNotFoundError(errno.ENOENT, "No such file", "lost")) == ""
     )  # a fault, with its trace
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_names_that_are_no_utf8_are_printed_with_escapes(encoding):
+    code = """
+import os, jgan, launch
+def main():
+    print(os.fsdecode(b"caf\\xe9"))
+    raise jgan.UserError(os.fsdecode(b"\\xfc"))
+launch.run(main)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+    )
+    assert (found.returncode, found.stdout) == (2, "caf\\udce9\n")
+    assert found.stderr == "error: \\udcfc\n"
