@@ -61,6 +61,7 @@ class Validation:
     ):
         """Of examples held out or None, with `System.apply` and `System.predict` as the caller compiled them."""
         self._config, self._system, self._generate, self._held = config, system, generate, held
+        self._shown = held
         # Of a system with a latent space; it has no inputs to show.
         self._previews = samples.Previews(config, system, generate, predict)
 
@@ -92,7 +93,9 @@ class Validation:
 
     def _examples(self) -> Any:
         """Those of the validation split, or of training where there is none."""
-        return self._held or pipeline.evaluation(self._config.data, self._config.data.split)
+        if self._shown is None:
+            self._shown = pipeline.evaluation(self._config.data, self._config.data.split)
+        return self._shown
 
     def _translate(
         self, weights: dict[str, Any], way: system_lib.Translation, inputs: np.ndarray

@@ -324,7 +324,7 @@ def test_a_run_that_is_being_trained_is_not_trained_by_another_process(on_files,
 def test_a_bad_picture_of_the_validation_split_is_told_before_the_first_step(on_files, tmp_path):
     (tmp_path / "data" / "val").mkdir()
     images.write(tmp_path / "data" / "val" / "odd.npy", np.zeros((18, 36, 7), np.uint8))
-    with pytest.raises(jgan.UserError, match="val/odd.npy has 7 channels where the run takes 3"):
+    with pytest.raises(jgan.UserError, match="val/odd.npy has 7 channels and the run takes 3"):
         on_files()
     assert not (tmp_path / "run" / "config.json").exists()
 
