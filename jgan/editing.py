@@ -72,7 +72,7 @@ class Found(NamedTuple):
     Attributes:
         latents: of the candidates kept, [k, ...].
         images: theirs, [k, h, w, c] in [-1, 1].
-        costs: [k], of the strokes, smoothness not counted.
+        costs: [k], of the strokes, nearness to the start not counted.
         begin: where each of them began, [k, ...]; after `Editor.begin` at a latent, that latent.
         film: [frames, h, w, c], the way from where the best one began.
     """
@@ -144,9 +144,8 @@ def editor(run: trained.Run, settings: Settings = DEFAULT) -> Editor:
             logits = system.judge(weights, image[None])["logits"]
             return sum(jnp.mean(x) for x in logits) / len(logits)
 
-        state, steps = edits.trace(
-            space, state, asked, weighed, settings.iterations, realism_of if judged else None
-        )
+        realism, key = realism_of if judged else None, jax.random.key(0)  # of candidates that begin anew
+        state, steps = edits.trace(space, state, asked, weighed, settings.iterations, realism, key)
         shown = edits.select(state, settings.top_k)
         way = edits.path(state, steps, shown.indices[0], settings.frames)
         kept = jax.tree.map(

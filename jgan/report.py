@@ -264,8 +264,16 @@ def page(workdir) -> None:
     replace(workdir / "index.html", text.encode(errors="replace"))
 
 
+def overview(path, **arguments) -> None:
+    """Writes a page of several results, whose arguments are those of `jgan.page.overview`."""
+    replace(path, page_html.overview(**arguments).encode())
+
+
 def progress(total: int, initial: int = 0, unit: str = "step"):
-    """A progress bar on a terminal, else a line now and then, both on stderr: .update(n) and .close()."""
+    """A progress bar on a terminal, else a line now and then, both on stderr: .update(n) and .close().
+
+    `.unpause()` leaves the time since the last update out of the rate.
+    """
     if sys.stderr.isatty():
         return tqdm.tqdm(total=total, initial=initial, unit=unit, dynamic_ncols=True, smoothing=0.05)
     return _Lines(total, initial, unit)
@@ -288,14 +296,19 @@ class _Lines:
 
     def __init__(self, total, initial, unit, clock=time.monotonic):
         self.total, self.done, self.initial, self.unit, self.clock = total, initial, initial, unit, clock
-        self.begun = clock()
+        self.begun = self.last = clock()
         self.due = self.begun + 10
 
     def update(self, n=1):
         self.done += n
-        if self.clock() >= self.due:
-            self.due = self.clock() + 30
+        self.last = self.clock()
+        if self.last >= self.due:
+            self.due = self.last + 30
             self._print()
+
+    def unpause(self):
+        away = self.clock() - self.last
+        self.begun, self.last, self.due = self.begun + away, self.last + away, self.due + away
 
     def close(self):
         if self.done > self.initial:

@@ -1,6 +1,7 @@
 """The run directory: the config it was made with, what may differ when it is continued, and who trains it now."""
 
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import datetime
@@ -53,6 +54,16 @@ def read(workdir: str) -> ml_collections.ConfigDict:
         raise jgan.UserError(f"{path} cannot be read as the config of a run: {error}.") from None
 
 
+def parse_step(text: str) -> int | str:
+    """The checkpoint a flag names: `latest`, `best` or a step."""
+    if text in ("latest", "best"):
+        return text
+    try:
+        return int(text)
+    except ValueError:
+        raise jgan.UserError(f"--step={text}: use latest, best or a number.") from None
+
+
 def write(workdir: str, config: ml_collections.ConfigDict, **facts: Any) -> None:
     """Writes config.json: the config, and facts such as versions. Never leaves half a file behind."""
     _replace(os.path.join(workdir, "config.json"), {"config": config.to_dict(), **facts}, indent=2)
@@ -65,6 +76,15 @@ def facts(workdir: str) -> dict[str, Any]:
             return {name: value for name, value in json.load(file).items() if name != "config"}
     except (OSError, ValueError, AttributeError):
         return {}
+
+
+def check(config: ml_collections.ConfigDict, systems: Iterable[str]) -> None:
+    """Refuses an unknown system, and what is counted and below 1, with a `jgan.UserError`."""
+    if config.system not in systems:
+        raise jgan.UserError(f"system={config.system!r} is unknown: use one of {', '.join(systems)}.")
+    for name in ("steps", "batch_size", "log_every", "sample_every", "validate_every", "save_every", "keep"):
+        if config[name] < 1:
+            raise jgan.UserError(f"{name}={config[name]}: it must be 1 or more.")
 
 
 def searched(config: ml_collections.ConfigDict) -> tuple[str, ...]:

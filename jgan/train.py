@@ -29,6 +29,7 @@ from jgan.data import images as image_files
 from jgan.data import pipeline
 from jgan.systems import SYSTEMS
 from jgan.systems import optimiser
+from jgan.systems import system as system_lib
 
 
 class NotFinite(Exception):
@@ -54,11 +55,7 @@ def train(
             trains the run; or what was to be saved could not be written.
         NotFinite: the run diverged; the last good checkpoint is kept.
     """
-    if config.system not in SYSTEMS:
-        raise jgan.UserError(f"system={config.system!r} is unknown: use one of {', '.join(SYSTEMS)}.")
-    for name in ("steps", "batch_size", "log_every", "sample_every", "validate_every", "save_every", "keep"):
-        if config[name] < 1:
-            raise jgan.UserError(f"{name}={config[name]}: it must be 1 or more.")
+    run.check(config, SYSTEMS)
     sharding.check(config.batch_size)
     run.prepare(workdir)
     config = ml_collections.ConfigDict(config.to_dict())
@@ -135,7 +132,7 @@ class _Loop:
             static_argnames="updates",
             donate_argnums=0,
             out_shardings=(whole, whole),
-            compiler_options=dict(system.compiler_options),
+            compiler_options=system_lib.supported(system.compiler_options),
         )
         self.generate = jax.jit(
             lambda weights, inputs, statistics="image": system.apply(weights, inputs, statistics=statistics),
@@ -195,6 +192,7 @@ class _Loop:
             _say(f"the run has its {config.steps} steps already")
             self._finish()
             return
+        _say("compiling the step")
         previous = _on_signals(self._stop)
         batches = self.stream.batches(self.start)
         progress = report.progress(config.steps, self.start) if jax.process_index() == 0 else _Silent()
@@ -224,6 +222,7 @@ class _Loop:
             if updates not in compiled:
                 compiled.add(updates)
                 window.away += time.perf_counter() - called  # compilation is not training
+                progress.unpause()
             if pending:
                 self._observe(*pending, window)
             pending = done, metrics
@@ -310,6 +309,9 @@ class _Silent:
     """The progress of a process that is not the first."""
 
     def update(self, n: int) -> None:
+        pass
+
+    def unpause(self) -> None:
         pass
 
     def close(self) -> None:

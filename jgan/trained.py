@@ -127,13 +127,3 @@ def best_policy(best: str, system: system_lib.System) -> tuple[str, str] | None:
     if best not in known:
         raise jgan.UserError(f"best={best!r} is unknown: use one of {', '.join(known)}, or nothing.")
     return best, known[best]
-
-
-def parse_step(text: str) -> int | str:
-    """The checkpoint a flag names: `latest`, `best` or a step."""
-    if text in ("latest", "best"):
-        return text
-    try:
-        return int(text)
-    except ValueError:
-        raise jgan.UserError(f"--step={text}: use latest, best or a number.") from None

@@ -123,7 +123,7 @@ class Translator:
         if pair == "lab":
             output = pairs.show(pair, np.asarray(pixels.to_float(a)), output)
         if output.dtype == np.float32:
-            return np.asarray(pixels.from_float(output, dtype))
+            return pixels.from_float(output, dtype)
         return image_files.convert(output, dtype)  # edges are 8 bit whatever the photo is
 
     def _tiled(self, image: np.ndarray, seed: int, tile: int) -> np.ndarray:

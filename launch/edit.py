@@ -50,14 +50,15 @@ _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a num
 
 
 def main() -> None:
+    if not _EDIT.value and not _DIRECTIONS.value:
+        raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
     from jgan import editing
     from jgan import features
+    from jgan import run as runs
     from jgan import trained
     from jgan.latent import project
 
-    if not _EDIT.value and not _DIRECTIONS.value:
-        raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
-    run = trained.load(_WORKDIR.value, trained.parse_step(_STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, runs.parse_step(_STEP.value), latent=True)
     editing.edit_file(
         run,
         _EDIT.value,
@@ -85,4 +86,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir", "output"))
+    launch.run(
+        main,
+        required=("workdir", "output"),
+        runs=("workdir",),
+        paths=("edit", "image", "directions", "features"),
+    )

@@ -41,10 +41,11 @@ _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a num
 def main() -> None:
     from jgan import features
     from jgan import inversion
+    from jgan import run as runs
     from jgan import trained
     from jgan.latent import project
 
-    run = trained.load(_WORKDIR.value, trained.parse_step(_STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, runs.parse_step(_STEP.value), latent=True)
     inversion.project_files(
         run,
         _IMAGES.value,
@@ -66,4 +67,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir", "images", "output"))
+    launch.run(
+        main, required=("workdir", "images", "output"), runs=("workdir",), paths=("images", "features")
+    )

@@ -8,6 +8,7 @@ from absl import flags
 from ml_collections import config_flags
 
 import launch
+from launch import programs
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py or configs/FILE.py:PRESET")
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
@@ -24,7 +25,13 @@ _PROCESS = flags.DEFINE_integer("process_id", None, "which one this is, from 0")
 
 
 def main() -> None:
+    from jgan import run
+    from jgan.systems import SYSTEMS
+
+    run.check(_CONFIG.value, SYSTEMS)
+    run.prepare(_WORKDIR.value)
     if _DISTRIBUTED.value or _ADDRESS.value:
+        programs.let_go()
         import jax
 
         jax.distributed.initialize(_ADDRESS.value, _PROCESSES.value, _PROCESS.value)
@@ -34,4 +41,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("config", "workdir"))
+    launch.run(main, required=("config", "workdir"), runs=("init_from",))

@@ -28,13 +28,13 @@ _SEED = flags.DEFINE_integer("seed", 0, "of dropout")
 
 
 def main() -> None:
-    from jgan import trained
+    from jgan import run as runs
     from jgan import translate
 
     translator = translate.load(
         _WORKDIR.value,
         direction=_DIRECTION.value,
-        step=trained.parse_step(_STEP.value),
+        step=runs.parse_step(_STEP.value),
         statistics=_STATISTICS.value,
         dropout=_DROPOUT.value or _SAMPLES.value > 0,
     )
@@ -50,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir", "input", "output"))
+    launch.run(main, required=("workdir", "input", "output"), runs=("workdir",), paths=("input",))

@@ -149,7 +149,8 @@ def test_four_devices_and_two_processes_follow_one(tmp_path, system):
     # Which row of a batch meets which dropout mask depends on the split; nothing else does.
     changes |= {"generator.dropout": 0.0}
     train(one, **changes)
-    train(four, {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}, **changes)
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    train(four, {"XLA_FLAGS": flags}, **changes)
     flags = [f"--coordinator_address=127.0.0.1:{free_port()}", "--num_processes=2"]
     processes = [
         subprocess.Popen(

@@ -1,6 +1,7 @@
 """The engine: what is drawn is followed, by all sessions alike; what goes wrong with one stays with it."""
 
 import collections
+import dataclasses
 import queue
 import threading
 import time
@@ -12,6 +13,7 @@ import jgan
 from jgan.data import images
 from jgan.latent import constraints
 from jgan.latent import document
+from jgan.latent import edit
 from jgan.serve import engine as engines
 from jgan.serve import jobs
 from jgan.serve import search
@@ -92,6 +94,33 @@ def test_candidates_follow_a_stroke_and_come_to_rest(client):
     # Nothing changes, nothing comes.
     time.sleep(0.2)
     assert client.frames.empty()
+
+
+def test_what_is_not_shown_begins_anew_once(client, engine, monkeypatch):
+    """Two that begin alike: one of them goes elsewhere, and its way is its own."""
+    name, asked_for, seen = ("slice", 1, False), [], []
+    made = engine.programs.get(name)
+
+    def twins(weights, states, asked):
+        if not asked_for:
+            states = (dataclasses.replace(states[0], u=states[0].u.at[2].set(states[0].u[1])),)
+        asked_for.append(bool(asked[0].refill.any()))
+        result = made(weights, states, asked)
+        seen.append(result[0][1].shown)
+        return result
+
+    monkeypatch.setitem(engine.programs._made, name, twins)
+    client.do(RED)
+    client.settled()
+    assert np.flatnonzero(asked_for) == [edit.REFILL - 1] and len(asked_for) == search.ITERATIONS
+    kept = np.asarray(edit.shows(seen[edit.REFILL - 1], 4))
+    ages = engine.seen(client.key).sight.ages
+    np.testing.assert_array_equal(ages, np.where(kept, search.ITERATIONS, search.ITERATIONS - edit.REFILL))
+    assert kept.sum() > 0 and not kept[[1, 2]].all()
+    gone = 1 if not kept[1] else 2
+    path, sight = engine.seen(client.key).path(gone), engine.seen(client.key).sight
+    np.testing.assert_array_equal(path[0], sight.begin[gone])
+    assert len(path) < len(engine.seen(client.key).path(int(np.argmax(kept))))
 
 
 def test_undo_of_the_only_stroke_shows_the_beginning_again(client):
