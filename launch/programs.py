@@ -17,7 +17,7 @@ import sys
 import time
 import warnings
 
-# The least recently used programs go beyond this. One of a training step takes 1 to 5 MB.
+# The least recently used programs go beyond this. All of the DCGAN demo's training take 1.6 MiB, a U-Net's 0.5 MiB.
 _BYTES = 512 << 20
 
 # The disk is left alone when less than this would stay free.
