@@ -17,6 +17,7 @@ import numpy as np
 
 from jgan import inversion
 from jgan import trained
+from jgan.data import framing
 from jgan.latent import constraints
 from jgan.latent import edit
 from jgan.latent import project
@@ -119,6 +120,7 @@ class Programs:
         """`changed` is called, in that thread, whenever a program has been made or could not be."""
         self.codec = Codec.of(run)
         self.image = (run.config.data.size, run.config.data.size, run.config.data.channels[0])
+        self.bits = framing.bits(run.config.data)
         self.judges = run.system.judge is not None
         self.predicts = run.system.predict is not None and "predictor" in run.weights["params"]
         self.lanes = lanes = lanes or (LANES[:1] if jax.default_backend() == "cpu" else LANES)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import jgan
+from jgan.data import images
 from jgan.latent import constraints
 from jgan.latent import document
 from jgan.latent import edit
@@ -304,8 +305,12 @@ def test_an_edit_is_done_to_the_photo(client, engine):
     opened(engine, client)
     client.do(sessions.Stroke(document.Colour(((15.0, 10.0),), 8.0, (255.0, 0.0, 0.0))))
     client.settled()
-    made = engine.submit(jobs.Transfer(client.key, photo(), frames=3)).result(10 * WAIT)
-    assert made.photo.shape == (20, 30, 3) and made.photo.dtype == np.uint8 and len(made.film) == 3
+    alpha = np.full((20, 30, 1), 255, np.uint8)
+    alpha[:3] = 90
+    given = images.Picture(photo(), alpha)
+    made = engine.submit(jobs.Transfer(client.key, given, frames=3)).result(10 * WAIT)
+    np.testing.assert_array_equal(made.photo[..., 3:], alpha)
+    assert made.photo.shape == (20, 30, 4) and made.photo.dtype == np.uint8 and len(made.film) == 3
     before, after = (x[8:12, 13:17, 0].astype(float).mean() for x in (photo(), made.photo))
     assert after > before
 
@@ -337,8 +342,12 @@ def test_jobs_that_fail_say_so_and_the_engine_goes_on(engine, client):
         engine.submit(jobs.Film("nobody")).result(WAIT)
     with pytest.raises(jgan.UserError, match="no photo is open"):
         engine.submit(jobs.Transfer(client.key, photo())).result(WAIT)
-    with pytest.raises(jgan.UserError, match="too narrow"):
-        engine.submit(jobs.Project(np.zeros((1, 900, 3), np.uint8))).result(WAIT)
+    with pytest.raises(jgan.UserError, match="x.png of 1 x 900 pixels .* too narrow"):
+        narrow = images.Picture(np.zeros((1, 900, 3), np.uint8), name="x.png")
+        engine.submit(jobs.Project(narrow)).result(WAIT)
+    with pytest.raises(jgan.UserError, match="x.tif has 6 channels and the run takes 3"):
+        bands = images.Picture(np.zeros((20, 30, 6), np.uint8), name="x.tif")
+        engine.submit(jobs.Project(bands)).result(WAIT)
     client.do(RED)
     client.settled()
 
