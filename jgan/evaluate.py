@@ -17,6 +17,7 @@ from jgan.data import images as image_files
 from jgan.data import pipeline
 from jgan.metrics import images as image_metrics
 from jgan.metrics import segmentation
+from jgan.ops import conv
 from jgan.systems import system as system_lib
 
 
@@ -150,7 +151,7 @@ def evaluate_predictor(
         codes = system.predict(weights, images)
         return jax.vmap(system.space(weights, None).generate)(codes)
 
-    made = jax.jit(back)
+    made = conv.Frugal(back)
     return scores(
         lambda images: {"images": made(run.weights, images)},
         pipeline.evaluation(config, split or config.val_split),

@@ -29,6 +29,7 @@ from jgan import trained
 from jgan.data import images as image_files
 from jgan.data import pairs
 from jgan.data import pipeline
+from jgan.ops import conv
 from jgan.systems import SYSTEMS
 from jgan.systems import optimiser
 
@@ -267,18 +268,21 @@ class _Loop:
             return None
         weights = self.state.weights()
         count, values = min(len(examples), self.config.val_examples), {}
-        if not self.system.translations:
-            values["l1"] = self.previews.score(weights, (examples[i] for i in range(count)))
-        for direction, way in self.system.translations.items():
-            found = evaluate.scores(
-                lambda x, way=way: self.generate(weights, {way.source: x}),
-                (examples[i] for i in range(count)),
-                way,
-                paired=examples.paired,
-            )
-            found.pop("examples")
-            prefix = f"{direction}_" if len(self.system.translations) > 1 else ""
-            values |= {prefix + name: value for name, value in found.items()}
+        # By the plan, not by how many have passed: a run that was interrupted scores the same images alike.
+        times = self.config.steps // self.config.validate_every
+        with conv.prefer(conv.form_for(times * count * self.config.data.size**2)):
+            if not self.system.translations:
+                values["l1"] = self.previews.score(weights, (examples[i] for i in range(count)))
+            for direction, way in self.system.translations.items():
+                found = evaluate.scores(
+                    lambda x, way=way: self.generate(weights, {way.source: x}),
+                    (examples[i] for i in range(count)),
+                    way,
+                    paired=examples.paired,
+                )
+                found.pop("examples")
+                prefix = f"{direction}_" if len(self.system.translations) > 1 else ""
+                values |= {prefix + name: value for name, value in found.items()}
         self.log.write({"step": step, **{f"val_{name}": value for name, value in values.items()}})
         return values
 
@@ -294,10 +298,11 @@ class _Loop:
 
     def _sample(self, step: int) -> None:
         """Writes samples/STEP.png: fixed examples or codes and what becomes of them. All processes draw, one writes."""
-        if self.system.translations:
-            pictures = self._translations()
-        else:
-            pictures = self.previews.pictures(self.state.weights(), step, self._examples)
+        with conv.prefer("lax"):  # a few pictures, and the first ones before the first step
+            if self.system.translations:
+                pictures = self._translations()
+            else:
+                pictures = self.previews.pictures(self.state.weights(), step, self._examples)
         if jax.process_index():
             return
         folder = os.path.join(self.workdir, "samples")

@@ -10,10 +10,10 @@ one, and k the taps, the trilinear form of `jgan.ops.conv` is, summed over pairs
 
 where e[t] = x[2t-1] - x[2t] and d[t] = x[2t+1] - x[2t].
 
-So an axis has two kinds of positions: e and d, "pairs" of a tap and a big pixel, and x even and x odd, "sums". Both axes
-together have four kinds of two times two positions: four batches of four matrix products for each of the three sides
-of the form. What one kind needs of an image or kernel is one array, by few operations: the compiler takes its time
-by their number, and a slice, sum and product for each position took it seconds for every layer.
+So an axis has two kinds of positions: e and d, "pairs" of a tap and a big pixel, and x even and x odd, "sums". Both
+axes together have four kinds of two times two positions: four batches of four matrix products for each of the three
+sides of the form. What one kind needs of an image or kernel is one array, made by few operations, because XLA on CPU
+takes 20 ms and more to compile each: slices, sums and products for every position took it seconds for every layer.
 """
 
 import itertools
