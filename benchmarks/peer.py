@@ -1,9 +1,10 @@
 """The networks and training steps of the field's standard PyTorch code, as the side to be timed against.
 
-Architectures and the update follow pix2pix (Isola et al., CVPR 2017, arXiv:1611.07004) and CycleGAN
-(Zhu et al., ICCV 2017, arXiv:1703.10593) as their widely used PyTorch edition has them: eager mode,
-NCHW, one Adam per group with PyTorch's default implementation, in-place activations where autograd allows
-them. Nothing here is used by `jgan` itself; PyTorch is a benchmark and test extra.
+Architectures and updates follow pix2pix (Isola et al., CVPR 2017, arXiv:1611.07004) and CycleGAN
+(Zhu et al., ICCV 2017, arXiv:1703.10593) as their widely used PyTorch edition has them, and DCGAN (Radford et al.,
+ICLR 2016, arXiv:1511.06434) in its usual form: eager mode, NCHW, one Adam per group with PyTorch's default
+implementation, in-place activations where autograd allows them. Nothing here is used by `jgan` itself; PyTorch is a
+benchmark and test extra.
 """
 
 import itertools
@@ -279,18 +280,17 @@ def cyclegan(blocks=9, channels=(3, 3), width=64, n_layers=3, seed=0, adam="defa
 
 
 class Generator(nn.Module):
-    """DCGAN's generator of 64 px with 4x4 kernels, [n, nz] -> [n, 3, 64, 64] in [-1, 1], norms at inference."""
+    """DCGAN's generator with 4x4 kernels, [n, nz] -> [n, 3, size, size] in [-1, 1]; size is 4 * 2**stages."""
 
-    def __init__(self, nz, width):
+    def __init__(self, nz, width, stages=4):
         super().__init__()
-        self.top = 8 * width
+        self.top = 2 ** (stages - 1) * width
         self.dense = nn.Linear(nz, 16 * self.top, bias=False)
-        self.norms = nn.ModuleList([nn.BatchNorm2d(self.top // 2**k) for k in range(4)])
-        widths = [self.top, self.top // 2, self.top // 4, self.top // 8, 3]
+        self.norms = nn.ModuleList([nn.BatchNorm2d(self.top // 2**k) for k in range(stages)])
+        widths = [*(self.top // 2**k for k in range(stages)), 3]
         self.ups = nn.ModuleList(
             [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False) for a, b in itertools.pairwise(widths)]
         )
-        self.eval().requires_grad_(False)
 
     def forward(self, z):
         x = self.dense(z).view(-1, self.top, 4, 4)
@@ -299,18 +299,83 @@ class Generator(nn.Module):
         return torch.tanh(x)
 
     def take(self, params, stats):
-        """Takes over the weights of a jgan generator, as nested dicts of NumPy arrays."""
+        """Takes over the weights of a jgan generator, as nested dicts of NumPy arrays, for inference alone."""
+        self.eval().requires_grad_(False)
         kernel = params["dense"]["kernel"]
         units = kernel.reshape(kernel.shape[0], 4, 4, self.top).transpose(3, 1, 2, 0)
         self.dense.weight.copy_(torch.tensor(units.reshape(16 * self.top, -1)))
         for k, up in enumerate(self.ups):
             up.weight.copy_(torch.tensor(params[f"up_{k + 1}"]["kernel"].transpose(2, 3, 0, 1)))
-        for name, norm in zip(("dense_norm", "up_norm_1", "up_norm_2", "up_norm_3"), self.norms, strict=True):
+        names = ["dense_norm", *(f"up_norm_{k}" for k in range(1, len(self.norms)))]
+        for name, norm in zip(names, self.norms, strict=True):
             norm.weight.copy_(torch.tensor(params[name]["scale"]))
             norm.bias.copy_(torch.tensor(params[name]["bias"]))
             norm.running_mean.copy_(torch.tensor(stats[name]["mean"]))
             norm.running_var.copy_(torch.tensor(stats[name]["variance"]))
         return self
+
+
+class Judge(nn.Module):
+    """DCGAN's discriminator with 4x4 kernels, [n, 3, size, size] -> logits [n, 1]."""
+
+    def __init__(self, width, stages=4):
+        super().__init__()
+        layers = [nn.Conv2d(3, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
+        for k in range(stages - 1):
+            c = width * 2**k
+            layers += [
+                nn.Conv2d(c, 2 * c, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(2 * c),
+                nn.LeakyReLU(0.2, True),
+            ]
+        self.layers = nn.Sequential(
+            *layers, nn.Flatten(), nn.Linear(16 * width * 2 ** (stages - 1), 1, bias=False)
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class DCGAN:
+    """A DCGAN in training; `step(images)` makes one update of both networks and returns the losses.
+
+    The discriminator learns from real images and from generated ones; the generator then learns from the updated
+    discriminator on the same codes.
+    """
+
+    def __init__(self, generator, discriminator, lr=2e-4, **adam):
+        self.generator, self.discriminator = generator, discriminator
+        self.nz = generator.dense.in_features
+        adam = {"lr": lr, "betas": (0.5, 0.999), **adam}
+        self.gen_optimiser = torch.optim.Adam(generator.parameters(), **adam)
+        self.dis_optimiser = torch.optim.Adam(discriminator.parameters(), **adam)
+
+    def step(self, images, codes=None):
+        """The losses (0-d tensors) of one update on images [n, 3, h, w] in [-1, 1]; codes are drawn if not given."""
+        if codes is None:
+            codes = torch.rand(len(images), self.nz, device=images.device) * 2 - 1
+        fake = self.generator(codes)
+
+        self.discriminator.requires_grad_(True)
+        self.dis_optimiser.zero_grad(set_to_none=True)
+        on_fake = cross_entropy(self.discriminator(fake.detach()), 0.0)
+        dis_loss = on_fake + cross_entropy(self.discriminator(images), 1.0)
+        dis_loss.backward()
+        self.dis_optimiser.step()
+
+        self.discriminator.requires_grad_(False)
+        self.gen_optimiser.zero_grad(set_to_none=True)
+        gen_loss = cross_entropy(self.discriminator(fake), 1.0)
+        gen_loss.backward()
+        self.gen_optimiser.step()
+        return {"dis": dis_loss.detach(), "gen": gen_loss.detach()}
+
+
+def dcgan(stages=4, nz=100, width=64, seed=0, adam="default"):
+    """A freshly initialised DCGAN for squares of 4 * 2**stages pixels."""
+    torch.manual_seed(seed)
+    implementation = {} if adam == "default" else {adam: True}
+    return DCGAN(initialise(Generator(nz, width, stages)), initialise(Judge(width, stages)), **implementation)
 
 
 def initialise(net):
@@ -342,3 +407,27 @@ def cross_entropy(logits, label):
 def squares(logits, label):
     """Mean squared distance of logits to one label for all of them."""
     return functional.mse_loss(logits, torch.full_like(logits, label))
+
+
+def generator(system):
+    """The generator of `system`'s demo in jgan: pix2pix's U-Net of 64 px, or CycleGAN's 6 blocks of half the width."""
+    return UNet(6) if system == "pix2pix" else ResNet(6, width=32)
+
+
+def translate_files(system, weights, source, target, threads):
+    """Translates the PNG files of one folder into another, one by one, by the generator of a state dict."""
+    import pathlib
+
+    import numpy as np
+    from PIL import Image
+
+    torch.set_num_threads(threads)
+    net = generator(system)
+    net.load_state_dict(torch.load(weights))
+    pathlib.Path(target).mkdir(exist_ok=True)
+    with torch.inference_mode():
+        for path in sorted(pathlib.Path(source).iterdir()):
+            pixels = torch.from_numpy(np.array(Image.open(path)))
+            made = net(pixels.permute(2, 0, 1)[None].float() / 127.5 - 1)[0].permute(1, 2, 0)
+            made = ((made + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+            Image.fromarray(made.numpy()).save(pathlib.Path(target, path.name))

@@ -58,31 +58,44 @@ def matrix_product(size=2048, repeats=3):
 class Side:
     """One side in a process of its own; `ask` sends it a request and waits for the answer.
 
-    `make(*arguments)` is called there and returns {request: function}.
+    `make(*arguments, **options)` is called there and returns {request: function}. Where several sides are to be at work
+    at once, `send` and `receive` are the two halves of `ask`.
     """
 
-    def __init__(self, make, *arguments):
+    def __init__(self, make, *arguments, **options):
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, make, arguments), daemon=True)
+        self._process = context.Process(target=_serve, args=(theirs, make, arguments, options), daemon=True)
         self._process.start()
         theirs.close()
 
     def ask(self, request, *arguments):
-        self._pipe.send((request, *arguments))
+        self.send(request, *arguments)
+        return self.receive()
+
+    def send(self, request, *arguments):
+        with contextlib.suppress(ConnectionError):  # `receive` tells of it
+            self._pipe.send((request, *arguments))
+
+    def receive(self, timeout=None):
+        """The next answer; a `TimeoutError` where there is none after so many seconds."""
         try:
+            if not self._pipe.poll(timeout):
+                raise TimeoutError(f"no answer within {timeout:.0f} s")
             return self._pipe.recv()
         except (EOFError, ConnectionError):
             sys.exit("a side of the benchmark failed; its traceback is above")
 
-    def close(self):
+    def close(self, patience=10):
+        """Ends the process, by force if it is still at work after so many seconds."""
         self._pipe.close()
-        self._process.join(10)
+        self._process.join(patience)
+        self._process.kill()
 
 
-def _serve(pipe, make, arguments):
+def _serve(pipe, make, arguments, options):
     """Answers requests until the other end closes."""
-    answers = make(*arguments) | {"reset_peak": _reset_peak, "peak_mib": _peak_mib}
+    answers = make(*arguments, **options) | {"reset_peak": _reset_peak, "peak_mib": _peak_mib}
     while True:
         try:
             request, *rest = pipe.recv()

@@ -47,10 +47,10 @@ def main():
     if importlib.util.find_spec("torch") is None:
         raise jgan.UserError("PyTorch is missing, the peer needs it: pip install torch==2.13.0.")
     load = sides.prepare()
-    setting = (SYSTEM.value, SIZE.value, BATCH.value)
-    useful = useful_flops(*setting)
-    ours = sides.Side(ours_step, *setting)
-    peer = sides.Side(peer_step, *setting, PEER_ADAM.value)
+    timed = (SYSTEM.value, SIZE.value, BATCH.value)
+    useful = useful_flops(*timed)
+    ours = sides.Side(ours_step, *timed)
+    peer = sides.Side(peer_step, *timed, PEER_ADAM.value)
     try:
         report = compare(ours, peer)
     finally:
@@ -123,30 +123,40 @@ def images(size, batch):
 # The two sides. Their imports stay inside: neither process may carry the other's library.
 
 
-def ours_step(name, size, batch):
+def setting(name, size, batch, **changes):
+    """The config of what is timed; `changes` are further fields, with __ for dots."""
+    from configs import cyclegan
+    from configs import dcgan
+    from configs import pix2pix
+
+    config = {"pix2pix": pix2pix, "cyclegan": cyclegan, "dcgan": dcgan}[name].get_config("")
+    config.data.size, config.batch_size = size, batch
+    if name == "pix2pix":
+        config.generator.name, config.generator.levels = "unet", levels(size)
+    elif name == "cyclegan":
+        config.generator.name = f"resnet_{blocks(size)}blocks"
+    else:
+        config.ema = 0.0  # the peer has no averages
+    config.update_from_flattened_dict({field.replace("__", "."): value for field, value in changes.items()})
+    return config
+
+
+def ours_step(name, size, batch, **changes):
     """What the side of ours answers: to take and time training steps, and a matrix product."""
     import jax
 
-    from configs import cyclegan as cyclegan_config
-    from configs import pix2pix as pix2pix_config
-    from jgan.systems import cyclegan
-    from jgan.systems import pix2pix
+    from jgan.systems import SYSTEMS
+    from jgan.systems import system as system_lib
 
-    config = (cyclegan_config if name == "cyclegan" else pix2pix_config).get_config("")
-    config.data.size, config.batch_size = size, batch
-    if name == "cyclegan":
-        config.generator.name = f"resnet_{blocks(size)}blocks"
-        system = cyclegan.build(config)
-    else:
-        config.generator.name, config.generator.levels = "unet", levels(size)
-        system = pix2pix.build(config)
+    system = SYSTEMS[name](setting(name, size, batch, **changes))
     step = jax.jit(
         system.step,
         static_argnames="updates",
         donate_argnums=0,
-        compiler_options=dict(system.compiler_options),
+        compiler_options=system_lib.supported(system.compiler_options),
     )
-    data = dict(zip("ab", images(size, batch), strict=True))
+    inputs, targets = images(size, batch)
+    data = jax.device_put({"images": targets} if name == "dcgan" else {"a": inputs, "b": targets})
     key = jax.random.key(0)
     init = jax.jit(system.init)
     state = init(key, data)
@@ -160,27 +170,56 @@ def ours_step(name, size, batch):
             taken += 1
         jax.block_until_ready((state, metrics))
 
-    return sides.steps(run) | {"gemm": sides.matrix_product}
+    def accelerator():
+        """Its name, and the MiB of its memory that were taken at most."""
+        device = jax.devices()[0]
+        memory = device.memory_stats() or {}
+        return device.device_kind, memory.get("peak_bytes_in_use", 0) / 2**20
+
+    return sides.steps(run) | {"gemm": sides.matrix_product, "accelerator": accelerator}
 
 
-def peer_step(name, size, batch, adam):
-    """As `ours_step` for the peer, which gets its images as floats already."""
+def peer_step(name, size, batch, adam="default", *, device="cpu", width=64, bfloat16=False, compiled=False):
+    """As `ours_step` for the peer, which gets its images as floats already.
+
+    `bfloat16` computes by PyTorch's autocast, `compiled` compiles each net as it is called.
+    """
     import torch
 
     from benchmarks import peer
 
-    torch.set_num_threads(sides.THREADS)
-    if name == "cyclegan":
-        model = peer.cyclegan(blocks(size), adam=adam)
+    if device == "cpu":
+        torch.set_num_threads(sides.THREADS)
     else:
-        model = peer.pix2pix(levels(size), adam=adam)
-    a, b = (torch.from_numpy(x).permute(0, 3, 1, 2).contiguous() / 127.5 - 1 for x in images(size, batch))
+        torch.set_float32_matmul_precision("high")  # TF32, as its convolutions and XLA's products have it
+        torch.backends.cudnn.benchmark = True
+    with torch.device(device):
+        if name == "cyclegan":
+            model = peer.cyclegan(blocks(size), width=width, adam=adam)
+        elif name == "dcgan":
+            model = peer.dcgan(levels(size) - 2, width=width, adam=adam)
+        else:
+            model = peer.pix2pix(levels(size), width=width, adam=adam)
+    if compiled:
+        for net in vars(model).values():
+            if isinstance(net, torch.nn.Module):
+                net.compile()
+    data = [torch.from_numpy(x).permute(0, 3, 1, 2).contiguous() / 127.5 - 1 for x in images(size, batch)]
+    data = [x.to(device) for x in (data[1:] if name == "dcgan" else data)]
 
     def run(count):
-        for _ in range(count):
-            model.step(a, b)
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+            for _ in range(count):
+                model.step(*data)
+        if device != "cpu":
+            torch.cuda.synchronize()
 
-    return sides.steps(run)
+    def accelerator():
+        if device == "cpu":
+            return "cpu", 0.0
+        return torch.cuda.get_device_name(), torch.cuda.max_memory_allocated() / 2**20
+
+    return sides.steps(run) | {"accelerator": accelerator}
 
 
 if __name__ == "__main__":

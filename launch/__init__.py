@@ -1,7 +1,11 @@
 """Programs: thin, flags to one call. A user's mistake ends in one sentence and exit status 2."""
 
+import atexit
 from collections.abc import Callable
 import errno
+import gc
+import io
+import os
 import sys
 
 from absl import app
@@ -9,14 +13,31 @@ from absl import flags
 from absl import logging
 
 import jgan
+from launch import programs
+
+_CACHE = flags.DEFINE_bool(
+    "compilation_cache",
+    True,
+    "keep compiled programs between starts, in the user's cache folder or where JAX_COMPILATION_CACHE_DIR says",
+)
 
 
-def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
+def run(
+    main: Callable[[], None],
+    *,
+    required: tuple[str, ...] = (),
+    runs: tuple[str, ...] = (),
+    paths: tuple[str, ...] = (),
+) -> None:
     """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user.
+
+    What can be told without jax is told before `main` imports it, which takes a second.
 
     Args:
         main: takes no arguments and reads flags.
         required: flags without which the program cannot run.
+        runs: flags that, where they are given, name the directory of a run.
+        paths: flags that, where they are given, name a file or folder to be read.
     """
 
     def parse(argv: list[str]) -> list[str]:
@@ -34,15 +55,28 @@ def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
         return rest
 
     def guarded(_: list[str]) -> None:
+        # Names of files that are no UTF-8 are shown with escapes, as Python does on stderr.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         logging.set_verbosity(logging.WARNING)
+        # What the libraries make while they are imported stays: to look through it for cycles again and again, and once
+        # more at the end, takes half a second.
+        gc.set_threshold(100_000)
+        atexit.register(gc.freeze)
+        if _CACHE.value:
+            programs.keep()
+        else:
+            os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
         try:
+            _check(runs, paths)
             main()
         except jgan.UserError as error:
             _fail(str(error))
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            sentence = _refused(error)
+            if not sentence:
                 raise
-            _fail("the disk is full: free some space; the same command goes on from what was saved.")
+            _fail(sentence)
         except Exception as error:
             # Asked for by its name: to import it takes seconds, and only who has imported it can raise it.
             train = sys.modules.get("jgan.train")
@@ -50,7 +84,43 @@ def run(main: Callable[[], None], *, required: tuple[str, ...] = ()) -> None:
                 raise
             _fail(str(error), 1)
 
+    # --help shows the flags of the main module alone.
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["compilation_cache"])
     app.run(guarded, flags_parser=parse)
+
+
+def _check(runs: tuple[str, ...], paths: tuple[str, ...]) -> None:
+    """Refuses flags that name no run, no file or no checkpoint with a `jgan.UserError`."""
+    if runs:
+        from jgan import run as runs_lib
+
+        for name in runs:
+            if flags.FLAGS[name].value:
+                runs_lib.read(flags.FLAGS[name].value)
+        if "step" in flags.FLAGS:
+            runs_lib.parse_step(flags.FLAGS["step"].value)
+    for name in paths:
+        value = flags.FLAGS[name].value
+        if value and not os.path.exists(value):
+            raise jgan.UserError(f"--{name}={value} does not exist.")
+
+
+def _refused(error: OSError) -> str:
+    """What a file system's refusal has to tell; empty for an error that is a fault of the program."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full: free some space; the same command goes on from what was saved."
+    known = (
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ELOOP,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+    )
+    if error.errno in known and error.filename is not None:
+        return f"{error.filename} cannot be used: {error.strerror}."
+    return ""
 
 
 def _sentence(error: Exception, argv: list[str]) -> str:

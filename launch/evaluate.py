@@ -37,7 +37,7 @@ def main() -> None:
     from jgan import translate
     from jgan.systems import SYSTEMS
 
-    step = trained.parse_step(_STEP.value)
+    step = run.parse_step(_STEP.value)
     config = run.read(_WORKDIR.value)
     if not SYSTEMS[config.system](config).translations:
         for flag in (_DIRECTION, _PALETTE):
@@ -84,4 +84,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir",))
+    launch.run(main, required=("workdir",), runs=("workdir",), paths=("data", "palette"))

@@ -26,6 +26,12 @@ _FEATURES = flags.DEFINE_string(
     "",
     "file of AlexNet's or VGG-16's weights, .pth or .safetensors; empty: the run's discriminator",
 )
+_PART = flags.DEFINE_enum(
+    "part",
+    "",
+    ["", "A", "B", "whole"],
+    "of a pair side by side: A, the left half, or B; whole: pictures as they are",
+)
 _FIT = flags.DEFINE_enum("fit", "letterbox", ["letterbox", "crop"], "how a photo that is not square is seen")
 _BATCH = flags.DEFINE_integer("batch", 0, "photos at once; 0: as fits")
 _SEED = flags.DEFINE_integer("seed", 0, "of the starts")
@@ -35,10 +41,11 @@ _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a num
 def main() -> None:
     from jgan import features
     from jgan import inversion
+    from jgan import run as runs
     from jgan import trained
     from jgan.latent import project
 
-    run = trained.load(_WORKDIR.value, trained.parse_step(_STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, runs.parse_step(_STEP.value), latent=True)
     inversion.project_files(
         run,
         _IMAGES.value,
@@ -53,10 +60,13 @@ def main() -> None:
         feature_weight=_WEIGHT.value,
         features=features.load(_FEATURES.value, run.config.data.channels[0]) if _FEATURES.value else None,
         fit=_FIT.value,
+        part=_PART.value,
         batch=_BATCH.value,
         seed=_SEED.value,
     )
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir", "images", "output"))
+    launch.run(
+        main, required=("workdir", "images", "output"), runs=("workdir",), paths=("images", "features")
+    )

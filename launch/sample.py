@@ -22,11 +22,12 @@ _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a num
 
 
 def main() -> None:
+    from jgan import run as runs
     from jgan import samples
     from jgan import steering
     from jgan import trained
 
-    run = trained.load(_WORKDIR.value, trained.parse_step(_STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, runs.parse_step(_STEP.value), latent=True)
     if _DIRECTIONS.value:
         steering.show(
             run,
@@ -49,4 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir", "output"))
+    launch.run(main, required=("workdir", "output"), runs=("workdir",), paths=("directions",))

@@ -33,6 +33,8 @@ _TRAIN = flags.DEFINE_string(
 
 
 def main() -> None:
+    if not _TRAIN.value:
+        _draws(_WORKDIR.value)  # to refuse what is no run before anything else
     # Only what is quick to import: the page should be there at once, and the rest comes while it is looked at.
     from jgan.serve import front
     from jgan.serve import guard
@@ -133,4 +135,4 @@ def _serve(application, listening: socket.socket, door) -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir",))
+    launch.run(main, required=("workdir",), runs=("translator",))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import jgan
+from jgan import run
 from jgan import trained
 from jgan.systems import cyclegan
 from jgan.systems import pix2pix
@@ -38,9 +39,9 @@ def test_the_best_is_of_a_score_that_the_run_has(small_config, small_cyclegan):
 
 
 def test_a_flag_names_a_checkpoint():
-    assert [trained.parse_step(text) for text in ("latest", "best", "7")] == ["latest", "best", 7]
+    assert [run.parse_step(text) for text in ("latest", "best", "7")] == ["latest", "best", 7]
     with pytest.raises(jgan.UserError, match="--step=last"):
-        trained.parse_step("last")
+        run.parse_step("last")
 
 
 def test_mistakes(saved, tmp_path):

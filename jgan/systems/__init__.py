@@ -3,9 +3,14 @@
 A system is a few pure functions over a `jgan.state.State`; `SYSTEMS` names the builders.
 """
 
-from jgan.systems import cyclegan
-from jgan.systems import dcgan
-from jgan.systems import gan
-from jgan.systems import pix2pix
+import functools
+import importlib
+from typing import Any
 
-SYSTEMS = {"pix2pix": pix2pix.build, "cyclegan": cyclegan.build, "gan": gan.build, "dcgan": dcgan.build}
+
+def _build(name: str, config: Any) -> Any:
+    # Only now: a program imports the system that it runs.
+    return importlib.import_module(f"jgan.systems.{name}").build(config)
+
+
+SYSTEMS = {name: functools.partial(_build, name) for name in ("pix2pix", "cyclegan", "gan", "dcgan")}

@@ -32,9 +32,10 @@ def told(done):
     return done.stderr
 
 
-def test_what_must_be_given_is_told():
+def test_what_must_be_given_is_told(tmp_path):
+    run.write(str(tmp_path), dcgan.get_config("demo"))
     assert "--output must be given" in told(program("--workdir=run"))
-    assert "--edit, --directions or both" in told(program("--workdir=run", "--output=out"))
+    assert "--edit, --directions or both" in told(program(f"--workdir={tmp_path}", "--output=out"))
 
 
 def test_a_run_that_translates_is_refused(tmp_path):

@@ -4,13 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import safetensors.torch
 
 import jgan
 from jgan import features
 from jgan.nets import perceptual
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; requirements-test.txt has it")
+import safetensors.torch  # noqa: E402  it imports PyTorch
+
 nn = torch.nn
 
 VGG = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")

@@ -51,7 +51,8 @@ def test_updates_are_those_of_optax(b1):
         for i, adam in enumerate((ours, theirs)):
             change, states[i] = jax.jit(adam.update)(grads, states[i], params)
             changes.append(change["w"])
-        np.testing.assert_allclose(*changes, rtol=2e-6)
+        # Against the rate, which the terms of a change have the size of: what they leave of each other may be little.
+        np.testing.assert_allclose(*changes, rtol=0, atol=2e-6 * 0.25)
 
 
 def test_parameters_and_moments_are_updated_in_place(optimised):
@@ -67,7 +68,8 @@ def test_parameters_and_moments_are_updated_in_place(optimised):
         changes, state = adam.update(grads, state, params)
         return optax.apply_updates(params, changes), state
 
-    jitted = jax.jit(step, donate_argnums=(0, 1), compiler_options=system_lib.COMPILER_OPTIONS)
+    options = system_lib.supported(system_lib.COMPILER_OPTIONS)
+    jitted = jax.jit(step, donate_argnums=(0, 1), compiler_options=options)
     x = jax.random.normal(jax.random.key(0), (8, 64))
     text = jitted.lower(params, adam.init(params), x).compile().as_text()
     assert "f32[64,48]" in text
@@ -78,3 +80,17 @@ def test_parameters_and_moments_are_updated_in_place(optimised):
         jax.tree.leaves(plain), jax.tree.leaves(jitted(params, adam.init(params), x)), strict=True
     ):
         np.testing.assert_array_equal(one, two)
+
+
+def test_options_are_asked_of_a_compiler_that_knows_them_and_on_their_platform_alone(caplog, monkeypatch):
+    real = {"xla_cpu_enable_fast_math": False}
+    asked = {**real, "xla_cpu_of_another_version": True, "xla_gpu_autotune_level": 0}
+    system_lib._known.cache_clear()
+    for _ in range(2):
+        assert system_lib.supported(asked) == real
+    assert [record.getMessage() for record in caplog.records] == [
+        "this version of XLA has no xla_cpu_of_another_version and compiles without it"
+    ]
+    assert jax.jit(lambda x: x + 1, compiler_options=system_lib.supported(asked))(1) == 2
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    assert system_lib.supported(real) == {}

@@ -1,0 +1,503 @@
+"""A first check of an accelerator: the same figures as on the CPU, then images per second beside PyTorch.
+
+    bash benchmarks/accelerator.sh            # the missing wheels, then this program
+    python -m benchmarks.accelerator [--seconds=360] [--tiny]
+    JAX_PLATFORMS=cpu python -m benchmarks.accelerator --write
+
+Every line of the output but warnings is one JSON object, printed as soon as it is known. First the machine; then
+
+    check        a training step of a system in one of its phases, or a projection
+    passed       whether it holds what follows
+    error        the largest difference to the CPU's figures in benchmarks/accelerator.json, in units of the size of
+                 what is compared; `tolerance` is the largest that passes, `at` says where it is
+    undonated    arrays of the state that were not updated in place
+    warnings     what JAX said
+    failed       why there are no figures
+
+and then, for pix2pix, CycleGAN and DCGAN in float32 and in bfloat16, of `jgan`, `pytorch` and `pytorch compiled`
+
+    images_per_second, step_seconds   medians over turns that they take, one at work while the others wait
+    first_step_seconds                the first step with all that is compiled for it
+    peak_mib                          of the accelerator's memory
+
+float32 is what both libraries make of it by default, products in TF32; the checks are made without. What does not
+fit into --seconds is left out and named. The exit status is 0 only where all checks passed.
+
+With --tiny everything is small enough for a CPU. --write makes the CPU's figures.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import importlib.metadata
+import importlib.util
+import json
+import math
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+from typing import NamedTuple
+import warnings
+
+from absl import flags
+
+from benchmarks import sides
+from benchmarks import train_step
+import jgan
+import launch
+
+SECONDS = flags.DEFINE_float("seconds", 360.0, "How long all of it may take.", lower_bound=1.0)
+TINY = flags.DEFINE_bool("tiny", False, "Sizes for a CPU.")
+WRITE = flags.DEFINE_bool("write", False, "Make the CPU's figures instead.")
+
+FIGURES = pathlib.Path(__file__).with_suffix(".json")
+SAMPLES = 5  # numbers of an array that are kept
+# Of what is compared. Measured by tests/benchmarks/test_accelerator.py.
+TOLERANCE = 2e-4
+
+
+class Setting(NamedTuple):
+    """What is timed: a system at a size, with a batch that fills an accelerator."""
+
+    system: str
+    size: int
+    batch: int
+    width: int = 64
+
+
+SETTINGS = Setting("pix2pix", 256, 16), Setting("cyclegan", 256, 4), Setting("dcgan", 64, 128)
+TINY_SETTINGS = Setting("pix2pix", 32, 2, 4), Setting("cyclegan", 32, 1, 4), Setting("dcgan", 16, 4, 4)
+PRECISIONS = ("float32", "bfloat16")
+TURNS, TURN_SECONDS = 3, 1.0
+# Left to a setting that is begun, at least; to a peer that compiles when all others are ready, at most.
+LEAST, PATIENCE = 30.0, 90.0
+
+
+def main():
+    ends = time.monotonic() + SECONDS.value
+    # Two libraries share one memory.
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+    if WRITE.value:
+        write()
+        return
+    side = sides.Side(checks_side)
+    try:
+        platform, card = ask(side, ends, "device")
+        if platform == "cpu" and not TINY.value:
+            raise jgan.UserError("JAX finds no accelerator here: --tiny tries all of it on a CPU.")
+        tell(card=card, platform=platform, driver=driver(), **versions())
+        passed = check(side, card, ends)
+    finally:
+        side.close(0)
+    device = "cpu" if platform == "cpu" else "cuda"
+    for precision in PRECISIONS:
+        for setting in TINY_SETTINGS if TINY.value else SETTINGS:
+            speed(setting, precision, card, device, ends)
+    sys.exit(not passed)
+
+
+def tell(**fields):
+    print(json.dumps(fields), flush=True)
+
+
+def ask(side: sides.Side, ends: float, request: str, *arguments: Any) -> Any:
+    """The side's answer; a `TimeoutError` where it does not come in time."""
+    side.send(request, *arguments)
+    return side.receive(max(0.0, ends - time.monotonic()))
+
+
+def check(side: sides.Side, card: str, ends: float) -> bool:
+    """Makes all checks, one line each, and returns whether all passed."""
+    passed = True
+    for name, expected in json.loads(FIGURES.read_text()).items():
+        begun = time.monotonic()
+        try:
+            found = ask(side, ends, "result", name)
+        except (TimeoutError, SystemExit) as error:
+            tell(card=card, check=name, passed=False, left_out=str(error))
+            return False
+        error, at = deviation(found.pop("figures"), expected)
+        good = error <= TOLERANCE and not any(found.values())
+        error = None if math.isnan(error) else error
+        told = {"passed": good, "error": error, "tolerance": TOLERANCE, "at": at, **found}
+        tell(card=card, check=name, **told, seconds=round(time.monotonic() - begun, 1))
+        passed &= good
+    return passed
+
+
+def speed(setting: Setting, precision: str, card: str, device: str, ends: float):
+    """Images per second of both libraries in one setting, one line each; of what fails or is late, why."""
+    name, size, batch, width = setting
+    told = {"card": card, "system": name, "size": size, "batch": batch, "precision": precision}
+    if ends - time.monotonic() < min(LEAST, SECONDS.value / 4):
+        tell(**told, left_out="out of time")
+        return
+    ours = {"generator__ngf": width, "discriminator__ndf": width, "precision": precision}
+    peer = {"device": device, "width": width, "bfloat16": precision == "bfloat16"}
+    running, first = {}, {}
+
+    def begin(side: str, step: Any, **options: Any):
+        running[side] = sides.Side(step, name, size, batch, **options)
+        running[side].send("warm_up", 1)
+
+    def drop(side: str, error: BaseException):
+        running.pop(side).close(0)
+        tell(**told, side=side, left_out=str(error))
+
+    def wait(side: str, patience: float = math.inf):
+        try:
+            first[side] = running[side].receive(max(0.0, min(patience, ends - time.monotonic())))
+        except (TimeoutError, SystemExit) as error:
+            drop(side, error)
+
+    try:
+        begin("jgan", train_step.ours_step, **ours)
+        if importlib.util.find_spec("torch"):
+            # Its compiler is at work on the processor most of the time: it does not disturb what XLA tries out.
+            begin("pytorch compiled", train_step.peer_step, compiled=True, **peer)
+            wait("jgan")
+            begin("pytorch", train_step.peer_step, **peer)
+            wait("pytorch")
+            wait("pytorch compiled", PATIENCE)
+        else:
+            tell(**told, side="pytorch", left_out="PyTorch is not installed")
+            wait("jgan")
+        seconds, count = {side: [] for side in running}, {}
+        for turn in range(TURNS + 1):
+            for side in list(running):
+                try:
+                    if turn == 0:
+                        ask(running[side], ends, "warm_up", 2)
+                        count[side] = max(1, round(TURN_SECONDS / ask(running[side], ends, "time", 2)))
+                    else:
+                        seconds[side].append(ask(running[side], ends, "time", count[side]))
+                except (TimeoutError, SystemExit) as error:
+                    drop(side, error)
+        for side in running:
+            step = statistics.median(seconds[side])
+            found = {
+                "images_per_second": round(batch / step, 2),
+                "step_seconds": round(step, 6),
+                "first_step_seconds": round(first[side], 2),
+                "peak_mib": round(running[side].ask("accelerator")[1], 1),
+            }
+            tell(**told, side=side, **found)
+    finally:
+        for side in running.values():
+            side.close(0)
+
+
+def versions() -> dict[str, str]:
+    packages = ("jax", "jaxlib", "flax", "optax", "numpy", "torch")
+    found = {"python": sys.version.split()[0]}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
+
+
+def driver() -> str:
+    """The version of NVIDIA's driver; empty where there is none."""
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def write():
+    """Makes the CPU's figures."""
+    os.environ.update(JAX_PLATFORMS="cpu", JGAN_CONV="lax")
+    side = sides.Side(checks_side)
+    found = {name: side.ask("result", name)["figures"] for name in side.ask("names")}
+    side.close()
+    short = json.loads(json.dumps(found), parse_float=lambda x: float(f"{float(x):.7g}"))
+    lines = [f"{json.dumps(name)}: {json.dumps(short[name])}" for name in short]
+    FIGURES.write_text("{" + ",\n".join(lines) + "}\n")
+
+
+# The checks. They run in a process of their own; JAX is imported there alone.
+
+
+class Check(NamedTuple):
+    """A program and what it is given; `state` is donated to it.
+
+    Attributes:
+        function: `(state, batch) -> (state, what it tells)`.
+        state: pytree of numpy arrays.
+        batch: pytree of numpy arrays.
+        compiler_options: XLA's.
+    """
+
+    function: Any
+    state: Any
+    batch: Any
+    compiler_options: Any = None
+
+
+def checks() -> dict[str, Check]:
+    """All of them. Nets and images are small, for two reasons.
+
+    Each rectifier is a coin: where what comes in is within rounding of zero, two right programs disagree by a whole
+    term. Of a hundred thousand numbers none is so near. And the figures are a small file.
+    """
+    import jax
+    import numpy as np
+
+    from configs import cyclegan
+    from configs import dcgan
+    from configs import gan
+    from configs import pix2pix
+    from jgan.latent import project
+    from jgan.systems import SYSTEMS
+
+    rng = np.random.default_rng(0)
+
+    def build(config: Any, changes: dict[str, Any]) -> tuple[Any, Any, Any]:
+        """A system, its state before the first step, and a batch."""
+        config.update_from_flattened_dict(changes)
+        system, size = SYSTEMS[config.system](config), config.data.size
+        names = ("images",) if config.data.kind == "images" else ("a", "b")
+        batch = {x: rng.integers(0, 256, (config.batch_size, size, size, 3), np.uint8) for x in names}
+        abstract = jax.eval_shape(system.init, jax.random.key(0), batch)
+        return system, _drawn(abstract, rng), batch
+
+    def steps(system: Any, updates: tuple[str, ...]) -> Any:
+        def step(state: Any, batch: Any) -> Any:
+            return system.step(state, batch, jax.random.fold_in(jax.random.key(1), state.step), updates)
+
+        return step
+
+    found = {}
+    # Six levels are the fewest with dropout.
+    system, state, batch = build(
+        pix2pix.get_config(""),
+        {
+            "batch_size": 2,
+            "data.size": 64,
+            "generator.name": "unet",
+            "generator.levels": 6,
+            "generator.ngf": 4,
+            "discriminator.ndf": 4,
+            "ema": 0.9,
+        },
+    )
+    found["pix2pix"] = Check(steps(system, system.plan(0)), state, batch, system.compiler_options)
+    # The second image meets a pool that is full.
+    system, state, batch = build(
+        cyclegan.get_config("128"),
+        {
+            "batch_size": 2,
+            "data.size": 32,
+            "generator.ngf": 4,
+            "discriminator.ndf": 4,
+            "discriminator.n_layers": 2,
+            "loss.pool_size": 1,
+        },
+    )
+    found["cyclegan"] = Check(steps(system, system.plan(0)), state, batch, system.compiler_options)
+    system, state, batch = build(
+        gan.get_config(""),
+        {
+            "batch_size": 4,
+            "data.size": 16,
+            "latent.nz": 8,
+            "generator.widths": (16, 32),
+            "discriminator.widths": (32, 16),
+        },
+    )
+    found["gan"] = Check(steps(system, system.plan(0)), state, batch, system.compiler_options)
+    system, state, batch = build(
+        dcgan.get_config(""),
+        {
+            "batch_size": 4,
+            "data.size": 32,
+            "latent.nz": 8,
+            "generator.ngf": 4,
+            "discriminator.ndf": 4,
+            "augment.policy": "colour,translation,cutout",
+            "augment.target": 0.6,
+            "predictor.ndf": 4,
+            "predictor.warm_steps": 1,
+            "predictor.steps": 1,
+        },
+    )
+    phases = ("dis", "gen"), ("statistics",), ("warm",), ("predictor",), ("predictor_statistics",)
+    for updates in phases:
+        name = "dcgan" if len(updates) > 1 else f"dcgan, {updates[0]}"
+        found[name] = Check(steps(system, updates), state, batch, system.compiler_options)
+
+    def projection(state: Any, batch: Any) -> Any:
+        """Of an image that has a code, from two starts."""
+        del batch
+        space = system.space(state.weights(), None)
+        codes = jax.random.uniform(jax.random.key(2), (3, 8), minval=-0.9, maxval=0.9)
+        cost = project.reconstruction(space.generate(codes[0]))
+        settings = project.Settings(evaluations=10, tolerance=0.0)
+        told = jax.vmap(lambda z: project.project(space, cost, z, settings, history=True))(codes[1:])
+        return state, told._asdict()
+
+    # An untrained generator draws plain grey; with larger kernels there is something to project.
+    ema = jax.tree.map(lambda x: 3 * x if x.ndim > 1 else x, state.ema)
+    found["projection"] = Check(projection, dataclasses.replace(state, ema=ema), batch)
+    return found
+
+
+def _drawn(abstract: Any, rng: Any) -> Any:
+    """A state before its first step, drawn by NumPy: to the bit the same everywhere."""
+    import jax
+    import numpy as np
+
+    def draw(path: Any, x: Any) -> Any:
+        name = path[-1].key
+        if name == "kernel":  # so that signals keep their size
+            return (rng.normal(size=x.shape) / np.sqrt(np.prod(x.shape[:-1]))).astype(x.dtype)
+        return (0.1 * rng.normal(size=x.shape) + (name == "scale")).astype(x.dtype)
+
+    params = jax.tree_util.tree_map_with_path(draw, abstract.params)
+    rest = jax.tree_util.tree_map_with_path(
+        lambda path, x: np.full(x.shape, getattr(path[-1], "key", "") == "variance", x.dtype), abstract
+    )
+    ema = {net: jax.tree.map(np.copy, params[net]) for net in abstract.ema}
+    return dataclasses.replace(rest, params=params, ema=ema)
+
+
+def checks_side() -> dict[str, Any]:
+    """What the side of the checks answers: which device it has, and each check's result."""
+    import jax
+
+    # Without TF32: the CPU has none.
+    jax.config.update("jax_default_matmul_precision", "highest")
+    warned: list[str] = []
+    warnings.simplefilter("always", UserWarning)
+    warnings.showwarning = lambda message, category, *_: warned.append(f"{category.__name__}: {message}")
+    found = checks()
+
+    def device() -> tuple[str, str]:
+        return jax.default_backend(), jax.devices()[0].device_kind
+
+    def result(name: str) -> dict[str, Any]:
+        """{"figures": what the program gives, "undonated": ..., "warnings": ..., "failed": ...} of one check."""
+        warned.clear()
+        figures, undonated, failed = {}, 0, ""
+        try:
+            figures, undonated = run(found[name])
+        except Exception as error:  # what a compiler refuses is told, and the next check made
+            failed = f"{type(error).__name__}: {error}"
+        return {"figures": figures, "undonated": undonated, "warnings": list(warned), "failed": failed}
+
+    return {"device": device, "names": lambda: list(found), "result": result}
+
+
+def run(check: Check) -> tuple[dict[str, Any], int]:
+    """The figures of a check, and how many arrays of its state were not updated in place."""
+    import jax
+
+    from jgan import sharding
+    from jgan.systems import system as system_lib
+
+    whole = sharding.replicated(sharding.mesh())
+    state = jax.device_put(check.state, whole)
+    program = jax.jit(  # as jgan.train has it
+        check.function,
+        donate_argnums=0,
+        out_shardings=whole,
+        compiler_options=system_lib.supported(check.compiler_options or {}),
+    )
+    after, told = jax.device_get(program(state, check.batch))
+    # Counters that begin anew are not read at all, and so not given.
+    undonated = sum(not x.is_deleted() for x in jax.tree.leaves(state) if x.size > 1)
+    return figures(check.state, after, told), undonated
+
+
+def figures(before: Any, after: Any, told: Any) -> dict[str, Any]:
+    """{name: figure} of what a program told and of all that it changed.
+
+    A figure is {"numbers", evenly taken from all of an array, "rms" of the array, "size"}: a difference is measured
+    against the largest number in the array, that of a gradient against the largest in its layer, since the gradient
+    of a bias may be nothing but rounding. Gradients have {"moved", "step"} besides: the parameters after the step,
+    and how far the first step of the optimiser goes.
+    """
+    import jax
+    import numpy as np
+    import optax
+
+    found = {}
+
+    def add(name: str, layer: list[Any], x: Any) -> dict[str, Any]:
+        x, size = np.asarray(x, np.float64), max(float(np.abs(y).max()) for y in layer)
+        rms = float(np.sqrt(np.mean(np.square(x))))
+        found[name] = {"numbers": _some(x), "rms": rms, "size": size}
+        return found[name]
+
+    for part, tree, old in (
+        ("told", told, None),
+        ("stats", after.stats, before.stats),
+        ("aux", after.aux, before.aux),
+    ):
+        for path, x in jax.tree_util.tree_leaves_with_path(tree):
+            if old is None or not np.array_equal(x, dict(jax.tree_util.tree_leaves_with_path(old))[path]):
+                add("/".join([part, *map(_name, path)]), [x], x)
+    for opt in after.opt.values():
+        # One step from rest the first moment is the gradient, times 1 - b1.
+        moments = optax.tree.get(opt, "mu")
+        layers = {}
+        for path, x in jax.tree_util.tree_leaves_with_path(moments):
+            layers.setdefault(path[:-1], []).append(x)
+        for path, x in jax.tree_util.tree_leaves_with_path(moments):
+            if not x.any():
+                continue  # this group had no turn
+            was, now = (_at(state.params, path) for state in (before, after))
+            figure = add("/".join(["gradients", *map(_name, path)]), layers[path[:-1]], x)
+            figure |= {"moved": _some(now), "step": float(np.abs(now - was).max())}
+    return found
+
+
+def _some(x: Any) -> list[float]:
+    import numpy as np
+
+    return x.ravel()[np.linspace(0, x.size - 1, min(SAMPLES, x.size)).round().astype(int)].tolist()
+
+
+def _at(tree: Any, path: Any) -> Any:
+    return functools.reduce(lambda x, key: x[key.key], path, tree)
+
+
+def _name(key: Any) -> str:
+    return str(getattr(key, "key", key))
+
+
+def deviation(ours: dict[str, Any], theirs: dict[str, Any]) -> tuple[float, str]:
+    """The largest difference of two sets of figures in units of their size, and its name; nan where one is missing.
+
+    Adam makes a whole step of a gradient that is nothing but rounding, so parameters are compared where it is more
+    than a thousandth of its size; they may differ by a hundredth of their step.
+    """
+    worst = 0.0, ""
+    for name, wanted in theirs.items():
+        got = ours.get(name)
+        if got is None:
+            return float("nan"), name
+        errors = [
+            abs(a - b) / max(wanted["size"], 1e-30)
+            for a, b in zip([*got["numbers"], got["rms"]], [*wanted["numbers"], wanted["rms"]], strict=True)
+        ]
+        errors += [
+            100 * TOLERANCE * abs(a - b) / wanted["step"]
+            for a, b, gradient in zip(
+                got.get("moved", []), wanted.get("moved", []), wanted["numbers"], strict=False
+            )
+            if abs(gradient) > 1e-3 * wanted["size"]
+        ]
+        # Not a number is the worst, and stays it.
+        worst = max([worst, *((error, name) for error in errors)], key=lambda x: (x[0] != x[0], x[0]))
+    return worst
+
+
+if __name__ == "__main__":
+    flags.FLAGS.set_default("compilation_cache", False)  # what compiling takes is one of the figures
+    launch.run(main)

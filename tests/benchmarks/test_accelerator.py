@@ -1,0 +1,114 @@
+"""The first check of an accelerator: it tells right from wrong, and its programs can be lowered for a GPU."""
+
+import copy
+import json
+import os
+import subprocess
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import accelerator
+from jgan.ops import conv
+from tests.conftest import ROOT
+
+
+@pytest.fixture(scope="module")
+def checks():
+    with jax.default_matmul_precision("highest"):
+        yield accelerator.checks()
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return json.loads(accelerator.FIGURES.read_text())
+
+
+def test_a_deviation_is_measured_against_the_size_of_what_deviates(expected):
+    figures = expected["gan"]
+    assert accelerator.deviation(figures, figures)[0] == 0
+    name = "gradients/generator/dense_2/kernel"
+    for field, by, error in (
+        ("numbers", 0.01 * figures[name]["size"], 0.01),
+        ("rms", 0.02 * figures[name]["size"], 0.02),
+        ("moved", 0.5 * figures[name]["step"], 50 * accelerator.TOLERANCE),
+    ):
+        other = copy.deepcopy(figures)
+        at = int(np.argmax(np.abs(figures[name]["numbers"])))
+        if field == "rms":
+            other[name]["rms"] += by
+        else:
+            other[name][field][at] += by
+        assert accelerator.deviation(other, figures) == (pytest.approx(error, rel=1e-6), name)
+    other = copy.deepcopy(figures)
+    other[name]["numbers"][0] = float("nan")
+    assert not accelerator.deviation(other, figures)[0] <= accelerator.TOLERANCE
+    del other[name]
+    assert not accelerator.deviation(other, figures)[0] <= accelerator.TOLERANCE
+
+
+def test_a_step_equals_the_figures_and_a_small_mistake_does_not(checks, expected):
+    """Another seed's rounding passes; a loss that is off by a thousandth, and a state that is not donated, are seen."""
+    found, undonated = accelerator.run(checks["gan"])
+    assert undonated == 0 and set(found) == set(expected["gan"])
+    assert accelerator.deviation(found, expected["gan"])[0] < accelerator.TOLERANCE / 3
+
+    def wrong(state, batch):
+        after, told = checks["gan"].function(state, batch)
+        return after, {**told, "g_loss": told["g_loss"] * 1.001}
+
+    found, _ = accelerator.run(checks["gan"]._replace(function=wrong))
+    assert accelerator.deviation(found, expected["gan"])[1] == "told/g_loss"
+
+
+@pytest.mark.slow
+def test_every_program_can_be_lowered_for_a_gpu(checks):
+    """With convolutions that are XLA's, products that are exact float32, and nothing that only a CPU has."""
+    for name, check in checks.items():
+        traced = jax.jit(check.function, donate_argnums=0).trace(check.state, check.batch)
+        with jax.default_matmul_precision("highest"):
+            text = traced.lower(lowering_platforms=("cuda",)).as_text()
+        convolutions = str(traced.jaxpr).count("trilinear_conv[")
+        assert text.count("stablehlo.convolution") == convolutions, name
+        assert (convolutions > 0) == (name != "gan"), name
+        assert text.count("precision HIGHEST") + text.count("#stablehlo<precision HIGHEST>") >= convolutions
+        assert "custom_call" not in text, name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "dcgan", "projection"])
+def test_the_tolerance_lies_between_float32_and_tf32(checks, expected, monkeypatch, name):
+    """A fifth of it is more than other products make of the same figures; five times it less than TF32 makes."""
+
+    def error():
+        check = checks[name]._replace(function=lambda *args: checks[name].function(*args))
+        return accelerator.deviation(accelerator.run(check)[0], expected[name])[0]
+
+    monkeypatch.setattr(conv, "DEFAULT_FORM", "gemm")
+    assert error() < accelerator.TOLERANCE / 5
+    monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")
+    exact = conv._convolution
+
+    def rounded(images, kernel, *args, **options):
+        short = (jax.lax.reduce_precision(x, 8, 10) for x in (images, kernel))
+        return exact(*short, *args, **options)
+
+    monkeypatch.setattr(conv, "_convolution", rounded)
+    assert error() > 5 * accelerator.TOLERANCE
+
+
+@pytest.mark.slow
+def test_all_of_it_runs_on_a_cpu_in_tiny_sizes():
+    """And, given less time, says what it left out."""
+    command = ["bash", "benchmarks/accelerator.sh", "--tiny", "--seconds=400"]
+    environment = os.environ | {"PYTHON": str(ROOT / ".venv/bin/python"), "JGAN_CONV": "lax"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert lines[0]["platform"] == "cpu" and lines[0]["jax"] == jax.__version__
+    passed = {line["check"]: line["passed"] for line in lines if "check" in line}
+    assert all(passed.values()) and len(passed) == 9
+    timed = {(x["system"], x["precision"], x["side"]) for x in lines if "images_per_second" in x}
+    sides = ("jgan", "pytorch", "pytorch compiled")
+    assert timed >= {(s, "float32", side) for s in ("pix2pix", "cyclegan", "dcgan") for side in sides}
