@@ -13,9 +13,10 @@ from it, and the best one is judged. Strokes are such as a person might draw:
     warp     a square of a quarter to three eighths of the side, with an edge in it, moved by a sixteenth to an eighth
 
 How much candidates differ is measured after colour strokes: those above; as many as `photos` on the projections of
-drawn objects that no run saw; after as many fixes (the middle one of the shown candidates of an edit is fixed, its
-stroke stays, and another one is drawn on it); and of as many new drawings, which begin at random codes. The distance
-of two pictures is the root of the mean squared difference of D's features, each layer divided by its mean square.
+drawn objects that no run saw; after as many fixes (the middle one of the shown candidates of an edit is fixed, and
+another stroke is drawn on it), without the stroke before and with both, which may ask for what no object has; and of as
+many new drawings, which begin at random codes. The distance of two pictures is the root of the mean squared difference
+of D's features, each layer divided by its mean square.
 
 The bars: colour within 10 % of the range in at least 90 % of the edits, and outside at most a third of the change
 inside; sketch: cost halved in at least 80 %; warp: better than before in at least 80 %; candidates: spread at least a
@@ -26,10 +27,10 @@ The last line of the output is one JSON object:
                     of the range from black to white
     colour_mean     the same for the mean colour under the mask, texture aside
     colour_outside  mean change outside the masks / inside, over all edits
-    colour_shown    as colour, by the median over the shown candidates of an edit
+    colour_best, colour_shown  as colour, by the best and by the median of the shown candidates of an edit
     spread          median distance of two shown candidates of an edit / of two samples; median over edits
     shown, shown_least  candidates shown: median over edits, and the fewest
-    NAME_photo, NAME_fixed, NAME_new  the last four of photos, after a fix, and of new drawings
+    NAME_photo, NAME_fixed, NAME_both, NAME_new  the last five of photos, after a fix, and of new drawings
     sketch, sketch_ratio  share of edits whose edge cost was halved; median of the cost after / before
     sketch_donor    median of the cost of the sample that lent its outline / the cost before
     warp, warp_ratio      share of edits whose patch matches better; median of the error after / before
@@ -139,8 +140,13 @@ def measure(
         spread_of("_new", follow(None, asked[:few], "new"), asked)
         middle = made.mask.sum(1)[:few] // 2
         codes, pictures = pick((made.latents, made.images), (np.arange(few), middle))
-        asked = ask(run, [(*drawn[k], stroke_on(pictures[k])) for k in range(few)], pictures)
-        spread_of("_fixed", follow(codes, asked, "fixed"), asked)
+        over = [stroke_on(picture) for picture in pictures]
+        for name, strokes in (
+            ("_fixed", [(x,) for x in over]),
+            ("_both", [(*x, y) for x, y in zip(drawn, over, strict=False)]),
+        ):
+            asked = ask(run, strokes, pictures)
+            spread_of(name, follow(codes, asked, name), asked)
         codes, pictures = photographs(run, photos, seed)
         asked = ask(run, [(stroke_on(picture),) for picture in pictures], pictures)
         spread_of("_photo", follow(codes, asked, "photo"), asked)
@@ -185,14 +191,16 @@ def judge(brush, before, after, donors, asked):
 
 def judge_shown(made, asked, spread):
     """{figure: value} of all candidates that are shown of edits by colour."""
-    errors, apart = [], []
+    errors, bests, apart = [], [], []
     for images, mask, one in zip(made.images, made.mask, asked, strict=False):
         shown, area = images[mask], one.colour_mask
         error = (np.abs(shown - one.colour).mean(-1) * area).sum((1, 2)) / area.sum()
         errors.append(np.median(error))
+        bests.append(error[0])
         apart.append(spread(shown))
     count = made.mask.sum(1)
     return {
+        "colour_best": np.mean(np.array(bests) <= 0.2),
         "colour_shown": np.mean(np.array(errors) <= 0.2),
         "spread": np.median(apart),
         "shown": np.median(count),

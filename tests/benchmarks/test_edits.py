@@ -106,6 +106,7 @@ def test_candidates_are_judged_by_their_spread_and_their_median():
     found = edits.judge_shown(made, wanted, spread)
     # The median errors are 0.15 and 0.19 of a range of 2.
     assert found["shown"] == 2.5 and found["shown_least"] == 2 and found["colour_shown"] == 1.0
+    assert found["colour_best"] == 0.5
     np.testing.assert_allclose(found["spread"], np.median([0.15, 0.18]) / prior, rtol=1e-4)
     assert edits.judge_shown(made._replace(images=made.images - 0.1), wanted, spread)["colour_shown"] == 0
 
