@@ -99,9 +99,7 @@ def first_step(place, name, config):
     for cache in ("empty", "warm"):
         times = []
         for _ in range(TRAIN.value):
-            if (
-                cache == "empty"
-            ):  # and what the last of these leaves is the warm one, in place: JAX's keys hold its path
+            if cache == "empty":  # its last one is the warm one, in place: the path is in the keys
                 shutil.rmtree(place / name, ignore_errors=True)
             times.append(_first_step(place, config, name))
         found[f"{name}_step_{cache}"] = statistics.median(times)
