@@ -97,11 +97,12 @@ def first_step(place, name, config):
     """Medians of the seconds until a new run has logged its first step; the process is killed then."""
     found = {}
     for cache in ("empty", "warm"):
-        times = [_first_step(place, config, cache) for _ in range(TRAIN.value)]
+        times = []
+        for _ in range(TRAIN.value):
+            if cache == "empty":  # its last one is the warm one, in place: the path is in the keys
+                shutil.rmtree(place / name, ignore_errors=True)
+            times.append(_first_step(place, config, name))
         found[f"{name}_step_{cache}"] = statistics.median(times)
-        if cache == "empty":  # what the last start has left is the warm one's
-            shutil.rmtree(place / "warm", ignore_errors=True)
-            (place / "empty").rename(place / "warm")
     print(", ".join(f"{what} {seconds:.1f} s" for what, seconds in found.items()), flush=True)
     return found
 
