@@ -8,7 +8,7 @@ BIN := .venv/bin
 
 .venv/installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jgan needs Python 3.11 or newer")'
-	@echo 'Installing JAX, Flax and what else requirements.txt lists into .venv: once, about 1 GB, a few minutes.'
+	@echo 'Installing JAX, Flax and what else requirements.txt lists into .venv: once, about 1 GB, 1 to 3 minutes.'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
 	touch $@

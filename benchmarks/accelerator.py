@@ -73,8 +73,9 @@ SETTINGS = Setting("pix2pix", 256, 16), Setting("cyclegan", 256, 4), Setting("dc
 TINY_SETTINGS = Setting("pix2pix", 32, 2, 4), Setting("cyclegan", 32, 1, 4), Setting("dcgan", 16, 4, 4)
 PRECISIONS = ("float32", "bfloat16")
 TURNS, TURN_SECONDS = 3, 1.0
-# Left to a setting that is begun, at least; to a peer that compiles when all others are ready, at most.
-LEAST, PATIENCE = 30.0, 90.0
+# Seconds: left to a setting that is begun, at least; to a peer that compiles when all others are ready, at most; for
+# the turns of those that are ready, kept from it.
+LEAST, PATIENCE, TURNING = 30.0, 90.0, 15.0
 
 
 def main():
@@ -162,7 +163,7 @@ def speed(setting: Setting, precision: str, card: str, device: str, ends: float)
             wait("jgan")
             begin("pytorch", train_step.peer_step, **peer)
             wait("pytorch")
-            wait("pytorch compiled", PATIENCE)
+            wait("pytorch compiled", min(PATIENCE, ends - time.monotonic() - TURNING))
         else:
             tell(**told, side="pytorch", left_out="PyTorch is not installed")
             wait("jgan")
@@ -213,8 +214,12 @@ def write():
     """Makes the CPU's figures."""
     os.environ.update(JAX_PLATFORMS="cpu", JGAN_CONV="lax")
     side = sides.Side(checks_side)
-    found = {name: side.ask("result", name)["figures"] for name in side.ask("names")}
+    found = {name: side.ask("result", name) for name in side.ask("names")}
     side.close()
+    for name, result in found.items():
+        if result["failed"]:
+            raise RuntimeError(f"{name}: {result['failed']}")
+        found[name] = result["figures"]
     short = json.loads(json.dumps(found), parse_float=lambda x: float(f"{float(x):.7g}"))
     lines = [f"{json.dumps(name)}: {json.dumps(short[name])}" for name in short]
     FIGURES.write_text("{" + ",\n".join(lines) + "}\n")

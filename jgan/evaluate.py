@@ -18,6 +18,7 @@ from jgan.data import images as image_files
 from jgan.data import pipeline
 from jgan.metrics import images as image_metrics
 from jgan.metrics import segmentation
+from jgan.ops import conv
 from jgan.systems import system as system_lib
 
 
@@ -158,7 +159,7 @@ def evaluate_predictor(
         codes = system.predict(weights, images)
         return jax.vmap(system.space(weights, None).generate)(codes)
 
-    made = jax.jit(back)
+    made = conv.Frugal(back)
     examples = pipeline.evaluation(config, split or config.val_split)
     _tell(examples.notes)
     return scores(

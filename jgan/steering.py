@@ -186,8 +186,9 @@ def _write(run: trained.Run, path: str, found: dict[str, Any]) -> None:
 def _latents(run: trained.Run, flag: str, place: str, output: str) -> Any:
     """The latents [m, ...] of projections in a folder and below, the file `output` left out, or of one."""
     source, written = pathlib.Path(place), pathlib.Path(output).resolve()
-    files = sorted(source.rglob("*.npz")) if source.is_dir() else [source]
-    files = [file for file in files if file.resolve() != written]
+    files = [source]
+    if source.is_dir():
+        files = sorted(file for file in source.rglob("*.npz") if file.resolve() != written)
     if not files or not all(file.is_file() for file in files):
         raise jgan.UserError(
             f"--{flag}={place} holds no projections: a folder that launch.project wrote would work."

@@ -159,7 +159,11 @@ class _Loop:
         else:
             # Only shapes matter to init, so it needs no data.
             zeros = {name: np.zeros(x.shape, x.dtype) for name, x in shapes.items()}
-            init = jax.jit(system.init, out_shardings=whole)
+            init = jax.jit(
+                system.init,
+                out_shardings=whole,
+                compiler_options=system_lib.supported(system_lib.INIT_COMPILER_OPTIONS),
+            )
             self.state = init(init_key, zeros)
             init.clear_cache()  # tens of MiB of program that runs once
             if init_from:

@@ -27,6 +27,7 @@ from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.data import outputs
 from jgan.data import pairs
+from jgan.ops import conv
 from jgan.ops import pixels
 from jgan.systems import SYSTEMS
 from jgan.systems import system as system_lib
@@ -345,9 +346,9 @@ def _translator(
         way,
         weights,
         translate,
-        jax.jit(run, static_argnames="back"),
-        jax.jit(gather),
-        jax.jit(frozen),
+        conv.Frugal(run, static_argnames="back"),
+        conv.Frugal(gather),
+        conv.Frugal(frozen),
         system,
         controls,
     )

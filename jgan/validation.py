@@ -17,6 +17,7 @@ from jgan.data import images as image_files
 from jgan.data import pairs
 from jgan.data import pipeline
 from jgan.metrics import images as image_metrics
+from jgan.ops import conv
 from jgan.systems import system as system_lib
 
 _GRID_ROWS = 6
@@ -69,8 +70,14 @@ class Validation:
         """The scores after so many steps by name; None where there is nothing to compare with."""
         if self._held is None or not self._system.translations and not self._previews.predicts(step):
             return None
+        # By the plan of the run and not by how many have passed: one that was interrupted scores to the same bits.
+        count = min(len(self._held), self._config.val_examples)
+        times = self._config.steps // self._config.validate_every
+        with conv.prefer(conv.form_for(times * count * self._config.data.size**2)):
+            return self._scores(weights, count)
+
+    def _scores(self, weights: dict[str, Any], count: int) -> dict[str, float]:
         examples, values = self._held, {}
-        count = min(len(examples), self._config.val_examples)
         if not self._system.translations:
             values["l1"] = self._previews.score(weights, (examples[i] for i in range(count)))
         for direction, way in self._system.translations.items():
@@ -87,9 +94,10 @@ class Validation:
 
     def pictures(self, weights: dict[str, Any], step: int) -> dict[str, np.ndarray]:
         """{"": a grid} of fixed examples or codes and what becomes of them, and {file name: picture} besides."""
-        if not self._system.translations:
-            return self._previews.pictures(weights, step, self._examples)
-        return {"": self._translations(weights)}
+        with conv.prefer("lax"):  # they are few, and the first of them come before the first step
+            if not self._system.translations:
+                return self._previews.pictures(weights, step, self._examples)
+            return {"": self._translations(weights)}
 
     def _examples(self) -> Any:
         """Those of the validation split, or of training where there is none."""

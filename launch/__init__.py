@@ -61,14 +61,14 @@ def run(
         logging.set_verbosity(logging.WARNING)
         # What the libraries make while they are imported stays: to look through it for cycles again and again, and once
         # more at the end, takes half a second.
-        gc.set_threshold(100_000)
+        gc.set_threshold(20_000)
         atexit.register(gc.freeze)
-        if _CACHE.value:
-            programs.keep()
-        else:
-            os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
         try:
             _check(runs, paths)
+            if _CACHE.value:
+                programs.keep()
+            else:
+                os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
             main()
         except jgan.UserError as error:
             _fail(str(error))

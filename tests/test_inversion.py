@@ -9,6 +9,7 @@ import pytest
 
 import jgan
 from jgan import inversion
+from jgan.data import images
 from jgan.latent import project
 
 QUICK = project.Settings("adam", evaluations=3)
@@ -116,16 +117,15 @@ def test_a_photo_of_which_nothing_is_seen_is_refused_and_stops_no_other(run, pho
 def test_halves_of_pairs_are_projected_by_a_flag(run, tmp_path):
     """By a run that was trained on halves of such files."""
     both = np.random.default_rng(0).integers(0, 256, (16, 32, 3), np.uint8)
-    Image.fromarray(both).save(tmp_path / "pair.png")
-    Image.fromarray(both[:, 16:]).save(tmp_path / "half.png")
-    projects = inversion.projector(run, settings=QUICK)
+    pair, projects = images.Picture(both, name="pair.png"), inversion.projector(run, settings=QUICK)
     with pytest.raises(jgan.UserError, match="pair.png is 32 x 16 .*--part=A or B"):
-        inversion.view(both, "pair.png", projects, "letterbox", halves=(1.0, 1.0))
-    photo, framed = inversion.view(both, "pair.png", projects, "letterbox", part="B", halves=(1.0, 1.0))
-    np.testing.assert_array_equal(photo, both[:, 16:])
+        inversion.view(pair, projects, "letterbox", halves=(1.0, 1.0))
+    photo, framed = inversion.view(pair, projects, "letterbox", part="B", halves=(1.0, 1.0))
+    np.testing.assert_array_equal(photo.pixels, both[:, 16:])
     assert framed.mask.all()
-    with pytest.raises(jgan.UserError, match="33 pixels wide"):
-        inversion.view(both[:, :1].repeat(33, 1), "odd.png", projects, "letterbox", part="A")
+    odd = images.Picture(both[:, :1].repeat(33, 1), name="odd.png")
+    with pytest.raises(jgan.UserError, match="odd.png is 33 pixels wide"):
+        inversion.view(odd, projects, "letterbox", part="A")
 
 
 def test_the_weights_of_another_run_are_other_projections(run, photos, tmp_path):

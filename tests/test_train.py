@@ -100,6 +100,9 @@ def sigterm_after(steps):
             if self.left == 0:
                 signal.raise_signal(signal.SIGTERM)
 
+        def unpause(self):
+            self.inner.unpause()
+
         def close(self):
             self.inner.close()
 

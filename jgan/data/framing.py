@@ -72,13 +72,13 @@ def adapt(picture: decoded.Picture | np.ndarray, channels: int | None, bits: int
     if (have, channels) == (3, 1):
         if not _is_grey(picture.pixels):
             raise jgan.UserError(
-                f"{picture.name} is in colour and the run takes grey (1 channel): make it grey first."
+                f"{picture.name} is in colour and the run takes grey (1 channel): make it grey first"
             )
         pixels = np.ascontiguousarray(picture.pixels[..., 1:2])
         return picture._replace(pixels=pixels, remarks=(*picture.remarks, TAKEN))
     raise jgan.UserError(
         f"{picture.name} has {have} channel{'s' * (have != 1)} and the run takes {channels}"
-        f"{', and none of its is marked as opacity' * ((have, channels) in ((2, 1), (4, 3)))}."
+        f"{', and none of them is marked as opacity' * ((have, channels) in ((2, 1), (4, 3)))}"
     )
 
 
@@ -109,7 +109,7 @@ def stretch(pixels: np.ndarray, bits: int, name: str = "the picture") -> np.ndar
         return pixels
     peak = int(pixels.max())
     if peak > full:
-        raise jgan.UserError(f"{name} holds values up to {peak}, above the {full} of data.bits={bits}.")
+        raise jgan.UserError(f"{name} holds values up to {peak}, above the {full} of data.bits={bits}")
     return decoded.rescaled(pixels, full, most).astype(pixels.dtype, copy=False)
 
 

@@ -113,11 +113,11 @@ def test_one_rule_gives_a_net_its_channels(dtype):
     ("have", "channels", "match"),
     [
         (3, 1, r"^x.png is in colour and the run takes grey \(1 channel\)"),
-        (4, 3, "^x.png has 4 channels and the run takes 3, and none of its is marked as opacity"),
+        (4, 3, "^x.png has 4 channels and the run takes 3, and none of them is marked as opacity"),
         (2, 1, "^x.png has 2 channels and the run takes 1, and none"),
-        (6, 3, "^x.png has 6 channels and the run takes 3."),
-        (3, 4, "^x.png has 3 channels and the run takes 4."),
-        (1, 4, "^x.png has 1 channel and the run takes 4."),
+        (6, 3, "^x.png has 6 channels and the run takes 3$"),
+        (3, 4, "^x.png has 3 channels and the run takes 4$"),
+        (1, 4, "^x.png has 1 channel and the run takes 4$"),
     ],
 )
 def test_bands_are_never_dropped_and_the_sentence_names_the_file(have, channels, match):

@@ -186,6 +186,14 @@ def assert_same(theirs, ours, noise, tolerance, rate=2e-4):
         assert np.all(error <= tolerance * rate), f"change of {name}: {error.max() / rate:.1e} of the rate"
 
 
+def assert_same_moments(one, two):
+    """Two lists of PyTorch's optimisers met the same gradients, to 1e-12 of the largest of an optimiser."""
+    for optimisers in zip(one, two, strict=True):
+        moments = [[x["exp_avg"] for x in optimiser.state.values()] for optimiser in optimisers]
+        largest = max(x.abs().max() for x in moments[0])
+        assert all((x - y).abs().max() <= 1e-12 * largest for x, y in zip(*moments, strict=True))
+
+
 def assert_moved(outcome, rate=2e-4):
     """Adam's first step is the learning rate, wherever there is a gradient."""
     for net in {name.split("/")[0] for name in outcome.changes}:

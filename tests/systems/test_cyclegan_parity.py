@@ -211,6 +211,7 @@ def test_the_peer_of_the_benchmark_makes_the_same_update(small_cyclegan, monkeyp
     assert told["dis"].item() == pytest.approx(losses["d_loss"], rel=1e-12)
     for theirs, name in (("adversarial", "g_adversarial"), ("cycle", "g_cycle")):
         assert told[theirs].item() == pytest.approx(losses[f"{name}_a"] + losses[f"{name}_b"], rel=1e-12)
+    parity.assert_same_moments(one.optimisers, (timed.gen_optimiser, timed.dis_optimiser))
     for net, module in one.nets().items():
         state, same = module.state_dict(), two.nets()[net].state_dict()
         assert all(torch.allclose(state[name], same[name], rtol=1e-12) for name in state)

@@ -258,7 +258,7 @@ def test_the_peer_of_the_benchmark_makes_the_same_update():
         there.data.copy_(here)
     real = torch.from_numpy(rng.uniform(-1, 1, (4, 3, 16, 16)))
     z = torch.from_numpy(rng.uniform(-1, 1, (4, 6)))
-    told = adversarial_step(config, nets, real, z, None)
+    told, _ = adversarial_step(config, nets, real, z, None)
     losses = timed.step(real, z)
     assert losses["dis"].item() == pytest.approx(told["d_loss"], rel=1e-12)
     assert losses["gen"].item() == pytest.approx(told["g_loss"], rel=1e-12)

@@ -214,9 +214,11 @@ def test_the_peer_of_the_benchmark_makes_the_same_update(small_config):
         getattr(one, net).double(), getattr(two, net).double()
         getattr(two, net).load_state_dict(getattr(one, net).state_dict())
     losses = one.step(*images, None)
-    timed = peer.Pix2Pix(two.generator, two.discriminator).step(*images)
+    other = peer.Pix2Pix(two.generator, two.discriminator)
+    timed = other.step(*images)
     for theirs, name in (("dis", "d_loss"), ("adversarial", "g_adversarial"), ("l1", "g_l1")):
         assert timed[theirs].item() == pytest.approx(losses[name], rel=1e-12)
+    parity.assert_same_moments(one.optimisers, (other.gen_optimiser, other.dis_optimiser))
     for net in ("generator", "discriminator"):
         state, same = getattr(one, net).state_dict(), getattr(two, net).state_dict()
         assert all(torch.allclose(state[name], same[name], rtol=1e-12) for name in state)
