@@ -8,8 +8,9 @@ BIN := .venv/bin
 
 .venv/installed: requirements.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "jgan needs Python 3.11 or newer")'
+	@echo 'Installing JAX, Flax and what else requirements.txt lists into .venv: once, about 1 GB, 1 to 3 minutes.'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.txt
 	touch $@
 
 .venv/installed-test: requirements-test.txt .venv/installed
@@ -17,21 +18,18 @@ BIN := .venv/bin
 	touch $@
 
 demo: .venv
-	$(BIN)/python -m launch.train --config=configs/pix2pix.py:demo --workdir=runs/demo
-	$(BIN)/python -m launch.train --config=configs/cyclegan.py:demo --workdir=runs/demo_cyclegan
-	$(BIN)/python -m launch.train --config=configs/dcgan.py:demo --workdir=runs/demo_dcgan
-	$(BIN)/python -m launch.edit --workdir=runs/demo_dcgan --edit=docs/edit.json --image=docs/photo.png --output=runs/demo_edit
+	$(BIN)/python -m launch.demo --workdir=runs/demo
 
 editor: .venv
 	$(BIN)/python -m launch.serve --workdir=runs/editor --train=configs/dcgan.py:editor --open
 
 test: .venv/installed-test
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest -n auto --dist=loadfile -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist=worksteal --durations=10 -m "not slow"
 
 test-slow: .venv/installed-test
 	command -v chromium || (apt-get update && apt-get install -y --no-install-recommends chromium) || true
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest --durations=10 -m slow
 
 # The newest release of everything, whatever is pinned: make test-newest PYTHON=python3.13. PyTorch is left out, and the
 # tests that compare with it skip themselves.

@@ -1,9 +1,9 @@
-"""What becomes of random edits of each brush, and what a step of an edit costs.
+"""What becomes of random edits of each brush, how much candidates differ, and what a step of an edit costs.
 
-    python -m benchmarks.edits --workdir=RUN [--number=50] [--colours=others|saturated]
+    python -m benchmarks.edits --workdir=RUN [--number=50] [--photos=20] [--colours=others|saturated]
 
-Every edit begins at the picture of a random code, as if a projection had been fixed: candidates around it are anchored
-to it, and the best one by cost is judged. Strokes are such as a person might draw:
+Every edit begins at the picture of a random code, as if a projection had been fixed: candidates begin near and far
+from it, and the best one is judged. Strokes are such as a person might draw:
 
     colour   a line on the object; its colour is what another sample has there (`others`, which is what the manifold can
              show), or a random saturated one (`saturated`), and differs by at least a quarter of the range from what is
@@ -12,15 +12,25 @@ to it, and the best one by cost is judged. Strokes are such as a person might dr
              where this one has none
     warp     a square of a quarter to three eighths of the side, with an edge in it, moved by a sixteenth to an eighth
 
+How much candidates differ is measured after colour strokes: those above; as many as `photos` on the projections of
+drawn objects that no run saw; after as many fixes (the middle one of the shown candidates of an edit is fixed, and
+another stroke is drawn on it), without the stroke before and with both, which may ask for what no object has; and of as
+many new drawings, which begin at random codes. The distance of two pictures is the root of the mean squared difference
+of D's features, each layer divided by its mean square.
+
 The bars: colour within 10 % of the range in at least 90 % of the edits, and outside at most a third of the change
-inside; sketch: cost halved in at least 80 %; warp: better than before in at least 80 %; a step at most 1.2 times a
-generator's.
+inside; sketch: cost halved in at least 80 %; warp: better than before in at least 80 %; candidates: spread at least a
+third, half of 16 shown, and the median shown one within 10 % as the best; a step at most 1.2 times a generator's.
 The last line of the output is one JSON object:
 
     colour          share of edits whose mean absolute error under the mask, over pixels and channels, is at most 10 %
                     of the range from black to white
     colour_mean     the same for the mean colour under the mask, texture aside
     colour_outside  mean change outside the masks / inside, over all edits
+    colour_best, colour_shown  as colour, by the best and by the median of the shown candidates of an edit
+    spread          median distance of two shown candidates of an edit / of two samples; median over edits
+    shown, shown_least  candidates shown: median over edits, and the fewest
+    NAME_photo, NAME_fixed, NAME_both, NAME_new  the last five of photos, after a fix, and of new drawings
     sketch, sketch_ratio  share of edits whose edge cost was halved; median of the cost after / before
     sketch_donor    median of the cost of the sample that lent its outline / the cost before
     warp, warp_ratio      share of edits whose patch matches better; median of the error after / before
@@ -35,6 +45,8 @@ import json
 import os
 import statistics
 import time
+from typing import Any
+from typing import NamedTuple
 
 from absl import flags
 import jax
@@ -43,16 +55,21 @@ import numpy as np
 import tqdm
 
 import jgan
+from jgan import inversion
 from jgan import trained
+from jgan.data import framing
+from jgan.data import objects
 from jgan.latent import constraints
 from jgan.latent import document
 from jgan.latent import edit
+from jgan.latent import project
 from jgan.latent import raster
 import launch
 
 LANES = 64  # candidates of all edits that go on together
 POOL, NEAR = 512, 16  # samples that lend colours and outlines, and those most alike that lend outlines
 DIFFERS = 0.25  # of the range, by which a new colour differs from the old
+UNSEEN = 10_000  # added to the seed of drawn objects
 STRONG = 0.4  # contrast of an outline, of the range
 TRIES = 200
 WEIGHTS = constraints.Weights()  # those of an edit that names none
@@ -64,6 +81,7 @@ def main():
     result = measure(
         run,
         number=NUMBER.value,
+        photos=PHOTOS.value,
         candidates=CANDIDATES.value,
         iterations=ITERATIONS.value,
         colours=COLOURS.value,
@@ -75,35 +93,73 @@ def main():
 
 
 def measure(
-    run, *, number=50, candidates=16, iterations=100, colours="others", seed=0, pool=POOL, weights=WEIGHTS
+    run,
+    *,
+    number=50,
+    photos=20,
+    candidates=16,
+    iterations=100,
+    colours="others",
+    seed=0,
+    pool=POOL,
+    weights=WEIGHTS,
 ):
-    """{bar: figure} of `number` edits of each brush."""
+    """{bar: figure} of `number` edits of each brush and `photos` of each other kind of beginning."""
     begun = time.perf_counter()
     codes, images = samples(run, max(number + NEAR + 1, pool), seed)
     rng = np.random.default_rng(seed)
-    follow = follower(run, candidates, iterations, weights)
-    result = {"number": number}
+    follow = follower(run, candidates, iterations, weights, seed)
+    spread = spreads(run, images[-LANES:])
+    result = {"number": number, "photos": photos}
+
+    def tell(title, found):
+        result.update({name: round(float(value), 4) for name, value in found.items()})
+        print(f"{title}: " + ", ".join(f"{name} {value:.3f}" for name, value in found.items()), flush=True)
+
     for brush, propose in (("colour", colour), ("sketch", sketch), ("warp", warp)):
-        proposals = [
-            propose(rng, images, k, *([colours] if brush == "colour" else [])) for k in range(number)
-        ]
-        shape = images.shape[1:]
-        asked = [
-            raster.draw(document.Document(space_name(run), shape[:2], (stroke,)), shape, images[k])
-            for k, (stroke, _) in enumerate(proposals)
-        ]
-        group = max(1, LANES // candidates)
-        after = []
-        for first in tqdm.trange(0, number, group, desc=brush, leave=False, disable=None):
-            chosen = np.minimum(np.arange(first, first + group), number - 1)
-            stacked = jax.tree.map(lambda *x: np.stack(x), *[asked[k] for k in chosen])
-            keys = jax.vmap(jax.random.key)(jnp.asarray(1000 * seed + chosen, jnp.uint32))
-            after.append(np.asarray(follow(run.weights, codes[chosen], stacked, keys))[: number - first])
+        more = [colours] if brush == "colour" else []
+        proposals = [propose(rng, images, k, *more) for k in range(number)]
+        drawn = [(stroke,) for stroke, _ in proposals]
+        asked = ask(run, drawn, images)
+        made = follow(codes[:number], asked, brush)
         donors = images[[donor for _, donor in proposals]]
-        found = judge(brush, images[:number], np.concatenate(after), donors, jax.device_get(asked))
-        result |= {name: round(float(value), 4) for name, value in found.items()}
-        print(f"{brush}: " + ", ".join(f"{name} {value:.3f}" for name, value in found.items()), flush=True)
+        tell(brush, judge(brush, images[:number], made.images[:, 0], donors, asked))
+        if brush == "colour":
+            first = drawn, asked, made
+
+    def spread_of(name, made, asked):
+        tell(name or "candidates", {k + name: v for k, v in judge_shown(made, asked, spread).items()})
+
+    def stroke_on(picture):
+        return colour(rng, np.concatenate([picture[None], images]), 0, colours)[0]
+
+    drawn, asked, made = first
+    spread_of("", made, asked)
+    few = min(number, photos)
+    if few:
+        spread_of("_new", follow(None, asked[:few], "new"), asked)
+        middle = made.mask.sum(1)[:few] // 2
+        codes, pictures = pick((made.latents, made.images), (np.arange(few), middle))
+        over = [stroke_on(picture) for picture in pictures]
+        for name, strokes in (
+            ("_fixed", [(x,) for x in over]),
+            ("_both", [(*x, y) for x, y in zip(drawn, over, strict=False)]),
+        ):
+            asked = ask(run, strokes, pictures)
+            spread_of(name, follow(codes, asked, name), asked)
+        codes, pictures = photographs(run, photos, seed)
+        asked = ask(run, [(stroke_on(picture),) for picture in pictures], pictures)
+        spread_of("_photo", follow(codes, asked, "photo"), asked)
     return result | {"seconds": round(time.perf_counter() - begun, 1)}
+
+
+def ask(run, drawn, pictures):
+    """The constraints of strokes on pictures [n, h, w, c], one after the other."""
+    size, name = pictures.shape[1:], space_name(run)
+    documents = [document.Document(name, size[:2], strokes) for strokes in drawn]
+    return jax.device_get(
+        [raster.draw(d, size, picture) for d, picture in zip(documents, pictures, strict=False)]
+    )
 
 
 def judge(brush, before, after, donors, asked):
@@ -133,6 +189,47 @@ def judge(brush, before, after, donors, asked):
     return {"sketch": (ratio <= 0.5).mean(), "sketch_ratio": np.median(ratio), "sketch_donor": lent}
 
 
+def judge_shown(made, asked, spread):
+    """{figure: value} of all candidates that are shown of edits by colour."""
+    errors, bests, apart = [], [], []
+    for images, mask, one in zip(made.images, made.mask, asked, strict=False):
+        shown, area = images[mask], one.colour_mask
+        error = (np.abs(shown - one.colour).mean(-1) * area).sum((1, 2)) / area.sum()
+        errors.append(np.median(error))
+        bests.append(error[0])
+        apart.append(spread(shown))
+    count = made.mask.sum(1)
+    return {
+        "colour_best": np.mean(np.array(bests) <= 0.2),
+        "colour_shown": np.mean(np.array(errors) <= 0.2),
+        "spread": np.median(apart),
+        "shown": np.median(count),
+        "shown_least": count.min(),
+    }
+
+
+def spreads(run, images):
+    """`images [k, h, w, c] -> the median distance of two of them / of two samples`, samples being `images` [n, ...]."""
+
+    @jax.jit
+    def describe(weights, images):
+        judged = run.system.judge
+        features = [images] if judged is None else judged(weights, images)["features"]
+        return [x.reshape(len(x), -1) for x in features]
+
+    def median(pictures):
+        # Always as many at once, so that one program serves all.
+        filled = np.concatenate([pictures, images[len(pictures) :]])
+        features = [np.asarray(x)[: len(pictures)] for x in describe(run.weights, filled)]
+        squares = sum(np.square(x[:, None] - x).mean(-1) / s for x, s in zip(features, scales, strict=True))
+        first, second = np.triu_indices(len(pictures), 1)
+        return np.median(np.sqrt(squares / len(scales))[first, second]) if len(pictures) > 1 else 0.0
+
+    scales = [np.square(x).mean() for x in describe(run.weights, images)]
+    prior = median(images)
+    return lambda pictures: median(pictures) / prior
+
+
 def samples(run, number, seed):
     """Codes [n, ...] of the prior and their images [n, h, w, c] as NumPy arrays."""
 
@@ -148,21 +245,67 @@ def samples(run, number, seed):
     return codes, images
 
 
-def follower(run, candidates, iterations, weighed=WEIGHTS):
-    """`(weights, codes [g, ...], constraints [g, ...], keys [g]) -> the best images [g, h, w, c]` of g edits."""
+def photographs(run, number, seed):
+    """Codes [n, ...] of drawn objects that no run saw, projected as in the editor, and their images [n, h, w, c]."""
+    size, channels = run.config.data.size, run.config.data.channels[0]
+    drawn = objects.Objects(size, number, UNSEEN + seed)
+    photos = [framing.fit(framing.with_channels(drawn[k], channels), size, "crop") for k in range(number)]
+    projects = inversion.projector(run, starts=4, settings=project.Settings(evaluations=160))
+    found = []
+    for k in tqdm.trange(0, number, projects.batch, desc="projection", leave=False, disable=None):
+        part = photos[k : k + projects.batch]
+        pictures, masks = (np.stack([getattr(x, name) for x in part]) for name in ("image", "mask"))
+        projections, made = projects(pictures, masks, range(k, k + len(part)))
+        found.append((projections.latent, made))
+    return jax.tree.map(lambda *x: np.concatenate(x), *found)
+
+
+class Made(NamedTuple):
+    """Candidates of n edits, best first: latents [n, k, ...], images [n, k, h, w, c], and which are shown [n, k]."""
+
+    latents: Any
+    images: np.ndarray
+    mask: np.ndarray
+
+
+def follower(run, candidates, iterations, weighed=WEIGHTS, seed=0):
+    """`(codes [n, ...], constraints of each, title) -> Made` of n edits; codes None: of new drawings."""
 
     @jax.jit
-    def follow(weights, codes, asked, keys):
+    def begin(weights, codes, keys):
+        space = run.system.space(weights, None)
+        if codes is None:
+            return jax.vmap(lambda key: edit.start(space, key, candidates))(keys)
+        return jax.vmap(lambda code, key: edit.start_from(space, code, key, candidates))(codes, keys)
+
+    @jax.jit
+    def follow(weights, states, asked, keys):
         space = run.system.space(weights, None)
 
-        def one(code, asked, key):
-            state = edit.start_from(space, code, key, candidates)
-            state = edit.steps(space, state, asked, weighed, iterations)
-            return state.images[edit.rank(state.cost)[0]]
+        def one(state, asked, key):
+            state, _ = edit.trace(space, state, asked, weighed, iterations, key=key)
+            shown = edit.select(state, candidates)
+            return Made(*jax.tree.map(lambda x: x[shown.indices], (state.latents, state.images)), shown.mask)
 
-        return jax.vmap(one)(codes, asked, keys)
+        return jax.vmap(one)(states, asked, keys)
 
-    return follow
+    def every(codes, asked, title):
+        number, group, made = len(asked), max(1, LANES // candidates), []
+        for first in tqdm.trange(0, number, group, desc=title, leave=False, disable=None):
+            chosen = np.minimum(np.arange(first, first + group), number - 1)
+            stacked = jax.tree.map(lambda *x: np.stack(x), *[asked[k] for k in chosen])
+            keys = jax.vmap(jax.random.key)(jnp.asarray(1000 * seed + chosen, jnp.uint32))
+            states = begin(run.weights, pick(codes, chosen), keys)
+            part = jax.device_get(follow(run.weights, states, stacked, keys))
+            made.append(pick(part, slice(number - first)))
+        return jax.tree.map(lambda *x: np.concatenate(x), *made)
+
+    return every
+
+
+def pick(tree, index):
+    """Parts of all arrays of a tree."""
+    return jax.tree.map(lambda x: x[index], tree)
 
 
 def space_name(run):
@@ -349,6 +492,7 @@ if __name__ == "__main__":
     # Only here: flags are one namespace, and tests import several of these files.
     WORKDIR = flags.DEFINE_string("workdir", "", "A run with a latent space.")
     NUMBER = flags.DEFINE_integer("number", 50, "Edits of each brush.", lower_bound=1)
+    PHOTOS = flags.DEFINE_integer("photos", 20, "Of each other kind of beginning; 0: none.", lower_bound=0)
     CANDIDATES = flags.DEFINE_integer("candidates", 16, "Of each edit.", lower_bound=1)
     ITERATIONS = flags.DEFINE_integer("iterations", 100, "Of each edit.", lower_bound=1)
     COLOURS = flags.DEFINE_enum("colours", "others", ["others", "saturated"], "Of the lines.")

@@ -2,7 +2,7 @@
 
     python -m benchmarks.first_picture [--system=pix2pix|cyclegan] [--turns=5] [--photos=200] [--train=2]
 
-Ours is `launch.translate` of one photo of 512 px by a run of the system's demo, with random weights; once with an empty
+Ours is `launch.translate` of one photo of 512 px by a run of the preset maps64, with random weights; once with an empty
 cache of compiled programs and once with a warm one. The peer loads the same net as a state dict, reads, translates and
 writes. All begin with the start of Python and end with its exit; they take turns, on two cores. Then a folder of photos
 of 256 px, and the seconds until a training has taken its first step. The last line of the output is one JSON object:
@@ -34,7 +34,7 @@ from benchmarks import sides
 import jgan
 import launch
 
-SYSTEM = flags.DEFINE_enum("system", "pix2pix", ["pix2pix", "cyclegan"], "Whose demo translates.")
+SYSTEM = flags.DEFINE_enum("system", "pix2pix", ["pix2pix", "cyclegan"], "Whose preset maps64 translates.")
 TURNS = flags.DEFINE_integer("turns", 5, "Turns that each side takes.", lower_bound=1)
 PHOTOS = flags.DEFINE_integer("photos", 200, "Photos of the folder; 0 leaves it out.", lower_bound=0)
 TRAIN = flags.DEFINE_integer("train", 2, "Starts of each training; 0 leaves them out.", lower_bound=0)
@@ -97,11 +97,12 @@ def first_step(place, name, config):
     """Medians of the seconds until a new run has logged its first step; the process is killed then."""
     found = {}
     for cache in ("empty", "warm"):
-        times = [_first_step(place, config, cache) for _ in range(TRAIN.value)]
+        times = []
+        for _ in range(TRAIN.value):
+            if cache == "empty":  # its last one is the warm one, in place: the path is in the keys
+                shutil.rmtree(place / name, ignore_errors=True)
+            times.append(_first_step(place, config, name))
         found[f"{name}_step_{cache}"] = statistics.median(times)
-        if cache == "empty":  # what the last start has left is the warm one's
-            shutil.rmtree(place / "warm", ignore_errors=True)
-            (place / "empty").rename(place / "warm")
     print(", ".join(f"{what} {seconds:.1f} s" for what, seconds in found.items()), flush=True)
     return found
 
@@ -176,7 +177,7 @@ def write_photos(place):
 
 
 def write_run(system, place):
-    """A run of the system's demo, with the weights that training begins with."""
+    """A run of the system's preset maps64, with the weights that training begins with."""
     import jax
     import numpy as np
 
@@ -184,7 +185,7 @@ def write_run(system, place):
     from jgan import run
     from jgan import trained
 
-    config = demo(system)
+    config = maps64(system)
     system = trained.SYSTEMS[system](config)
     zeros = {name: np.zeros(x.shape, x.dtype) for name, x in trained.batch_shape(config).items()}
     state = jax.jit(system.init)(jax.random.key(0), zeros)
@@ -206,9 +207,9 @@ def write_peer(system, place):
     return {"wait": lambda: None}
 
 
-def demo(system):
-    """The config of the system's demo, with the channels that its data have."""
-    config = importlib.import_module(f"configs.{system}").get_config("demo")
+def maps64(system):
+    """The config of the system's preset maps64, with the channels that its data have."""
+    config = importlib.import_module(f"configs.{system}").get_config("maps64")
     config.data.channels = (3, 3)
     return config
 

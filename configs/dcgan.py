@@ -38,6 +38,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     data.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
     data.flip = True
     data.channels = ()  # empty: as the data have them
+    data.bits = ()  # that integers of files fill, such as 12; empty: all of 8 or 16
     data.number = 5_000  # drawn objects
     data.val_number = 100
     data.seed = 0
@@ -185,11 +186,12 @@ PRESETS = {
     },
     "maps64_a": {**_MAPS, "data.part": "A", "augment.noise": 0.1},
     "maps64_b": {**_MAPS, "data.part": "B", "augment.noise": 0.2},
+    # About a minute on two cores.
     "demo": {
-        "steps": 1_240,
+        "steps": 1_540,
         "statistics_steps": 40,
-        "batch_size": 32,
-        "ema": 0.98,
+        "batch_size": 16,
+        "ema": 0.99,
         "data.source": "objects",
         "data.size": 32,
         "data.load_size": 32,
@@ -198,9 +200,12 @@ PRESETS = {
         "data.flip": False,
         "generator.ngf": 32,
         "discriminator.ndf": 32,
+        "augment.noise": 0.1,
+        "optimiser.learning_rate": 4e-4,
+        "optimiser.schedule": "linear",
         "log_every": 20,
         "sample_every": 300,
-        "validate_every": 400,
-        "save_every": 400,
+        "validate_every": 1_540,
+        "save_every": 1_540,
     },
 }

@@ -30,6 +30,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     data.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
     data.flip = True
     data.channels = ()  # empty: as the data have them
+    data.bits = ()  # that integers of files fill, such as 12; empty: all of 8 or 16
     data.number = 2_000  # drawn objects
     data.val_number = 16
     data.seed = 0

@@ -32,8 +32,10 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     data.size = 256
     data.load_size = 286
     data.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
+    data.labels = ""  # a, b, ab: input or target are classes in plain colours, resized by nearest neighbour
     data.flip = True
     data.channels = ()  # (input, target); empty: as the data has them
+    data.bits = ()  # that integers of files fill, such as 12, or 12,8 of input and target; empty: all of 8 or 16
     data.number = 400  # drawn facades
     data.val_number = 50
     data.seed = 0
@@ -129,18 +131,26 @@ PRESETS = {
         "validate_every": 1000,
         "save_every": 1000,
     },
+    # About a minute on two cores: a shallow, narrow net that takes many steps of one image each.
     "demo": {
-        "steps": 800,
-        "batch_size": 4,
+        "steps": 2_500,
         "data.source": "facades",
         "data.size": 64,
         "data.load_size": 72,
-        "data.number": 400,
         "data.val_number": 16,
-        "generator.name": "unet_64",
+        "generator.name": "unet",
+        "generator.levels": 4,
+        "generator.ngf": 32,
+        "generator.norm": "instance",
+        "generator.dropout": 0.0,
+        "generator.upsample": "resize_conv",
+        "discriminator.norm": "instance",
+        "discriminator.ndf": 32,
+        "discriminator.n_layers": 2,
+        "optimiser.learning_rate": 5e-4,
         "log_every": 20,
-        "sample_every": 100,
-        "validate_every": 200,
-        "save_every": 200,
+        "sample_every": 250,
+        "validate_every": 2_500,
+        "save_every": 2_500,
     },
 }

@@ -54,6 +54,7 @@ class Checkpoints:
         self.directory = pathlib.Path(directory).absolute()
         self._best = best
         self._read_only = read_only
+        self._unseen = False  # whether a save was begun of which nobody has asked yet how it ended
         _check_directory(self.directory, read_only)
         logging.getLogger("absl").addFilter(_told_once)
         _hush_late_writes()
@@ -124,6 +125,8 @@ class Checkpoints:
         """
         if self._read_only:
             raise jgan.UserError(f"{self.directory} was opened for reading and cannot be saved to")
+        if not self.directory.is_dir():  # Orbax would make a new one, or wait for it for ever
+            raise jgan.UserError(_failed(self.directory, "it was removed while the run went on", []))
         if step in self.steps:
             return False
         # A field without arrays (no EMA, no statistics) is nothing Orbax could store. The dict must
@@ -138,7 +141,14 @@ class Checkpoints:
         self._retention.saving = step
         with self._failures():
             self._checkpointer.save_checkpointables_async(step, fields, force=True, metrics=metrics)
+        self._unseen = True
         return True
+
+    def check(self) -> None:
+        """Raises what `wait` would as soon as it is known, without waiting: to be called between two steps."""
+        if self._unseen and not self._checkpointer.is_saving_in_progress():
+            self._unseen = False
+            self.wait()
 
     def wait(self) -> None:
         """Returns when no save is under way; raises jgan.UserError if it could not be written."""
@@ -212,15 +222,17 @@ class Checkpoints:
         try:
             yield
         except _WRITE_ERRORS as error:
-            reason = _reason(error)
-            if reason is None:
-                raise
+            if not self.directory.is_dir():
+                removed = "it was removed while the run went on"
+                raise jgan.UserError(_failed(self.directory, removed, [])) from error
             self._checkpointer.reload()
             steps = [info.step for info in self._complete()]
-            kept = f"the one of step {max(steps)} is intact" if steps else "there is no earlier one"
-            raise jgan.UserError(
-                f"a checkpoint could not be written to {self.directory}: {reason}; {kept}"
-            ) from error
+            raise jgan.UserError(_failed(self.directory, _reason(error), steps)) from error
+
+
+def _failed(directory, reason, steps):
+    kept = f"the one of step {max(steps)} is intact" if steps else "there is no earlier one"
+    return f"a checkpoint could not be written to {directory}: {reason}; {kept}"
 
 
 def _hush_late_writes():
@@ -262,8 +274,8 @@ def _told_once(record):
 
 
 def _reason(error):
-    """Why the file system refused, in words, or None if `error` is about something else."""
-    chain = []
+    """Why the file system refused, in words; what `error` says itself where that is not known."""
+    chain, told = [], " ".join(str(error).split())[:200]
     while error is not None and error not in chain:
         chain.append(error)
         error = error.__cause__ or error.__context__
@@ -272,7 +284,7 @@ def _reason(error):
         for number in reasons:
             if getattr(found, "errno", None) == number or os.strerror(number) in str(found):
                 return os.strerror(number).lower()
-    return None
+    return told
 
 
 def _fields(state):
@@ -281,6 +293,12 @@ def _fields(state):
 
 
 def _check_directory(directory, read_only):
+    try:
+        str(directory).encode()
+    except UnicodeEncodeError:  # which the library that writes arrays needs
+        raise jgan.UserError(
+            f"checkpoints cannot be kept in {directory}, whose name is not UTF-8: another directory would work"
+        ) from None
     for path in (directory, *directory.parents):
         if path.exists():
             if not path.is_dir():

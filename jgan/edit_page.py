@@ -68,7 +68,7 @@ def page(
         f"<h1>{heading}</h1>{''.join(first)}"
         f"<h2>Candidates by cost</h2>{''.join(kept)}{photo}\n"
     )
-    report.replace(target / "index.html", text.encode())
+    report.replace(target / "index.html", text.encode(errors="replace"))
 
 
 def strip(

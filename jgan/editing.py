@@ -26,11 +26,13 @@ from jgan import edit_page
 from jgan import features as feature_nets
 from jgan import inversion
 from jgan import report
+from jgan import run as runs
 from jgan import samples
 from jgan import steering
 from jgan import trained
 from jgan.data import framing
 from jgan.data import images as image_files
+from jgan.data import outputs
 from jgan.data import transforms
 from jgan.latent import constraints
 from jgan.latent import document
@@ -70,7 +72,7 @@ class Found(NamedTuple):
     Attributes:
         latents: of the candidates kept, [k, ...].
         images: theirs, [k, h, w, c] in [-1, 1].
-        costs: [k], of the strokes, smoothness not counted.
+        costs: [k], of the strokes, nearness to the start not counted.
         begin: where each of them began, [k, ...]; after `Editor.begin` at a latent, that latent.
         film: [frames, h, w, c], the way from where the best one began.
     """
@@ -142,9 +144,8 @@ def editor(run: trained.Run, settings: Settings = DEFAULT) -> Editor:
             logits = system.judge(weights, image[None])["logits"]
             return sum(jnp.mean(x) for x in logits) / len(logits)
 
-        state, steps = edits.trace(
-            space, state, asked, weighed, settings.iterations, realism_of if judged else None
-        )
+        realism, key = realism_of if judged else None, jax.random.key(0)  # of candidates that begin anew
+        state, steps = edits.trace(space, state, asked, weighed, settings.iterations, realism, key)
         shown = edits.select(state, settings.top_k)
         way = edits.path(state, steps, shown.indices[0], settings.frames)
         kept = jax.tree.map(
@@ -199,14 +200,15 @@ def edit_file(
     direction: str = "",
     amount: float = 1.0,
     seed: int = 0,
+    part: str = "",
 ) -> int:
     """The number of candidates that an edit of a photo, or of random starts, left in the folder `output`.
 
     There are `candidates.png` (all with their costs), `candidate_NN.png`, `latents.npz` (latents by the name of their
     space, `cost`, and `start`: the projection, or where each one began), `path.webp` and `path.png` (the way to the
     best one), `strip.png` (all of it in one row) and `index.html`; with a photo also `photo.png` (edited, in its own
-    size and type; `photo.tiff` for one of floats) and `photo.webp` (its way there). All is checked before anything is
-    written.
+    size, type and opacity; `photo.tiff` for one of floats) and `photo.webp` (its way there). All is checked before
+    anything is written.
 
     Args:
         run: as `trained.load` gives it, with a latent space.
@@ -227,6 +229,7 @@ def edit_file(
         direction: its name; empty: the only one.
         amount: how far.
         seed: of the starts.
+        part: of the photo, as in `inversion.view`.
 
     Raises:
         jgan.UserError: a file that is missing or wrong, an edit that does not fit, settings that make no sense.
@@ -248,7 +251,7 @@ def edit_file(
     search = editor(run, settings)
     channels = run.config.data.channels[0]
     shape = (size, size, channels)
-    photo = framed = found = None
+    photo = opened = framed = found = None
     if image:
         if not method:
             method = "optimise" if "predictor" not in run.weights["params"] else "hybrid"
@@ -261,21 +264,15 @@ def edit_file(
             features=features,
             batch=1,
         )
-        photo = _photo(image, channels)
-        framed = framing.fit(photo, size, fit)
-        if not framed.mask.any():
-            height, width = photo.shape[:2]
-            raise jgan.UserError(
-                f"{image} has {height} x {width} pixels (height x width): of {size} x {size} nothing would be left, "
-                "but --fit=crop would work."
-            )
+        opened, framed = inversion.view(image_files.load(image), projects, fit, part=part, halves=run.halves)
+        photo = opened.pixels
         drawn = raster.framed(drawn, photo.shape[:2], (framed.top, framed.left, framed.side))
         # The constraints themselves are drawn below, on the projection; this one only tells whether they can be.
         if drawn.strokes:
             _check_reach(raster.draw(drawn, shape, framed.image), framed.mask, fit)
     else:
         raster.draw(drawn, shape)
-    target = _claim(output, image)
+    target = _claim(run, output, image)
     if image:
         found, _ = projects(framed.image[None], framed.mask[None], [seed % 2**32])
         found = jax.tree.map(lambda x: x[0], found)
@@ -299,14 +296,17 @@ def edit_file(
     if image:
         edited, moving = carry(photo, made.film, fit)
         print(f"transferred to the photo of {photo.shape[1]} x {photo.shape[0]} pixels")
-    # From here on files are written.
+    # From here on files are written, and what an earlier edit left goes.
+    for old in ("photo.png", "photo.tiff", "photo.webp"):
+        (target / old).unlink(missing_ok=True)
     _save_candidates(run, target, made, made.begin if start is None else start)
     report.animate(target / "path.webp", made.film, seconds=_SECONDS)
     image_files.write(target / "path.png", report.mosaic(made.film, "from the start to the best candidate"))
     name = ""
     if image:
         name = "photo.tiff" if edited.dtype == np.float32 else "photo.png"
-        image_files.write(target / name, edited)
+        given = framing.shrink(edited, framing.bits(run.config.data))
+        image_files.write(target / name, opened._replace(pixels=given))
         report.animate(target / "photo.webp", moving, seconds=_SECONDS)
     image_files.write(target / "strip.png", edit_page.strip(drawn, made.film, photo, edited))
     edit_page.page(
@@ -341,14 +341,6 @@ def _inner(inside: np.ndarray) -> np.ndarray:
     return np.clip(np.arange(len(inside)), places[0], places[-1]) if len(places) else np.arange(len(inside))
 
 
-def _photo(image: str, channels: int) -> np.ndarray:
-    try:
-        return framing.with_channels(image_files.read(image), channels)
-    except jgan.UserError as error:
-        # The sentence about channels does not know which picture it is about.
-        raise jgan.UserError(str(error).replace("the picture", image, 1)) from None
-
-
 def _check_reach(asked: constraints.Constraints, mask: np.ndarray, fit: str) -> None:
     """Refuses an edit of nothing that can be seen of the photo."""
     asked = jax.device_get(asked)
@@ -357,16 +349,12 @@ def _check_reach(asked: constraints.Constraints, mask: np.ndarray, fit: str) -> 
         raise jgan.UserError(f"the edit lies wholly beyond the part of the photo that --fit={fit} shows.")
 
 
-def _claim(output: str, image: str) -> pathlib.Path:
+def _claim(run: trained.Run, output: str, image: str) -> pathlib.Path:
     """The output folder, made."""
     target = pathlib.Path(output)
     if image and target.resolve() == pathlib.Path(image).resolve().parent:
         raise jgan.UserError(f"--output={output} is where the photo lies: name another folder.")
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise jgan.UserError(f"--output={output} cannot be made: {error.strerror}.") from error
-    return target
+    return outputs.make(target, *runs.searched(run.config))
 
 
 def _save_candidates(run: trained.Run, target: pathlib.Path, made: Found, start: Any) -> None:

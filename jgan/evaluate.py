@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import sys
 from typing import Any
 
 import jax
@@ -17,6 +18,7 @@ from jgan.data import images as image_files
 from jgan.data import pipeline
 from jgan.metrics import images as image_metrics
 from jgan.metrics import segmentation
+from jgan.ops import conv
 from jgan.systems import system as system_lib
 
 
@@ -61,8 +63,11 @@ def scores(
             if paired:
                 output = made[way.output][k]
                 target = np.asarray(image_files.convert(example[way.target], np.float32))
-                for name in ("l1", "psnr", "ssim"):
-                    sums[name] += float(getattr(image_metrics, name)(output, target))
+                try:
+                    for name in ("l1", "psnr", "ssim"):
+                        sums[name] += float(getattr(image_metrics, name)(output, target))
+                except jgan.UserError as error:
+                    raise jgan.UserError(f"{example.get('name', 'an example')}: {error}") from None
                 if confusion:
                     confusion.add(output, target)
             count += 1
@@ -90,7 +95,7 @@ def evaluate_translator(
         data: another root folder.
         split: another split than the run's validation split.
         size: pictures are resized to size x size; by default they are taken as in the run's validation.
-        palette: JSON file of {class: [red, green, blue]}.
+        palette: JSON file of {class: [red, green, blue]}; targets are classes then, and resized as such.
         batch_size: how many images of one size pass at once.
         seed: of dropout, where the translator has it on.
 
@@ -100,8 +105,12 @@ def evaluate_translator(
     config = ml_collections.ConfigDict(translator.config.data.to_dict())
     if data:
         config.source, config.root = "folder", data
-    examples = pipeline.evaluation(config, split or config.val_split, size)
     colours = segmentation.load_palette(palette) if palette else None
+    if colours:
+        labels = {*config.get("labels", ""), translator.translation.target}
+        config.labels = "".join(sorted(labels)) if not config.get("pair", "") else ""
+    examples = pipeline.evaluation(config, split or config.val_split, size)
+    _tell(examples.notes)
     if colours and not examples.paired:
         raise jgan.UserError(f"--palette={palette} compares pairs, and these data have none.")
     return scores(
@@ -150,13 +159,20 @@ def evaluate_predictor(
         codes = system.predict(weights, images)
         return jax.vmap(system.space(weights, None).generate)(codes)
 
-    made = jax.jit(back)
+    made = conv.Frugal(back)
+    examples = pipeline.evaluation(config, split or config.val_split)
+    _tell(examples.notes)
     return scores(
         lambda images: {"images": made(run.weights, images)},
-        pipeline.evaluation(config, split or config.val_split),
+        examples,
         system_lib.Translation("images", "images", "images"),
         batch_size=batch_size,
     )
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        print(note, file=sys.stderr, flush=True)
 
 
 def _batches(examples: Iterable[dict[str, Any]], source: str, size: int) -> Iterator[list[dict[str, Any]]]:

@@ -5,12 +5,15 @@ inversion.project_files(run, "photos", "OUT", method="hybrid", starts=8)
 latents = np.load("OUT/shoe.jpg.npz")["z"]
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Sequence
+import contextlib
 import dataclasses
-import html
+import hashlib
 import io
 import json
+import os
 import pathlib
 import time
 from typing import Any
@@ -21,16 +24,20 @@ import numpy as np
 
 import jgan
 from jgan import features as feature_nets
+from jgan import projection_page
 from jgan import report
+from jgan import run as runs
 from jgan import trained
+from jgan.data import check
+from jgan.data import folder
 from jgan.data import framing
 from jgan.data import images as image_files
+from jgan.data import outputs
 from jgan.latent import project
 from jgan.ops import pixels
 
 FEATURE_WEIGHT = 0.1  # of features beside the pixels
 _LANES = 64  # images x starts that are projected at once
-_PAGE = 500  # pictures on a page at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Projector:
         size: height and width of the images.
         channels: of the images.
         batch: how many images a call takes at once; fewer are filled up.
+        bits: that integers of photos fill, as in `framing.bits`.
     """
 
     size: int
@@ -48,6 +56,7 @@ class Projector:
     batch: int
     _weights: Any
     _function: Callable[..., Any]
+    bits: int = 0
 
     def __call__(
         self, images: np.ndarray, masks: np.ndarray, seeds: Sequence[int]
@@ -139,7 +148,41 @@ def projector(
         batch or max(1, _LANES // starts),
         (run.weights, None if features is None else features.params),
         jax.jit(every),
+        framing.bits(config.data),
     )
+
+
+def view(
+    photo: image_files.Picture, projects: Projector, fit: str, *, part: str = "", halves: Any = None
+) -> tuple[image_files.Picture, framing.Framed]:
+    """(the photo with the channels of a run, its square view), for a projection.
+
+    Args:
+        photo: as `images.load` gives it.
+        projects: what it is seen by.
+        fit: `letterbox` or `crop`.
+        part: A or B: the photo is that half of the picture; empty: it is refused where it looks like a pair.
+        halves: as in `trained.Run`.
+
+    Raises:
+        jgan.UserError: other channels, nothing to see, or a pair side by side; the sentence names the file.
+    """
+    height, width = photo.shape[:2]
+    if part in ("A", "B"):
+        photo = folder.half(photo, part, photo.name)
+    elif not part and folder.is_pair(photo, halves):
+        raise jgan.UserError(
+            f"{photo.name} is {width} x {height} and looks like a pair side by side, of which the run was trained on "
+            "halves: --part=A or B would take a half, --part=whole the picture as it is"
+        )
+    taken = framing.adapt(photo, projects.channels, projects.bits)
+    framed = framing.fit(taken.pixels, projects.size, fit)
+    if not framed.mask.any():
+        raise jgan.UserError(
+            f"{photo.name} has {height} x {width} pixels (height x width): of {projects.size} x {projects.size} "
+            "nothing would be left, but --fit=crop would work."
+        )
+    return taken, framed
 
 
 def project_files(
@@ -155,13 +198,15 @@ def project_files(
     fit: str = "letterbox",
     batch: int = 0,
     seed: int = 0,
+    part: str = "",
 ) -> int:
     """The number of photos projected from a file or folder into the folder `output`.
 
     Of every photo `NAME.npz`, written last, holds the latent under the name of its space, `space`, `cost`,
-    `evaluations`, `reconstruction` (uint8), `step` of the run and `square` (top, left, side in the photo's pixels);
-    `NAME.png` is the photo with the reconstruction in its place. `index.html` shows photos beside reconstructions.
-    Sub-folders stay. What is there already is passed over, so the same command continues.
+    `evaluations`, `reconstruction` (uint8), `step` of the run, `square` (top, left, side in the photo's pixels) and
+    `photo` (of the file's content, SHA-256); `NAME.png` is the photo with the reconstruction in its place. `index.html`
+    shows photos beside reconstructions. Sub-folders stay. What is there already of a photo of the same content is
+    passed over, so the same command continues.
 
     Args:
         run: as `trained.load` gives it, with a latent space.
@@ -175,6 +220,7 @@ def project_files(
         fit: `letterbox` or `crop`, how a photo that is not square is seen.
         batch: as in `projector`.
         seed: of the starts; each photo's own also depend on its name.
+        part: A or B: pictures are pairs side by side, of which that half is projected; `whole`: none is refused.
 
     Raises:
         jgan.UserError: nothing to project, an output made with other settings, or, after all the others are done,
@@ -191,8 +237,8 @@ def project_files(
     )
     if fit not in framing.FITS:
         raise jgan.UserError(f"fit={fit!r} is unknown: use one of {', '.join(framing.FITS)}.")
-    root, files = _files(images)
     target = pathlib.Path(output)
+    root, files = _files(images, target)
     facts = {
         "system": run.config.system,
         "step": run.step,
@@ -203,18 +249,26 @@ def project_files(
         "fit": fit,
         "seed": seed,
         **({} if features is None else {"features": features.name}),
+        **({} if part in ("", "whole") else {"part": part}),
+        "weights": _digest(run.weights),
     }
-    _claim(target, root, facts)
-    todo = [f for f in files if not (target / f"{f.relative_to(root)}.npz").exists()]
+    outputs.check(target, root, files, "the images lie")
+    outputs.make(target, *([root] if pathlib.Path(images).is_dir() else []), *runs.searched(run.config))
+    _claim(target, facts)
+    bad: list[str] = []
+    remarks = collections.Counter()
+    todo, changed = _todo(files, root, target)
     if len(todo) < len(files):
         print(f"{len(files) - len(todo)} of {len(files)} photos are projected already")
-    bad: list[str] = []
+    if changed:
+        print(f"{changed} of {len(files)} photos have changed since, and are projected anew")
     begun, first, done = time.perf_counter(), 0.0, 0
     waiting: list[tuple[pathlib.Path, np.ndarray, framing.Framed]] = []
     for k, file in enumerate(report.progress_over(todo)):
         try:
-            photo = framing.with_channels(image_files.read(file), projects.channels)
-            waiting.append((file, photo, framing.fit(photo, projects.size, fit)))
+            taken, framed = view(image_files.load(file), projects, fit, part=part, halves=run.halves)
+            remarks.update(taken.remarks)
+            waiting.append((file, taken.pixels, framed))
         except jgan.UserError as error:
             bad.append(str(error))
         if len(waiting) == projects.batch or (waiting and k == len(todo) - 1):
@@ -225,7 +279,8 @@ def project_files(
     seconds, counted = time.perf_counter() - begun - first, done - min(done, projects.batch)
     if counted > 0:
         print(f"{counted / seconds:.2f} images per second after the first batch, which compiled")
-    _page(run, root, files, target)
+    projection_page.page(run, root, files, target, part)
+    check.tell(remarks, len(todo), image_files.told(image_files.others(images, output)))
     if bad:
         raise jgan.UserError(
             f"{len(bad)} of {len(files)} photos were not projected: {'; '.join(bad[:5])}"
@@ -234,25 +289,49 @@ def project_files(
     return done
 
 
-def _files(images: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
+def _files(images: str, target: pathlib.Path) -> tuple[pathlib.Path, list[pathlib.Path]]:
     source = pathlib.Path(images)
     if not source.exists():
         raise jgan.UserError(f"--images={images} does not exist.")
     root = source.parent if source.is_file() else source
-    files = [source] if source.is_file() else image_files.find(source)
+    files = [source] if source.is_file() else image_files.find(source, target)
     if not files:
-        raise jgan.UserError(f"--images={images} holds no images ({' '.join(image_files.SUFFIXES)}).")
+        raise jgan.UserError(f"--images={image_files.none_in(images, target)}.")
     return root, files
 
 
-def _claim(target: pathlib.Path, root: pathlib.Path, facts: dict[str, Any]) -> None:
+def _todo(
+    files: list[pathlib.Path], root: pathlib.Path, target: pathlib.Path
+) -> tuple[list[pathlib.Path], int]:
+    """(the photos that are not projected in their present content, how many of them were in another one)."""
+    todo, changed = [], 0
+    for file in files:
+        made = target / f"{file.relative_to(root)}.npz"
+        if made.exists():
+            # Whatever is wrong with the archive or the photo will be told where they are used.
+            with contextlib.suppress(Exception), np.load(made, allow_pickle=False) as saved:
+                if str(saved["photo"]) == _content(file):
+                    continue
+            changed += 1
+        todo.append(file)
+    return todo, changed
+
+
+def _content(file: pathlib.Path) -> str:
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _digest(weights: Any) -> str:
+    """What tells weights from others."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(weights):
+        digest.update(np.ascontiguousarray(leaf))
+    return digest.hexdigest()[:16]
+
+
+def _claim(target: pathlib.Path, facts: dict[str, Any]) -> None:
     """Makes the output folder this projection's own, or refuses one of another projection."""
-    if target.resolve() == root.resolve():
-        raise jgan.UserError(f"--output={target} is where the images lie: name another folder.")
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise jgan.UserError(f"--output={target} cannot be made: {error.strerror}.") from error
     path = target / "projection.json"
     if path.exists():
         try:
@@ -261,6 +340,7 @@ def _claim(target: pathlib.Path, root: pathlib.Path, facts: dict[str, Any]) -> N
             old = None
         if not isinstance(old, dict):
             raise jgan.UserError(f"{path} cannot be read: remove it, or name another --output.")
+        old = {"weights": facts["weights"], **old}  # those of an earlier version do not tell
         changed = [name for name in {**facts, **old} if old.get(name) != facts.get(name)]
         if changed:
             raise jgan.UserError(
@@ -282,12 +362,12 @@ def _save(
     masks = np.stack([framed.mask for _, _, framed in waiting])
     seeds = [_seed(seed, str(file.relative_to(root))) for file, _, _ in waiting]
     found, made = projects(images, masks, seeds)
-    space = run.system.space(run.weights, None).name
+    space, bits = run.system.space(run.weights, None).name, framing.bits(run.config.data)
     for k, (file, photo, framed) in enumerate(waiting):
         place = target / file.relative_to(root)
         place.parent.mkdir(parents=True, exist_ok=True)
         pasted = framing.paste(photo, framed, made[k])
-        picture = report.show(pasted) if pasted.dtype == np.float32 else pasted
+        picture = report.show(pasted) if pasted.dtype == np.float32 else framing.shrink(pasted, bits)
         image_files.write(pathlib.Path(f"{place}.png"), picture)
         leaves = jax.tree.leaves(jax.tree.map(lambda x, k=k: x[k], found.latent))
         names = [space] if len(leaves) == 1 else [f"{space}_{i}" for i in range(len(leaves))]
@@ -301,6 +381,7 @@ def _save(
             reconstruction=np.asarray(pixels.from_float(made[k], np.uint8)),
             step=np.array(run.step),
             square=np.array([framed.top, framed.left, framed.side]),
+            photo=np.array(_content(file)),
         )
         report.replace(pathlib.Path(f"{place}.npz"), buffer.getvalue())
 
@@ -308,38 +389,6 @@ def _save(
 def _seed(seed: int, name: str) -> int:
     """A number for a photo's starts that its name and nothing else decides (FNV-1a, 32 bits)."""
     value = 2166136261 ^ (seed % 2**32)
-    for byte in name.encode():
+    for byte in os.fsencode(name):
         value = (value ^ byte) * 16777619 % 2**32
     return value
-
-
-def _page(run: trained.Run, root: pathlib.Path, files: list[pathlib.Path], target: pathlib.Path) -> None:
-    """Writes index.html: photos beside what their latents give, with their costs."""
-    shown, costs = [], []
-    for file in files[:_PAGE]:
-        name = str(file.relative_to(root))
-        try:
-            with np.load(target / f"{name}.npz", allow_pickle=False) as saved:
-                made, cost = saved["reconstruction"], float(saved["cost"])
-                top, left, side = (int(x) for x in saved["square"])
-            photo = framing.with_channels(image_files.read(file), made.shape[-1])
-        except (OSError, ValueError, KeyError, jgan.UserError):
-            continue
-        mode = "letterbox" if top < 0 or left < 0 else "crop"
-        original = framing.fit(photo, made.shape[0], mode).image
-        costs.append(cost)
-        pair = "".join(f'<img src="{report.data_uri(x)}" alt="">' for x in (original, made))
-        shown.append(f"<figure>{pair}<figcaption>{html.escape(name)}<br>{cost:.4f}</figcaption></figure>")
-    left_out = f", the first {_PAGE} shown" if len(files) > _PAGE else ""
-    median = f", median cost {np.median(costs):.4f}" if costs else ""
-    text = (
-        '<!doctype html><meta charset="utf-8"><title>Projection</title><style>'
-        "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fafafa}"
-        "figure{display:inline-block;margin:.5rem;padding:.5rem;background:#fff;border-radius:6px;"
-        "box-shadow:0 1px 3px #0002}img{width:128px;height:128px;image-rendering:auto}"
-        "figcaption{font-size:12px;color:#555;max-width:256px;overflow-wrap:anywhere}</style>"
-        f"<h1>Photos and their projections</h1><p>{len(files)} photos{left_out}; "
-        f"{html.escape(str(run.config.system))}, step {run.step}{median}. Left the photo, right the image of its "
-        f"latent, below the cost.</p>{''.join(shown)}\n"
-    )
-    report.replace(target / "index.html", text.encode())

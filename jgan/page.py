@@ -1,7 +1,7 @@
 """The page of a run as one string of HTML: curves as inline SVG, samples by relative path, no network.
 
 The frame, style and script are page.html beside this file, light or dark as the reader's system is.
-Nothing is read from the run here: `jgan.report.page` does that.
+Nothing is read from the run here: `jgan.report.page` does that. `overview` is a page of several results.
 """
 
 from html import escape
@@ -74,9 +74,30 @@ def render(
         _curves(records),
         _facts(run),
     ]
-    title = escape(f"{name} · {config.get('system', 'jgan')}")
+    return _framed(f"{name} · {config.get('system', 'jgan')}", parts)
+
+
+def overview(*, title: str, lead: str, parts: list[tuple[str, str, list[str], str]]) -> str:
+    """A page that shows several results, one below the other.
+
+    Args:
+      title: of the page.
+      lead: a sentence below it.
+      parts: (title, sentence, relative paths of pictures, relative path of a page that tells more) of each.
+    """
+    sections = [f'<header><div><h1>{escape(title)}</h1><p class="sub">{escape(lead)}</p></div></header>']
+    for name, sentence, pictures, more in parts:
+        shown = "".join(f'<img src="{escape(p)}" alt="{escape(name)}">' for p in pictures)
+        sections.append(
+            f'<section class="result"><div class="row"><h2>{escape(name)}</h2><a href="{escape(more)}">more</a></div>'
+            f'<p class="sub">{escape(sentence)}</p>{shown}</section>'
+        )
+    return _framed(title, sections)
+
+
+def _framed(title, parts):
     text = _PAGE.read_text(encoding="utf-8")
-    return text.replace("{title}", title).replace("{body}", "\n".join(p for p in parts if p))
+    return text.replace("{title}", escape(title)).replace("{body}", "\n".join(p for p in parts if p))
 
 
 def _header(name, config, step):

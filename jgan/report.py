@@ -96,7 +96,7 @@ def read(path) -> list[dict]:
     return records
 
 
-def grid(rows: list[list[np.ndarray]], titles) -> np.ndarray:
+def grid(rows: list[list[np.ndarray]], titles, plain=()) -> np.ndarray:
     """A picture [h, w, 3] uint8 with one row per example and one titled column per kind of image.
 
     Small images are enlarged by a whole factor, large ones reduced, the same for all.
@@ -105,12 +105,14 @@ def grid(rows: list[list[np.ndarray]], titles) -> np.ndarray:
       rows: images [h, w, c], uint8, uint16, or float in [-1, 1]; one channel is grey, two are red and
         green, of four and more the first three are shown.
       titles: one short title per column.
+      plain: whether each column holds classes in plain colours, which are never mixed; () for none.
     """
+    plain = list(plain) or [False] * len(rows[0])
     rows = [[show(image) for image in row] for row in rows]
     widest = max(image.shape[1] for row in rows for image in row)
     tallest = max(image.shape[0] for row in rows for image in row)
     factor = min(_LARGEST / max(widest, tallest), max(1, math.ceil(_SMALLEST / widest)))
-    rows = [[_resized(image, factor) for image in row] for row in rows]
+    rows = [[_resized(image, factor, p) for image, p in zip(row, plain, strict=True)] for row in rows]
     widths = [max(i.shape[1] for i in column) + 2 for column in zip(*rows, strict=True)]
     heights = [max(image.shape[0] for image in row) + 2 for row in rows]
     size = (sum(widths) + _GAP * (len(widths) + 1), _TITLE + sum(heights) + _GAP * len(heights))
@@ -197,6 +199,11 @@ def data_uri(image: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+def readable(path) -> str:
+    """A path as a text that a page can hold: what is no UTF-8 in it becomes U+FFFD."""
+    return os.fsencode(path).decode(errors="replace")
+
+
 def replace(path, data: bytes) -> None:
     """Writes a file that is there whole or not at all.
 
@@ -254,11 +261,19 @@ def page(workdir) -> None:
         extras=[(title, f"samples/{n}") for n, title in EXTRAS.items() if (workdir / "samples" / n).exists()],
         warnings=warnings(records, rows),
     )
-    replace(workdir / "index.html", text.encode())
+    replace(workdir / "index.html", text.encode(errors="replace"))
+
+
+def overview(path, **arguments) -> None:
+    """Writes a page of several results, whose arguments are those of `jgan.page.overview`."""
+    replace(path, page_html.overview(**arguments).encode())
 
 
 def progress(total: int, initial: int = 0, unit: str = "step"):
-    """A progress bar on a terminal, else a line now and then, both on stderr: .update(n) and .close()."""
+    """A progress bar on a terminal, else a line now and then, both on stderr: .update(n) and .close().
+
+    `.unpause()` leaves the time since the last update out of the rate.
+    """
     if sys.stderr.isatty():
         return tqdm.tqdm(total=total, initial=initial, unit=unit, dynamic_ncols=True, smoothing=0.05)
     return _Lines(total, initial, unit)
@@ -281,14 +296,19 @@ class _Lines:
 
     def __init__(self, total, initial, unit, clock=time.monotonic):
         self.total, self.done, self.initial, self.unit, self.clock = total, initial, initial, unit, clock
-        self.begun = clock()
+        self.begun = self.last = clock()
         self.due = self.begun + 10
 
     def update(self, n=1):
         self.done += n
-        if self.clock() >= self.due:
-            self.due = self.clock() + 30
+        self.last = self.clock()
+        if self.last >= self.due:
+            self.due = self.last + 30
             self._print()
+
+    def unpause(self):
+        away = self.clock() - self.last
+        self.begun, self.last, self.due = self.begun + away, self.last + away, self.due + away
 
     def close(self):
         if self.done > self.initial:
@@ -361,13 +381,14 @@ def _runs(flags):
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
-def _resized(image, factor):
+def _resized(image, factor, plain=False):
     if factor == 1:
         return image
     if factor > 1:
         return image.repeat(int(factor), axis=0).repeat(int(factor), axis=1)
     h, w = (max(1, round(n * factor)) for n in image.shape[:2])
-    return np.asarray(Image.fromarray(image).resize((w, h), Image.Resampling.BOX))
+    way = Image.Resampling.NEAREST if plain else Image.Resampling.BOX
+    return np.asarray(Image.fromarray(image).resize((w, h), way))
 
 
 def _plain(value):

@@ -1,15 +1,21 @@
-"""The run directory: the config it was made with, and what may differ when it is continued."""
+"""The run directory: the config it was made with, what may differ when it is continued, and who trains it now."""
 
+from collections.abc import Collection
 from collections.abc import Iterable
+from collections.abc import Iterator
+import contextlib
+import datetime
 import json
 import os
+import socket
 from typing import Any
 
 import ml_collections
 
 import jgan
 
-# Run length, logging, saving and the speed of input change no step that was already taken.
+# Run length, logging, saving and the speed of input change no step that was already taken. The data are not known by
+# where they lie or by what is done about bad files, but by the files in use: `check_files`.
 FREE = frozenset(
     {
         "steps",
@@ -20,6 +26,8 @@ FREE = frozenset(
         "keep",
         "best",
         "val_examples",
+        "data.root",
+        "data.skip_bad",
         "data.cache_gib",
         "data.cache_dir",
         "data.workers",
@@ -58,11 +66,16 @@ def parse_step(text: str) -> int | str:
 
 def write(workdir: str, config: ml_collections.ConfigDict, **facts: Any) -> None:
     """Writes config.json: the config, and facts such as versions. Never leaves half a file behind."""
-    path = os.path.join(workdir, "config.json")
-    with open(path + ".new", "w", encoding="utf-8") as file:
-        json.dump({"config": config.to_dict(), **facts}, file, indent=2)
-        file.write("\n")
-    os.replace(path + ".new", path)
+    _replace(os.path.join(workdir, "config.json"), {"config": config.to_dict(), **facts}, indent=2)
+
+
+def facts(workdir: str) -> dict[str, Any]:
+    """What `write` was given besides the config of a run that can be read; {} of one that cannot."""
+    try:
+        with open(os.path.join(workdir, "config.json"), encoding="utf-8") as file:
+            return {name: value for name, value in json.load(file).items() if name != "config"}
+    except (OSError, ValueError, AttributeError):
+        return {}
 
 
 def check(config: ml_collections.ConfigDict, systems: Iterable[str]) -> None:
@@ -72,6 +85,12 @@ def check(config: ml_collections.ConfigDict, systems: Iterable[str]) -> None:
     for name in ("steps", "batch_size", "log_every", "sample_every", "validate_every", "save_every", "keep"):
         if config[name] < 1:
             raise jgan.UserError(f"{name}={config[name]}: it must be 1 or more.")
+
+
+def searched(config: ml_collections.ConfigDict) -> tuple[str, ...]:
+    """The folder that a run's data are searched in, where they are files: an output in it has to be marked."""
+    data = config.data
+    return (os.path.expanduser(data.root),) if data.get("source") == "folder" and data.root else ()
 
 
 def prepare(workdir: str) -> None:
@@ -88,11 +107,189 @@ def check_continuation(workdir: str, old: ml_collections.ConfigDict, new: ml_col
     """Refuses, by name, what may not change when a run is continued: everything but `FREE`."""
     was, now = _flat(old.to_dict()), _flat(new.to_dict())
     for name in sorted(was.keys() | now.keys()):
+        if name not in was and not now[name]:
+            continue  # a field that came after the run, at what was done before it
         if name not in FREE and was.get(name) != now.get(name):
             raise jgan.UserError(
                 f"the run in {workdir} has {name}={was.get(name)!r} and cannot go on with {now.get(name)!r}: "
                 "keep the value, or name another --workdir (with --init_from for its weights)."
             )
+
+
+def write_files(workdir: str, files: dict[str, dict[str, int]]) -> None:
+    """Writes data.json, by which `check_files` knows the data again: {split: {file: size in bytes}}."""
+    _replace(os.path.join(workdir, "data.json"), files, indent=0)
+
+
+def check_files(
+    workdir: str,
+    old: ml_collections.ConfigDict,
+    new: ml_collections.ConfigDict,
+    files: dict[str, int],
+    *,
+    split: str = "",
+    allow: bool = False,
+) -> str:
+    """Refuses data that are not those the run was trained on; says how they differ, and "" where they do not.
+
+    The same files, by their places below data.root and their sizes, are the same data, wherever data.root is. Of a run
+    of an earlier version that wrote no data.json only the folder is compared.
+
+    Args:
+        workdir: of the run.
+        old: its config.
+        new: the config it is continued with.
+        files: of the examples in use, and their sizes.
+        split: of the examples; by default the training split.
+        allow: go on with other data.
+
+    Raises:
+        jgan.UserError: the data differ, unless `allow`.
+    """
+    try:
+        with open(os.path.join(workdir, "data.json"), encoding="utf-8") as file:
+            known = json.load(file).get(split or old.data.split)
+        if known is None:
+            return ""  # nothing was looked at then
+        gone = known.keys() - files.keys()
+    except FileNotFoundError:
+        places = [os.path.realpath(os.path.expanduser(config.data.root)) for config in (old, new)]
+        if places[0] == places[1]:
+            return ""
+        told = f"are in {new.data.root}, not in {old.data.root}, and it does not know their files"
+    except (OSError, ValueError, AttributeError) as error:
+        told = f"are not known: its data.json cannot be read ({error})"
+    else:
+        top = os.path.expanduser(new.data.root)
+        bad = {name for name in gone if os.path.exists(os.path.join(top, name))}
+        kinds = {
+            "missing": gone - bad,
+            "there but not usable": bad,
+            "new": files.keys() - known.keys(),
+            "of another size": {name for name, size in files.items() if known.get(name, size) != size},
+        }
+        if not any(kinds.values()):
+            return ""
+        told = f"differ: of {len(known)} files " + ", ".join(
+            f"{len(names)} {'is' if len(names) == 1 else 'are'} {kind} ({_some(names)})"
+            for kind, names in kinds.items()
+            if names
+        )
+    if not allow:
+        raise jgan.UserError(
+            f"the data of the run in {workdir} {told}: put back what it was trained on, or go on with these by "
+            "--allow_changed_data."
+        )
+    return told
+
+
+@contextlib.contextmanager
+def lock(workdir: str) -> Iterator[None]:
+    """Holds the run for this process: no other one trains it meanwhile.
+
+    The lock is one of the operating system on the file `lock`, which ends with the process that holds it, however that
+    comes about; the file says who holds it. On file systems where such locks are not known, or not known to other
+    machines, what the file says is all there is.
+
+    Raises:
+        jgan.UserError: another process trains the run, or may do so; or the directory cannot be written to.
+    """
+    try:
+        import fcntl
+    except ImportError:  # not on this operating system
+        yield
+        return
+    path = os.path.join(workdir, "lock")
+    try:
+        file = open(path, "a+", encoding="utf-8")
+    except OSError as error:
+        raise jgan.UserError(f"--workdir={workdir} cannot be written to: {error.strerror}.") from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alive: bool | None = False
+        except BlockingIOError:
+            alive = True
+        except OSError:
+            alive = None  # locks are not known here
+        file.seek(0)
+        owner = _owner(file.read())
+        if alive is None and owner:
+            alive = _is_running(owner)
+        who = "process {process} on {machine} since {since}".format(**owner) if owner else "another process"
+        if alive:
+            raise jgan.UserError(
+                f"the run in {workdir} is being trained by {who}: wait until it ends, or name another --workdir."
+            )
+        me = _me()
+        if owner and owner["machine"] != me["machine"] and owner["boot"] != me["boot"]:
+            raise jgan.UserError(
+                f"the run in {workdir} was begun by {who}, and whether it still trains cannot be seen from "
+                f"{me['machine']}: if it does not, remove {path}."
+            )
+        _say_whose(file, json.dumps(me))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # the directory may be gone
+                _say_whose(file, "")
+
+
+_OWNER = {"process": int, "machine": str, "boot": str, "since": str}
+
+
+def _me() -> dict[str, Any]:
+    """This process, as the file `lock` names it."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
+            boot = (
+                file.read().strip()
+            )  # tells containers of one machine, whose names differ, from other machines
+    except OSError:
+        boot = socket.gethostname()
+    now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
+    return {"process": os.getpid(), "machine": socket.gethostname(), "boot": boot, "since": now}
+
+
+def _owner(text: str) -> dict[str, Any]:
+    """Whom the file `lock` names; {} for one that names nobody."""
+    try:
+        found = json.loads(text)
+        return {name: kind(found[name]) for name, kind in _OWNER.items()}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def _is_running(owner: dict[str, Any]) -> bool:
+    """Whether a process of this machine, since it was started last, has the number of `owner`."""
+    if owner["boot"] != _me()["boot"]:
+        return False
+    try:
+        os.kill(owner["process"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
+
+
+def _say_whose(file: Any, text: str) -> None:
+    file.truncate(0)
+    file.write(text)
+    file.flush()
+
+
+def _replace(path: str, content: Any, indent: int) -> None:
+    with open(path + ".new", "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=indent)
+        file.write("\n")
+    os.replace(path + ".new", path)
+
+
+def _some(names: Collection[str]) -> str:
+    """The first few of some names."""
+    shown = [ascii(name)[1:-1] if not name.isprintable() else name for name in sorted(names)[:3]]
+    return ", ".join(shown) + ", ..." * (len(names) > 3)
 
 
 def _flat(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -5,7 +5,6 @@ Everything here is drawn in batches of one size and is the same on all processes
 
 from collections.abc import Callable
 from collections.abc import Iterable
-import pathlib
 from typing import Any
 
 import jax
@@ -14,8 +13,10 @@ import numpy as np
 
 import jgan
 from jgan import report
+from jgan import run as runs
 from jgan import space as spaces
 from jgan.data import images as image_files
+from jgan.data import outputs
 from jgan.metrics import images as image_metrics
 from jgan.ops import pixels
 from jgan.systems import system as system_lib
@@ -112,11 +113,7 @@ def write(
         raise jgan.UserError(f"--number={number}: 1 or more would work.")
     if stations and stations < 2:
         raise jgan.UserError(f"--walk={stations}: a walk needs 2 codes or more.")
-    folder = pathlib.Path(output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise jgan.UserError(f"--output={output} cannot be made: {error.strerror}.") from error
+    folder = outputs.make(output, *runs.searched(run.config))
     space = run.system.space(run.weights, None)
     # Weights are an argument, not constants of the program.
     made = jax.jit(lambda weights, z: jax.vmap(run.system.space(weights, None).generate)(z))

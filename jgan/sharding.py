@@ -1,6 +1,11 @@
 """Where arrays live: one mesh over all devices, the batch split over it, the state whole on every device."""
 
+from collections.abc import Iterator
+import contextlib
+from typing import Any
+
 import jax
+from jax.experimental import multihost_utils
 from jax.sharding import AxisType
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec
@@ -38,3 +43,24 @@ def check(batch_size: int) -> None:
         raise jgan.UserError(
             f"batch_size={batch_size} does not divide over {jax.device_count()} devices: use a multiple."
         )
+
+
+@contextlib.contextmanager
+def once(manager: contextlib.AbstractContextManager[Any]) -> Iterator[None]:
+    """Enters a context in the first process, for all that work together; where that is refused, all end.
+
+    Raises:
+        jgan.UserError: as `manager` raises it.
+    """
+    with contextlib.ExitStack() as held:
+        refused = None
+        if jax.process_index() == 0:
+            try:
+                held.enter_context(manager)
+            except jgan.UserError as error:
+                refused = error
+        if jax.process_count() > 1 and multihost_utils.broadcast_one_to_all(np.int32(refused is not None)):
+            refused = refused or jgan.UserError("the first process was refused, and says why.")
+        if refused is not None:
+            raise refused
+        yield

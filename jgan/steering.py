@@ -18,9 +18,11 @@ import numpy as np
 
 import jgan
 from jgan import report
+from jgan import run as runs
 from jgan import samples
 from jgan import trained
 from jgan.data import images as image_files
+from jgan.data import outputs
 from jgan.latent import directions
 from jgan.latent import paths
 
@@ -75,7 +77,7 @@ def write_difference(run: trained.Run, path: str, name: str, positive: str, nega
         raise jgan.UserError("--name must be a name of 1 to 100 letters for the direction.")
     kept = _others(run, path)
     with_it, without = (
-        _latents(run, flag, place) for flag, place in (("with", positive), ("without", negative))
+        _latents(run, flag, place, path) for flag, place in (("with", positive), ("without", negative))
     )
     _write(run, path, kept | {name: jax.device_get(directions.attribute(with_it, without))})
 
@@ -156,11 +158,7 @@ def show(
 
     made = np.asarray(jax.jit(rows)(run.weights, codes, vectors))
     made = made.reshape(-1, *made.shape[2:])
-    folder = pathlib.Path(output)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise jgan.UserError(f"--output={output} cannot be made: {error.strerror}.") from error
+    folder = outputs.make(output, *runs.searched(run.config))
     titles = [f"{x:g}" for x in np.round(np.linspace(-amount, amount, _COLUMNS), 2)]
     image_files.write(
         folder / "directions.png", report.grid([list(map(report.show, row)) for row in made], titles)
@@ -185,10 +183,12 @@ def _write(run: trained.Run, path: str, found: dict[str, Any]) -> None:
         raise jgan.UserError(f"--output={path} cannot be written: {error.strerror}.") from error
 
 
-def _latents(run: trained.Run, flag: str, place: str) -> Any:
-    """The latents [m, ...] of projections in a folder and below, or of one."""
-    source = pathlib.Path(place)
-    files = sorted(source.rglob("*.npz")) if source.is_dir() else [source]
+def _latents(run: trained.Run, flag: str, place: str, output: str) -> Any:
+    """The latents [m, ...] of projections in a folder and below, the file `output` left out, or of one."""
+    source, written = pathlib.Path(place), pathlib.Path(output).resolve()
+    files = [source]
+    if source.is_dir():
+        files = sorted(file for file in source.rglob("*.npz") if file.resolve() != written)
     if not files or not all(file.is_file() for file in files):
         raise jgan.UserError(
             f"--{flag}={place} holds no projections: a folder that launch.project wrote would work."

@@ -19,28 +19,26 @@ import numpy as np
 
 import jgan
 from jgan import checkpoint
-from jgan import evaluate
 from jgan import report
 from jgan import run
-from jgan import samples
 from jgan import sharding
 from jgan import state as state_lib
 from jgan import trained
+from jgan import validation
 from jgan.data import images as image_files
-from jgan.data import pairs
 from jgan.data import pipeline
 from jgan.systems import SYSTEMS
 from jgan.systems import optimiser
 from jgan.systems import system as system_lib
-
-_GRID_ROWS = 6
 
 
 class NotFinite(Exception):
     """A loss or a parameter became infinite or not a number; the message names the step."""
 
 
-def train(config: ml_collections.ConfigDict, workdir: str, init_from: str = "") -> None:
+def train(
+    config: ml_collections.ConfigDict, workdir: str, init_from: str = "", *, allow_changed_data: bool = False
+) -> None:
     """Trains what `config` describes until `config.steps`, and leaves a run in `workdir`.
 
     A run that is there already is continued: the outcome is bit-equal to one that was never interrupted. SIGTERM
@@ -50,22 +48,31 @@ def train(config: ml_collections.ConfigDict, workdir: str, init_from: str = "") 
         config: as a file in `configs/` makes it.
         workdir: directory of the run.
         init_from: directory of another run whose weights a new run starts from.
+        allow_changed_data: a run goes on though its data are not those it was trained on.
 
     Raises:
-        jgan.UserError: a mistake in config, data or directory, told before the first step.
+        jgan.UserError: a mistake in config, data or directory, told before the first step; another process that
+            trains the run; or what was to be saved could not be written.
         NotFinite: the run diverged; the last good checkpoint is kept.
     """
     run.check(config, SYSTEMS)
     sharding.check(config.batch_size)
     run.prepare(workdir)
     config = ml_collections.ConfigDict(config.to_dict())
+    with sharding.once(run.lock(workdir)):
+        _train(config, workdir, init_from, allow_changed_data)
+
+
+def _train(config: ml_collections.ConfigDict, workdir: str, init_from: str, allow_changed_data: bool) -> None:
+    """`train`, nobody else training the run meanwhile."""
     old = run.read(workdir) if os.path.exists(os.path.join(workdir, "config.json")) else None
     if old is not None:
         if not config.data.channels:
             config.data.channels = old.data.channels
         run.check_continuation(workdir, old, config)
     # What cannot be built is refused before the data are read, which may take long.
-    best = trained.best_policy(config.best, SYSTEMS[config.system](config))
+    system = SYSTEMS[config.system](config)
+    best = trained.best_policy(config.best, system)
     stream = pipeline.train(
         config.data,
         batch_size=config.batch_size,
@@ -76,13 +83,24 @@ def train(config: ml_collections.ConfigDict, workdir: str, init_from: str = "") 
         config.data.channels = tuple(stream.channels)
         if old is not None:
             run.check_continuation(workdir, old, config)
+            told = run.check_files(workdir, old, config, stream.files, allow=allow_changed_data)
+            if told:
+                _say(f"going on with other data: they {told}")
+        held = validation.held_out(config, system)
+        if isinstance(held, str):
+            _say(f"no validation: {held}")
+            held = None
+        if old is not None and held:
+            told = run.check_files(workdir, old, config, held.files, split=config.data.val_split, allow=True)
+            if told:
+                _say(f"validation goes on with other data: they {told}")
         with checkpoint.Checkpoints(
             os.path.join(workdir, "checkpoints"), keep=config.keep, best=best
         ) as checkpoints:
-            loop = _Loop(config, workdir, stream, checkpoints, init_from)
+            loop = _Loop(config, workdir, stream, checkpoints, init_from, held)
             # Only now: a mistake that was told above leaves no run behind that a corrected command would contradict.
             if jax.process_index() == 0:
-                run.write(workdir, config, versions=_versions(), init_from=init_from, excluded=stream.bad)
+                _write(workdir, config, stream, held, init_from)
             loop.run()
     finally:
         stream.close()
@@ -98,6 +116,7 @@ class _Loop:
         stream: Any,
         checkpoints: checkpoint.Checkpoints,
         init_from: str,
+        held: Any,
     ):
         self.config, self.workdir, self.stream, self.checkpoints = config, workdir, stream, checkpoints
         self.system = system = SYSTEMS[config.system](config)
@@ -120,13 +139,8 @@ class _Loop:
             static_argnames="statistics",
             out_shardings=whole,
         )
-        # Of a system with a latent space; it has no inputs to show.
-        self.previews = samples.Previews(
-            config,
-            system,
-            self.generate,
-            jax.jit(system.predict, out_shardings=whole) if system.predict else None,
-        )
+        predict = jax.jit(system.predict, out_shardings=whole) if system.predict else None
+        self.validation = validation.Validation(config, system, held, self.generate, predict)
         self.finite = jax.jit(
             lambda tree: jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]))
         )
@@ -145,15 +159,19 @@ class _Loop:
         else:
             # Only shapes matter to init, so it needs no data.
             zeros = {name: np.zeros(x.shape, x.dtype) for name, x in shapes.items()}
-            init = jax.jit(system.init, out_shardings=whole)
+            init = jax.jit(
+                system.init,
+                out_shardings=whole,
+                compiler_options=system_lib.supported(system_lib.INIT_COMPILER_OPTIONS),
+            )
             self.state = init(init_key, zeros)
             init.clear_cache()  # tens of MiB of program that runs once
             if init_from:
-                self.state = _start_from(self.state, init_from)
+                self.state, told = trained.start_from(self.state, init_from)
+                _say(told)
         self.start = latest or 0
         first = jax.process_index() == 0
         self.log = report.Log(os.path.join(workdir, "metrics.jsonl") if first else None, self.start)
-        self.validation: Any = None
         self.stopped = False
 
     def run(self) -> None:
@@ -168,6 +186,8 @@ class _Loop:
                 f"learning rate {config.optimiser.learning_rate:g} until step "
                 f"{int(config.steps * config.optimiser.decay_from)}, then in a line to 0 at step {config.steps}"
             )
+        for note in self.stream.notes:
+            _say(note)
         for path, reason in self.stream.bad:
             _say(f"left out: {path} ({reason})")
         if self.start == 0:
@@ -176,6 +196,7 @@ class _Loop:
             _say(f"the run has its {config.steps} steps already")
             self._finish()
             return
+        _say("compiling the step")
         previous = _on_signals(self._stop)
         batches = self.stream.batches(self.start)
         progress = report.progress(config.steps, self.start) if jax.process_index() == 0 else _Silent()
@@ -205,10 +226,12 @@ class _Loop:
             if updates not in compiled:
                 compiled.add(updates)
                 window.away += time.perf_counter() - called  # compilation is not training
+                progress.unpause()
             if pending:
                 self._observe(*pending, window)
             pending = done, metrics
             progress.update(1)
+            self.checkpoints.check()
             if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(done):
                 self.stopped = True
             last = done == config.steps or self.stopped
@@ -257,44 +280,14 @@ class _Loop:
         self.checkpoints.save(step, self.state, scores)
 
     def _validate(self, step: int) -> dict[str, float] | None:
-        if not self.system.translations and not self.previews.predicts(step):
-            return None  # nothing to compare with
-        examples = self._validation_set()
-        if examples is None:
-            return None
-        weights = self.state.weights()
-        count, values = min(len(examples), self.config.val_examples), {}
-        if not self.system.translations:
-            values["l1"] = self.previews.score(weights, (examples[i] for i in range(count)))
-        for direction, way in self.system.translations.items():
-            found = evaluate.scores(
-                lambda x, way=way: self.generate(weights, {way.source: x}),
-                (examples[i] for i in range(count)),
-                way,
-                paired=examples.paired,
-            )
-            found.pop("examples")
-            prefix = f"{direction}_" if len(self.system.translations) > 1 else ""
-            values |= {prefix + name: value for name, value in found.items()}
-        self.log.write({"step": step, **{f"val_{name}": value for name, value in values.items()}})
+        values = self.validation.scores(self.state.weights(), step)
+        if values is not None:
+            self.log.write({"step": step, **{f"val_{name}": value for name, value in values.items()}})
         return values
-
-    def _validation_set(self) -> Any:
-        """The examples of the validation split; None where the data have none."""
-        if self.validation is None:
-            try:
-                self.validation = pipeline.evaluation(self.config.data, self.config.data.val_split)
-            except jgan.UserError as error:
-                _say(f"no validation: {error}")
-                self.validation = ()
-        return self.validation or None
 
     def _sample(self, step: int) -> None:
         """Writes samples/STEP.png: fixed examples or codes and what becomes of them. All processes draw, one writes."""
-        if self.system.translations:
-            pictures = self._translations()
-        else:
-            pictures = self.previews.pictures(self.state.weights(), step, self._examples)
+        pictures = self.validation.pictures(self.state.weights(), step)
         if jax.process_index():
             return
         folder = os.path.join(self.workdir, "samples")
@@ -306,36 +299,6 @@ class _Loop:
             else:
                 image_files.write(path, picture)
         self._page()
-
-    def _examples(self) -> Any:
-        """Those of the validation split, or of training where there is none."""
-        examples = self._validation_set()
-        return examples or pipeline.evaluation(self.config.data, self.config.data.split)
-
-    def _translations(self) -> dict[str, np.ndarray]:
-        """{"": grid}: one direction shows input, output and target; two show each image, its translation and back."""
-        examples = self._examples()
-        weights, rows, ways = self.state.weights(), [], self.system.translations
-        pair = self.config.data.get("pair", "")
-        titles = ("input", "output", "target") if len(ways) == 1 else ()
-        for i in range(min(len(examples), _GRID_ROWS)):
-            example = examples[i]
-            if any(way.source not in example for way in ways.values()):
-                break  # one domain has fewer images than the other
-            row = []
-            for way in ways.values():
-                image = image_files.convert(example[way.source], np.float32)
-                made = self.generate(weights, {way.source: image[None]})
-                shown = [np.asarray(made[name])[0] for name in (way.output, way.back) if name]
-                if len(ways) == 1:
-                    shown.append(image_files.convert(example[way.target], np.float32))
-                row += [image, *(pairs.show(pair, image, x) if pair else x for x in shown)]
-            rows.append(row)
-        if len(ways) > 1:
-            for way in ways.values():
-                here, there = way.source.upper(), way.target.upper()
-                titles += (here, f"{here} to {there}", f"{here} to {there} to {here}")
-        return {"": report.grid(rows, titles)}
 
     def _page(self) -> None:
         if jax.process_index() == 0:
@@ -350,6 +313,9 @@ class _Silent:
     """The progress of a process that is not the first."""
 
     def update(self, n: int) -> None:
+        pass
+
+    def unpause(self) -> None:
         pass
 
     def close(self) -> None:
@@ -392,19 +358,12 @@ class _Window:
         return record
 
 
-def _start_from(state: state_lib.State, other: str) -> state_lib.State:
-    """The state with every weight of another run that has the same name and shape; lists the others."""
-    config = run.read(other)
-    with checkpoint.Checkpoints(os.path.join(other, "checkpoints"), best=None, read_only=True) as checkpoints:
-        step = checkpoints.latest
-        if step is None:
-            raise jgan.UserError(f"--init_from={other}: the run has no checkpoint yet.")
-        params, stats = trained.restore_weights(checkpoints, step, config, SYSTEMS[config.system](config))
-    state, missed = state_lib.transplant(state, params, stats)
-    _say(f"weights from {other} at step {step}, " + ("all taken" if not missed else "not taken:"))
-    for line in missed:
-        _say(f"  {line}")
-    return state
+def _write(workdir: str, config: ml_collections.ConfigDict, stream: Any, held: Any, init_from: str) -> None:
+    """Writes what the run is, and what its data are."""
+    facts = {"init_from": init_from, "excluded": stream.bad, "halves": stream.halves}
+    run.write(workdir, config, versions=_versions(), **facts)
+    files = {config.data.val_split: held.files} if held else {}
+    run.write_files(workdir, {**files, config.data.split: stream.files})
 
 
 def _versions() -> dict[str, str]:

@@ -15,6 +15,7 @@ import ml_collections
 import jgan
 from jgan import checkpoint
 from jgan import run
+from jgan import state as state_lib
 from jgan.systems import SYSTEMS
 from jgan.systems import system as system_lib
 
@@ -23,12 +24,16 @@ _BETTER = {"l1": "min", "psnr": "max", "ssim": "max", "cycle": "min"}
 
 
 class Run(NamedTuple):
-    """A run of any system, for what is made of it: the step its weights are from, and weights as in `State.weights`."""
+    """A run of any system, for what is made of it: the step its weights are from, and weights as in `State.weights`.
+
+    `halves` tells of a run trained on pairs side by side the least and the largest width / height of their halves.
+    """
 
     config: ml_collections.ConfigDict
     step: int
     system: system_lib.System
     weights: dict[str, Any]
+    halves: tuple[float, float] | None = None
 
 
 def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> Run:
@@ -61,7 +66,25 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
                 f"{workdir} has no checkpoint {step!r}: it has {checkpoints.steps or 'none yet'}."
             )
         params, stats = restore_weights(checkpoints, int(found), config, system)
-    return Run(config, int(found), system, {"params": params, "stats": stats, "frozen": {}})
+    weights = {"params": params, "stats": stats, "frozen": {}}
+    return Run(config, int(found), system, weights, run.facts(workdir).get("halves"))
+
+
+def start_from(state: state_lib.State, other: str) -> tuple[state_lib.State, str]:
+    """(the state with every weight of another run that has the same name and shape, a list of the others).
+
+    Raises:
+        jgan.UserError: no run, or none with a checkpoint.
+    """
+    config = run.read(other)
+    with checkpoint.Checkpoints(os.path.join(other, "checkpoints"), best=None, read_only=True) as checkpoints:
+        step = checkpoints.latest
+        if step is None:
+            raise jgan.UserError(f"--init_from={other}: the run has no checkpoint yet.")
+        params, stats = restore_weights(checkpoints, step, config, SYSTEMS[config.system](config))
+    state, missed = state_lib.transplant(state, params, stats)
+    told = f"weights from {other} at step {step}, " + ("not taken:" if missed else "all taken")
+    return state, "\n  ".join([told, *missed])
 
 
 def restore_weights(

@@ -5,12 +5,14 @@ picture = translator(photo)                                  # [h, w, c] in, sam
 jax.vmap(translator.translate, (None, 0, None))(translator.weights, images, key)    # pure
 """
 
+import collections
 from collections.abc import Callable
 import dataclasses
 import pathlib
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
@@ -19,9 +21,13 @@ from jgan import report
 from jgan import run
 from jgan import tiles
 from jgan import trained
+from jgan.data import check
+from jgan.data import folder
 from jgan.data import framing
 from jgan.data import images as image_files
+from jgan.data import outputs
 from jgan.data import pairs
+from jgan.ops import conv
 from jgan.ops import pixels
 from jgan.systems import SYSTEMS
 from jgan.systems import system as system_lib
@@ -42,6 +48,7 @@ class Translator:
         weights: the pytree `translate` takes.
         translate: `(weights, images [n, h, w, c] or [h, w, c], key) -> images` in [-1, 1]; pure, for the caller's
             own `jit`, `vmap` or `jax.export`. `key` draws dropout and is ignored without it.
+        halves: of a run trained on pairs side by side, the least and the largest aspect of their halves; else None.
     """
 
     config: ml_collections.ConfigDict
@@ -55,6 +62,7 @@ class Translator:
     _frozen: Callable[..., jax.Array] = dataclasses.field(repr=False)
     _system: system_lib.System = dataclasses.field(repr=False)
     _controls: dict[str, Any] = dataclasses.field(repr=False)
+    halves: tuple[float, float] | None = None
 
     @property
     def directions(self) -> tuple[str, ...]:
@@ -63,13 +71,21 @@ class Translator:
 
     def to(self, direction: str) -> "Translator":
         """The translator of another direction of the same run; a `jgan.UserError` where it has none of that name."""
-        return _translator(self.config, self.step, self.weights, self._system, direction, self._controls)
+        other = _translator(self.config, self.step, self.weights, self._system, direction, self._controls)
+        return dataclasses.replace(other, halves=self.halves)
+
+    @property
+    def part(self) -> str:
+        """The half, A or B, of a pair side by side that is the input of this direction."""
+        turned = self.config.data.kind == "aligned" and self.config.data.direction == "BtoA"
+        return "AB"[("ab".index(self.translation.source) + turned) % 2]
 
     def __call__(self, image: np.ndarray, seed: int = 0, tile: int = 0) -> np.ndarray:
         """The translation of one picture [h, w, c] or [h, w]: same height, width and type.
 
-        A grey picture is repeated for a net that takes colour, an opacity channel is left out. A run on made
-        pairs (`data.pair`) makes its input from the picture first, and shows the picture a person wants to see.
+        A grey picture is repeated for a net that takes colour, a transparent one is laid on white (`framing.adapt`).
+        A run on made pairs (`data.pair`) makes its input from the picture first, and shows the picture a person wants
+        to see. Where the run has `data.bits`, integers fill so many bits here too, in and out.
 
         Args:
             image: uint8, uint16 or float32 in [-1, 1].
@@ -81,19 +97,35 @@ class Translator:
             jgan.UserError: the picture has channels that the net cannot take, or the tile does not fit the net.
         """
         image = np.asarray(image)
-        image = image[..., None] if image.ndim == 2 else image
-        pair, channels = self.config.data.get("pair", ""), self.config.data.channels
+        return self.picture(image[..., None] if image.ndim == 2 else image, seed, tile).pixels
+
+    def picture(
+        self, image: image_files.Picture | np.ndarray, seed: int = 0, tile: int = 0
+    ) -> image_files.Picture:
+        """As the call, of a picture with its opacity, which the translation gets back where anything shone through."""
+        data, way = self.config.data, self.translation
+        pair = data.get("pair", "")
         if pair:
-            photo = framing.with_channels(image, 3 if pair in ("gray", "lab") else channels[1])
-            a, _ = pairs.make(pair, photo)
+            taken = framing.adapt(
+                image, 3 if pair in ("gray", "lab") else data.channels[1], framing.bits(data, way.target)
+            )
+            a, _ = pairs.make(pair, taken.pixels)
         else:
-            a = framing.with_channels(image, channels["ab".index(self.translation.source)])
+            taken = framing.adapt(
+                image, data.channels["ab".index(way.source)], framing.bits(data, way.source)
+            )
+            a = taken.pixels
+        made = framing.shrink(self._made(a, taken.pixels.dtype, seed, tile), framing.bits(data, way.target))
+        return taken._replace(pixels=made)
+
+    def _made(self, a: np.ndarray, dtype: np.dtype, seed: int, tile: int) -> np.ndarray:
+        pair = self.config.data.get("pair", "")
         output = self._tiled(a, seed, tile) if tile else np.asarray(self.generate(a[None], seed))[0]
         if pair == "lab":
             output = pairs.show(pair, np.asarray(pixels.to_float(a)), output)
         if output.dtype == np.float32:
-            return np.asarray(pixels.from_float(output, image.dtype))
-        return image_files.convert(output, image.dtype)  # edges are 8 bit whatever the photo is
+            return pixels.from_float(output, dtype)
+        return image_files.convert(output, dtype)  # edges are 8 bit whatever the photo is
 
     def _tiled(self, image: np.ndarray, seed: int, tile: int) -> np.ndarray:
         geometry = {"tile": tile, "multiple": self._system.multiple}
@@ -114,14 +146,26 @@ class Translator:
 
     def run(self, inputs: np.ndarray, seed: int = 0, back: bool = True) -> dict[str, jax.Array]:
         """As `generate`: {name: images}, the translation and, where the system has one, the way back."""
-        # Padded here as the system would pad it inside: a folder of photos of many sizes compiles few programs.
-        _, h, w, _ = inputs.shape
-        down, right = -h % self._system.multiple, -w % self._system.multiple
-        top, left = down // 2, right // 2
-        sides = ((0, 0), (top, down - top), (left, right - left), (0, 0))
-        padded = np.pad(inputs, sides, mode="reflect")
-        outputs = self._jitted(self.weights, padded, jax.random.key(seed), back=back)
-        return {name: x[:, top : top + h, left : left + w] for name, x in outputs.items()}
+
+        def apply(images: np.ndarray) -> dict[str, jax.Array]:
+            return self._jitted(self.weights, images, jax.random.key(seed), back=back)
+
+        return padded(apply, inputs, self._system.multiple)
+
+
+def padded(
+    apply: Callable[[np.ndarray], dict[str, jax.Array]], inputs: np.ndarray, multiple: int
+) -> dict[str, jax.Array]:
+    """What `apply` makes of inputs [n, h, w, c], which it is given with sides that are multiples of `multiple`.
+
+    Inputs are padded as a system would pad them inside, so that images of many sizes compile few programs.
+    """
+    _, h, w, _ = inputs.shape
+    down, right = -h % multiple, -w % multiple
+    top, left = down // 2, right // 2
+    sides = ((0, 0), (top, down - top), (left, right - left), (0, 0))
+    outputs = apply(np.pad(inputs, sides, mode="reflect"))
+    return {name: x[:, top : top + h, left : left + w] for name, x in outputs.items()}
 
 
 def load(
@@ -143,7 +187,7 @@ def load(
         dropout: keep dropout on: the noise z of pix2pix, drawn anew by every seed.
 
     Raises:
-        jgan.UserError: no run, no such checkpoint or direction, or unknown statistics.
+        jgan.UserError: no run, no such checkpoint or direction, unknown statistics, or dropout that the run has not.
     """
     if statistics not in ("image", "running", "batch"):
         raise jgan.UserError(f"statistics={statistics!r} is unknown: use 'image', 'running' or 'batch'.")
@@ -158,63 +202,114 @@ def load(
     _check_direction(direction, system)
     loaded = trained.load(workdir, step)
     controls = {"statistics": statistics, "dropout": dropout}
-    return _translator(config, loaded.step, loaded.weights, system, direction, controls)
+    made = _translator(config, loaded.step, loaded.weights, system, direction, controls)
+    if dropout and not _draws(made):
+        raise jgan.UserError(
+            f"{workdir} has a generator without dropout, so that every sample of a picture would be the same: "
+            "translate without --samples and --dropout, or train with --config.generator.dropout above 0 and a net "
+            "that has a place for it."
+        )
+    return dataclasses.replace(made, halves=loaded.halves)
 
 
 def files(
-    translator: Translator, source: str, output: str, *, samples: int = 0, seed: int = 0, tile: int = 0
+    translator: Translator,
+    source: str,
+    output: str,
+    *,
+    samples: int = 0,
+    seed: int = 0,
+    tile: int = 0,
+    part: str = "",
 ) -> int:
     """The number of pictures translated from a file or folder into the folder `output`.
 
     Names, sizes and bit depths stay; sub-folders too. With `samples` every picture gives so many files,
     NAME_1 to NAME_N. With `tile` pictures pass in tiles of so many pixels, and those of at most eight tiles also
-    whole, to say by how much the two differ.
+    whole, to say by how much the two differ. With `part` A or B the pictures are pairs side by side, and that half
+    is translated; by default pairs as those the run was trained on are refused, and `whole` takes all as they are.
 
     Raises:
         jgan.UserError: nothing to translate, an output that would overwrite the input, or, after all the others
             are done, pictures that could not be translated.
     """
-    source_path, target = pathlib.Path(source), pathlib.Path(output)
-    if not source_path.exists():
-        raise jgan.UserError(f"--input={source} does not exist.")
-    root = source_path.parent if source_path.is_file() else source_path
-    found = [source_path] if source_path.is_file() else image_files.find(source_path)
-    if not found:
-        raise jgan.UserError(f"--input={source} holds no images ({' '.join(image_files.SUFFIXES)}).")
-    if target.resolve() == root.resolve():
-        raise jgan.UserError(f"--output={output} is where the input lies: name another folder.")
-    if target.exists() and not target.is_dir():
-        raise jgan.UserError(f"--output={output} is a file: name a folder.")
+    root, found = _inputs(source, output)
     if tile:
         tiles.check(tile, radius=translator._system.radius, multiple=translator._system.multiple)
         if translator._system.radius is None:
             print(tiles.BLENDED)
-    bad, differences = [], []
+    searched = [root] if pathlib.Path(source).is_dir() else []
+    target = outputs.make(output, *searched, *run.searched(translator.config))
+    bad, wide, doubtful, differences, remarks = [], [], 0, [], collections.Counter()
     for file in report.progress_over(found):
         try:
-            image = image_files.read(file)
+            image = image_files.load(file)
+            if part in ("A", "B"):
+                image = folder.half(image, part, file)
+            elif not part and folder.is_pair(image, translator.halves):
+                wide.append(f"{file} is {image.shape[1]} x {image.shape[0]}")
+                continue
+            doubtful += not part and image.shape[1] == 2 * image.shape[0]
             place = target / file.relative_to(root)
             place.parent.mkdir(parents=True, exist_ok=True)
             for k in range(max(samples, 1)):
                 name = place.with_stem(f"{place.stem}_{k + 1}") if samples else place
-                made = translator(image, seed + k, tile)
+                made = translator.picture(image, seed + k, tile)
                 image_files.write(name, made)
+                if k == 0:
+                    remarks.update(made.remarks)
                 if tile and k == 0 and image.shape[0] * image.shape[1] <= _COMPARED * tile**2:
-                    differences.append(tiles.difference(made, translator(image, seed)))
+                    whole = translator.picture(image, seed)
+                    differences.append(tiles.difference(made.pixels, whole.pixels))
         except jgan.UserError as error:
             bad.append(str(error))
+        except OSError as error:
+            bad.append(f"{error.filename} cannot be used: {error.strerror}")
+    check.tell(remarks, len(found), image_files.told(image_files.others(source, output)))
     if differences:
         print(
             f"tiles differ from one pass over the whole picture (compared: {len(differences)} of at most "
             f"{_COMPARED} tiles) by {np.mean([mean for mean, _ in differences]):.2f} of 255 on average, "
             f"{max(largest for _, largest in differences):.0f} at most"
         )
-    if bad:
-        raise jgan.UserError(
-            f"{len(bad)} of {len(found)} pictures were not translated: {'; '.join(bad[:5])}"
-            + ("; ..." if len(bad) > 5 else "")
+    if doubtful:
+        print(
+            f"{doubtful} of {len(found)} pictures are twice as wide as high: of pairs side by side, "
+            f"--part={translator.part} translates a half"
         )
+    _refuse(bad, wide, len(found), translator.part)
     return len(found)
+
+
+def _inputs(source: str, output: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
+    """(the folder that names are kept of, the pictures to translate)."""
+    path = pathlib.Path(source)
+    if not path.exists():
+        raise jgan.UserError(f"--input={source} does not exist.")
+    root = path.parent if path.is_file() else path
+    found = [path] if path.is_file() else image_files.find(path, output)
+    if not found:
+        raise jgan.UserError(f"--input={image_files.none_in(source, output)}.")
+    outputs.check(output, root, found)
+    return root, found
+
+
+def _refuse(bad: list[str], wide: list[str], count: int, part: str) -> None:
+    """Says which of `count` pictures were not translated, where there are any, and what would work."""
+    told = []
+    if bad:
+        more = "; ..." if len(bad) > 5 else ""
+        told.append(f"{len(bad)} of {count} pictures were not translated: {'; '.join(bad[:5])}{more}")
+    if wide:
+        more = ", ..." if len(wide) > 3 else ""
+        half = "left" if part == "A" else "right"
+        told.append(
+            f"{len(wide)} of {count} pictures were not translated, since they look like pairs side by side, which the "
+            f"run was trained on ({', '.join(wide[:3])}{more}): --part={part} translates the {half} halves of all, "
+            "--part=whole all as they are"
+        )
+    if told:
+        raise jgan.UserError("; ".join(told))
 
 
 def _translator(
@@ -251,12 +346,21 @@ def _translator(
         way,
         weights,
         translate,
-        jax.jit(run, static_argnames="back"),
-        jax.jit(gather),
-        jax.jit(frozen),
+        conv.Frugal(run, static_argnames="back"),
+        conv.Frugal(gather),
+        conv.Frugal(frozen),
         system,
         controls,
     )
+
+
+def _draws(translator: Translator) -> bool:
+    """Whether a translation depends on its key: where no random number is drawn, it cannot."""
+    side, channels = translator._system.multiple, translator.config.data.channels
+    count = channels["ab".index(translator.translation.source)]
+    image = jax.ShapeDtypeStruct((1, side, side, count), jnp.float32)
+    program = jax.make_jaxpr(translator.translate)(translator.weights, image, jax.random.key(0))
+    return "random_bits" in str(program)
 
 
 def _check_direction(direction: str, system: system_lib.System) -> None:

@@ -1,7 +1,10 @@
 """Programs: thin, flags to one call. A user's mistake ends in one sentence and exit status 2."""
 
+import atexit
 from collections.abc import Callable
 import errno
+import gc
+import io
 import os
 import sys
 
@@ -52,20 +55,28 @@ def run(
         return rest
 
     def guarded(_: list[str]) -> None:
+        # Names of files that are no UTF-8 are shown with escapes, as Python does on stderr.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
         logging.set_verbosity(logging.WARNING)
-        if _CACHE.value:
-            programs.keep()
-        else:
-            os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
+        # What the libraries make while they are imported stays: to look through it for cycles again and again, and once
+        # more at the end, takes half a second.
+        gc.set_threshold(20_000)
+        atexit.register(gc.freeze)
         try:
             _check(runs, paths)
+            if _CACHE.value:
+                programs.keep()
+            else:
+                os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
             main()
         except jgan.UserError as error:
             _fail(str(error))
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            sentence = _refused(error)
+            if not sentence:
                 raise
-            _fail("the disk is full: free some space; the same command goes on from what was saved.")
+            _fail(sentence)
         except Exception as error:
             # Asked for by its name: to import it takes seconds, and only who has imported it can raise it.
             train = sys.modules.get("jgan.train")
@@ -92,6 +103,24 @@ def _check(runs: tuple[str, ...], paths: tuple[str, ...]) -> None:
         value = flags.FLAGS[name].value
         if value and not os.path.exists(value):
             raise jgan.UserError(f"--{name}={value} does not exist.")
+
+
+def _refused(error: OSError) -> str:
+    """What a file system's refusal has to tell; empty for an error that is a fault of the program."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full: free some space; the same command goes on from what was saved."
+    known = (
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.ELOOP,
+        errno.ENOTDIR,
+        errno.EISDIR,
+        errno.ENAMETOOLONG,
+    )
+    if error.errno in known and error.filename is not None:
+        return f"{error.filename} cannot be used: {error.strerror}."
+    return ""
 
 
 def _sentence(error: Exception, argv: list[str]) -> str:

@@ -22,13 +22,13 @@ _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a num
 
 
 def main() -> None:
+    between = [bool(flag.value) for flag in (_NAME, _WITH, _WITHOUT)]
+    if any(between) == _PRINCIPAL.present or any(between) != all(between):
+        raise jgan.UserError("--principal must be given, or --name, --with and --without.")
     from jgan import run as runs
     from jgan import steering
     from jgan import trained
 
-    between = [bool(flag.value) for flag in (_NAME, _WITH, _WITHOUT)]
-    if any(between) == _PRINCIPAL.present or any(between) != all(between):
-        raise jgan.UserError("--principal must be given, or --name, --with and --without.")
     run = trained.load(_WORKDIR.value, runs.parse_step(_STEP.value), latent=True)
     if _PRINCIPAL.present:
         names = steering.write_principal(run, _OUTPUT.value, _PRINCIPAL.value, _SAMPLES.value, _SEED.value)

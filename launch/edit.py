@@ -38,20 +38,26 @@ _FEATURES = flags.DEFINE_string(
     "",
     "file of AlexNet's or VGG-16's weights, .pth or .safetensors; empty: the run's discriminator",
 )
+_PART = flags.DEFINE_enum(
+    "part",
+    "",
+    ["", "A", "B", "whole"],
+    "of a pair side by side: A, the left half, or B; whole: pictures as they are",
+)
 _FIT = flags.DEFINE_enum("fit", "letterbox", ["letterbox", "crop"], "how a photo that is not square is seen")
 _SEED = flags.DEFINE_integer("seed", 0, "of all starts")
 _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
 
 
 def main() -> None:
+    if not _EDIT.value and not _DIRECTIONS.value:
+        raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
     from jgan import editing
     from jgan import features
     from jgan import run as runs
     from jgan import trained
     from jgan.latent import project
 
-    if not _EDIT.value and not _DIRECTIONS.value:
-        raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
     run = trained.load(_WORKDIR.value, runs.parse_step(_STEP.value), latent=True)
     editing.edit_file(
         run,
@@ -64,6 +70,7 @@ def main() -> None:
         feature_weight=_WEIGHT.value,
         features=features.load(_FEATURES.value, run.config.data.channels[0]) if _FEATURES.value else None,
         fit=_FIT.value,
+        part=_PART.value,
         settings=editing.Settings(
             candidates=_CANDIDATES.value,
             iterations=_ITERATIONS.value,

@@ -26,6 +26,12 @@ _FEATURES = flags.DEFINE_string(
     "",
     "file of AlexNet's or VGG-16's weights, .pth or .safetensors; empty: the run's discriminator",
 )
+_PART = flags.DEFINE_enum(
+    "part",
+    "",
+    ["", "A", "B", "whole"],
+    "of a pair side by side: A, the left half, or B; whole: pictures as they are",
+)
 _FIT = flags.DEFINE_enum("fit", "letterbox", ["letterbox", "crop"], "how a photo that is not square is seen")
 _BATCH = flags.DEFINE_integer("batch", 0, "photos at once; 0: as fits")
 _SEED = flags.DEFINE_integer("seed", 0, "of the starts")
@@ -54,6 +60,7 @@ def main() -> None:
         feature_weight=_WEIGHT.value,
         features=features.load(_FEATURES.value, run.config.data.channels[0]) if _FEATURES.value else None,
         fit=_FIT.value,
+        part=_PART.value,
         batch=_BATCH.value,
         seed=_SEED.value,
     )

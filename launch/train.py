@@ -13,6 +13,9 @@ from launch import programs
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py or configs/FILE.py:PRESET")
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _INIT_FROM = flags.DEFINE_string("init_from", "", "another run, whose weights a new run starts from")
+_CHANGED = flags.DEFINE_bool(
+    "allow_changed_data", False, "go on though the data are not those that the run was trained on"
+)
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed", False, "one of several processes, found by the cluster's own means"
 )
@@ -34,7 +37,7 @@ def main() -> None:
         jax.distributed.initialize(_ADDRESS.value, _PROCESSES.value, _PROCESS.value)
     from jgan import train
 
-    train.train(_CONFIG.value, _WORKDIR.value, _INIT_FROM.value)
+    train.train(_CONFIG.value, _WORKDIR.value, _INIT_FROM.value, allow_changed_data=_CHANGED.value)
 
 
 if __name__ == "__main__":

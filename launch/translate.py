@@ -11,6 +11,12 @@ _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _INPUT = flags.DEFINE_string("input", "", "a picture, or a folder of pictures")
 _OUTPUT = flags.DEFINE_string("output", "", "folder for the translations")
 _DIRECTION = flags.DEFINE_string("direction", "", "AtoB or BtoA, of a run that has both; AtoB by default")
+_PART = flags.DEFINE_enum(
+    "part",
+    "",
+    ["", "A", "B", "whole"],
+    "of pairs side by side: A, the left half, or B; whole: all pictures as they are",
+)
 _SAMPLES = flags.DEFINE_integer("samples", 0, "draw so many outputs a picture by dropout", lower_bound=0)
 _TILE = flags.DEFINE_integer("tile", 0, "translate in overlapping tiles of so many pixels", lower_bound=0)
 _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
@@ -39,6 +45,7 @@ def main() -> None:
         samples=_SAMPLES.value,
         seed=_SEED.value,
         tile=_TILE.value,
+        part=_PART.value,
     )
 
 

@@ -1,5 +1,6 @@
 """What all tests share: small configs, and quick compilation."""
 
+import importlib.metadata
 import os
 import pathlib
 import tempfile
@@ -20,6 +21,11 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit all of it
         JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.2",
         PYTHONPATH=str(ROOT),
     )
+    # Fusions by XLA's emitters take two thirds of the time of compiling. The flag is XLA's own: where it is unknown it
+    # ends the process, and later releases do not have it.
+    if importlib.metadata.version("jaxlib").startswith("0.10."):
+        _flags = os.environ.get("XLA_FLAGS", "").split()
+        os.environ["XLA_FLAGS"] = " ".join([*_flags, "--xla_cpu_use_fusion_emitters=false"])
 
 
 @pytest.fixture(scope="session")

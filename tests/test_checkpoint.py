@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -198,6 +199,8 @@ def test_mistakes_are_told_in_a_sentence(tmp_path):
     with pytest.raises(jgan.UserError, match="does not exist"):
         checkpoint.Checkpoints(tmp_path / "none", read_only=True)
     assert not (tmp_path / "none").exists()
+    with pytest.raises(jgan.UserError, match="whose name is not UTF-8"):
+        checkpoint.Checkpoints(tmp_path / os.fsdecode(b"caf\xe9") / "checkpoints")
     with pytest.raises(jgan.UserError, match="at least 1"):
         checkpoint.Checkpoints(tmp_path / "a", keep=0)
     with pytest.raises(jgan.UserError, match='"min" or "max"'):
@@ -222,7 +225,7 @@ def test_the_first_error_is_the_one_that_is_raised(tmp_path):
 
 # A program of its own: fills what RLIMIT_FSIZE leaves of the disk, as a full one would refuse.
 FULL = """
-import resource, sys
+import resource, sys, time
 import jax.numpy as jnp
 import jgan
 from jgan import checkpoint
@@ -238,10 +241,39 @@ try:
         c.wait()
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         c.save(2, state(1_000_000), {"l1": 0.0})
+        while True:  # as between steps: nobody waits for the save, and none comes after it
+            c.check()
+            time.sleep(0.01)
 except jgan.UserError as error:
     print(error)
     sys.exit(2)
 """
+
+
+def test_a_folder_that_was_removed_is_told_and_not_made_anew(tmp_path):
+    """A run would go on in a directory without a config."""
+    for make_in_its_place in (lambda place: None, lambda place: place.write_text("")):
+        place = tmp_path / "c"
+        with checkpoint.Checkpoints(place) as c:
+            c.save(1, make(1))
+            c.wait()
+            shutil.rmtree(place)
+            make_in_its_place(place)
+            with pytest.raises(
+                jgan.UserError, match="removed while the run went on; there is no earlier one"
+            ):
+                c.save(2, make(2))
+            assert not place.is_dir()
+
+
+def test_a_save_that_goes_well_is_asked_for_without_waiting(tmp_path):
+    with checkpoint.Checkpoints(tmp_path) as c:
+        c.check()
+        c.save(1, make(1))
+        c.check()
+        assert c.steps == [1]
+        c.check()
+
 
 KILLED = """
 import sys

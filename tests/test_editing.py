@@ -92,12 +92,14 @@ def test_an_edit_of_a_photo_leaves_candidates_their_way_and_the_photo(run, gener
         assert (out / name).exists(), name
 
 
-def test_an_edit_without_weights_leaves_the_photo_as_it_is(run, tmp_path):
-    before = photo(np.uint16)
+def test_an_edit_without_weights_leaves_the_photo_and_its_opacity_as_they_are(run, tmp_path):
+    alpha = np.random.default_rng(3).integers(0, 65536, (20, 30, 1), np.uint16)
+    before = image_files.Picture(photo(np.uint16), alpha)
     perform(run, tmp_path / "out", **files(tmp_path / "in", PAINT, DRAW, image=before, weights=NOTHING))
-    made = image_files.read(tmp_path / "out" / "photo.png")
-    assert made.shape == before.shape and made.dtype == np.uint16
-    np.testing.assert_allclose(made.astype(np.float64), before, atol=257)
+    made = image_files.load(tmp_path / "out" / "photo.png")
+    assert made.shape == before.shape and made.pixels.dtype == np.uint16
+    np.testing.assert_allclose(made.pixels.astype(np.float64), before.on_white(), atol=257)
+    np.testing.assert_array_equal(made.alpha, alpha)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])

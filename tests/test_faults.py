@@ -111,6 +111,23 @@ def test_three_kills_change_nothing(tmp_path, system):
     assert losses(killed) == losses(quiet)
 
 
+def test_of_two_trainings_of_a_run_the_second_is_refused_and_a_kill_leaves_it_free(tmp_path):
+    first = subprocess.Popen(
+        command(tmp_path / "run", steps=100_000), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    deadline = time.monotonic() + 200
+    while last_step(tmp_path / "run") < 3 and first.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    second = subprocess.run(command(tmp_path / "run"), capture_output=True, text=True, timeout=200)
+    assert first.poll() is None, "the first ended before the second was refused"
+    assert second.returncode == 2 and f"is being trained by process {first.pid} on" in second.stderr
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    further = last_step(tmp_path / "run") + 5
+    train(tmp_path / "run", steps=further)
+    assert saved(tmp_path / "run")[1] == further
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -132,7 +149,8 @@ def test_four_devices_and_two_processes_follow_one(tmp_path, system):
     # Which row of a batch meets which dropout mask depends on the split; nothing else does.
     changes |= {"generator.dropout": 0.0}
     train(one, **changes)
-    train(four, {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}, **changes)
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    train(four, {"XLA_FLAGS": flags}, **changes)
     flags = [f"--coordinator_address=127.0.0.1:{free_port()}", "--num_processes=2"]
     processes = [
         subprocess.Popen(

@@ -31,9 +31,11 @@ MAY = {
     "trained": CORE | LEAVES | {"systems"},
     "translate": CORE | LEAVES | {"systems", "trained"},
     "evaluate": CORE | LEAVES | {"systems", "trained", "translate"},
-    "train": CORE | LEAVES | {"systems", "trained", "evaluate", "samples"},
+    "validation": CORE | LEAVES | {"systems", "translate", "evaluate", "samples"},
+    "train": CORE | LEAVES | {"systems", "trained", "validation"},
     "features": CORE | LEAVES,
-    "inversion": CORE | LEAVES | {"systems", "latent", "trained", "features"},
+    "inversion": CORE | LEAVES | {"systems", "latent", "trained", "features", "projection_page"},
+    "projection_page": CORE | LEAVES | {"systems", "trained"},
     "steering": CORE | LEAVES | {"systems", "latent", "trained", "samples"},
     "editing": CORE
     | LEAVES

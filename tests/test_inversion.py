@@ -1,6 +1,7 @@
 """Projection of folders: what is written, what is passed over, what is refused."""
 
 import json
+import os
 
 import numpy as np
 from PIL import Image
@@ -8,6 +9,7 @@ import pytest
 
 import jgan
 from jgan import inversion
+from jgan.data import images
 from jgan.latent import project
 
 QUICK = project.Settings("adam", evaluations=3)
@@ -58,6 +60,82 @@ def test_what_is_done_is_passed_over_and_a_photo_does_not_depend_on_its_neighbou
     assert (two / "a.png.npz").stat().st_mtime_ns == untouched
     with np.load(one / "c.png.npz") as a, np.load(two / "c.png.npz") as b:
         np.testing.assert_allclose(a["z"], b["z"], atol=1e-5)
+
+
+def test_a_photo_of_another_content_is_projected_anew(run, photos, tmp_path, capsys):
+    """Even where the new file has the name, the size and the time of the old one."""
+    out = tmp_path / "out"
+    arguments = {"settings": QUICK, "batch": 2}
+    inversion.project_files(run, str(photos), str(out), **arguments)
+    before = {name: (out / f"{name}.npz").read_bytes() for name in ("a.png", "c.png")}
+    whole, time = (photos / "a.png").read_bytes(), (photos / "a.png").stat().st_mtime_ns
+    other = np.random.default_rng(1).integers(0, 256, (20, 20, 3), np.uint8)
+    Image.fromarray(other).save(photos / "a.png")
+    os.utime(photos / "a.png", ns=(time, time))
+    assert len(whole) - 100 < (photos / "a.png").stat().st_size < len(whole) + 100
+    capsys.readouterr()
+    assert inversion.project_files(run, str(photos), str(out), **arguments) == 1
+    told = capsys.readouterr().out
+    assert "2 of 3 photos are projected already" in told and "1 of 3 photos have changed since" in told
+    assert (out / "a.png.npz").read_bytes() != before["a.png"]
+    assert (out / "c.png.npz").read_bytes() == before["c.png"]
+
+
+def test_an_output_in_the_input_is_not_projected_again(run, photos):
+    for expected in (3, 0):
+        assert inversion.project_files(run, str(photos), str(photos / "out"), settings=QUICK) == expected
+    assert len(list((photos / "out").rglob("*.npz"))) == 3
+
+
+def test_a_photo_of_any_name_and_opacity_has_a_place_on_the_page(run, tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    name = os.fsdecode(b"caf\xe9.png")
+    rgba = np.random.default_rng(0).integers(0, 256, (16, 16, 4), np.uint8)
+    Image.fromarray(rgba).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "b.heic").touch()
+    assert inversion.project_files(run, str(tmp_path / "in"), str(tmp_path / "out"), settings=QUICK) == 1
+    assert (tmp_path / "out" / f"{name}.npz").exists() and (tmp_path / "out" / f"{name}.png").exists()
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "caf\ufffd.png" in page and page.count("<figure>") == 1
+    told = capsys.readouterr().out
+    assert "1 of 1 pictures: transparent, laid on white" in told and "left out: 1 .heic" in told
+
+
+def test_a_photo_of_which_nothing_is_seen_is_refused_and_stops_no_other(run, photos, tmp_path):
+    Image.fromarray(np.zeros((1, 200, 3), np.uint8)).save(photos / "row.png")
+    out = tmp_path / "out"
+    words = "1 of 4 photos were not projected: .*row.png has 1 x 200 pixels .*--fit=crop would work"
+    with pytest.raises(jgan.UserError, match=words):
+        inversion.project_files(run, str(photos), str(out), settings=QUICK)
+    assert not (out / "row.png.npz").exists() and len(list(out.rglob("*.npz"))) == 3
+    crop = inversion.project_files(
+        run, str(photos / "row.png"), str(tmp_path / "crop"), settings=QUICK, fit="crop"
+    )
+    assert crop == 1
+
+
+def test_halves_of_pairs_are_projected_by_a_flag(run, tmp_path):
+    """By a run that was trained on halves of such files."""
+    both = np.random.default_rng(0).integers(0, 256, (16, 32, 3), np.uint8)
+    pair, projects = images.Picture(both, name="pair.png"), inversion.projector(run, settings=QUICK)
+    with pytest.raises(jgan.UserError, match="pair.png is 32 x 16 .*--part=A or B"):
+        inversion.view(pair, projects, "letterbox", halves=(1.0, 1.0))
+    photo, framed = inversion.view(pair, projects, "letterbox", part="B", halves=(1.0, 1.0))
+    np.testing.assert_array_equal(photo.pixels, both[:, 16:])
+    assert framed.mask.all()
+    odd = images.Picture(both[:, :1].repeat(33, 1), name="odd.png")
+    with pytest.raises(jgan.UserError, match="odd.png is 33 pixels wide"):
+        inversion.view(odd, projects, "letterbox", part="A")
+
+
+def test_the_weights_of_another_run_are_other_projections(run, photos, tmp_path):
+    arguments = str(photos / "a.png"), str(tmp_path / "out")
+    inversion.project_files(run, *arguments, settings=QUICK)
+    other = run._replace(
+        weights={**run.weights, "params": {**run.weights["params"], "more": {"b": np.ones(1)}}}
+    )
+    with pytest.raises(jgan.UserError, match="with other weights"):
+        inversion.project_files(other, *arguments, settings=QUICK)
 
 
 def test_bad_photos_are_passed_over_and_told_at_the_end(run, photos, tmp_path):

@@ -334,3 +334,35 @@ def test_without_a_terminal_a_line_comes_now_and_then(monkeypatch):
     assert said[0] == "step 45/100  2.00 s/step  01:50 left"
     assert said[-1] == "step 100/100  2.00 s/step  02:00 taken"
     assert len(said) == 5
+
+
+def test_time_that_is_left_out_changes_no_rate(monkeypatch):
+    out, now = io.StringIO(), [0.0]
+    monkeypatch.setattr(sys, "stderr", out)
+    lines = report._Lines(100, 40, "step", clock=lambda: now[0])
+    for k in range(60):
+        now[0] += 2.0
+        if k == 0:
+            now[0] += 30.0  # to compile
+            lines.unpause()
+            now[0] += 2.0
+        lines.update(1)
+    lines.close()
+    said = out.getvalue().splitlines()
+    assert said[0] == "step 45/100  2.00 s/step  01:50 left"
+    assert said[-1] == "step 100/100  2.00 s/step  02:00 taken"
+
+
+def test_an_overview_shows_all_results_by_relative_paths(tmp_path):
+    parts = [
+        ("Pairs & labels", "What it <learns>.", ["a/samples/000002.png"], "a/index.html"),
+        ("An edit", "A stroke.", ["edit/strip.png", "edit/photo.webp"], "edit/index.html"),
+    ]
+    report.overview(tmp_path / "index.html", title="The demo", lead="Four results.", parts=parts)
+    text = (tmp_path / "index.html").read_text()
+    checked = Checker(text)
+    assert "http" not in text  # opens from disk, without a network
+    assert checked.sources == [x for _, _, pictures, more in parts for x in (more, *pictures)]
+    said = " ".join(checked.data)
+    for words in ("The demo", "Four results.", "Pairs & labels", "What it <learns>.", "An edit", "A stroke."):
+        assert words in said

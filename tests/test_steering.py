@@ -67,6 +67,17 @@ def test_a_difference_of_photos_is_that_of_their_means(run, tmp_path):
     assert {file.name for file in (tmp_path / "new").iterdir()} == {"d.npz"}
 
 
+def test_a_file_of_directions_beside_the_projections_is_not_read_as_one(run, tmp_path):
+    """The same command twice."""
+    latents = np.random.default_rng(0).uniform(-1, 1, (2, 5)).astype(np.float32)
+    with_it, without = projections(tmp_path / "a", latents[:1]), projections(tmp_path / "b", latents[1:])
+    for _ in range(2):
+        steering.write_difference(run, f"{with_it}/d.npz", "smile", with_it, without)
+    np.testing.assert_allclose(
+        steering.load(run, f"{with_it}/d.npz", "smile"), latents[0] - latents[1], atol=1e-6
+    )
+
+
 @pytest.mark.slow
 def test_an_edit_may_be_the_way_along_a_direction(run, file, tmp_path):
     space = run.system.space(run.weights, None)

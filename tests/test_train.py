@@ -100,6 +100,9 @@ def sigterm_after(steps):
             if self.left == 0:
                 signal.raise_signal(signal.SIGTERM)
 
+        def unpause(self):
+            self.inner.unpause()
+
         def close(self):
             self.inner.close()
 
@@ -244,6 +247,102 @@ def test_weights_of_another_run_are_taken_where_they_fit(finished, tiny, tmp_pat
     np.testing.assert_array_equal(
         ours["discriminator"]["conv_1"]["kernel"], theirs["discriminator"]["conv_1"]["kernel"]
     )
+
+
+def pairs_in(folder, count=3):
+    """So many pairs side by side of 18 pixels."""
+    rng = np.random.default_rng(0)
+    (folder / "train").mkdir(parents=True)
+    for k in range(count):
+        images.write(folder / "train" / f"{k}.png", rng.integers(0, 256, (18, 36, 3), np.uint8))
+    return folder
+
+
+@pytest.fixture
+def on_files(tiny, tmp_path):
+    """`(root="data", **changes)`: trains one step, or goes on, in tmp_path/run on the pairs in a folder."""
+    pairs_in(tmp_path / "data")
+
+    def go(root="data", allow=False, **changes):
+        root = str(tmp_path / root) + "/" * root.endswith("/")
+        changes = {"data.source": "folder", "data.root": root, "steps": 1, **changes}
+        train.train(tiny(**changes), str(tmp_path / "run"), allow_changed_data=allow)
+        return str(tmp_path / "run")
+
+    return go
+
+
+def test_a_run_goes_on_with_the_same_data_wherever_they_lie(on_files, tmp_path, monkeypatch):
+    workdir = on_files()
+    with open(os.path.join(workdir, "data.json")) as file:
+        assert json.load(file)["train"].keys() == {f"train/{k}.png" for k in range(3)}
+    assert run.facts(workdir)["halves"] == [1.0, 1.0]
+    on_files("data/")
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    on_files("link")
+    (tmp_path / "data").rename(tmp_path / "moved")
+    on_files("moved", **{"data.skip_bad": True})
+    monkeypatch.chdir(tmp_path)
+    config = run.read(workdir)
+    config.data.root = "moved"
+    train.train(config, workdir)
+    assert run.read(workdir).data.root == "moved"
+
+
+def test_a_run_goes_on_with_other_data_only_by_a_flag(on_files, tmp_path):
+    """A file that was cut is left out by data.skip_bad, which may change; a file that is gone is noticed."""
+    workdir, torn = on_files(), tmp_path / "data" / "train" / "1.png"
+    torn.write_bytes(torn.read_bytes()[:-100])
+    with pytest.raises(jgan.UserError, match="1.png.*data.skip_bad=true|data.skip_bad=true.*1.png"):
+        on_files()
+    words = r"of 3 files 1 is there but not usable \(train/1.png\).*--allow_changed_data"
+    with pytest.raises(jgan.UserError, match=words):
+        on_files(**{"data.skip_bad": True})
+    on_files(allow=True, **{"data.skip_bad": True, "steps": 2})
+    assert len(restored(workdir, 2)) == 1
+    (tmp_path / "data" / "train" / "2.png").unlink()
+    with pytest.raises(jgan.UserError, match=r"of 2 files 1 is missing \(train/2.png\)"):
+        on_files(**{"data.skip_bad": True})
+
+
+def test_validation_goes_on_with_other_data_and_says_so(on_files, tmp_path, capsys):
+    (tmp_path / "data" / "train" / "2.png").rename(tmp_path / "data" / "val.png")
+    (tmp_path / "data" / "val").mkdir()
+    (tmp_path / "data" / "val.png").rename(tmp_path / "data" / "val" / "2.png")
+    on_files()
+    (tmp_path / "data" / "val" / "2.png").rename(tmp_path / "data" / "val" / "3.png")
+    capsys.readouterr()
+    on_files()
+    assert "other data: they differ: of 1 files 1 is missing (val/2.png), 1 is new" in capsys.readouterr().out
+
+
+def test_a_run_that_is_being_trained_is_not_trained_by_another_process(on_files, tmp_path):
+    (tmp_path / "run").mkdir()
+    with run.lock(str(tmp_path / "run")):
+        with pytest.raises(jgan.UserError, match=f"is being trained by process {os.getpid()} on "):
+            on_files()
+    assert os.listdir(tmp_path / "run") == ["lock"]
+
+
+def test_a_bad_picture_of_the_validation_split_is_told_before_the_first_step(on_files, tmp_path):
+    (tmp_path / "data" / "val").mkdir()
+    images.write(tmp_path / "data" / "val" / "odd.npy", np.zeros((18, 36, 7), np.uint8))
+    with pytest.raises(jgan.UserError, match="val/odd.npy has 7 channels and the run takes 3"):
+        on_files()
+    assert not (tmp_path / "run" / "config.json").exists()
+
+
+def test_a_save_that_fails_ends_the_run_before_the_next_save(tiny, tmp_path, monkeypatch):
+    """The writer is asked between steps how it went."""
+
+    def fail(self):
+        if self.steps:
+            raise jgan.UserError("the disk is full")
+
+    monkeypatch.setattr(checkpoint.Checkpoints, "check", fail)
+    with pytest.raises(jgan.UserError, match="the disk is full"):
+        train.train(tiny(**{"steps": 9, "save_every": 2, "validate_every": 9}), str(tmp_path / "run"))
+    assert [line["step"] for line in records(str(tmp_path / "run"))] == [1, 2]
 
 
 def test_bad_files_are_left_out_and_listed(tiny, tmp_path):

@@ -1,15 +1,19 @@
 """A finished run as a function and as a program over files."""
 
+import copy
+import dataclasses
 import os
 
 import jax
 import jax.export
+import ml_collections
 import numpy as np
 import pytest
 
 import jgan
 from jgan import train
 from jgan import translate
+from jgan.data import framing
 from jgan.data import images
 
 
@@ -55,9 +59,38 @@ def test_grey_and_opacity_are_understood(translator):
     grey = picture(channels=1)
     np.testing.assert_array_equal(translator(grey[..., 0]), translator(np.repeat(grey, 3, -1)))
     rgba = picture(channels=4)
-    np.testing.assert_array_equal(translator(rgba), translator(rgba[..., :3]))
+    laid = images.Picture(rgba[..., :3], rgba[..., 3:]).on_white()
+    np.testing.assert_array_equal(translator(rgba), translator(laid))
     with pytest.raises(jgan.UserError, match="7 channels"):
         translator(picture(channels=7))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".tif"])
+def test_opacity_comes_back_in_files(translator, tmp_path, suffix, capsys):
+    rgba = picture(channels=4)
+    given = images.Picture(rgba[..., :3], rgba[..., 3:])
+    (tmp_path / "in").mkdir()
+    images.write(tmp_path / "in" / f"half{suffix}", given)
+    images.write(tmp_path / "in" / f"full{suffix}", given._replace(alpha=np.full_like(given.alpha, 255)))
+    (tmp_path / "in" / "x.heic").touch()
+    translate.files(translator, str(tmp_path / "in"), str(tmp_path / "out"))
+    found = images.load(tmp_path / "out" / f"half{suffix}")
+    np.testing.assert_array_equal(found.alpha, given.alpha)
+    np.testing.assert_array_equal(found.pixels, translator(given.on_white()))
+    assert images.load(tmp_path / "out" / f"full{suffix}").alpha is None
+    told = capsys.readouterr().out
+    assert "1 of 2 pictures: transparent, laid on white" in told and "left out: 1 .heic" in told
+
+
+def test_pictures_of_twelve_bits_come_back_in_twelve(translator):
+    config = copy.deepcopy(translator.config)
+    config.data.bits = (12,)
+    deep = dataclasses.replace(translator, config=config)
+    given = picture(dtype=np.uint16) >> 4
+    found = deep(given)
+    wide = translator(framing.stretch(given, 12))
+    np.testing.assert_array_equal(found, np.rint(wide / 65535 * 4095))
+    assert found.dtype == np.uint16 and found.max() <= 4095 < wide.max()
 
 
 def test_the_pure_function_maps_and_jits(translator):
@@ -142,6 +175,75 @@ def test_mistakes(translator, tmp_path):
         translate.files(translator, str(tmp_path / "a.png"), str(tmp_path))
     with pytest.raises(jgan.UserError, match="holds no run"):
         translate.load(str(tmp_path))
+
+
+def test_an_output_in_the_input_is_not_translated_again(translator, tmp_path):
+    """The same command twice, and another program's output beside it."""
+    for k in range(2):
+        images.write(tmp_path / f"{k}.png", picture(8, 8))
+    for _ in range(2):
+        assert translate.files(translator, str(tmp_path), str(tmp_path / "out")) == 2
+        assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == ["0.png", "1.png"]
+    assert translate.files(translator, str(tmp_path), str(tmp_path / "deep" / "out")) == 2
+    assert not (tmp_path / "out" / "out").exists()
+
+
+def test_an_output_over_the_input_is_refused(translator, tmp_path):
+    (tmp_path / "in" / "in").mkdir(parents=True)
+    images.write(tmp_path / "in" / "in" / "a.png", picture(8, 8))
+    with pytest.raises(jgan.UserError, match="a.png among the input: name another folder"):
+        translate.files(translator, str(tmp_path / "in"), str(tmp_path))
+    assert os.listdir(tmp_path / "in") == ["in"]
+
+
+def test_pairs_side_by_side_are_recognised_and_halved_by_a_flag(translator, tmp_path):
+    """By a run that was trained on such files; by others they are doubted aloud."""
+    both = picture(8, 16)
+    images.write(tmp_path / "in.png", both)
+    trained_on_pairs = dataclasses.replace(translator, halves=(1.0, 1.0))
+    arguments = str(tmp_path / "in.png"), str(tmp_path / "out")
+    words = r"1 of 1 .* side by side.*in.png is 16 x 8.*--part=A .* left.*--part=whole"
+    with pytest.raises(jgan.UserError, match=words):
+        translate.files(trained_on_pairs, *arguments)
+    assert not os.listdir(tmp_path / "out")
+    for part, half in (("A", both[:, :8]), ("B", both[:, 8:]), ("whole", both)):
+        translate.files(trained_on_pairs, *arguments, part=part)
+        np.testing.assert_array_equal(images.read(tmp_path / "out" / "in.png"), translator(half))
+    images.write(tmp_path / "in.png", picture(8, 15))
+    translate.files(trained_on_pairs, *arguments)  # of another aspect
+
+
+def test_a_picture_twice_as_wide_is_doubted_where_the_run_does_not_tell(translator, tmp_path, capsys):
+    images.write(tmp_path / "in.png", picture(8, 16))
+    translate.files(translator, str(tmp_path / "in.png"), str(tmp_path / "out"))
+    assert "1 of 1 pictures are twice as wide as high" in capsys.readouterr().out
+    translate.files(translator, str(tmp_path / "in.png"), str(tmp_path / "out"), part="whole")
+    assert "twice" not in capsys.readouterr().out
+
+
+def test_the_half_that_is_translated_is_the_input_of_the_direction(both_ways, translator):
+    assert (both_ways.part, both_ways.to("BtoA").part, translator.part) == ("A", "B", "A")
+    turned = ml_collections.ConfigDict(translator.config.to_dict())
+    turned.data.direction = "BtoA"
+    assert dataclasses.replace(translator, config=turned).part == "B"
+
+
+def test_samples_of_a_net_without_dropout_are_refused(both_ways):
+    """They would all be the same."""
+    workdir = os.path.join(os.path.dirname(both_ways.config.data.root), "run")
+    with pytest.raises(jgan.UserError, match="without dropout.*--samples"):
+        translate.load(workdir, dropout=True)
+
+
+def test_a_folder_that_cannot_be_made_costs_only_its_pictures(translator, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        images.write(tmp_path / "in" / name / "x.png", picture(8, 8))
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a").write_text("a file")
+    with pytest.raises(jgan.UserError, match="1 of 2 pictures were not translated: .*out/a cannot be used"):
+        translate.files(translator, str(tmp_path / "in"), str(tmp_path / "out"))
+    assert images.read(tmp_path / "out" / "b" / "x.png").shape == (8, 8, 3)
 
 
 # --- directions

@@ -15,6 +15,8 @@ import threading
 
 import numpy as np
 
+from jgan.data import npy
+
 Planes = tuple[np.ndarray, ...]
 
 # The disk is left alone when less than this would stay free.
@@ -102,8 +104,8 @@ class Cache:
         try:
             # The last plane was written first and the first one last: 0 means complete.
             while not planes or os.path.exists(f"{path}.{len(planes)}.npy"):
-                planes.append(np.asarray(np.load(f"{path}.{len(planes)}.npy", mmap_mode="r")))
-        except (OSError, ValueError, EOFError):  # absent, or cut short by a crash
+                planes.append(np.asarray(npy.mapped(f"{path}.{len(planes)}.npy")))
+        except (OSError, ValueError):  # absent, or cut short by a crash
             return None
         return tuple(planes)
 

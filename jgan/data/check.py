@@ -33,15 +33,31 @@ def scan(read, count: int, *, what: str = "images") -> tuple[list, dict[int, str
     return results, failed
 
 
+def usual(channels) -> int:
+    """Returns the number of channels that most have; of several the largest, 0 of none."""
+    counts = collections.Counter(channels)
+    return max(counts, key=lambda count: (counts[count], count), default=0)
+
+
 def odd_ones(channels: dict[int, int]) -> dict[int, str]:
     """Returns the indices whose channels are not those of most, each with a reason."""
-    counts = collections.Counter(channels.values())
-    usual = max(counts, key=lambda count: (counts[count], count), default=0)
+    most = usual(channels.values())
     return {
-        index: f"has {count} channel{'s' * (count != 1)} where most have {usual}"
+        index: f"has {count} channel{'s' * (count != 1)} where most have {most}"
         for index, count in channels.items()
-        if count != usual
+        if count != most
     }
+
+
+def told(remarks: collections.Counter, total: int) -> list[str]:
+    """Returns a sentence for each remark, with how many pictures of all it is about."""
+    return [f"{count} of {total} pictures: {remark}" for remark, count in remarks.most_common()]
+
+
+def tell(remarks: collections.Counter, total: int, *others: str) -> None:
+    """Prints the sentences of `told`, and others that are not empty."""
+    for sentence in [*told(remarks, total), *filter(None, others)]:
+        print(sentence)
 
 
 def widest(dtypes) -> np.dtype:

@@ -27,10 +27,12 @@ import hashlib
 import pathlib
 from typing import NamedTuple
 
-import numpy as np
-
 import jgan
 from jgan.data import images
+
+
+class Absent(jgan.UserError):
+    """The data have no split of this name, or nothing in it."""
 
 
 class Entry(NamedTuple):
@@ -73,11 +75,11 @@ def find(root: str, split: str, *, single: bool = False, splits: tuple[str, str]
                 return _divided(entries, validation=split == splits[1] != splits[0]), bad
     if found is None:
         kinds = "photos" if single else "pairs side by side, or A and B"
-        raise jgan.UserError(_nothing(top, split, f"a folder {split} with {kinds}" if split else kinds))
+        raise Absent(_nothing(top, split, f"a folder {split} with {kinds}" if split else kinds))
     entries, bad = found
     if not entries and not bad:
         where = top / split if split else top
-        raise jgan.UserError(f"{where} holds no images ({' '.join(images.SUFFIXES)})")
+        raise Absent(images.none_in(where))
     return entries, bad
 
 
@@ -109,10 +111,10 @@ def find_images(
                 entries = whole if splits[0] == splits[1] else hold_out(whole, split == splits[1], share)
     what = f"half {part} of pairs" if part else "images"
     if entries is None:
-        raise jgan.UserError(_nothing(top, split, f"a folder {split} with {what}" if split else what))
+        raise Absent(_nothing(top, split, f"a folder {split} with {what}" if split else what))
     if not entries:
         where = top / split if split else top
-        raise jgan.UserError(f"{where} holds no images ({' '.join(images.SUFFIXES)})")
+        raise Absent(images.none_in(where))
     return entries
 
 
@@ -146,7 +148,7 @@ def find_domains(root: str, split: str, *, splits: tuple[str, str] | None = None
             found = tuple(_divided(entries, split == splits[1] != splits[0]) for entries in whole) or None
     if found is None:
         kinds = f"folders {split}A and {split}B" if split else "folders A and B"
-        raise jgan.UserError(_nothing(top, split, f"{kinds}, or pairs side by side"))
+        raise Absent(_nothing(top, split, f"{kinds}, or pairs side by side"))
     return found
 
 
@@ -163,29 +165,45 @@ def pair_name(name: str) -> str:
     return name[:-2] if name.endswith(("_A", "_B")) else name
 
 
-def read(entry: Entry, single: bool = False) -> tuple[np.ndarray, ...]:
-    """Returns the planes of an example: `(photo,)` or `(half,)` if single, otherwise `(A, B)` of equal size.
+def read(entry: Entry, single: bool = False) -> tuple[images.Picture, ...]:
+    """Returns the pictures of an example: `(photo,)` or `(half,)` if single, otherwise `(A, B)` of equal size.
 
     Raises:
       jgan.UserError: a file that cannot be read, halves of different size, an odd width.
     """
-    pictures = [images.read(file) for file in entry.files]
+    pictures = [images.load(file) for file in entry.files]
     if single and not entry.part:
         return (pictures[0],)
     if len(pictures) == 1:
-        width = pictures[0].shape[1]
-        if width % 2:
-            raise jgan.UserError(
-                f"{entry.files[0]} is {width} pixels wide: side by side, A and B need an even width"
-            )
-        halves = pictures[0][:, : width // 2], pictures[0][:, width // 2 :]
-        return (halves["AB".index(entry.part)],) if entry.part else halves
+        return tuple(half(pictures[0], part, entry.files[0]) for part in entry.part or "AB")
     sizes = [f"{p.shape[1]}x{p.shape[0]}" for p in pictures]
     if sizes[0] != sizes[1]:
         raise jgan.UserError(
             f"{entry.files[0]} is {sizes[0]} and {entry.files[1]} is {sizes[1]}: A and B need the same size"
         )
     return tuple(pictures)
+
+
+def half(picture: images.Picture, part: str, name) -> images.Picture:
+    """Returns the left half of a picture, which is part A of a pair side by side, or the right one, B.
+
+    Raises:
+      jgan.UserError: an odd width; the sentence begins with `name`.
+    """
+    width = picture.shape[1]
+    if width % 2:
+        raise jgan.UserError(f"{name} is {width} pixels wide: side by side, A and B need an even width")
+    columns = slice(0, width // 2) if part == "A" else slice(width // 2, width)
+    alpha = None if picture.alpha is None else picture.alpha[:, columns]
+    return picture._replace(pixels=picture.pixels[:, columns], alpha=alpha)
+
+
+def is_pair(picture: images.Picture, halves: tuple[float, float] | None) -> bool:
+    """Returns whether a picture holds a pair side by side, given the least and the largest aspect of known halves."""
+    height, width = picture.shape[:2]
+    return (
+        halves is not None and width % 2 == 0 and 0.98 * halves[0] <= width / 2 / height <= 1.02 * halves[1]
+    )
 
 
 def _top(root: str) -> pathlib.Path:
@@ -215,17 +233,15 @@ def _domains(top: pathlib.Path, split: str):
     if sides is None:
         entries = _singles(top, split)
         if entries == []:
-            raise jgan.UserError(f"domains A and B are empty: {top / split} holds no images")
+            raise Absent(f"domains A and B are empty: {images.none_in(top / split)}")
         return None if entries is None else (entries,)
     for name, folder, other in (("A", *sides), ("B", *reversed(sides))):
         if not folder.is_dir():
-            raise jgan.UserError(f"domain {name} is empty: there is {other} but no {folder}")
+            raise Absent(f"domain {name} is empty: there is {other} but no {folder}")
     found = tuple([Entry(_name(file, side), (str(file),)) for file in images.find(side)] for side in sides)
     for name, folder, entries in zip("AB", sides, found, strict=True):
         if not entries:
-            raise jgan.UserError(
-                f"domain {name} is empty: {folder} holds no images ({' '.join(images.SUFFIXES)})"
-            )
+            raise Absent(f"domain {name} is empty: {images.none_in(folder)}")
     return found
 
 

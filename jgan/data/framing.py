@@ -5,10 +5,18 @@ from typing import NamedTuple
 import numpy as np
 
 import jgan
+from jgan.data import decoded
 from jgan.data import images as image_files
 from jgan.data import transforms
 
 FITS = ("letterbox", "crop")
+
+# What became of pictures, to be told with their number.
+LAID = "transparent, laid on white"
+REPEATED = "grey, repeated to three channels"
+TAKEN = "grey stored as colour, taken as grey"
+
+_GREY = 2  # of 255: by what channels of a grey picture differ, which profiles and JPEG may leave
 
 
 class Framed(NamedTuple):
@@ -28,16 +36,87 @@ class Framed(NamedTuple):
     side: int
 
 
-def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    """The picture with as many channels as the net takes, where there is one way to do it."""
-    have = image.shape[-1]
-    if have == channels:
-        return image
-    if have in (2, 4) and have - 1 in (1, channels):
-        return with_channels(image[..., :-1], channels)
-    if have == 1:
-        return np.repeat(image, channels, -1)
-    raise jgan.UserError(f"the picture has {have} channels and the run takes {channels}.")
+def adapt(picture: decoded.Picture | np.ndarray, channels: int | None, bits: int = 0) -> decoded.Picture:
+    """The picture as a net takes it, and besides it the opacity that an output has to get back.
+
+    This is the one rule for training and for use. Where the net takes one channel more than the picture has colours,
+    opacity is that channel. Else what is transparent is laid on white, opacity comes back if anything shines through,
+    grey becomes RGB for a net that takes colours, and RGB whose channels are all the same grey for one that takes
+    grey. Anything else is refused: bands are never dropped.
+
+    Args:
+        picture: of `images.load`; of an array [h, w, c] the second of 2 and the fourth of 4 channels is opacity,
+            where the net takes one less.
+        channels: of the net; None: those that the picture has, without opacity.
+        bits: that its integers fill, as `stretch` takes them.
+
+    Raises:
+        jgan.UserError: there is no one way to give it these channels, or a value needs more bits.
+    """
+    if not isinstance(picture, decoded.Picture):
+        apart = picture.shape[-1] in (2, 4) and channels in (1, 3)
+        picture = decoded.Picture(*np.split(picture, [-1], -1)) if apart else decoded.Picture(picture)
+    picture = picture._replace(pixels=stretch(picture.pixels, bits, picture.name))
+    if picture.alpha is not None and picture.shape[-1] + 1 == channels:
+        return picture._replace(pixels=picture.joined(), alpha=None)
+    if picture.opaque:
+        picture = picture._replace(alpha=None)
+    else:
+        picture = picture._replace(pixels=picture.on_white(), remarks=(*picture.remarks, LAID))
+    have = picture.shape[-1]
+    if channels in (None, have):
+        return picture
+    if (have, channels) == (1, 3):
+        pixels = np.repeat(picture.pixels, 3, -1)
+        return picture._replace(pixels=pixels, remarks=(*picture.remarks, REPEATED))
+    if (have, channels) == (3, 1):
+        if not _is_grey(picture.pixels):
+            raise jgan.UserError(
+                f"{picture.name} is in colour and the run takes grey (1 channel): make it grey first"
+            )
+        pixels = np.ascontiguousarray(picture.pixels[..., 1:2])
+        return picture._replace(pixels=pixels, remarks=(*picture.remarks, TAKEN))
+    raise jgan.UserError(
+        f"{picture.name} has {have} channel{'s' * (have != 1)} and the run takes {channels}"
+        f"{', and none of them is marked as opacity' * ((have, channels) in ((2, 1), (4, 3)))}"
+    )
+
+
+def with_channels(picture: decoded.Picture | np.ndarray, channels: int) -> np.ndarray:
+    """The pixels of `adapt`."""
+    return adapt(picture, channels).pixels
+
+
+def bits(data, side: str = "a") -> int:
+    """How many bits the integers of a side of the data fill, "a" (input) or "b" (target); 0: all of their type.
+
+    Args:
+        data: the `data` part of a config; its `bits` are one number for both sides or one for each.
+        side: of single images "a".
+    """
+    given = tuple(data.get("bits", ()))
+    return given["ab".index(side) % len(given)] if given else 0
+
+
+def stretch(pixels: np.ndarray, bits: int, name: str = "the picture") -> np.ndarray:
+    """Integers of so many bits over the whole range of their type; as they are where `bits` is 0 or not below its own.
+
+    Raises:
+        jgan.UserError: a value needs more bits.
+    """
+    most, full = _ranges(pixels.dtype, bits)
+    if full == most:
+        return pixels
+    peak = int(pixels.max())
+    if peak > full:
+        raise jgan.UserError(f"{name} holds values up to {peak}, above the {full} of data.bits={bits}")
+    return decoded.rescaled(pixels, full, most).astype(pixels.dtype, copy=False)
+
+
+def shrink(pixels: np.ndarray, bits: int) -> np.ndarray:
+    """The way back of `stretch`, rounded."""
+    most, full = _ranges(pixels.dtype, bits)
+    return pixels if full == most else decoded.rescaled(pixels, most, full).astype(pixels.dtype, copy=False)
 
 
 def fit(photo: np.ndarray, size: int, mode: str = "letterbox") -> Framed:
@@ -102,3 +181,17 @@ def _inside(size: int, side: int, begin: int, extent: int) -> np.ndarray:
     """Of `size` pixels along a square's side, those whose middle lies on the photo."""
     middle = (np.arange(size) + 0.5) * side / size + begin
     return (middle >= 0) & (middle < extent)
+
+
+def _is_grey(pixels: np.ndarray) -> bool:
+    most = 2.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
+    middle = pixels[..., 1].astype(np.float32)
+    return all(np.abs(pixels[..., i] - middle).max() <= most * _GREY / 255 for i in (0, 2))
+
+
+def _ranges(dtype: np.dtype, bits: int) -> tuple[int, int]:
+    """The largest values of a type and of so many bits; the same where there is nothing to stretch."""
+    if dtype.kind != "u":
+        return 0, 0
+    most = int(np.iinfo(dtype).max)
+    return most, min(most, 2**bits - 1) if bits else most

@@ -1,39 +1,44 @@
 """Image files to arrays and back, in the file's own type.
 
-An image on the host is `[h, w, c]`, rows from the top, RGB where there are three channels:
-uint8 or uint16 over their whole range, or float32 in [-1, 1]. Pillow decodes what it can hold;
-16-bit colour and float files go through imagecodecs, because Pillow would cut them to 8 bits.
+An image on the host is `[h, w, c]`, rows from the top, sRGB where there are three channels: uint8 or uint16 over their
+whole range, or float32 in [-1, 1]. What changes the meaning of pixels is honoured on the way in: orientation, palettes,
+colour profiles and opacity. `load` keeps opacity apart, `read` puts it behind the colours.
 """
 
+import collections
 import contextlib
 import io
 import os
 import pathlib
 import secrets
-import struct
 
 import numpy as np
 from PIL import Image
-from PIL import ImageOps
-from PIL import TiffImagePlugin
 
 import jgan
+from jgan.data import decoded
+from jgan.data import formats
+from jgan.data import npy
+from jgan.data import outputs
+from jgan.data import tiff
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".npy")
+_JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+_PPM = (".ppm", ".pgm", ".pnm")
+SUFFIXES = (".png", *_JPEG, ".webp", ".tif", ".tiff", ".bmp", *_PPM, ".npy")
+WITH_ALPHA = (".png", ".webp", ".tif", ".tiff")
 
-# A file of a few kilobytes can claim terabytes; this is also where Pillow itself refuses.
-MAX_PIXELS = 2 * 89_478_485
-
-_STRIP = 2**20  # pixels
-_ORIENTATION = 0x0112  # the EXIF and TIFF tag
+MAX_PIXELS = decoded.MAX_PIXELS
+Picture = decoded.Picture
+white = decoded.white
 
 
-def read(path) -> np.ndarray:
-    """Returns the picture in a file: `[h, w, c]`, uint8, uint16 or float32 in [-1, 1].
+def load(path) -> Picture:
+    """Returns the picture in a file, its opacity apart.
 
-    EXIF orientation is applied, palettes become RGB, of several frames the first is taken. `.npy`
-    holds `[h, w]` or `[h, w, c]` with any number of channels, in one of the three types (float16
-    and float64 become float32).
+    EXIF orientation is applied, palettes, CMYK and Lab become RGB, and colours with a profile sRGB; of several frames
+    or pages the first is taken (a remark says so). Bands of a TIFF that are neither colours nor opacity are channels
+    like others. `.npy` holds `[h, w]` or `[h, w, c]` with any number of channels, none of them opacity, in one of the
+    three types (float16 and float64 become float32).
 
     Raises:
       jgan.UserError: the file is missing, truncated, too large or of a kind that cannot be read;
@@ -43,38 +48,55 @@ def read(path) -> np.ndarray:
     if path.suffix.lower() not in SUFFIXES:
         raise jgan.UserError(f"{path} is not an image this program reads: {' '.join(SUFFIXES)}")
     with _explained(path), open(path, "rb") as file:
-        return _three_axes(_read_npy(file) if path.suffix.lower() == ".npy" else _read_picture(file))
+        return _sound(
+            Picture(_read_npy(file)) if path.suffix.lower() == ".npy" else _read_picture(file), str(path)
+        )
+
+
+def parse(data: bytes, name: str) -> Picture:
+    """Returns the picture in the bytes of a file, which may have any format of `load` but `.npy`.
+
+    Raises:
+      jgan.UserError: as in `load`; the sentence begins with `name`.
+    """
+    with _explained(name):
+        return _sound(_read_picture(io.BytesIO(data)), name)
+
+
+def read(path) -> np.ndarray:
+    """Returns the picture in a file as `load` does, with the opacity as its last channel where it has any."""
+    return load(path).joined()
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
-    """Returns the picture in the bytes of a file, which may have any format of `read` but `.npy`.
-
-    Raises:
-      jgan.UserError: as in `read`; the sentence begins with `name`.
-    """
-    with _explained(name):
-        return _three_axes(_read_picture(io.BytesIO(data)))
+    """Returns the picture in the bytes of a file as `parse` does, with the opacity as its last channel."""
+    return parse(data, name).joined()
 
 
-def write(path, array: np.ndarray, quality: int = 95) -> None:
-    """Writes `[h, w, c]` or `[h, w]` in its own bit depth; the format follows the suffix.
+def write(path, array, quality: int = 95) -> None:
+    """Writes `[h, w, c]`, `[h, w]` or a `Picture` in its own bit depth; the format follows the suffix.
 
-    uint8 goes into every format, uint16 into PNG, TIFF and `.npy`, float32 into TIFF and `.npy`.
-    JPEG is written at `quality` without chroma subsampling, WebP without loss. The file appears
-    under its name only when complete.
+    uint8 goes into every format, uint16 into PNG, TIFF, PPM and `.npy`, float32 into TIFF and `.npy`. A second or
+    fourth channel is opacity in PNG and WebP; TIFF keeps any number of channels, of which only the opacity of a
+    `Picture` is marked as such. JPEG, BMP and PPM leave the opacity of a `Picture` out. JPEG is written at `quality`
+    without chroma subsampling, WebP without loss. The file appears under its name only when complete.
 
     Raises:
       jgan.UserError: the format cannot hold this type or number of channels; or the file cannot be
         written, and why.
     """
     path = pathlib.Path(path)
+    suffix, marked = path.suffix.lower(), False
+    if isinstance(array, Picture):
+        marked = array.alpha is not None and suffix in WITH_ALPHA
+        array = array.joined() if marked else array.pixels
     array = np.asarray(array)
     array = array[..., None] if array.ndim == 2 else array
     encode = _encoder(path, array)
     draft = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with open(draft, "xb") as file:
-            encode(file, array, quality)
+            encode(file, array, quality, marked)
         os.replace(draft, path)
     except OSError as error:
         raise jgan.UserError(f"{path} cannot be written: {error.strerror or error}") from None
@@ -82,19 +104,35 @@ def write(path, array: np.ndarray, quality: int = 95) -> None:
         draft.unlink(missing_ok=True)
 
 
-def find(folder) -> list[pathlib.Path]:
-    """Returns the image files in a folder and the folders below it, sorted; hidden ones left out."""
-    found, seen = [], {os.path.realpath(folder)}
-    for where, folders, names in os.walk(folder, followlinks=True):
-        for name in list(folders):
-            real = os.path.realpath(os.path.join(where, name))
-            if name.startswith(".") or real in seen:  # links may run in circles
-                folders.remove(name)
-            seen.add(real)
-        for name in names:
-            if not name.startswith(".") and name.lower().endswith(SUFFIXES):
-                found.append(pathlib.Path(where, name))
-    return sorted(found)
+def find(folder, output=None) -> list[pathlib.Path]:
+    """Returns the image files in a folder and the folders below it, sorted.
+
+    Hidden files and folders are left out, and what programs of jgan wrote (`outputs.is_written`) below the folder,
+    as is the folder `output`, which they are about to write to.
+
+    Raises:
+      jgan.UserError: a folder that cannot be read.
+    """
+    return sorted(file for file in _walk(folder, output) if file.name.lower().endswith(SUFFIXES))
+
+
+def others(folder, output=None) -> collections.Counter:
+    """Returns how many files of each suffix `find` leaves out in the folders where it looks."""
+    if not os.path.isdir(folder):
+        return collections.Counter()
+    names = (file.name.lower() for file in _walk(folder, output))
+    return collections.Counter(pathlib.PurePath(name).suffix for name in names if not name.endswith(SUFFIXES))
+
+
+def told(others: collections.Counter) -> str:
+    """Returns a line such as "left out: 2 .heic, 1 .txt; read are .png ..."; empty where there are none."""
+    return f"left out: {_listed(others)}; read are {' '.join(SUFFIXES)}" if others else ""
+
+
+def none_in(folder, output=None) -> str:
+    """Returns the sentence of a folder in which `find` finds nothing, without a full stop."""
+    there = others(folder, output)
+    return f"{folder} holds no images ({' '.join(SUFFIXES)})" + f", but {_listed(there)}" * bool(there)
 
 
 def convert(array: np.ndarray, dtype) -> np.ndarray:
@@ -110,14 +148,31 @@ def convert(array: np.ndarray, dtype) -> np.ndarray:
     raise ValueError(f"{array.dtype} to {dtype} would lose precision")
 
 
-def white(dtype):
-    """Returns the value of white in a type: 255, 65535 or 1.0."""
-    dtype = np.dtype(dtype)
-    return dtype.type(1.0 if dtype.kind == "f" else np.iinfo(dtype).max)
+def _listed(others: collections.Counter) -> str:
+    some = sorted(others.items(), key=lambda item: (-item[1], item[0]))[:8]
+    listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in some)
+    return listed + f" and {len(others) - 8} more kinds" * (len(others) > 8)
 
 
-class _TooLarge(Exception):
-    pass
+def _walk(folder, output=None):
+    # Yields the files that are not hidden in the folders that are searched.
+    seen = {os.path.realpath(folder), os.path.realpath(output or folder)}
+    for where, folders, names in os.walk(folder, followlinks=True, onerror=_refuse_folder):
+        run = outputs.is_run(where)
+        for name in list(folders):
+            path = os.path.join(where, name)
+            real = os.path.realpath(path)
+            if name.startswith(".") or real in seen or run and name in ("samples", "checkpoints"):
+                folders.remove(name)  # links may run in circles
+            elif outputs.is_written(path):
+                folders.remove(name)
+                outputs.tell_left_out(path)
+            seen.add(real)
+        yield from (pathlib.Path(where, name) for name in names if not name.startswith("."))
+
+
+def _refuse_folder(error: OSError):
+    raise jgan.UserError(f"the folder {error.filename} cannot be read: {error.strerror}") from None
 
 
 @contextlib.contextmanager
@@ -127,7 +182,7 @@ def _explained(name):
         yield
     except FileNotFoundError:
         raise jgan.UserError(f"there is no file {name}") from None
-    except (Image.DecompressionBombError, _TooLarge):
+    except (Image.DecompressionBombError, decoded.TooLarge):
         raise jgan.UserError(
             f"{name} has more than {MAX_PIXELS} pixels: cut it into smaller pictures"
         ) from None
@@ -137,134 +192,36 @@ def _explained(name):
         raise jgan.UserError(f"{name} cannot be decoded: {_reason(error)}") from None
 
 
-def _three_axes(array: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(array[..., None] if array.ndim == 2 else array)
+def _sound(picture: Picture, name: str) -> Picture:
+    pixels = picture.pixels[..., None] if picture.pixels.ndim == 2 else picture.pixels
+    alpha = None if picture.alpha is None else np.ascontiguousarray(picture.alpha)
+    return Picture(np.ascontiguousarray(pixels), alpha, picture.remarks, name)
 
 
 def _read_npy(file) -> np.ndarray:
-    # The header is looked at first: np.load would allocate whatever it claims.
-    version = np.lib.format.read_magic(file)
-    header = {(1, 0): np.lib.format.read_array_header_1_0}.get(version, np.lib.format.read_array_header_2_0)
-    shape, _, dtype = header(file)
-    if dtype.hasobject:
-        raise ValueError("it holds Python objects instead of numbers")
+    shape = npy.header(file).shape
     if len(shape) not in (2, 3) or 0 in shape:
         raise ValueError(f"its shape is {shape} instead of (height, width, channels)")
-    if shape[0] * shape[1] > MAX_PIXELS:
-        raise _TooLarge()
+    decoded.check_size(*shape[:2])
     file.seek(0)
-    return _usual_type(np.load(file, allow_pickle=False))
+    return decoded.usual_type(npy.read(file))
 
 
-def _read_picture(file) -> np.ndarray:
+def _read_picture(file) -> Picture:
     head = file.read(32)
     file.seek(0)
-    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return _read_tiff(file, head)
-    if head[:8] == b"\x89PNG\r\n\x1a\n" and head[24:25] == b"\x10":
-        import imagecodecs  # here: only files of this kind pay for loading it
-
-        width, height = struct.unpack(">II", head[16:24])
-        if width * height > MAX_PIXELS:
-            raise _TooLarge()
-        with Image.open(file) as image:
-            orientation = image.getexif().get(_ORIENTATION, 1)
-        file.seek(0)
-        return _turn(imagecodecs.png_decode(file.read()), orientation)
-    return _read_pillow(file)
-
-
-def _read_tiff(file, head: bytes) -> np.ndarray:
-    big = 43 in head[2:4]  # BigTIFF has a longer header
-    tags = TiffImagePlugin.ImageFileDirectory_v2(head[: 16 if big else 8])
-    file.seek(tags.next)
-    tags.load(file)
-    if tags[256] * tags[257] > MAX_PIXELS:
-        raise _TooLarge()
-    file.seek(0)
-    bits, samples = tags.get(258, (1,)), tags.get(277, 1)
-    if max(bits) <= 8 and samples != 2:
-        return _read_pillow(file)
-    import imagecodecs
-
-    array = imagecodecs.tiff_decode(file.read(), index=0)
-    if array.ndim == 3 and tags.get(284, 1) == 2 and samples > 1:  # planes stored apart
-        array = np.moveaxis(array, 0, -1)
-    return _turn(_usual_type(array), tags.get(274, 1))
-
-
-def _read_pillow(file) -> np.ndarray:
-    with Image.open(file) as image:
-        if image.size[0] * image.size[1] > MAX_PIXELS:
-            raise _TooLarge()
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        mode = image.mode
-        if mode in ("P", "CMYK", "YCbCr", "RGBX"):
-            image = image.convert("RGB")
-        elif mode == "1":
-            image = image.convert("L")
-        elif mode in ("PA", "RGBa"):
-            image = image.convert("RGBA")
-        elif mode == "La":
-            image = image.convert("LA")
-        array = _array(image)
-        if mode == "I" and array.min() >= 0 and array.max() <= 65535:  # 16-bit PPM
-            array = array.astype(np.uint16)
-        return _usual_type(array)
-
-
-def _array(image: Image.Image) -> np.ndarray:
-    # In strips: Pillow hands over what it is asked for through two copies.
-    width, height = image.size
-    rows = max(1, _STRIP // width)
-    first = np.asarray(image.crop((0, 0, width, min(rows, height))))
-    array = np.empty((height, *first.shape[1:]), first.dtype)
-    array[:rows] = first
-    for y in range(rows, height, rows):
-        array[y : y + rows] = np.asarray(image.crop((0, y, width, min(y + rows, height))))
-    return array
-
-
-def _usual_type(array: np.ndarray) -> np.ndarray:
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
-    if array.dtype.kind == "f":
-        array = array.astype(np.float32, copy=False)
-        low, high = float(array.min()), float(array.max())
-        if not (np.isfinite(low) and np.isfinite(high)):
-            raise ValueError("it holds values that are not finite")
-        # Colour differences over 110 pass 1 a little; 0..255 stored as floats passes it by far.
-        if max(-low, high) > 1.5:
-            raise ValueError(f"its values run from {low:.4g} to {high:.4g} instead of [-1, 1]")
-        return array
-    if array.dtype.kind == "u" and array.dtype.itemsize <= 2:
-        return array.astype(array.dtype.newbyteorder("="), copy=False)
-    raise ValueError(f"its type is {array.dtype} instead of uint8, uint16 or float32")
-
-
-def _turn(array: np.ndarray, orientation: int) -> np.ndarray:
-    # The eight EXIF orientations: mirror, half turns, and the four that swap height and width.
-    if orientation in (5, 6, 7, 8):
-        array = np.swapaxes(array, 0, 1)
-    if orientation in (3, 4, 7, 8):
-        array = array[::-1]
-    if orientation in (2, 3, 6, 7):
-        array = array[:, ::-1]
-    return array
+    return tiff.read(file) if tiff.begins(head) else formats.read(file, head)
 
 
 def _encoder(path: pathlib.Path, array: np.ndarray):
     suffix, channels = path.suffix.lower(), array.shape[-1]
     kinds = {
         ".png": ((np.uint8, np.uint16), (1, 2, 3, 4), _write_png),
-        ".tif": ((np.uint8, np.uint16, np.float32), (1, 2, 3, 4), _write_tiff),
-        ".tiff": ((np.uint8, np.uint16, np.float32), (1, 2, 3, 4), _write_tiff),
-        ".jpg": ((np.uint8,), (1, 3), _write_pillow("JPEG", subsampling=0)),
-        ".jpeg": ((np.uint8,), (1, 3), _write_pillow("JPEG", subsampling=0)),
-        ".webp": ((np.uint8,), (1, 3, 4), _write_pillow("WEBP", lossless=True, exact=True)),
+        **dict.fromkeys((".tif", ".tiff"), ((np.uint8, np.uint16, np.float32), None, _write_tiff)),
+        **dict.fromkeys(_JPEG, ((np.uint8,), (1, 3), _write_pillow("JPEG", subsampling=0))),
+        ".webp": ((np.uint8,), (1, 2, 3, 4), _write_webp),
         ".bmp": ((np.uint8,), (1, 3), _write_pillow("BMP")),
-        ".ppm": ((np.uint8,), (1, 3), _write_pillow("PPM")),
+        **dict.fromkeys(_PPM, ((np.uint8, np.uint16), (1, 3), _write_ppm)),
         ".npy": ((np.uint8, np.uint16, np.float32), None, _write_npy),
     }
     if suffix not in kinds:
@@ -279,38 +236,57 @@ def _encoder(path: pathlib.Path, array: np.ndarray):
 
 
 def _write_pillow(name: str, **options):
-    def encode(file, array, quality):
+    def encode(file, array, quality, marked):
         image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
         image.save(file, name, **({"quality": quality} if name == "JPEG" else {}), **options)
 
     return encode
 
 
-def _write_png(file, array, quality):
+def _write_png(file, array, quality, marked):
     if array.dtype == np.uint8:
-        return _write_pillow("PNG")(file, array, quality)
+        return _write_pillow("PNG")(file, array, quality, marked)
     import imagecodecs
 
     data = array if array.shape[-1] > 1 else array[..., 0]
     file.write(imagecodecs.png_encode(np.ascontiguousarray(data)))
 
 
-def _write_tiff(file, array, quality):
+def _write_webp(file, array, quality, marked):
+    if array.shape[-1] == 2:  # it has no grey
+        array = array[..., [0, 0, 0, 1]]
+    _write_pillow("WEBP", lossless=True, exact=True)(file, array, quality, marked)
+
+
+def _write_ppm(file, array, quality, marked):
     if array.dtype == np.uint8:
-        return _write_pillow("TIFF", compression="tiff_adobe_deflate")(file, array, quality)
-    import imagecodecs
-
-    tiff, channels = imagecodecs.TIFF, array.shape[-1]
-    options = {"photometric": tiff.PHOTOMETRIC.RGB if channels > 2 else tiff.PHOTOMETRIC.MINISBLACK}
-    if channels > 1:
-        options["planarconfig"] = tiff.PLANARCONFIG.CONTIG
-    if channels in (2, 4):
-        options["extrasample"] = tiff.EXTRASAMPLE.UNASSALPHA
-    data = np.ascontiguousarray(array if channels > 1 else array[..., 0])
-    file.write(imagecodecs.tiff_encode(data, compression=tiff.COMPRESSION.DEFLATE, **options))
+        return _write_pillow("PPM")(file, array, quality, marked)
+    height, width, channels = array.shape
+    file.write(b"P%d %d %d 65535\n" % (6 if channels == 3 else 5, width, height))
+    file.write(array.astype(">u2").tobytes())
 
 
-def _write_npy(file, array, quality):
+def _write_tiff(file, array, quality, marked):
+    import tifffile
+
+    channels = array.shape[-1]
+    colours = 3 if channels - marked in (3, 4) else 1
+    extra = ["unspecified"] * (channels - colours)
+    if marked:
+        extra[-1] = "unassalpha"
+    tifffile.imwrite(
+        file,
+        array if channels > 1 else array[..., 0],
+        photometric="rgb" if colours == 3 else "minisblack",
+        planarconfig="contig" if channels > 1 else None,
+        extrasamples=extra,
+        compression="adobe_deflate",
+        metadata=None,
+        software=False,
+    )
+
+
+def _write_npy(file, array, quality, marked):
     np.save(file, array, allow_pickle=False)
 
 

@@ -5,6 +5,7 @@ TensorFlow Datasets keeps them, in ROOT/NAME/CONFIG/VERSION, and are read from i
 record at once. Nothing is downloaded here: `prepare` makes such folders.
 """
 
+import contextlib
 import difflib
 import os
 import pathlib
@@ -15,6 +16,7 @@ import numpy as np
 
 import jgan
 from jgan.data import folder
+from jgan.data import framing
 from jgan.data import images
 
 PREFIX = "tfds:"
@@ -133,7 +135,7 @@ class Images:
         builder = open_set(root, name)
         info = builder.info
         if split not in info.splits:
-            raise jgan.UserError(
+            raise folder.Absent(
                 f"{name} has no split {split!r}: its splits are {', '.join(sorted(info.splits))}"
             )
         there = {key: kind for key, kind in info.features.items() if isinstance(kind, tfds().features.Image)}
@@ -144,7 +146,7 @@ class Images:
                 f"images {feature!r} of {name} are {there[feature].np_dtype}, not uint8 or uint16"
             )
         if not info.splits[split].num_examples:
-            raise jgan.UserError(f"split {split!r} of {name} is empty")
+            raise folder.Absent(f"split {split!r} of {name} is empty")
         self._feature, self._channels = feature, there[feature].shape[-1]
         skip = {feature: tfds().decode.SkipDecoding()}  # its decoder is another than that of files
         self._records = builder.as_data_source(split, decoders=skip, file_format=FORMAT)
@@ -158,21 +160,22 @@ class Images:
         return len(self.entries)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return self.read(self.entries[index])[0]
+        return self.read(self.entries[index])[0].joined()
 
-    def read(self, entry: folder.Entry, single: bool = True) -> tuple[np.ndarray]:
-        """Returns `(image,)` of an entry, as `folder.read` does of files; raises UserError if it is damaged."""
+    def read(self, entry: folder.Entry, single: bool = True) -> tuple[images.Picture]:
+        """Returns `(picture,)` of an entry, as `folder.read` does of files; raises UserError if it is damaged."""
         try:
             data = self._records[int(entry.name)][self._feature]
         except Exception as error:  # of the reader's own kinds
             raise jgan.UserError(f"{entry.place} cannot be read: {_reason(error)}") from None
-        image = images.decode(data, entry.place)
-        count = image.shape[-1]
-        if self._channels == 3 and count < 3:  # grey among colour, as TensorFlow reads it
-            image = np.repeat(image[..., :1], 3, axis=-1)
-        elif (self._channels, count) in ((3, 4), (1, 2)):  # transparency that the set does not speak of
-            image = np.ascontiguousarray(image[..., :-1])
-        return (image,)
+        picture = images.parse(data, entry.place)
+        if self._channels in (
+            1,
+            3,
+        ):  # neither grey among colour nor transparency is anything the set speaks of
+            with contextlib.suppress(jgan.UserError):  # colour among grey, which is told with all others
+                picture = framing.adapt(picture, self._channels)._replace(alpha=None)
+        return (picture,)
 
 
 def _find(root: str, name: str) -> pathlib.Path:

@@ -14,6 +14,7 @@ step sees does not depend on workers or on the number of processes.
 """
 
 from collections.abc import Iterator
+import os
 
 from absl import flags
 import grain
@@ -21,6 +22,7 @@ import numpy as np
 
 import jgan
 from jgan.data import cache
+from jgan.data import drawn
 from jgan.data import examples
 from jgan.data import named
 from jgan.data import pairs
@@ -31,6 +33,7 @@ SOURCES = ("folder", "facades", "objects")
 DRAWN = ("facades", "objects")
 PARTS = ("", "A", "B")
 DIRECTIONS = ("AtoB", "BtoA")
+LABELS = ("", "a", "b", "ab")
 
 _AHEAD = 4  # batches prepared in advance
 
@@ -90,10 +93,18 @@ def evaluation(data, split: str, size: int | None = None) -> "Whole":
 
 
 class Stream:
-    """Training batches: `channels` (ca, cb) or (c,), `dtypes`, `examples` (in an epoch), `names`, `bad`."""
+    """Training batches: `channels` (ca, cb) or (c,), `dtypes`, `examples` (in an epoch), `names`, `bad`, `files`,
+    `halves`.
+
+    `files` are those of the examples, by their place below data.root, and their sizes in bytes; `halves`, where they
+    hold pairs side by side, the least and the largest width of a half, its height being 1, and None elsewhere. `notes`
+    are sentences on what became of files, for whoever trains on them.
+    """
 
     def __init__(self, found, data, batch_size, seed, processes):
         self.names, self.bad = _names(found), [one for domain in found for one in domain.bad]
+        self.notes = [note for domain in found for note in domain.notes]
+        self.files, self.halves = _files(found, data), found[0].halves
         self.channels, self.dtypes = _signature(found, data)
         self.examples = max(map(len, found))
         self._workers, self._iterators = data.workers, []
@@ -127,12 +138,14 @@ class Stream:
 
 class Whole:
     """A sequence of whole examples {"a", "b", "name"} or {"images", "name"}; `paired`, `channels`, `dtypes`, `names`,
-    `bad`."""
+    `bad`, `files`, `notes` (as of `Stream`)."""
 
     def __init__(self, found, data):
         self._found, self._recipe = found, _recipe(data)
         self.paired = len(found) == 1 and data.kind != "images"
         self.names, self.bad = _names(found), [one for domain in found for one in domain.bad]
+        self.notes = [note for domain in found for note in domain.notes]
+        self.files = _files(found, data)
         self.channels, self.dtypes = _signature(found, data)
 
     def __len__(self) -> int:
@@ -188,26 +201,38 @@ def _open(data, split, side, memory, share, on_disk, whole=False):
         # A crop of drawn pictures is cut from load_size: at `size` there would be nothing to move.
         size = side or (data.size if whole else max(data.size, data.load_size))
         if data.kind == "images":
-            return (examples.drawn_singles(data, split, size, store),)
+            return (drawn.singles(data, split, size, store),)
         if aligned:
-            return (examples.drawn(data, split, size, store),)
-        return examples.drawn_domains(data, split, size, store)
+            return (drawn.files(data, split, size, store),)
+        return drawn.domains(data, split, size, store)
     store = cache.Cache(memory, cache.folder(data.cache_dir) if on_disk else None, share=share)
+    asked = examples.sides(data)
     if data.kind == "images":
         fit = transforms.Fit(side, (side or data.size) if whole or data.jitter == "none" else None)
         on = (data.split, data.val_split)
-        return (examples.singles(data, split, fit, store, data.size if side is None else 1, on=on),)
+        return (
+            examples.singles(data, split, fit, store, data.size if side is None else 1, on=on, asked=asked),
+        )
     least = data.size if side is None and not whole else 1
     if aligned:
-        return (examples.files(data, split, side, store, least),)
+        return (examples.files(data, split, side, store, least, asked),)
     if whole:
-        return examples.domains_or_pairs(data, split, side, store)
-    return examples.domains(data, split, side, store, least)
+        return examples.domains_or_pairs(data, split, side, store, asked)
+    return examples.domains(data, split, side, store, least, asked)
 
 
 def _names(found) -> list[str]:
     # Of an example without a partner: that of its image in the larger domain.
     return max((domain.names for domain in found), key=len)
+
+
+def _files(found, data) -> dict[str, int]:
+    # By places that stay where a folder is moved, or spelled in another way.
+    files = {file: size for domain in found for file, size in domain.files.items()}
+    if data.source != "folder":
+        return {os.path.basename(file): size for file, size in files.items()}
+    top = os.path.expanduser(data.root)
+    return {os.path.relpath(file, top): size for file, size in files.items()}
 
 
 def _signature(found, data):
@@ -227,6 +252,8 @@ def _validate(data) -> None:
         choices |= {"source": (*sources, f"{named.PREFIX}NAME")}
     if data.kind == "aligned":
         choices |= {"direction": DIRECTIONS, "pair": ("", *pairs.PAIRS)}
+    if data.kind != "images":
+        choices |= {"labels": LABELS}
     if data.kind == "images":
         choices |= {"part": ("",) if data.source in DRAWN else PARTS}
         share = data.get("held_out", 0.05)
@@ -237,6 +264,15 @@ def _validate(data) -> None:
         if value not in known:
             names = ", ".join(name or "''" for name in known)
             raise jgan.UserError(f"data.{field} is {value!r}: one of {names} would work")
+    if data.get("labels", "") and data.kind == "aligned" and data.pair:
+        raise jgan.UserError(
+            f"data.labels={data.labels} is for pairs in files, but data.pair={data.pair} makes them of photos"
+        )
+    bits = tuple(data.get("bits", ()))
+    if len(bits) > 2 or not all(isinstance(number, int) and 0 <= number <= 16 for number in bits):
+        raise jgan.UserError(
+            f"data.bits is {bits}: a number up to 16, or two for input and target, such as 12 or 12,8, would work"
+        )
     for field, least in (("size", 1), ("workers", 0), ("cache_gib", 0)):
         if data[field] < least:
             raise jgan.UserError(f"data.{field} is {data[field]}: {least} or more would work")

@@ -20,9 +20,10 @@ import jgan
 from jgan.data import check
 from jgan.data import images
 from jgan.data import named
+from jgan.data import outputs
 
 # What TensorFlow Datasets stores as it is and every reader of it decodes.
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp")
 
 # The package that TensorFlow Datasets uses without asking for it.
 _UNDECLARED = "importlib_resources"
@@ -81,7 +82,9 @@ def from_folder(name: str, source: str, root: str = "") -> None:
 
         def _generate_examples(self, files):
             for file in files:
-                yield file.relative_to(top).as_posix(), {"image": os.fspath(file)}
+                # The keys that sets are shuffled by have to be UTF-8.
+                key = os.fsencode(file.relative_to(top).as_posix()).decode(errors="backslashreplace")
+                yield key, {"image": os.fspath(file)}
 
     Folder.name = name
     tfds.disable_progress_bar()
@@ -117,7 +120,7 @@ def _splits(top: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     if not top.is_dir():
         raise jgan.UserError(f"there is no folder {top}")
     folders = sorted(path for path in top.iterdir() if path.is_dir() and not path.name.startswith("."))
-    splits = {folder.name: images.find(folder) for folder in folders}
+    splits = {folder.name: images.find(folder) for folder in folders if not outputs.is_written(folder)}
     splits = {split: files for split, files in splits.items() if files} or {"train": images.find(top)}
     if not any(splits.values()):
         raise jgan.UserError(f"{top} holds no images ({' '.join(SUFFIXES)})")
@@ -136,8 +139,8 @@ def _looked_at(splits: dict[str, list[pathlib.Path]]) -> tuple[tuple, type]:
     def kind(index):
         if files[index].suffix.lower() not in SUFFIXES:
             raise jgan.UserError(f"{files[index]} cannot be stored as it is: {' '.join(SUFFIXES)} would work")
-        image = images.read(files[index])
-        return image.shape[-1], image.dtype
+        image = images.load(files[index])
+        return image.shape[-1], image.pixels.dtype
 
     kinds, failed = check.scan(kind, len(files))
     if failed:

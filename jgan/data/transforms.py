@@ -64,6 +64,17 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return result
 
 
+def nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Returns `[h, w, c]` at `size = (h, w)` with the value of the nearest pixel everywhere, so that no value is new.
+
+    This is how maps of classes are resized: a mean of two classes would be a third one, or none.
+    """
+    rows, columns = (
+        ((np.arange(new) + 0.5) * old / new).astype(int) for new, old in zip(size, image.shape, strict=False)
+    )
+    return image[rows[:, None], columns]
+
+
 def random_crop(
     planes: tuple[np.ndarray, ...], size: int, flip: bool, rng: np.random.Generator
 ) -> tuple[np.ndarray, ...]:

@@ -11,7 +11,10 @@ with rate 0.1 on the unbounded variable of every candidate. All functions are pu
     state = edit.start_from(space, chosen, key, 64)                    # fix it and go on from there
 
 Other than in iGAN, image, latent and cost of a state belong together (there the latent is one step ahead of the
-image), and fixing starts with fresh moments (there those of other candidates go on).
+image), fixing starts with fresh moments (there those of other candidates go on), and each candidate stays near its own
+beginning: pulled to the latent that was fixed, as in iGAN, all become one picture. That keeps them diverse without the
+second net that a repulsion (Liu and Wang, 2016) would need for a distance that means something to the eye, or the
+niches of quality-diversity search (Mouret and Clune, 2015): a beginning is a niche.
 """
 
 from collections.abc import Callable
@@ -30,8 +33,11 @@ from jgan.latent import paths
 
 CANDIDATES = 64
 ITERATIONS = 40  # after a stroke in the editor
+REFILL = 40  # steps between the moments at which candidates that are not shown begin anew
 TOP_K = 16
-FREEZE = 150  # iterations since the start, after which an editor keeps the order of its candidates
+_NEAR = 4  # of so many candidates one is held to the start itself
+_DRAWN = 0.1, 0.5  # the share of a start's numbers that the nearest and the farthest candidates draw anew
+_MET = 0.02  # a cost at which strokes count as met: colours that are 7 % of the range off
 _ADAM = optax.adam(0.1, 0.9, 0.999, 1e-8)
 
 
@@ -42,15 +48,17 @@ class State:
 
     Attributes:
         u: unbounded variables [n, ...], where the next step begins.
-        opt: Adam's moments, which go on from stroke to stroke.
+        opt: Adam's moments of each candidate, which go on from stroke to stroke.
         latents: the latents [n, ...] of `images`: one step behind `u`, so that what is chosen is what was seen.
         images: [n, h, w, c] in [-1, 1].
         cost: [n], how far `images` are from the strokes, nearness to the start not counted; 0 before the first step.
+        away: [n], what nearness to the start would add to `cost` were it asked of all alike; 0 without a start.
         begin: latents [n, ...] where the candidates' paths begin.
-        anchor: one latent, which smoothness is measured from.
-        reference: [h, w, c], its image, which preservation is measured from.
+        anchor: latents [n, ...], which smoothness is measured from: the start, which is the first, or where they began.
+        reference: [n, h, w, c], their images, which preservation is measured from.
+        fresh: [n] bool, whose beginning no step has drawn yet: its image becomes the reference.
         anchored: 1.0 after `start_from`, 0.0 after `start`: whether the two count.
-        iterations: int32 scalar, steps since the start.
+        iterations: [n] int32, steps since each of them began.
     """
 
     u: Any
@@ -58,9 +66,11 @@ class State:
     latents: Any
     images: jax.Array
     cost: jax.Array
+    away: jax.Array
     begin: Any
     anchor: Any
     reference: jax.Array
+    fresh: jax.Array
     anchored: jax.Array
     iterations: jax.Array
 
@@ -78,37 +88,53 @@ def start(space: spaces.Space, key: jax.Array, count: int = CANDIDATES) -> State
     Raises:
         jgan.UserError: there are no candidates.
     """
-    latents = jax.vmap(space.sample)(jax.random.split(key, _at_least_one(count)))
-    latents = jax.vmap(lambda latent: paths.inside(space, latent))(latents)
-    anchor = jax.tree.map(lambda x: x[0], latents)
-    return _create(space, latents, None, anchor, 0.0)
+    latents = _draws(space, key, _at_least_one(count))
+    return _create(space, latents, latents, 0.0)
 
 
-def start_from(
-    space: spaces.Space, latent: Any, key: jax.Array, count: int = CANDIDATES, spread: float = 0.5
-) -> State:
-    """The state after a choice or a projection was fixed: candidates around one latent, which they stay near.
+def start_from(space: spaces.Space, latent: Any, key: jax.Array, count: int = CANDIDATES) -> State:
+    """The state after a choice or a projection was fixed: candidates near and far from one latent.
 
-    The first candidate is the latent itself, so that its image stays among them; the others are moved by
-    `spread` * U(-1, 1) and kept inside the space.
+    The first candidate is the latent itself, so that its image stays among them. The others begin ever farther from it:
+    a growing share of their numbers is drawn from the prior, as in uniform crossover (Syswerda, 1989), so that their
+    numbers keep its distribution. The first quarter stays near the latent, since from it alone a stroke may not be
+    followed well; what falls together there, `refill` sends elsewhere. The others stay near their own beginnings.
 
     Raises:
         jgan.UserError: there are no candidates.
     """
-
-    def scatter(key: jax.Array, x: jax.Array) -> jax.Array:
-        return x + spread * jax.random.uniform(key, (count, *x.shape), x.dtype, -1, 1)
-
-    _at_least_one(count)
-    leaves, treedef = jax.tree.flatten(latent)
-    keys = jax.random.split(key, len(leaves))
-    latents = treedef.unflatten([scatter(k, x) for k, x in zip(keys, leaves, strict=True)])
-    latents = jax.vmap(lambda latent: paths.inside(space, latent))(latents)
+    latents = _around(space, latent, key, _at_least_one(count))
     # The latent itself goes nearer to the border than the others, only as far from it as `free` needs.
     own = paths.inside(space, latent, 1 - 1e-6)
     latents = jax.tree.map(lambda xs, x: xs.at[0].set(x), latents, own)
     begin = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), latent)
-    return _create(space, latents, begin, latent, 1.0)
+    state = _create(space, latents, begin, 1.0)
+    far = jnp.arange(count) >= max(1, count // _NEAR)
+    own = jax.tree.map(lambda x: x[0], (state.anchor, state.reference))
+    anchor, reference = _where(far, (state.anchor, state.reference), own)
+    return dataclasses.replace(state, anchor=anchor, reference=reference)
+
+
+def refill(space: spaces.Space, state: State, kept: jax.Array, key: jax.Array) -> State:
+    """The state with all candidates but those in `kept` [n] bool begun anew: as they began, at another draw.
+
+    Their images, latents and costs are the old ones until the next step. The first candidate is always kept where there
+    is a start, which it is.
+    """
+    count = kept.shape[0]
+    kept = kept | ((jnp.arange(count) == 0) & (state.anchored > 0))
+    start = jax.tree.map(lambda x: x[0], state.anchor)
+    anchored = jnp.broadcast_to(state.anchored > 0, kept.shape)
+    latents = _where(anchored, _around(space, start, key, count), _draws(space, key, count))
+    return dataclasses.replace(
+        state,
+        u=_where(kept, state.u, jax.vmap(space.free)(latents)),
+        opt=_where(kept, state.opt, jax.tree.map(jnp.zeros_like, state.opt)),
+        begin=_where(kept | anchored, state.begin, latents),
+        anchor=_where(kept, state.anchor, latents),
+        fresh=state.fresh | ~kept,
+        iterations=jnp.where(kept, state.iterations, 0),
+    )
 
 
 def steps(
@@ -142,20 +168,31 @@ def trace(
     weights: terms.Weights,
     n: int = ITERATIONS,
     realism_of: Callable[[jax.Array], jax.Array] | None = None,
+    key: jax.Array | None = None,
 ) -> tuple[State, Any]:
     """`steps`, and the latents [n, candidates, ...] after each of them: `paths.resample` makes films of them.
 
-    The last of them are the state's `latents`. `path` adds where the candidate began.
+    The last of them are the state's `latents`; `path` adds where a candidate began. With a `key`, those that `select`
+    would not show begin anew after every `REFILL` steps, as long as as many are left.
     """
 
-    def body(state: State, _: None) -> tuple[State, Any]:
+    def body(state: State, done: jax.Array) -> tuple[State, Any]:
         state = _step(space, state, constraints, weights, realism_of)
-        return state, state.latents
+        latents = state.latents
+        if key is not None:
+            state = jax.lax.cond(
+                (done % REFILL == 0) & (done <= n - REFILL),
+                lambda: refill(
+                    space, state, shows(select(state), state.cost.shape[0]), jax.random.fold_in(key, done)
+                ),
+                lambda: state,
+            )
+        return state, latents
 
     if n == 1:  # the editor's tick; on CPU a loop of one takes a quarter longer than what is in it
-        state, latents = body(state, None)
+        state, latents = body(state, jnp.ones((), jnp.int32))
         return state, jax.tree.map(lambda x: x[None], latents)
-    return jax.lax.scan(body, state, length=n)
+    return jax.lax.scan(body, state, 1 + jnp.arange(n))
 
 
 def path(state: State, latents: Any, candidate: int | jax.Array, n: int = paths.FRAMES) -> Any:
@@ -167,48 +204,66 @@ def path(state: State, latents: Any, candidate: int | jax.Array, n: int = paths.
         candidate: its index.
         n: frames.
     """
-    whole = jax.tree.map(
-        lambda first, x: jnp.concatenate([first[candidate][None], x[:, candidate]]), state.begin, latents
-    )
-    return paths.resample(whole, n)
+    steps = jax.tree.leaves(latents)[0].shape[0]
+    lived = jnp.arange(steps) >= steps - state.iterations[candidate]
+
+    def leaf(first: jax.Array, x: jax.Array) -> jax.Array:
+        # What a candidate was before it began anew is no part of its way.
+        way = _where(lived, x[:, candidate], first[candidate])
+        return jnp.concatenate([first[candidate][None], way])
+
+    return paths.resample(jax.tree.map(leaf, state.begin, latents), n)
 
 
-def select(state: State, top_k: int = TOP_K, apart: float = 0.05, order: jax.Array | None = None) -> Shown:
-    """The candidates to show, at most `top_k`, by ascending cost: iGAN's rule, and no two that look alike.
+def select(
+    state: State, top_k: int = TOP_K, apart: float = 0.05, order: Any = None, before: Any = None
+) -> Shown:
+    """The candidates to show, at most `top_k`, best first: those that do what is asked, and no two that look alike.
 
-    A candidate is shown if its cost is at most twice the mean cost of the best `top_k` / 2, and if its image differs
-    by at least `apart` from every one shown before it. Fewer than `top_k` may remain; without `order` the best does.
+    A candidate does if its cost is at most twice the mean cost of the best `top_k` / 2, which is iGAN's rule, or so low
+    that strokes count as met. Each is left out whose image differs by less than `apart` from one before it. Where more
+    than `top_k` remain, the best is shown and then always the one farthest from all that are shown (Gonzalez, 1985).
 
     Args:
-        state: its `images` and `cost` are looked at.
+        state: its `images`, `cost` and `away` are looked at.
         top_k: 1 or more.
-        apart: root of the mean squared difference over pixels and channels, in units of [-1, 1]; 0.05 is 6 of 255
-            levels, and 0 shows all.
-        order: candidates [n] in the order to go through instead of by cost, such as an earlier `rank`.
+        apart: root of the mean squared difference of pixels, of a range of 2; 0.05 is 6 of 255 levels, 0 shows all.
+        order: candidates [n] in the order to go through instead of by `rank`, such as an earlier one.
+        before: [n] bool, shown before: those stay rather than others that look like them.
     """
     count = state.cost.shape[0]
     cost = jnp.where(jnp.isfinite(state.cost), state.cost, jnp.inf)
-    best = rank(cost)
-    order = best if order is None else order
-    good = jnp.isfinite(cost) & (cost <= 2 * jnp.mean(cost[best[: max(1, top_k // 2)]]))
-    flat = state.images.reshape(count, -1).astype(jnp.float32)
+    order = rank(state) if order is None else order
+    limit = 2 * jnp.mean(jnp.sort(cost)[: max(1, min(top_k, count) // 2)])
+    good = jnp.isfinite(cost) & (cost <= jnp.maximum(limit, _MET))
+    # By the Gram matrix: the differences themselves would be n times the images.
+    flat = jnp.where(jnp.isfinite(cost)[:, None], state.images.reshape(count, -1).astype(jnp.float32), 0)
+    products = jnp.matmul(flat, flat.T, precision="highest") / flat.shape[1]
+    squares = jnp.diagonal(products)
+    distance = jnp.sqrt(jnp.maximum(squares[:, None] + squares - 2 * products, 0))
 
     def visit(shown: jax.Array, index: jax.Array) -> tuple[jax.Array, None]:
-        # One row at a time: all differences at once would be n times the images.
-        distance = jnp.sqrt(jnp.mean(jnp.square(flat - flat[index]), 1))
-        alike = jnp.any(shown & (distance < apart))
-        keep = good[index] & ~alike & (jnp.sum(shown) < top_k)
-        return shown.at[index].set(keep), None
+        alike = jnp.any(shown & (distance[index] < apart))
+        return shown.at[index].set(good[index] & ~alike), None
 
-    shown, _ = jax.lax.scan(visit, jnp.zeros(count, bool), order)
+    first = order if before is None else order[jnp.argsort(~before[order], stable=True)]
+    shown, _ = jax.lax.scan(visit, jnp.zeros(count, bool), first)
+    if top_k < count:
+        shown = _farthest(shown, distance, order, top_k)
     first = jnp.argsort(~shown[order], stable=True)[: min(top_k, count)]
     indices = order[first]
     return Shown(indices.astype(jnp.int32), shown[indices])
 
 
-def rank(cost: jax.Array) -> jax.Array:
-    """The candidates [n] by ascending cost [n]; those that are not finite come last."""
-    return jnp.argsort(jnp.where(jnp.isfinite(cost), cost, jnp.inf), stable=True)
+def shows(shown: Shown, count: int) -> jax.Array:
+    """Which of `count` candidates are shown, [count] bool."""
+    return jnp.zeros(count, bool).at[shown.indices].set(shown.mask)
+
+
+def rank(state: State) -> jax.Array:
+    """The candidates [n] by ascending cost, nearness to the start counted; those that are not finite come last."""
+    total = state.cost + state.away
+    return jnp.argsort(jnp.where(jnp.isfinite(total), total, jnp.inf), stable=True)
 
 
 def importance(cost: jax.Array, mask: jax.Array) -> jax.Array:
@@ -249,35 +304,48 @@ def shadow(image: jax.Array, point: tuple[float, float]) -> jax.Array:
     return 0.25 * image + 0.75 * (keep * image + (1 - keep))
 
 
-def _create(space: spaces.Space, latents: Any, begin: Any, anchor: Any, anchored: float) -> State:
+def _create(space: spaces.Space, latents: Any, begin: Any, anchored: float) -> State:
     u = jax.vmap(space.free)(latents)
     latents = jax.vmap(space.bound)(u)
     images = jax.vmap(space.generate)(latents)
+    nought = jnp.zeros(images.shape[0], images.dtype)
     return State(
         u=u,
-        opt=_ADAM.init(u),
+        opt=jax.vmap(_ADAM.init)(u),
         latents=latents,
         images=images,
-        cost=jnp.zeros(images.shape[0], images.dtype),
-        begin=latents if begin is None else begin,
-        anchor=anchor,
-        reference=images[0],  # of the anchor itself, or of no meaning without one
+        cost=nought,
+        away=nought,
+        begin=begin,
+        anchor=latents,
+        reference=images,
+        fresh=jnp.zeros(images.shape[0], bool),
         anchored=jnp.asarray(anchored, jnp.float32),
-        iterations=jnp.zeros((), jnp.int32),
+        iterations=jnp.zeros(images.shape[0], jnp.int32),
     )
 
 
 def _step(space, state, constraints, weights, realism_of):
-    def objective(u):
+    start, picture = jax.tree.map(lambda x: x[0], (state.anchor, state.reference))
+
+    def pull(latent, image, anchor, reference):
+        near = weights.smoothness * terms.smoothness(latent, anchor)
+        kept = weights.preservation * terms.preservation(image, reference, constraints)
+        return state.anchored * (near + kept)
+
+    def objective(u, anchor, reference, fresh):
         latent = space.bound(u)
         image = space.generate(latent)
+        reference = jnp.where(fresh, jax.lax.stop_gradient(image), reference)
         cost = terms.cost(image, constraints, weights, realism_of)
-        pull = weights.smoothness * terms.smoothness(latent, state.anchor)
-        pull += weights.preservation * terms.preservation(image, state.reference, constraints)
-        return cost + state.anchored * pull, (cost.astype(state.cost.dtype), image, latent)
+        away = jax.lax.stop_gradient(pull(latent, image, start, picture))
+        told = cost.astype(state.cost.dtype), away.astype(state.away.dtype), image, latent, reference
+        return cost + pull(latent, image, anchor, reference), told
 
-    grads, (cost, images, latents) = jax.vmap(jax.grad(objective, has_aux=True))(state.u)
-    changes, opt = _ADAM.update(grads, state.opt)
+    grads, (cost, away, images, latents, reference) = jax.vmap(jax.grad(objective, has_aux=True))(
+        state.u, state.anchor, state.reference, state.fresh
+    )
+    changes, opt = jax.vmap(_ADAM.update)(grads, state.opt)
     return dataclasses.replace(
         state,
         u=optax.apply_updates(state.u, changes),
@@ -285,8 +353,45 @@ def _step(space, state, constraints, weights, realism_of):
         latents=latents,
         images=images,
         cost=cost,
+        away=away,
+        reference=reference,
+        fresh=jnp.zeros_like(state.fresh),
         iterations=state.iterations + 1,
     )
+
+
+def _around(space: spaces.Space, latent: Any, key: jax.Array, count: int) -> Any:
+    """`count` latents with a growing share of their numbers drawn from the prior, the others those of one latent."""
+    own, treedef = jax.tree.flatten(paths.inside(space, latent))
+    keys = jax.random.split(jax.random.fold_in(key, 0), count)
+
+    def mix(key: jax.Array, share: jax.Array, draw: Any) -> Any:
+        keys, draws = jax.random.split(key, len(own)), jax.tree.leaves(draw)
+        new = [jax.random.bernoulli(k, share, x.shape) for k, x in zip(keys, own, strict=True)]
+        return treedef.unflatten(map(jnp.where, new, draws, own))
+
+    return jax.vmap(mix)(keys, jnp.linspace(*_DRAWN, count), _draws(space, key, count))
+
+
+def _draws(space: spaces.Space, key: jax.Array, count: int) -> Any:
+    latents = jax.vmap(space.sample)(jax.random.split(key, count))
+    return jax.vmap(lambda latent: paths.inside(space, latent))(latents)
+
+
+def _where(those: jax.Array, a: Any, b: Any) -> Any:
+    # Along the first axis of all arrays: `a` where `those` [n] bool are, else `b`.
+    return jax.tree.map(lambda x, y: jnp.where(those.reshape(-1, *[1] * (x.ndim - 1)), x, y), a, b)
+
+
+def _farthest(those: jax.Array, distance: jax.Array, order: jax.Array, number: int) -> jax.Array:
+    # At most `number` of `those` [n] bool: the first in the order, then always the farthest from all chosen.
+    def choose(chosen: jax.Array, _: None) -> tuple[jax.Array, None]:
+        gap = jnp.where(those & ~chosen, jnp.min(jnp.where(chosen, distance, jnp.inf), 1), -1)
+        best = jnp.argmax(gap)
+        return chosen.at[best].set(chosen[best] | (gap[best] >= 0)), None
+
+    first = jnp.arange(those.size) == order[jnp.argmax(those[order])]
+    return jax.lax.scan(choose, first & those, length=number - 1)[0]
 
 
 def _at_least_one(count: int) -> int:

@@ -116,7 +116,7 @@ class Norm(nn.Module):
                 mu, var = self.get_variable("stats", "mean"), self.get_variable("stats", "variance")
                 x = (x - mu) * jax.lax.rsqrt(var + self.epsilon)
             else:
-                x = _instance_norm(x, self.epsilon)
+                x, _, _ = _normalise(x, (1, 2), self.epsilon)
             return x.astype(dtype)
         scale = self.param("scale", _scale_init, (c,))
         bias = self.param("bias", nn.initializers.zeros, (c,))
@@ -125,13 +125,13 @@ class Norm(nn.Module):
         if statistics == "running":
             x = (x - mean.value) * jax.lax.rsqrt(variance.value + self.epsilon)
         elif statistics == "image":
-            x, _, _ = _standardise(x, (1, 2), self.epsilon)
+            x, _, _ = _normalise(x, (1, 2), self.epsilon)
         elif statistics == "gather":
             x, mu, var = _standardise(x, (0, 1, 2), self.epsilon)
             mean.value, variance.value = mu.reshape(c), var.reshape(c)
         elif statistics == "batch":
             n = x.size // c
-            x, mu, var = _standardise(x, (0, 1, 2), self.epsilon)
+            x, mu, var = _normalise(x, (0, 1, 2), self.epsilon)
             if not self.is_initializing():
                 mean.value = 0.9 * mean.value + 0.1 * mu.reshape(c)
                 variance.value = 0.9 * variance.value + 0.1 * var.reshape(c) * (n / max(n - 1, 1))
@@ -152,26 +152,29 @@ def _standardise(
     return (x - mean) * jax.lax.rsqrt(variance + epsilon), mean, variance
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _instance_norm(x: jax.Array, epsilon: float) -> jax.Array:
-    """Instance norm that keeps for its way back only what came in, which a convolution has kept already."""
-    return _standardise(x, (1, 2), epsilon)[0]
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
+def _normalise(x: jax.Array, axes: tuple[int, ...], epsilon: float) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """`_standardise` that keeps for its way back only what came in, which a convolution has kept already.
+
+    No gradient goes through the mean and the variance that it returns.
+    """
+    return _standardise(x, axes, epsilon)
 
 
-def _instance_norm_forward(x: jax.Array, epsilon: float) -> tuple[jax.Array, Any]:
-    y, mean, variance = _standardise(x, (1, 2), epsilon)
-    return y, (x, mean, variance)
+def _normalise_forward(x: jax.Array, axes: tuple[int, ...], epsilon: float) -> tuple[Any, Any]:
+    y, mean, variance = _standardise(x, axes, epsilon)
+    return (y, mean, variance), (x, mean, variance)
 
 
-def _instance_norm_backward(epsilon: float, kept: Any, g: jax.Array) -> tuple[jax.Array]:
-    x, mean, variance = kept
+def _normalise_backward(axes: tuple[int, ...], epsilon: float, kept: Any, given: Any) -> tuple[jax.Array]:
+    (x, mean, variance), (g, _, _) = kept, given
     scale = jax.lax.rsqrt(variance + epsilon)
     y = (order.later(x, g) - mean) * scale
-    along = jnp.mean(g * y, (1, 2), keepdims=True)
-    return (scale * (g - jnp.mean(g, (1, 2), keepdims=True) - along * y),)
+    along = jnp.mean(g * y, axes, keepdims=True)
+    return (scale * (g - jnp.mean(g, axes, keepdims=True) - along * y),)
 
 
-_instance_norm.defvjp(_instance_norm_forward, _instance_norm_backward)
+_normalise.defvjp(_normalise_forward, _normalise_backward)
 
 
 class Upsample(nn.Module):

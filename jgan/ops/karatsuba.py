@@ -8,10 +8,15 @@ one, and k the taps, the trilinear form of `jgan.ops.conv` is, summed over pairs
     e[t] (k3 y[4t] - k0 y[4t-1]) + x[2t] (k3 + k1) (y[4t] + y[4t+2])
         + d[t] (k1 y[4t+2] - k2 y[4t+1]) + x[2t+1] (k2 + k0) (y[4t+1] + y[4t+3])
 
-where e[t] = x[2t-1] - x[2t] and d[t] = x[2t+1] - x[2t]. Along both axes that is 16 values of the small image, of which
-each meets 1, 2 or 4 pairs of a tap and a big pixel: 16 matrix products with those side by side, for each of the three
-sides of the form.
+where e[t] = x[2t-1] - x[2t] and d[t] = x[2t+1] - x[2t].
+
+So an axis has two kinds of positions: e and d, "pairs" of a tap and a big pixel, and x even and x odd, "sums". Both
+axes together have four kinds of two times two positions: four batches of four matrix products for each of the three
+sides of the form. What one kind needs of an image or kernel is one array, made by few operations, because XLA on CPU
+takes 20 ms and more to compile each: slices, sums and products for every position took it seconds for every layer.
 """
+
+import itertools
 
 from jax import lax
 import jax.numpy as jnp
@@ -43,7 +48,7 @@ def evaluate(first, second, *, out, shape):
 
 def _small(big, kernel, shape):
     products = [
-        lax.dot_general(y, k, (((1,), (0 if shape.big_first else 1,)), ((), ())))
+        _product(y, k, 2, 1 if shape.big_first else 2)
         for y, k in zip(_from_big(big), _from_kernel(kernel, shape), strict=True)
     ]
     return _to_small(products, big.shape[0], shape)
@@ -52,7 +57,7 @@ def _small(big, kernel, shape):
 def _big(small, kernel, shape):
     kernel = order.later(kernel, small)
     products = [
-        lax.dot_general(x, k, (((1,), (1 if shape.big_first else 0,)), ((), ())))
+        _product(x, k, 2, 2 if shape.big_first else 1)
         for x, k in zip(_from_small(small), _from_kernel(kernel, shape), strict=True)
     ]
     return _to_big(products, small.shape[0], shape)
@@ -60,140 +65,148 @@ def _big(small, kernel, shape):
 
 def _kernel(big, small, shape):
     big = order.later(big, small)
-    contract = (((0,), (0,)), ((), ()))
     pairs = zip(_from_big(big), _from_small(small), strict=True)
-    if shape.big_first:
-        products = [lax.dot_general(y, x, contract) for y, x in pairs]
-    else:
-        products = [lax.dot_general(x, y, contract) for y, x in pairs]
-    return _to_kernel(products, big.shape[3], shape)
+    products = [_product(y, x, 1, 1) if shape.big_first else _product(x, y, 1, 1) for y, x in pairs]
+    return _to_kernel(products, shape)
 
 
 _SIDES = {"small": _small, "big": _big, "kernel": _kernel}
 
-# A position along an axis: e, x even, d, x odd. By position, how many pairs of a tap and a big pixel it meets.
-_MEETS = (2, 1, 2, 1)
+
+def _product(x, y, axis, by):
+    return lax.dot_general(x, y, (((axis,), (by,)), ((0,), (0,))))
 
 
-def _positions():
-    return [(p, q) for p in range(4) for q in range(4)]
+# Kinds along rows and columns; both are the number of pairs of a tap and a big pixel that a position of it meets.
+_PAIRS, _SUMS = 2, 1
+_KINDS = tuple(itertools.product((_PAIRS, _SUMS), repeat=2))
 
 
-# To positions: 16 matrices, in the order of `_positions`.
+# To positions: by kind four matrices, [4, tiles, channels] of an image; two dimensions of an axis say which.
 
 
 def _from_small(small):
-    """[tiles, channels]; the first position of an axis has one tile more than the others."""
+    """[4, tiles, channels]."""
 
-    def along(x, axis):
-        even, odd = _strided(x, 0, 2, axis), _strided(x, 1, 2, axis)
-        return [_pad(odd, 1, 0, axis) - _pad(even, 0, 1, axis), even, odd - even, odd]
+    def along(x, axis, kind):
+        """[2, ...]: the two positions, of tiles in the place of pixels. Pairs have one tile more."""
+        both = _split(x, axis, (-1, 2))
+        if kind == _SUMS:
+            return jnp.moveaxis(both, axis + 1, 0)
+        even, odd = (lax.index_in_dim(both, k, axis + 1, False) for k in (0, 1))
+        return jnp.stack([_pad(odd, 1, 0, axis), _pad(odd, 0, 1, axis)]) - _pad(even, 0, 1, axis)
 
-    rows = along(small, 1)
-    values = [x for row in rows for x in along(row, 2)]
-    return [x.reshape(-1, x.shape[3]) for x in values]
+    rows = {kind: along(small, 1, kind) for kind in (_PAIRS, _SUMS)}
+    values = [along(rows[kind], 3, by) for kind, by in _KINDS]  # [columns, rows, n, h, w, channels]
+    return [x.reshape(4, -1, small.shape[3]) for x in values]
 
 
 def _from_big(big):
-    """[tiles, pairs x channels]."""
+    """[4, tiles, pairs x channels]."""
 
-    def along(y, axis):
-        at = [_strided(y, k, 4, axis) for k in range(4)]
-        return [
-            [_pad(at[0], 0, 1, axis), _pad(at[3], 1, 0, axis)],
-            [at[0] + at[2]],
-            [at[2], at[1]],
-            [at[1] + at[3]],
-        ]
+    def along(y, axis, kind):
+        """Tiles, the two positions and their pairs, three dimensions in the place of pixels."""
+        if kind == _PAIRS:
+            return _split(_pad(y, 1, 3, axis), axis, (-1, 2, 2))
+        first, second = (lax.index_in_dim(_split(y, axis, (-1, 2, 2)), k, axis + 1, False) for k in (0, 1))
+        return jnp.expand_dims(first + second, axis + 2)
 
-    rows = along(big, 1)
-    columns = [[along(y, 2) for y in row] for row in rows]
-    values = [[y for column in columns[p] for y in column[q]] for p, q in _positions()]
-    return [_beside(parts, 3).reshape(-1, len(parts) * big.shape[3]) for parts in values]
+    rows = {kind: along(big, 1, kind) for kind in (_PAIRS, _SUMS)}
+    values = [along(rows[kind], 4, by).transpose(5, 2, 0, 1, 4, 3, 6, 7) for kind, by in _KINDS]
+    return [y.reshape(4, -1, m * k * big.shape[3]) for y, (m, k) in zip(values, _KINDS, strict=True)]
 
 
 def _from_kernel(kernel, shape):
-    """[small channels, pairs x big channels], or transposed where the kernel has its big channels first."""
+    """[4, pairs x big channels, small channels], or the last two exchanged where the small channels are first."""
 
-    def along(taps):
-        k0, k1, k2, k3 = taps
-        return [[k3, -k0], [k3 + k1], [k1, -k2], [k2 + k0]]
+    def along(k, axis, kind):
+        """Positions and pairs, two dimensions in the place of taps."""
+        halves = _split(k, axis, (2, 2))
+        first, second = (lax.index_in_dim(halves, j, axis + 1, False) for j in (0, 1))  # taps 0, 2 and 1, 3
+        if kind == _PAIRS:
+            return jnp.stack([-first, lax.rev(second, (axis,))], axis + 1)
+        even, odd = (sum(lax.index_in_dim(x, j, axis) for j in (0, 1)) for x in (second, first))
+        return jnp.expand_dims(lax.concatenate([even, odd], axis), axis + 1)
 
-    rows = along(list(kernel))
-    columns = [[along(list(k)) for k in row] for row in rows]
-    values = [[k for column in columns[p] for k in column[q]] for p, q in _positions()]
-    return [_beside(parts, 0 if shape.big_first else 1) for parts in values]
+    big, small = (4, 5) if shape.big_first else (5, 4)
+    rows = {kind: along(kernel, 0, kind) for kind in (_PAIRS, _SUMS)}
+    values = [along(rows[kind], 2, by) for kind, by in _KINDS]
+    if shape.big_first:
+        values = [k.transpose(2, 0, 1, 3, big, small) for k in values]
+        return [k.reshape(4, -1, k.shape[5]) for k in values]
+    values = [k.transpose(2, 0, small, 1, 3, big) for k in values]
+    return [k.reshape(4, k.shape[2], -1) for k in values]
 
 
 # Back from positions, by the transposed sums.
 
 
 def _to_small(products, n, shape):
-    th, tw = (size // 2 for size in shape.small)
-    grid = [
-        x.reshape(n, th + (p == 0), tw + (q == 0), -1)
-        for x, (p, q) in zip(products, _positions(), strict=True)
+    tiles = [size // 2 for size in shape.small]
+
+    def along(pairs, sums, axis):
+        """Pixels in the place of the two positions, which come first, and tiles."""
+        (e, d), (even, odd), count = pairs, sums, sums.shape[axis + 1]
+        e0, e1 = (lax.slice_in_dim(e, k, count + k, 1, axis) for k in (0, 1))
+        d = lax.slice_in_dim(d, 0, count, 1, axis)
+        x = jnp.stack([even - d - e0, odd + d + e1], axis + 1)
+        return x.reshape(*x.shape[:axis], 2 * count, *x.shape[axis + 2 :])
+
+    values = [
+        x.reshape(2, 2, n, tiles[0] + kind - 1, tiles[1] + by - 1, -1)
+        for x, (kind, by) in zip(products, _KINDS, strict=True)
     ]
-
-    def along(values, count, axis):
-        e, even, d, odd = values
-        return [
-            even - d - lax.slice_in_dim(e, 0, count, 1, axis),
-            odd + d + lax.slice_in_dim(e, 1, count + 1, 1, axis),
-        ]
-
-    rows = [jnp.stack(along(grid[4 * p : 4 * p + 4], tw, 2), 3) for p in range(4)]
     # As arrays of their own: fused into what follows, every sum would be made again for each of its readers.
-    rows = along([lax.optimization_barrier(row) for row in rows], th, 1)
-    return jnp.stack(rows, 2).reshape(n, 2 * th, 2 * tw, -1)
+    rows = [lax.optimization_barrier(along(values[k], values[k + 1], 3)) for k in (0, 2)]
+    return along(*rows, 1)
 
 
 def _to_big(products, n, shape):
-    th, tw = (size // 2 for size in shape.small)
+    tiles = [size // 2 for size in shape.small]
 
-    def value(p, i, q, j):
-        """What pair i of position p along the rows and pair j of q along the columns got, tile by tile."""
-        x = products[4 * p + q]
-        x = x.reshape(n, th + (p == 0), tw + (q == 0), _MEETS[p] * _MEETS[q], -1)[:, :, :, i * _MEETS[q] + j]
-        x = lax.slice_in_dim(x, i, th + i, 1, 1) if p == 0 else x
-        return lax.slice_in_dim(x, j, tw + j, 1, 2) if q == 0 else x
+    def along(y, axis, kind):
+        """Pixels in the place of tiles, positions and pairs."""
+        if kind == _SUMS:  # both pixels of a sum get what it got
+            size = [*y.shape[: axis + 1], 2, *y.shape[axis + 1 : axis + 2], *y.shape[axis + 3 :]]
+            y = lax.broadcast_in_dim(
+                lax.squeeze(y, (axis + 2,)), size, [k for k in range(len(size)) if k != axis + 1]
+            )
+        y = y.reshape(*y.shape[:axis], -1, *y.shape[axis + 3 :])
+        return y if kind == _SUMS else lax.slice_in_dim(y, 1, y.shape[axis] - 3, 1, axis)
 
-    # By big pixel modulo 4, the positions and pairs that it meets.
-    met = ([(0, 0), (1, 0)], [(2, 1), (3, 0)], [(1, 0), (2, 0)], [(3, 0), (0, 1)])
-    rows = [
-        jnp.stack([sum(value(p, i, q, j) for p, i in met[r] for q, j in met[c]) for c in range(4)], 3)
-        for r in range(4)
-    ]
-    return jnp.stack(rows, 2).reshape(n, 4 * th, 4 * tw, -1)
-
-
-def _to_kernel(products, channels, shape):
-    axis = 0 if shape.big_first else 1
-
-    def along(values):
-        (k3, k0), (even,), (k1, k2), (odd,) = values
-        return [odd - k0, k1 + even, odd - k2, k3 + even]
-
-    parts = []
-    for x, (p, q) in zip(products, _positions(), strict=True):
-        cuts = [
-            lax.slice_in_dim(x, k * channels, (k + 1) * channels, 1, axis)
-            for k in range(_MEETS[p] * _MEETS[q])
-        ]
-        parts.append([cuts[i * _MEETS[q] : (i + 1) * _MEETS[q]] for i in range(_MEETS[p])])
-    columns = [[along([parts[4 * p + q][i] for q in range(4)]) for i in range(_MEETS[p])] for p in range(4)]
-    taps = [along([[columns[p][i][b] for i in range(_MEETS[p])] for p in range(4)]) for b in range(4)]
-    return jnp.stack([jnp.stack([taps[b][a] for b in range(4)]) for a in range(4)])
+    total = 0
+    for y, (kind, by) in zip(products, _KINDS, strict=True):
+        y = y.reshape(2, 2, n, tiles[0] + kind - 1, tiles[1] + by - 1, kind, by, -1)
+        y = y.transpose(2, 3, 1, 5, 4, 0, 6, 7)
+        total += along(along(y, 4, by), 1, kind)
+    return total
 
 
-def _strided(x, start, step, axis):
-    return lax.slice_in_dim(x, start, x.shape[axis], step, axis)
+def _to_kernel(products, shape):
+    def along(pairs, sums, axis):
+        """Taps in the place of positions and pairs."""
+        (first, second), (even, odd) = (
+            [lax.index_in_dim(pairs, j, axis + 1, False) for j in (0, 1)],
+            [lax.slice_in_dim(lax.squeeze(sums, (axis + 1,)), j, j + 1, 1, axis) for j in (0, 1)],
+        )
+        k = jnp.stack([odd - first, lax.rev(second, (axis,)) + even], axis + 1)
+        return k.reshape(*k.shape[:axis], 4, *k.shape[axis + 2 :])
+
+    values = []
+    for k, (kind, by) in zip(products, _KINDS, strict=True):
+        if shape.big_first:
+            k = k.reshape(2, 2, kind, by, -1, k.shape[2]).transpose(1, 2, 0, 3, 4, 5)
+        else:
+            k = k.reshape(2, 2, k.shape[1], kind, by, -1).transpose(1, 3, 0, 4, 2, 5)
+        values.append(k)
+    columns = [along(values[k], values[k + 1], 2) for k in (0, 2)]
+    return along(*columns, 0)
+
+
+def _split(x, axis, sizes):
+    return x.reshape(*x.shape[:axis], *sizes, *x.shape[axis + 1 :])
 
 
 def _pad(x, before, after, axis):
     sides = [(before, after, 0) if k == axis else (0, 0, 0) for k in range(x.ndim)]
     return lax.pad(x, jnp.zeros((), x.dtype), sides)
-
-
-def _beside(parts, axis):
-    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis)

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def to_float(images: jax.Array) -> jax.Array:
@@ -13,9 +14,13 @@ def to_float(images: jax.Array) -> jax.Array:
 
 
 def from_float(images: jax.Array, dtype: jnp.dtype) -> jax.Array:
-    """Images of an integer type (rounded, clipped) or float32 (clipped) from images in [-1, 1]."""
-    images = jnp.clip(images, -1, 1)
+    """Images of an integer type (rounded, clipped) or float32 (clipped) from images in [-1, 1].
+
+    Arrays of the host stay there: each operation on the device would be compiled for each size of picture.
+    """
+    xp = np if isinstance(images, np.ndarray) else jnp
+    images = xp.clip(images, -1, 1)
     if jnp.issubdtype(dtype, jnp.floating):
         return images.astype(dtype)
     half = jnp.iinfo(dtype).max / 2
-    return jnp.round((images + 1) * half).astype(dtype)
+    return xp.round((images + 1) * half).astype(dtype)

@@ -7,8 +7,10 @@ trilinear form of `jgan.ops.conv` is, summed over tiles,
     T(big, small, kernel) = sum over the 4x4 positions of (B' big B) * (A small A') * (G kernel G')
 
 with products of channels where * stands. So each of its three sides transforms its two operands, contracts them
-position by position in 16 matrix products, and applies the transposed transform of the third. Additions dominate its
-rounding error, which is about twice that of the direct products in float32.
+position by position in a batch of 16 matrix products, and applies the transposed transform of the third. Additions
+dominate its rounding error, which is about twice that of the direct products in float32.
+
+A transform goes along one axis after the other and leaves the positions of both in front, by one operation each.
 """
 
 from jax import lax
@@ -40,62 +42,61 @@ def evaluate(first, second, *, out, shape):
 
 
 def _small(big, kernel, shape):
-    products = [
-        _contract(x, k, 1, 0 if shape.big_first else 1)
-        for x, k in zip(_from_big(big, shape), _from_kernel(kernel), strict=True)
-    ]
+    products = _contract(_from_big(big, shape), _from_kernel(kernel), 2, 1 if shape.big_first else 2)
     return _to_small(products, big.shape[0], shape)
 
 
 def _big(small, kernel, shape):
     kernel = order.later(kernel, small)
-    products = [
-        _contract(x, k, 1, 1 if shape.big_first else 0)
-        for x, k in zip(_from_small(small, shape), _from_kernel(kernel), strict=True)
-    ]
+    products = _contract(_from_small(small, shape), _from_kernel(kernel), 2, 2 if shape.big_first else 1)
     return _to_big(products, small.shape[0], shape)
 
 
 def _kernel(big, small, shape):
     big = order.later(big, small)
-    pairs = zip(_from_big(big, shape), _from_small(small, shape), strict=True)
-    products = [_contract(b, s, 0, 0) if shape.big_first else _contract(s, b, 0, 0) for b, s in pairs]
-    return _to_kernel(products)
+    big, small = _from_big(big, shape), _from_small(small, shape)
+    return _to_kernel(_contract(big, small, 1, 1) if shape.big_first else _contract(small, big, 1, 1))
 
 
 _SIDES = {"small": _small, "big": _big, "kernel": _kernel}
 
 
 def _contract(x, y, axis, by):
-    return lax.dot_general(x, y, (((axis,), (by,)), ((), ())))
+    return lax.dot_general(x, y, (((axis,), (by,)), ((0,), (0,))))
 
 
-# To positions: 16 matrices [tiles, channels] or [channels, channels].
+# To positions: [16, tiles, channels] or [16, channels, channels].
 
 
 def _from_big(big, shape):
     (h, w), (top, left) = _tiles(shape), shape.pad
     pads = ((top, 2 * h + 2 - top - big.shape[1], 0), (left, 2 * w + 2 - left - big.shape[2], 0))
-    big = _pad(big, *pads)
-    pixels = [[big[:, i : i + 2 * h : 2, j : j + 2 * w : 2] for j in range(4)] for i in range(4)]
-    return [x.reshape(-1, x.shape[3]) for x in _transform(pixels, _B)]
+    rows = _positions(_parts(_pad(big, *pads), 1, 4, h), _B)
+    return _positions(_parts(rows, 3, 4, w), _B).reshape(16, -1, big.shape[3])
 
 
 def _from_small(small, shape):
     h, w = _tiles(shape)
     small = _pad(small, (0, 2 * h - small.shape[1], 0), (0, 2 * w - small.shape[2], 0))
-    pixels = [[small[:, i::2, j::2] for j in range(2)] for i in range(2)]
-    return [x.reshape(-1, x.shape[3]) for x in _transform(pixels, _A)]
+    rows = _positions(_parts(small, 1, 2, h), _A)
+    return _positions(_parts(rows, 3, 2, w), _A).reshape(16, -1, small.shape[3])
 
 
 def _from_kernel(kernel):
-    return _scaled(_transform(kernel, _G))
+    rows = _positions(kernel, _G)
+    columns = _positions([rows[:, k] for k in range(3)], _G)
+    return _scaled(columns).reshape(16, *kernel.shape[2:])
 
 
-def _scaled(positions):
-    """Each position by its two scales: once, where in G they would stand before every tap."""
-    scales = [a * b for a in _SCALES for b in _SCALES]
-    return [x if scale == 1 else x * scale for x, scale in zip(positions, scales, strict=True)]
+def _scaled(x):
+    """[4, 4, ...] each position by its two scales: once, where in G they would stand before every tap."""
+    scales = jnp.asarray(_SCALES, x.dtype)
+    return x * (scales[:, None] * scales)[:, :, None, None]
+
+
+def _parts(x, axis, size, count):
+    """Of `count` tiles at every second pixel the first pixel, the second and so on: a list of `size` arrays."""
+    return [lax.slice_in_dim(x, k, k + 2 * count - 1, 2, axis) for k in range(size)]
 
 
 # Back from positions, by the transposed transforms.
@@ -103,26 +104,31 @@ def _scaled(positions):
 
 def _to_small(products, n, shape):
     h, w = _tiles(shape)
-    grid = _grid([x.reshape(n, h, w, -1) for x in products])
-    (a, b), (c, d) = _rows(_transform(grid, _transposed(_A)), 2)
-    small = jnp.stack([jnp.stack([a, b], 3), jnp.stack([c, d], 3)], 2)
-    return small.reshape(n, 2 * h, 2 * w, -1)[:, : shape.small[0], : shape.small[1]]
+
+    def along(x, axis):
+        x = jnp.stack(_combined(x, _A), axis + 1)
+        return x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
+
+    # An array of its own: fused into what follows, every sum would be made again for each of its readers.
+    rows = lax.optimization_barrier(along(products.reshape(4, 4, n, h, w, -1), 3))
+    return along(rows, 1)[:, : shape.small[0], : shape.small[1]]
 
 
 def _to_big(products, n, shape):
     """Tiles overlap by two pixels: each adds its last two rows and columns to the first two of the next."""
     h, w = _tiles(shape)
-    rows = []
-    for line in _grid([x.reshape(n, h, w, -1) for x in products]):
-        pixels = [_combine(line, column) for column in _transposed(_B)]
-        even, odd = (
-            _pad(pixels[k], (0, 0, 0), (0, 1, 0)) + _pad(pixels[k + 2], (0, 0, 0), (1, 0, 0)) for k in (0, 1)
-        )
-        # As an array of its own: fused into what follows, every sum would be made again for each of its readers.
-        rows.append(lax.optimization_barrier(jnp.stack([even, odd], 3)).reshape(n, h, 2 * w + 2, -1))
-    pixels = [_combine(rows, column) for column in _transposed(_B)]
-    even, odd = (_pad(pixels[k], (0, 1, 0)) + _pad(pixels[k + 2], (1, 0, 0)) for k in (0, 1))
-    big = jnp.stack([even, odd], 2).reshape(n, 2 * h + 2, 2 * w + 2, -1)
+
+    def along(x, axis):
+        def shifted(part, before, after):
+            return _pad(
+                part, *((before, after, 0) if k == axis else (0, 0, 0) for k in range(1, part.ndim - 1))
+            )
+
+        pixels = _combined(x, _B)
+        x = jnp.stack([shifted(pixels[k], 0, 1) + shifted(pixels[k + 2], 1, 0) for k in (0, 1)], axis + 1)
+        return x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
+
+    big = along(lax.optimization_barrier(along(products.reshape(4, 4, n, h, w, -1), 3)), 1)
     cuts = [
         (-p, size + p - extent, 0)
         for p, size, extent in zip(shape.pad, shape.big, big.shape[1:3], strict=True)
@@ -131,42 +137,34 @@ def _to_big(products, n, shape):
 
 
 def _to_kernel(products):
-    kernel = _transform(_grid(_scaled(products)), _transposed(_G))
-    return jnp.stack(kernel).reshape(3, 3, *kernel[0].shape)
+    products = _scaled(products.reshape(4, 4, *products.shape[1:]))
+    return jnp.stack(_combined(jnp.stack(_combined(products, _G), 1), _G))
 
 
 def _tiles(shape):
     return [-(-size // 2) for size in shape.small]
 
 
-def _transform(x, matrix):
-    """matrix x matrix', of a nested list x of arrays: a list, row by row."""
-    rows = [[_combine(column, line) for column in zip(*x, strict=True)] for line in matrix]
-    return [_combine(row, line) for row in rows for line in matrix]
+def _positions(parts, matrix):
+    """[4, ...]: the matrix times a list of arrays."""
+    return jnp.stack([_combine(parts, line) for line in matrix])
+
+
+def _combined(positions, matrix):
+    """A list of arrays: the transposed matrix times [4, ...]."""
+    return [_combine(positions, column) for column in zip(*matrix, strict=True)]
 
 
 def _combine(arrays, weights):
     """The sum of arrays with weights 1, 0 and -1, of which some 1 stands first."""
     first = weights.index(1)
     total = arrays[first]
-    for k, (x, weight) in enumerate(zip(arrays, weights, strict=True)):
+    for k, weight in enumerate(weights):
         if weight and k != first:
-            total = total + x if weight > 0 else total - x
+            total = total + arrays[k] if weight > 0 else total - arrays[k]
     return total
 
 
-def _transposed(matrix):
-    return tuple(zip(*matrix, strict=True))
-
-
-def _grid(positions):
-    return _rows(positions, 4)
-
-
-def _rows(x, count):
-    return [x[k : k + count] for k in range(0, len(x), count)]
-
-
-def _pad(x, rows, columns=(0, 0, 0)):
-    """Zeros before, behind (or pixels cut off) and between rows and columns of [n, h, w, c]."""
-    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), rows, columns, (0, 0, 0)))
+def _pad(x, *sides):
+    """Zeros before, behind (or pixels cut off) and between, of all axes but the first and the last."""
+    return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *sides, (0, 0, 0)))

@@ -17,6 +17,7 @@ import numpy as np
 
 from jgan import inversion
 from jgan import trained
+from jgan.data import framing
 from jgan.latent import constraints
 from jgan.latent import edit
 from jgan.latent import project
@@ -38,9 +39,10 @@ class Sight(NamedTuple):
         latents: [n, d].
         steps: latents [m, n, d] after each step.
         begin: where their paths begin, [n, d].
+        ages: [n], steps since each of them began.
         shown: which ones a person gets to see, best first; `mask` tells how many of them.
         order: [n], the ranking that `shown` keeps to.
-        costs: of every term, {name: [n]}; `total` is what they are ranked by.
+        costs: of every term, {name: [n]}; `total` is how well they do what is asked.
     """
 
     images: Any
@@ -48,6 +50,7 @@ class Sight(NamedTuple):
     latents: Any
     steps: Any
     begin: Any
+    ages: Any
     shown: edit.Shown
     order: Any
     costs: dict[str, Any]
@@ -61,12 +64,18 @@ class Asked(NamedTuple):
         weights: of the terms.
         order: an earlier ranking [n] int32.
         frozen: bool, whether to keep to it.
+        before: [n] bool, those that are shown now.
+        refill: [n] bool, those that begin anew if they are not shown.
+        seed: [2] uint32, of their beginnings.
     """
 
     constraints: constraints.Constraints
     weights: constraints.Weights
     order: Any
     frozen: Any
+    before: Any
+    refill: Any
+    seed: Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +120,7 @@ class Programs:
         """`changed` is called, in that thread, whenever a program has been made or could not be."""
         self.codec = Codec.of(run)
         self.image = (run.config.data.size, run.config.data.size, run.config.data.channels[0])
+        self.bits = framing.bits(run.config.data)
         self.judges = run.system.judge is not None
         self.predicts = run.system.predict is not None and "predictor" in run.weights["params"]
         self.lanes = lanes = lanes or (LANES[:1] if jax.default_backend() == "cpu" else LANES)
@@ -205,7 +215,9 @@ def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> di
 
         def one(state: edit.State, asked: Asked) -> tuple[edit.State, Sight]:
             state, way = edit.trace(space, state, asked.constraints, asked.weights, steps, realism)
-            return state, sight(codec, state, way, asked, judged)
+            seen = sight(codec, state, way, asked, judged)
+            kept = edit.shows(seen.shown, count) | ~asked.refill
+            return edit.refill(space, state, kept, _key(asked.seed)), seen
 
         if len(states) == 1:
             return (one(states[0], asked[0]),)
@@ -273,14 +285,16 @@ def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> di
 def sight(codec: Codec, state: edit.State, way: Any, asked: Asked, judged: bool) -> Sight:
     """What is to be seen of a state; `way` are the latents [m, n, ...] after the steps that led to it."""
     weights, flat = asked.weights, jax.vmap(codec.flat)
-    order = jnp.where(asked.frozen, asked.order, edit.rank(state.cost))
-    shown = edit.select(state, order=order)
+    order = jnp.where(asked.frozen, asked.order, edit.rank(state))
+    shown = edit.select(state, order=order, before=asked.before)
     colour = jax.vmap(lambda image: constraints.colour(image, asked.constraints))(state.images)
     sketch = jax.vmap(lambda image: constraints.sketch(image, asked.constraints))(state.images)
     # The discriminator has been asked in the step; its answer is what is left of the cost.
     rest = state.cost - weights.colour * colour - weights.sketch * sketch
-    pull = jax.vmap(lambda latent: constraints.smoothness(latent, state.anchor))(state.latents)
-    unpainted = jax.vmap(lambda x: constraints.preservation(x, state.reference, asked.constraints))
+    # Of the start, which is where the first candidate began, and not of each one's own beginning.
+    start, picture = jax.tree.map(lambda x: x[0], (state.anchor, state.reference))
+    pull = jax.vmap(lambda latent: constraints.smoothness(latent, start))(state.latents)
+    unpainted = jax.vmap(lambda x: constraints.preservation(x, picture, asked.constraints))
     costs = {
         "colour": colour,
         "sketch": sketch,
@@ -295,6 +309,7 @@ def sight(codec: Codec, state: edit.State, way: Any, asked: Asked, judged: bool)
         latents=flat(state.latents),
         steps=jax.vmap(flat)(way),
         begin=flat(state.begin),
+        ages=state.iterations,
         shown=shown,
         order=order.astype(jnp.int32),
         costs=costs,
@@ -306,7 +321,8 @@ def _nothing(image: tuple[int, int, int], count: int) -> Asked:
     shapes = jax.eval_shape(lambda: constraints.empty(image))
     drawn = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
     weights = constraints.Weights(*map(np.float32, constraints.Weights()))
-    return Asked(drawn, weights, np.zeros(count, np.int32), np.bool_(False))
+    order, none = np.zeros(count, np.int32), np.zeros(count, bool)
+    return Asked(drawn, weights, order, np.bool_(False), none, none, np.zeros(2, np.uint32))
 
 
 def _key(seed: jax.Array) -> jax.Array:

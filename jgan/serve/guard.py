@@ -18,11 +18,11 @@ import urllib.parse
 import warnings
 
 import fastapi
-import numpy as np
 from PIL import Image
 
 import jgan
 from jgan.data import images
+from jgan.data import tiff
 
 UPLOAD_BYTES = 32 * 2**20  # of a picture's file
 PHOTO_BYTES = 40 * 2**20  # of all photos of a session, which as text still fit its file
@@ -206,8 +206,8 @@ def label(name: Any) -> str:
     return text.strip(". ")[:100] or "picture"
 
 
-def picture(data: bytes, name: str, pixels: int = PIXELS) -> np.ndarray:
-    """The picture [h, w, c] in the bytes of a file, whose size is looked at before anything is decoded.
+def picture(data: bytes, name: str, pixels: int = PIXELS) -> images.Picture:
+    """The picture in the bytes of a file, whose size is looked at before anything is decoded.
 
     Args:
         data: from anyone; nothing in it is trusted.
@@ -221,8 +221,11 @@ def picture(data: bytes, name: str, pixels: int = PIXELS) -> np.ndarray:
     if len(data) > UPLOAD_BYTES:
         raise jgan.UserError(f"{name} is larger than {UPLOAD_BYTES >> 20} MiB, which is the most.")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
-            width, height = opened.size
+        if tiff.begins(data):
+            height, width = tiff.size(io.BytesIO(data))
+        else:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+                width, height = opened.size
     except Image.DecompressionBombError:
         width = height = SIDE + 1
     except Exception:  # decoders raise anything
@@ -233,7 +236,7 @@ def picture(data: bytes, name: str, pixels: int = PIXELS) -> np.ndarray:
         raise jgan.UserError(
             f"{name} has too many pixels: at most {SIDE:,} a side and {pixels:,} in all would work."
         )
-    return images.decode(data, name)
+    return images.parse(data, name)
 
 
 def _limited(receive: Any, limit: int) -> Any:

@@ -19,6 +19,7 @@ import numpy as np
 import jgan
 from jgan import editing
 from jgan.data import framing
+from jgan.data import images as image_files
 from jgan.latent import document
 from jgan.latent import transfer
 from jgan.serve import candidates
@@ -30,6 +31,7 @@ _PART = 0.1  # seconds that a part should take
 _MOST = 32  # evaluations in a part
 _MORPH = 256  # pixels: the side of a film from one photo to another
 
+Photo = image_files.Picture | np.ndarray  # [h, w, c] of any type
 Parts = Generator[float | None, None, Any]
 
 
@@ -50,7 +52,10 @@ class Projected(NamedTuple):
 
 
 class Transferred(NamedTuple):
-    """A photo as an edit has it, in its own size and type, and the film of its way there, uint8 [n, h, w, c]."""
+    """A photo as an edit has it, in its own size, type and opacity, and the film of its way there.
+
+    The film is uint8 [n, h, w, c].
+    """
 
     photo: np.ndarray
     film: np.ndarray
@@ -69,13 +74,13 @@ class Exported(NamedTuple):
 class Project:
     """The projection of a photo [h, w, c] of any type: `Projected`. `fit` as in `framing.fit`."""
 
-    photo: np.ndarray
+    photo: Photo
     fit: str = "letterbox"
     seed: int = 0
 
     def parts(self, engine: Any) -> Parts:
         size, _, channels = engine.programs.image
-        framed = yield from engine.aside(_frame, self.photo, size, channels, self.fit)
+        framed = yield from engine.aside(_frame, self.photo, size, channels, self.fit, engine.programs.bits)
         begin = yield from engine.program("project")
         on = yield from engine.program("project_on")
         square = engine.weights, framed.image, framed.mask
@@ -122,7 +127,7 @@ class Between:
     a: sessions.Latent
     b: sessions.Latent
     frames: int = FRAMES
-    photos: tuple[np.ndarray, np.ndarray] | None = None
+    photos: tuple[Photo, Photo] | None = None
     fit: str = "letterbox"
 
     def parts(self, engine: Any) -> Parts:
@@ -133,7 +138,7 @@ class Between:
         channels = engine.programs.image[-1]
         seen = []
         for photo in self.photos:
-            framed = yield from engine.aside(_frame, photo, _MORPH, channels, self.fit)
+            framed = yield from engine.aside(_frame, photo, _MORPH, channels, self.fit, engine.programs.bits)
             seen.append(framed.image)
         return _bytes((yield from engine.aside(_morph, *seen, film)))
 
@@ -143,7 +148,7 @@ class Transfer:
     """A session's edit done to its photo: `Transferred`; what is on the pad, or a candidate of that number."""
 
     key: str
-    photo: np.ndarray
+    photo: Photo
     candidate: int | None = None
     frames: int = 8
 
@@ -160,9 +165,10 @@ class Transfer:
         path = np.concatenate([np.float32([drawing.photo.latent]), path])
         film = yield from _drawn(engine, search.along(path, np.linspace(0, 1, self.frames)), 0)
         fit = "letterbox" if drawing.photo.box[2] == max(drawing.photo.size) else "crop"
-        photo = framing.with_channels(self.photo, engine.programs.image[-1])
-        made, moving = yield from engine.aside(editing.carry, photo, film, fit)
-        return Transferred(made, _bytes(moving))
+        taken = framing.adapt(self.photo, engine.programs.image[-1], engine.programs.bits)
+        made, moving = yield from engine.aside(editing.carry, taken.pixels, film, fit)
+        edited = taken._replace(pixels=framing.shrink(made, engine.programs.bits))
+        return Transferred(edited.joined(), _bytes(moving))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,7 +190,7 @@ class Edit:
     """
 
     drawn: document.Document
-    photo: np.ndarray | None = None
+    photo: Photo | None = None
     fit: str = "letterbox"
     seed: int = 0
 
@@ -228,11 +234,12 @@ def _morph(a: np.ndarray, b: np.ndarray, film: np.ndarray) -> np.ndarray:
     return np.asarray(_transformation(a, b, film))
 
 
-def _frame(photo: np.ndarray, size: int, channels: int, fit: str) -> framing.Framed:
-    framed = framing.fit(framing.with_channels(photo, channels), size, fit)
+def _frame(photo: Photo, size: int, channels: int, fit: str, bits: int) -> framing.Framed:
+    taken = framing.adapt(photo, channels, bits)
+    framed = framing.fit(taken.pixels, size, fit)
     if not framed.mask.any():
         raise jgan.UserError(
-            f"the photo of {photo.shape[0]} x {photo.shape[1]} pixels (height x width) is too narrow: crop it first."
+            f"{taken.name} of {photo.shape[0]} x {photo.shape[1]} pixels (height x width) is too narrow: crop it first."
         )
     return framed
 

@@ -63,7 +63,7 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
             raise keeper_lib.Unknown("no photo is open.")
         file = entry.photo(opened.photo)
         async with keeper.hands:
-            return png(await asyncio.to_thread(pictures.shown, await tasks.decode(file)))
+            return png(await asyncio.to_thread(pictures.shown, (await tasks.decode(file)).on_white()))
 
     @app.post("/api/sessions/{key}/apply", status_code=202)
     async def apply(key: str, asked: Apply) -> Job:

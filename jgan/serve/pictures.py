@@ -14,14 +14,14 @@ _SECONDS = 2.0  # of a film
 
 
 def png(picture: np.ndarray) -> bytes:
-    """A PNG of a picture [h, w, c] in its own depth; floats become 8 bits."""
+    """A PNG of a picture [h, w, c] in its own depth; of 2 or 4 channels the last is opacity; floats become 8 bits."""
     if picture.dtype == np.uint16:
         import imagecodecs  # here: only files of this kind pay for loading it
 
         return imagecodecs.png_encode(
             np.ascontiguousarray(picture if picture.shape[-1] > 1 else picture[..., 0])
         )
-    if picture.dtype != np.uint8 or picture.shape[-1] not in (1, 3, 4):
+    if picture.dtype != np.uint8 or picture.shape[-1] > 4:
         picture = report.show(picture)
     buffer = io.BytesIO()
     Image.fromarray(picture[..., 0] if picture.shape[-1] == 1 else picture).save(

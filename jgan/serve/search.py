@@ -19,6 +19,7 @@ from jgan.serve import candidates
 from jgan.serve import session as sessions
 
 ITERATIONS = 100  # of all candidates after a change of the drawing
+FREEZE = 150  # iterations since they began, after which the ranking of candidates stays
 _KEPT = 64  # latents along the way of a candidate
 
 
@@ -32,7 +33,7 @@ class Frame:
         moving: whether they still change.
         images: [k, h, w, c] uint8, best first.
         ids: [k], the candidates they are of.
-        costs: of each of them, {term: number}; `total` is what they are ranked by.
+        costs: of each of them, {term: number}; `total` is how well it does what is asked.
         pad: [h, w, c] uint8, the image to draw on: a candidate, where the slider stands, or the mean.
         chosen: the candidate on the pad.
         slider: where on its way; None: at the end.
@@ -53,10 +54,18 @@ class Frame:
 
 
 class Seen(NamedTuple):
-    """What a frame showed, for whoever asks for a candidate of it: the sight, and latents [n, d] along the way."""
+    """What a frame showed, for whoever asks for a candidate of it.
+
+    Attributes:
+        sight: what was seen.
+        way: (iteration, latents [n, d]) along the way.
+        iteration: of the sight.
+        view: what was looked at.
+    """
 
     sight: candidates.Sight
-    way: tuple[np.ndarray, ...]
+    way: tuple[tuple[int, np.ndarray], ...]
+    iteration: int
     view: sessions.View
 
     def candidate(self, number: int | None) -> int:
@@ -69,7 +78,10 @@ class Seen(NamedTuple):
     def path(self, number: int | None) -> np.ndarray:
         """The latents [m, d] of a candidate from where it began to where it is, m at least 2."""
         k = self.candidate(number)
-        return np.stack([self.sight.begin[k], *(step[k] for step in self.way), self.sight.latents[k]])
+        # What a candidate was before it began anew is no part of its way.
+        born = self.iteration - self.sight.ages[k]
+        steps = [latents[k] for iteration, latents in self.way if iteration > born]
+        return np.stack([self.sight.begin[k], *steps, self.sight.latents[k]])
 
 
 def along(path: np.ndarray, shares: Any) -> np.ndarray:
@@ -106,7 +118,7 @@ class Search:
         self.served = 0  # the turn of its last slice
         self.changed = False  # whether there is something that no frame has shown
         self.problem = ""
-        self._way: list[np.ndarray] = []
+        self._way: list[tuple[int, np.ndarray]] = []
         self._stride = 1
         self._ground: np.ndarray | None = None  # an image as they began
         self._sources: dict[sessions.Latent, np.ndarray] = {}  # uint8 images that warps take patches from
@@ -174,9 +186,8 @@ class Search:
         except jgan.UserError as error:
             self.problem, self.changed = str(error), True
             drawn = self._constraints([s for s in strokes if self._possible(s, space)], space)
-        frozen = np.bool_(self.iterations >= edit.FREEZE)
         weights = constraints.Weights(*map(np.float32, drawing.weights))
-        self.asked = candidates.Asked(drawn, weights, self.sight.order, frozen)
+        self.asked = candidates.Asked(drawn, weights, **self._upkeep())
 
     def step(self, state: edit.State, sight: candidates.Sight) -> None:
         """Takes what a slice made of the candidates."""
@@ -187,18 +198,30 @@ class Search:
         for latents in sight.steps:
             self.iterations += 1
             if self.iterations % self._stride == 0:
-                self._way.append(latents)
+                self._way.append((self.iterations, latents))
             if len(self._way) > _KEPT:
                 self._way, self._stride = self._way[1::2], 2 * self._stride
-        frozen = np.bool_(self.iterations >= edit.FREEZE)
-        self.asked = self.asked._replace(order=sight.order, frozen=frozen)
         self.state, self.sight, self.changed = state, sight, True
+        self.asked = self.asked._replace(**self._upkeep(len(sight.steps)))
         self.version = self.taken.drawing.version
+
+    def _upkeep(self, steps: int = 1) -> dict[str, Any]:
+        # Once after each change, when there was time to follow it and as much is left for those that begin anew. While
+        # a pen moves nothing is refilled, and never what was chosen.
+        due = ITERATIONS - edit.REFILL
+        numbers = np.arange(len(self.sight.images))
+        return {
+            "order": self.sight.order,
+            "frozen": np.bool_(self.iterations >= FREEZE),
+            "before": np.isin(numbers, self.sight.shown.indices[self.sight.shown.mask]),
+            "refill": (self.left > due >= self.left - steps) & (numbers != self.taken.view.chosen),
+            "seed": np.uint32([self.taken.drawing.seed, self.iterations]),
+        }
 
     def frame(self, shadow: Callable[..., Any] | None, draw: Callable[..., Any]) -> Frame | None:
         """What there is to see now; None as long as `shadow` is needed and not compiled."""
         sight, drawing, view = self.sight, self.taken.drawing, self.taken.view
-        seen = Seen(sight, tuple(self._way), view)
+        seen = Seen(sight, tuple(self._way), self.iterations, view)
         chosen = seen.candidate(None)
         pad = sight.images[chosen]
         if view.average:

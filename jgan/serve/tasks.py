@@ -11,6 +11,7 @@ import logging
 from typing import Any
 
 import jgan
+from jgan.data import images
 from jgan.serve import guard
 from jgan.serve import jobs
 from jgan.serve import pictures
@@ -106,8 +107,8 @@ async def result(future: concurrent.futures.Future) -> Any:
     return await asyncio.shield(asyncio.wrap_future(future))
 
 
-async def decode(photo: session_file.Photo) -> Any:
-    """The picture [h, w, c] of a photo's file, for whoever has `Keeper.hands`; errors as for `guard.picture`."""
+async def decode(photo: session_file.Photo) -> images.Picture:
+    """The picture of a photo's file, for whoever has `Keeper.hands`; errors as for `guard.picture`."""
     return await asyncio.to_thread(guard.picture, photo.data, photo.name)
 
 

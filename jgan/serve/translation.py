@@ -9,6 +9,7 @@ import jgan
 from jgan import run as runs
 from jgan import translate
 from jgan.data import framing
+from jgan.data import images
 from jgan.metrics import segmentation
 from jgan.serve import guard
 
@@ -68,7 +69,8 @@ class Translation:
         """Has the programs of the page's canvas made, so that the first stroke need not wait for them."""
         size = self.config.data.size
         for direction, told in zip(self._translators, self.describe(), strict=True):
-            self._run(np.zeros((size, size, told["channels"]), np.uint8), direction, False)
+            black = images.Picture(np.zeros((size, size, told["channels"]), np.uint8))
+            self._run(black, direction, False)
 
     def stop(self) -> None:
         self._thread.shutdown(cancel_futures=True)
@@ -79,10 +81,12 @@ class Translation:
     def _translate(self, data: bytes, name: str, direction: str, made: bool) -> np.ndarray:
         return self._run(guard.picture(data, name, guard.TRANSLATED_PIXELS), direction, made)
 
-    def _run(self, picture: np.ndarray, direction: str, made: bool) -> np.ndarray:
+    def _run(self, picture: images.Picture, direction: str, made: bool) -> np.ndarray:
         translator = self._translators[direction]
-        if picture.dtype == np.float32:
-            raise jgan.UserError("pictures of 8 or 16 bits can be translated here.")
+        if picture.pixels.dtype == np.float32:
+            raise jgan.UserError(
+                f"{picture.name} holds floats: pictures of 8 or 16 bits can be translated here."
+            )
         size = (direction, *picture.shape, made)
         if size not in self._sizes and len(self._sizes) >= _SIZES:
             # A new translator comes with no programs, and those of the old one go with it.
@@ -91,10 +95,16 @@ class Translation:
             translator = self._translators[direction]
         self._sizes.add(size)
         channels = self.config.data.channels["ab".index(translator.translation.source)]
-        if not made and channels == 1:  # the page draws in colour
-            picture = picture[..., :3].mean(-1, keepdims=True).astype(picture.dtype)
+        alpha = None if picture.opaque else picture.alpha
+        if not made and channels == 1 and picture.shape[-1] == 3:  # the page draws in colour
+            flat = picture.on_white().mean(-1, keepdims=True).astype(picture.pixels.dtype)
+            picture = picture._replace(pixels=flat, alpha=None)
         if made or self.config.data.get("pair", "") != "edges":
-            return translator(picture)
+            translated = translator.picture(picture)
+            took = (
+                translated.alpha is None and picture.alpha is not None
+            )  # opacity was a channel of the net's
+            return translated._replace(alpha=None if took else alpha).joined()
         made_of = translator.generate(framing.with_channels(picture, channels)[None])
         return _bytes(np.asarray(made_of)[0])
 

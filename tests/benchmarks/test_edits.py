@@ -85,6 +85,32 @@ def test_edges_and_patches_are_judged_by_their_cost():
     assert found["sketch"] == 0 and found["sketch_ratio"] == 1
 
 
+def test_candidates_are_judged_by_their_spread_and_their_median():
+    """Pictures of one grey each: two of them differ by the difference of the greys."""
+    greys = np.random.default_rng(0).uniform(-1, 1, 64).astype(np.float32)
+    run = types.SimpleNamespace(system=types.SimpleNamespace(judge=None), weights={})
+
+    def plain(greys):
+        return np.broadcast_to(np.float32(greys)[..., None, None, None], (*np.shape(greys), 8, 8, 3))
+
+    spread = edits.spreads(run, plain(greys))
+    prior = np.median(np.abs(greys[:, None] - greys)[np.triu_indices(64, 1)])
+    np.testing.assert_allclose(spread(plain([0.0, 0.1, 0.4])), 0.3 / prior, rtol=1e-5)
+    assert spread(plain([0.5])) == 0
+    mask = np.zeros((8, 8), np.float32)
+    mask[:4] = 1
+    wanted = asked(2, colour=np.ones((8, 8, 3), np.float32), colour_mask=mask)
+    made = edits.Made(
+        None, plain([[0.9, 0.7, 0.85], [0.72, 0.9, 0.75]]), np.array([[1, 1, 1], [1, 1, 0]], bool)
+    )
+    found = edits.judge_shown(made, wanted, spread)
+    # The median errors are 0.15 and 0.19 of a range of 2.
+    assert found["shown"] == 2.5 and found["shown_least"] == 2 and found["colour_shown"] == 1.0
+    assert found["colour_best"] == 0.5
+    np.testing.assert_allclose(found["spread"], np.median([0.15, 0.18]) / prior, rtol=1e-4)
+    assert edits.judge_shown(made._replace(images=made.images - 0.1), wanted, spread)["colour_shown"] == 0
+
+
 def disc(z):
     """Centre by z[0] and z[1], colour z[2:5], on white."""
     distance = jnp.sqrt((X - 16 - 6 * z[0]) ** 2 + (Y - 16 - 6 * z[1]) ** 2 + 1e-3)
@@ -103,10 +129,12 @@ def test_a_disc_is_coloured_and_moved():
         generate=disc,
         distance=lambda a, b: jnp.mean(jnp.square(a - b)),
     )
-    run = types.SimpleNamespace(system=types.SimpleNamespace(space=lambda weights, _: space), weights={})
+    run = types.SimpleNamespace(
+        system=types.SimpleNamespace(space=lambda weights, _: space, judge=None), weights={}
+    )
     # Smoothness is a mean over the numbers of a code: of five of them each is held the tighter.
     weights = constraints.Weights(smoothness=0.02)
-    found = edits.measure(run, number=6, candidates=4, iterations=30, pool=64, weights=weights)
+    found = edits.measure(run, number=6, photos=0, candidates=4, iterations=30, pool=64, weights=weights)
     assert found["colour"] >= 0.8 and found["colour_outside"] < 0.6 and found["warp"] >= 0.8
     assert 0 < found["sketch_ratio"] < 1 and found["number"] == 6
     timed = edits.step_ratio(run, turns=1, count=2)

@@ -43,7 +43,7 @@ def test_layouts_give_the_same_pairs(tmp_path, layout):
     entries, bad = folder.find(str(tmp_path), "train", splits=("train", "val"))
     assert [entry.name for entry in entries] == names and not bad
     for seed, entry in enumerate(entries):
-        a, b = folder.read(entry)
+        a, b = (found.pixels for found in folder.read(entry))
         np.testing.assert_array_equal(a, picture(seed)[:, :4])
         np.testing.assert_array_equal(b, picture(seed)[:, 4:])
 
@@ -120,8 +120,8 @@ def test_layouts_give_the_same_domains(tmp_path, layout):
         put(LAYOUTS[layout](tmp_path, "train", name)[side], picture(side))
     a, b = folder.find_domains(str(tmp_path), "train", splits=("train", "test"))
     assert [entry.name for entry in a] == ["deep/y", "x"] and [entry.name for entry in b] == ["z"]
-    np.testing.assert_array_equal(*(folder.read(entry, single=True)[0] for entry in a))
-    np.testing.assert_array_equal(folder.read(b[0], single=True)[0], picture(1))
+    np.testing.assert_array_equal(*(folder.read(entry, single=True)[0].pixels for entry in a))
+    np.testing.assert_array_equal(folder.read(b[0], single=True)[0].pixels, picture(1))
 
 
 def test_pairs_side_by_side_give_halves_of_different_pictures(tmp_path):
@@ -130,8 +130,8 @@ def test_pairs_side_by_side_give_halves_of_different_pictures(tmp_path):
     (pairs,) = folder.find_domains(str(tmp_path), "train")
     a, b = folder.alternate(pairs)
     assert [entry.name for entry in a] == ["0", "2", "4"] and [entry.name for entry in b] == ["1", "3"]
-    np.testing.assert_array_equal(folder.read(a[1], single=True)[0], picture(2)[:, :4])
-    np.testing.assert_array_equal(folder.read(b[0], single=True)[0], picture(1)[:, 4:])
+    np.testing.assert_array_equal(folder.read(a[1], single=True)[0].pixels, picture(2)[:, :4])
+    np.testing.assert_array_equal(folder.read(b[0], single=True)[0].pixels, picture(1)[:, 4:])
     put(tmp_path / "train" / "0.png", picture(0)[:, :-1])
     refused("7 pixels wide", folder.read, a[0], single=True)
 

@@ -5,6 +5,7 @@ import pytest
 
 import jgan
 from jgan.data import framing
+from jgan.data import images
 
 
 def _photo(height, width, dtype=np.uint8):
@@ -71,3 +72,92 @@ def test_a_letterbox_is_the_photo_with_margins_reduced(shape, dtype):
     margins = [((side - n) // 2, side - n - (side - n) // 2) for n in shape]
     whole = np.pad(photo, (*margins, (0, 0)), mode="edge")
     np.testing.assert_allclose(framing.fit(photo, 16).image, framing.fit(whole, 16).image, atol=1 / 127)
+
+
+def _pixels(channels, dtype=np.uint8, seed=0):
+    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max + 1, (5, 6, channels)).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_one_rule_gives_a_net_its_channels(dtype):
+    white = np.iinfo(dtype).max
+    colours, alpha = _pixels(3, dtype), _pixels(1, dtype, 1)
+    grey, full = _pixels(1, dtype, 2), np.full((5, 6, 1), white, dtype)
+
+    def taken(pixels, opacity, channels):
+        made = framing.adapt(images.Picture(pixels, opacity), channels)
+        return made.pixels, made.alpha, [*made.remarks]
+
+    def same(found, pixels, opacity=None, remarks=()):
+        np.testing.assert_array_equal(found[0], pixels)
+        assert (found[1] is None) if opacity is None else np.array_equal(found[1], opacity)
+        assert found[2] == [*remarks]
+
+    laid = images.Picture(colours, alpha).on_white()
+    same(taken(colours, None, 3), colours)
+    same(taken(colours, full, 3), colours)  # an opacity that hides nothing is dropped
+    same(taken(colours, alpha, 3), laid, alpha, [framing.LAID])
+    same(taken(colours, alpha, None), laid, alpha, [framing.LAID])
+    same(taken(colours, alpha, 4), np.concatenate([colours, alpha], -1))  # of a run that was trained on it
+    same(taken(colours, full, 4), np.concatenate([colours, full], -1))
+    same(taken(grey, None, 3), np.repeat(grey, 3, -1), None, [framing.REPEATED])
+    same(taken(grey, full, 2), np.concatenate([grey, full], -1))
+    near = np.repeat(grey // 2, 3, -1)
+    near[0, 0, 2] += 2 * white // 255
+    same(taken(near, None, 1), near[..., 1:2], None, [framing.TAKEN])
+    same(taken(np.repeat(grey, 3, -1), full, 1), grey, None, [framing.TAKEN])
+    same(taken(_pixels(6, dtype), None, 6), _pixels(6, dtype))
+
+
+@pytest.mark.parametrize(
+    ("have", "channels", "match"),
+    [
+        (3, 1, r"^x.png is in colour and the run takes grey \(1 channel\)"),
+        (4, 3, "^x.png has 4 channels and the run takes 3, and none of them is marked as opacity"),
+        (2, 1, "^x.png has 2 channels and the run takes 1, and none"),
+        (6, 3, "^x.png has 6 channels and the run takes 3$"),
+        (3, 4, "^x.png has 3 channels and the run takes 4$"),
+        (1, 4, "^x.png has 1 channel and the run takes 4$"),
+    ],
+)
+def test_bands_are_never_dropped_and_the_sentence_names_the_file(have, channels, match):
+    with pytest.raises(jgan.UserError, match=match):
+        framing.adapt(images.Picture(_pixels(have), name="x.png"), channels)
+
+
+def test_the_last_channel_of_an_array_is_its_opacity_where_it_is_one_too_many():
+    array = _pixels(4)
+    wanted = framing.adapt(images.Picture(array[..., :3], array[..., 3:]), 3)
+    np.testing.assert_array_equal(framing.adapt(array, 3).pixels, wanted.pixels)
+    np.testing.assert_array_equal(framing.adapt(array, 4).pixels, array)
+    with pytest.raises(jgan.UserError, match="the picture has 5 channels"):
+        framing.adapt(_pixels(5), 3)
+
+
+@pytest.mark.parametrize("bits", range(1, 17))
+def test_values_of_fewer_bits_fill_the_range_and_come_back(bits):
+    for dtype in (np.uint8, np.uint16):
+        full = min(2**bits - 1, int(np.iinfo(dtype).max))
+        values = np.linspace(0, full, 8).round().astype(dtype).reshape(2, 4, 1)
+        wide = framing.stretch(values, bits)
+        assert wide.dtype == dtype and wide.min() == 0 and wide.max() == np.iinfo(dtype).max
+        back = framing.shrink(wide, bits)
+        assert back.dtype == dtype
+        np.testing.assert_array_equal(back, values)
+    floats = _photo(3, 3, np.float32)
+    np.testing.assert_array_equal(framing.stretch(floats, bits), floats)
+
+
+def test_values_above_the_bits_are_refused_by_name():
+    picture = images.Picture(np.full((2, 2, 1), 4096, np.uint16), name="deep.png")
+    with pytest.raises(
+        jgan.UserError, match="deep.png holds values up to 4096, above the 4095 of data.bits=12"
+    ):
+        framing.adapt(picture, 1, 12)
+    assert framing.adapt(picture, 1, 13).pixels.max() == round(4096 * 65535 / 8191)
+
+
+def test_bits_are_one_number_or_one_of_each_side():
+    for given, wanted in (((), (0, 0)), ((12,), (12, 12)), ((12, 8), (12, 8))):
+        assert (framing.bits({"bits": given}), framing.bits({"bits": given}, "b")) == wanted
+    assert framing.bits({}) == 0

@@ -1,5 +1,6 @@
 """Files keep what was written: every format, bit depth and channel count; bad files are named."""
 
+import collections
 import os
 import struct
 import zlib
@@ -9,6 +10,7 @@ from PIL import Image
 import pytest
 
 import jgan
+from jgan.data import formats
 from jgan.data import images
 
 KINDS = [
@@ -17,9 +19,14 @@ KINDS = [
     *[(".npy", dtype, c) for dtype in ("uint8", "uint16", "float32") for c in (1, 3, 7)],
     (".webp", "uint8", 3),
     (".webp", "uint8", 4),
+    *[(".tif", dtype, c) for dtype in ("uint8", "uint16", "float32") for c in (5, 6)],
     (".bmp", "uint8", 3),
-    (".ppm", "uint8", 1),
-    (".ppm", "uint8", 3),
+    *[
+        (suffix, dtype, c)
+        for suffix in (".ppm", ".PGM", ".pnm")
+        for dtype in ("uint8", "uint16")
+        for c in (1, 3)
+    ],
 ]
 
 
@@ -40,12 +47,14 @@ def test_what_is_written_is_read(tmp_path, suffix, dtype, channels):
     assert os.listdir(tmp_path) == [f"x{suffix}"]  # no draft is left behind
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".JPEG", ".jpe", ".jfif", ".JFIF"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_jpeg_is_close(tmp_path, channels):
+def test_jpeg_is_close_by_all_its_names(tmp_path, channels, suffix):
     y, x = np.mgrid[:32, :32]
     array = np.stack([x * 7, y * 7, (x + y) * 4][:channels], axis=-1).astype(np.uint8)
-    images.write(tmp_path / "x.jpg", array)
-    back = images.read(tmp_path / "x.jpg")
+    images.write(tmp_path / f"x{suffix}", array)
+    back = images.read(tmp_path / f"x{suffix}")
+    assert images.find(tmp_path) == [tmp_path / f"x{suffix}"]
     # Quality 95 quantises smooth pictures by a few levels; subsampled chroma would be off by more.
     assert np.abs(back.astype(int) - array).max() <= 6
 
@@ -171,8 +180,8 @@ def test_arrays_that_are_no_pictures_are_refused(tmp_path):
 @pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "F"])
 def test_large_pictures_are_taken_over_in_strips(mode, monkeypatch):
     whole = Image.fromarray(np.random.default_rng(0).integers(0, 256, (7, 5, 3), np.uint8)).convert(mode)
-    monkeypatch.setattr(images, "_STRIP", 10)  # of 2 rows, the last of 1
-    made = images._array(whole)
+    monkeypatch.setattr(formats, "_STRIP", 10)  # of 2 rows, the last of 1
+    made = formats._array(whole)
     np.testing.assert_array_equal(made, np.asarray(whole))
     assert made.dtype == np.asarray(whole).dtype
 
@@ -191,6 +200,55 @@ def test_find_sees_images_below_but_nothing_hidden(tmp_path):
         (tmp_path / name).touch()
     found = [p.relative_to(tmp_path).as_posix() for p in images.find(tmp_path)]
     assert found == ["a.jpg", "b.PNG", "sub/c.tif"]
+
+
+def test_files_that_are_left_out_are_counted_by_suffix(tmp_path):
+    names = ("a.png", "b.HEIC", "sub/c.heic", "sub/d.txt", "README", ".hidden", ".git/e.obj", "f.JFIF")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = images.others(tmp_path)
+    assert found == {".heic": 2, ".txt": 1, "": 1}
+    assert images.told(found).startswith("left out: 2 .heic, 1 without a suffix, 1 .txt; read are .png .jpg ")
+    assert images.told(images.others(tmp_path / ".git" / "none")) == ""
+    many = images.told(collections.Counter({f".{k}": 1 for k in range(11)}))
+    assert " and 3 more kinds; " in many
+
+
+@pytest.mark.parametrize("full", [1023, 4095, 65535])
+def test_deep_ppm_fills_its_range(tmp_path, full):
+    array = np.random.default_rng(0).integers(0, full + 1, (3, 5, 3))
+    header = b"P6 # by hand\n5 3\n# and so on\n%d\n" % full
+    (tmp_path / "x.ppm").write_bytes(header + array.astype(">u2").tobytes())
+    found = images.read(tmp_path / "x.ppm")
+    assert found.dtype == np.uint16
+    np.testing.assert_array_equal(found, np.rint(array * (65535 / full)))
+    (tmp_path / "x.ppm").write_bytes((header + array.astype(">u2").tobytes())[:-1])
+    with pytest.raises(jgan.UserError, match="x.ppm cannot be decoded: it ends before"):
+        images.read(tmp_path / "x.ppm")
+
+
+def test_frames_after_the_first_are_told(tmp_path):
+    frames = [Image.fromarray(noise("uint8", 3, seed=k)) for k in range(3)]
+    for suffix, options in ((".png", {}), (".webp", {"lossless": True})):
+        frames[0].save(tmp_path / f"x{suffix}", save_all=True, append_images=frames[1:], **options)
+        found = images.load(tmp_path / f"x{suffix}")
+        np.testing.assert_array_equal(found.pixels, noise("uint8", 3))
+        assert [*found.remarks] == ["with several frames, of which the first is read"]
+
+
+def test_names_that_are_no_utf8_are_read_written_and_told(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    for suffix in images.SUFFIXES:
+        path = folder / os.fsdecode(b"\xfc" + suffix.encode())
+        images.write(path, noise("uint8", 3))
+        assert images.read(path).shape == (13, 10, 3)
+        path.write_bytes(b"no picture")
+        with pytest.raises(jgan.UserError, match="cannot be decoded") as caught:
+            images.read(path)
+        assert os.fsencode(str(caught.value)).startswith(os.fsencode(path))
+    assert len(images.find(tmp_path)) == len(images.SUFFIXES)
 
 
 def test_find_follows_links_but_not_in_circles(tmp_path):

@@ -253,22 +253,23 @@ def spoil(root, kind):
         (train / "3.png").write_bytes((train / "3.png").read_bytes()[:200])
     elif kind == "odd width":
         images.write(train / "3.png", picture(3)[:, :-1])
-    elif kind == "grey":
-        images.write(train / "3.png", picture(3, channels=1))
+    elif kind == "bands":
+        (train / "3.png").unlink()
+        images.write(train / "3.tif", np.repeat(picture(3), 2, -1))
     elif kind == "small":
         images.write(train / "3.png", picture(3, height=6))
 
 
-@pytest.mark.parametrize("kind", ["truncated", "odd width", "grey", "small"])
+@pytest.mark.parametrize("kind", ["truncated", "odd width", "bands", "small"])
 def test_bad_files_are_named_or_left_out(root, kind):
     spoil(root, kind)
     data = config(root, jitter="crop")
-    refused(data, r"1 of 7 .*skip_bad.*/3\.png ")
+    refused(data, r"1 of 7 .*skip_bad.*/3\.(png|tif) ")
     data.skip_bad = True
     stream = pipeline.train(data, batch_size=1, seed=0)
     assert stream.examples == 6 and "3" not in stream.names
     ((path, reason),) = stream.bad
-    assert path.endswith("/3.png") and reason and path not in reason
+    assert path.endswith(("/3.png", "/3.tif")) and reason and path not in reason
     assert len(list(itertools.islice(stream.batches(), 20))) == 20
     stream.close()
 

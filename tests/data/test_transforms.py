@@ -63,3 +63,12 @@ def test_overshoot_is_clipped_not_wrapped():
     step[:, 4:] = 65535
     grown = transforms.resize(step, (32, 32)).astype(int)
     assert (np.diff(grown[0, 8:24, 0]) >= 0).all() and grown[0, 0, 0] == 0 and grown[0, -1, 0] == 65535
+
+
+@pytest.mark.parametrize("size", [(5, 9), (16, 3), (24, 24), (1, 1)])
+def test_nearest_takes_the_values_pillow_takes(size):
+    image = np.random.default_rng(0).integers(0, 256, (11, 13, 3), np.uint8)
+    expected = Image.fromarray(image).resize(size[::-1], Image.Resampling.NEAREST)
+    np.testing.assert_array_equal(transforms.nearest(image, size), expected)
+    wide = transforms.nearest(image.astype(np.uint16) * 257, size)
+    np.testing.assert_array_equal(wide, np.asarray(expected).astype(np.uint16) * 257)

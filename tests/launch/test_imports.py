@@ -75,6 +75,7 @@ TRANSLATE = ["translate", "--output={run}/out", "--input={run}"]
         ["project", "--output={run}/out", "--workdir={run}", "--images={run}/none"],
         ["edit", "--output={run}/out", "--workdir={run}", "--edit={run}/none"],
         ["directions", "--output={run}/out", "--workdir={run}", "--name=x", "--with={run}/none"],
+        ["directions", "--output={run}/out", "--workdir={run}", "--name=x"],
         ["serve", "--workdir={run}/none"],
         ["serve", "--workdir={run}", "--port=many"],
     ],

@@ -1,5 +1,7 @@
 """A user's mistake ends every program in one sentence and exit status 2, with nothing written."""
 
+import errno
+import os
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import pytest
 from configs import pix2pix
 from jgan import run
 from jgan.data import images
+import launch
 
 TRAIN = ["launch.train", "--config=configs/pix2pix.py:demo", "--workdir={run}"]
 FOLDER = [*TRAIN, "--config.data.source=folder", "--config.data.root={data}"]
@@ -130,3 +133,31 @@ def test_one_sentence_and_status_2(tmp_path, prepare, flags, words):
     assert not (tmp_path / "run" / "checkpoints").exists() or not list(
         (tmp_path / "run" / "checkpoints").iterdir()
     )
+
+
+def test_what_the_file_system_refuses_is_a_sentence_with_the_name_of_the_file():
+    assert launch._refused(PermissionError(errno.EACCES, "Permission denied", "x/y")).startswith("x/y cannot")
+    assert "Read-only" in launch._refused(OSError(errno.EROFS, "Read-only file system", "out"))
+    assert "disk is full" in launch._refused(OSError(errno.ENOSPC, "No space left on device"))
+    assert (
+        launch._refused(FileNotFoundError(errno.ENOENT, "No such file", "lost")) == ""
+    )  # a fault, with its trace
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_names_that_are_no_utf8_are_printed_with_escapes(encoding):
+    code = """
+import os, jgan, launch
+def main():
+    print(os.fsdecode(b"caf\\xe9"))
+    raise jgan.UserError(os.fsdecode(b"\\xfc"))
+launch.run(main)
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+    )
+    assert (found.returncode, found.stdout) == (2, "caf\\udce9\n")
+    assert found.stderr == "error: \\udcfc\n"

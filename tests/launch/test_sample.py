@@ -249,6 +249,7 @@ def test_programs_make_show_and_follow_directions(finished, tmp_path):
     ]
     done = program("edit", *follow)
     assert done.returncode == 0 and (tmp_path / "edit" / "strip.png").exists(), done.stderr
-    for flags in ((), ("--principal=2", "--name=x", "--with=a", "--without=b"), ("--name=x", "--with=a")):
+    sides = [f"--with={tmp_path}", f"--without={tmp_path}"]
+    for flags in ((), ("--principal=2", "--name=x", *sides), ("--name=x", sides[0])):
         done = program("directions", f"--output={file}", *flags)
         assert done.returncode == 2 and "--principal must be given, or --name, --with" in done.stderr

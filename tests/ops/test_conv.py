@@ -273,9 +273,10 @@ def test_winograds_sides_are_those_of_xlas_convolution(n, size, pad, big_first):
     with jax.enable_x64(True):
         for out in operands:
             pair = [jnp.asarray(x, np.float64) for name, x in operands.items() if name != out]
-            got = winograd.evaluate(*pair, out=out, shape=shape)
+            evaluate = jax.jit(functools.partial(winograd.evaluate, out=out, shape=shape))
+            got = evaluate(*pair)
             close(got, conv._LAX[out](*pair, shape=shape), 1e-12)
-            single = winograd.evaluate(*(x.astype(np.float32) for x in pair), out=out, shape=shape)
+            single = evaluate(*(x.astype(np.float32) for x in pair))
             assert single.dtype == np.float32
             close(single, got, 2e-6)
 
@@ -297,10 +298,9 @@ def test_winograd_is_what_auto_takes_for_wide_layers_with_every_derivative():
     with jax.enable_x64(True):
         x, w = x.astype(np.float64), w.astype(np.float64)
         auto, gemm = (jax.jit(functools.partial(passes, form)) for form in ("auto", "gemm"))
-        # Winograd's algorithm alone has matrix products by position: 16 of them in place of one or nine.
-        assert auto.lower(x, w).as_text().count("dot_general") > 2 * gemm.lower(x, w).as_text().count(
-            "dot_general"
-        )
+        # Winograd's algorithm alone has matrix products by position, in batches of 16.
+        batches = [f.lower(x, w).as_text().count("tensor<16x") for f in (auto, gemm)]
+        assert batches[0] > 0 and batches[1] == 0
         for got, wanted in zip(auto(x, w), gemm(x, w), strict=True):
             close(got, wanted, 1e-10)
 
@@ -314,23 +314,64 @@ def test_karatsubas_sides_are_those_of_xlas_convolution(n, small, big_first):
     with jax.enable_x64(True):
         for out in operands:
             pair = [jnp.asarray(x, np.float64) for name, x in operands.items() if name != out]
-            got = karatsuba.evaluate(*pair, out=out, shape=shape)
+            evaluate = jax.jit(functools.partial(karatsuba.evaluate, out=out, shape=shape))
+            got = evaluate(*pair)
             close(got, conv._LAX[out](*pair, shape=shape), 1e-12)
-            single = karatsuba.evaluate(*(x.astype(np.float32) for x in pair), out=out, shape=shape)
+            single = evaluate(*(x.astype(np.float32) for x in pair))
             assert single.dtype == np.float32
             close(single, got, 2e-6)
 
 
 def test_karatsuba_is_what_auto_takes_where_pixels_are_many():
-    """16 products, 4 of them for the first position of an axis; fewer pixels or odd sizes leave it to others."""
+    """Four batches of four products; fewer pixels or odd sizes leave it to others."""
     w = normal(28, 4, 4, 32, 32)
 
     def products(n, size):
         x = jax.ShapeDtypeStruct((n, size, size, 32), np.float32)
         return jax.jit(lambda x: conv.conv_transpose(x, w, 2, 1)).lower(x).as_text().count("dot_general")
 
-    assert products(4, 16) == 16 and products(1, 32) == 16
+    assert products(4, 16) == 4 and products(1, 32) == 4
     assert products(3, 16) == products(4, 17) == 1
+
+
+def test_a_context_prefers_a_form_and_is_outdone_by_environment_and_argument(monkeypatch):
+    x, w = normal(30, 1, 4, 4, 3), normal(31, 4, 4, 3, 2)
+    jitted = jax.jit(lambda x, w: conv.conv_transpose(x, w, 2, 1))
+
+    def is_product():
+        text = jitted.lower(x, w).as_text()
+        assert ("dot_general" in text) != ("stablehlo.convolution" in text)
+        return "dot_general" in text
+
+    assert is_product()
+    with conv.prefer("lax"):  # the same function, traced anew
+        assert not is_product()
+        with conv.prefer("gemm"):
+            assert is_product()
+        text = jax.jit(lambda x, w: conv.conv_transpose(x, w, 2, 1, form="gemm")).lower(x, w).as_text()
+        assert "dot_general" in text
+    assert is_product()
+    monkeypatch.setattr(conv, "DEFAULT_FORM", "gemm")
+    with conv.prefer("lax"):
+        assert conv._form(None) == "gemm"
+
+
+def test_a_frugal_function_changes_its_form_once_for_each_shape_that_many_pixels_pass(monkeypatch):
+    monkeypatch.setattr(conv, "_PAYING", 3 * 8 * 8)
+    w, traced = normal(32, 3, 3, 2, 2), []
+
+    def function(w, x, scale):
+        traced.append((x.shape, conv._form(None)))
+        return scale * conv.conv(x, w)
+
+    frugal, x = conv.Frugal(function, static_argnames="scale"), normal(33, 1, 8, 8, 2)
+    outputs = [frugal(w, x, scale=2) for _ in range(4)]
+    assert traced == [((1, 8, 8, 2), "lax"), ((1, 8, 8, 2), "auto")]
+    np.testing.assert_array_equal(outputs[0], outputs[1])
+    np.testing.assert_array_equal(outputs[2], outputs[3])
+    close(outputs[0], outputs[2], 2e-6)
+    frugal(w, x[:, :4], scale=2)
+    assert traced[2:] == [((1, 4, 8, 2), "lax")]
 
 
 def test_a_users_mistake_is_told():

@@ -114,7 +114,7 @@ class Engine:
             box = (-((side - h) // 2), -((side - w) // 2), side)
             return jobs.Projected((0.25, -0.25), (h, w), box, 0.1, film[0])
         if isinstance(job, jobs.Transfer):
-            return jobs.Transferred(job.photo, film)
+            return jobs.Transferred(job.photo.joined(), film)
         if isinstance(job, jobs.Film | jobs.Between):
             return film
         latents, costs = np.zeros((2, 2), np.float32), np.float32([0.1, np.nan])

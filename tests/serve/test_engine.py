@@ -1,6 +1,7 @@
 """The engine: what is drawn is followed, by all sessions alike; what goes wrong with one stays with it."""
 
 import collections
+import dataclasses
 import queue
 import threading
 import time
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 
 import jgan
+from jgan.data import images
 from jgan.latent import constraints
 from jgan.latent import document
+from jgan.latent import edit
 from jgan.serve import engine as engines
 from jgan.serve import jobs
 from jgan.serve import search
@@ -91,6 +94,33 @@ def test_candidates_follow_a_stroke_and_come_to_rest(client):
     # Nothing changes, nothing comes.
     time.sleep(0.2)
     assert client.frames.empty()
+
+
+def test_what_is_not_shown_begins_anew_once(client, engine, monkeypatch):
+    """Two that begin alike: one of them goes elsewhere, and its way is its own."""
+    name, asked_for, seen = ("slice", 1, False), [], []
+    made = engine.programs.get(name)
+
+    def twins(weights, states, asked):
+        if not asked_for:
+            states = (dataclasses.replace(states[0], u=states[0].u.at[2].set(states[0].u[1])),)
+        asked_for.append(bool(asked[0].refill.any()))
+        result = made(weights, states, asked)
+        seen.append(result[0][1].shown)
+        return result
+
+    monkeypatch.setitem(engine.programs._made, name, twins)
+    client.do(RED)
+    client.settled()
+    assert np.flatnonzero(asked_for) == [edit.REFILL - 1] and len(asked_for) == search.ITERATIONS
+    kept = np.asarray(edit.shows(seen[edit.REFILL - 1], 4))
+    ages = engine.seen(client.key).sight.ages
+    np.testing.assert_array_equal(ages, np.where(kept, search.ITERATIONS, search.ITERATIONS - edit.REFILL))
+    assert kept.sum() > 0 and not kept[[1, 2]].all()
+    gone = 1 if not kept[1] else 2
+    path, sight = engine.seen(client.key).path(gone), engine.seen(client.key).sight
+    np.testing.assert_array_equal(path[0], sight.begin[gone])
+    assert len(path) < len(engine.seen(client.key).path(int(np.argmax(kept))))
 
 
 def test_undo_of_the_only_stroke_shows_the_beginning_again(client):
@@ -275,8 +305,12 @@ def test_an_edit_is_done_to_the_photo(client, engine):
     opened(engine, client)
     client.do(sessions.Stroke(document.Colour(((15.0, 10.0),), 8.0, (255.0, 0.0, 0.0))))
     client.settled()
-    made = engine.submit(jobs.Transfer(client.key, photo(), frames=3)).result(10 * WAIT)
-    assert made.photo.shape == (20, 30, 3) and made.photo.dtype == np.uint8 and len(made.film) == 3
+    alpha = np.full((20, 30, 1), 255, np.uint8)
+    alpha[:3] = 90
+    given = images.Picture(photo(), alpha)
+    made = engine.submit(jobs.Transfer(client.key, given, frames=3)).result(10 * WAIT)
+    np.testing.assert_array_equal(made.photo[..., 3:], alpha)
+    assert made.photo.shape == (20, 30, 4) and made.photo.dtype == np.uint8 and len(made.film) == 3
     before, after = (x[8:12, 13:17, 0].astype(float).mean() for x in (photo(), made.photo))
     assert after > before
 
@@ -308,8 +342,12 @@ def test_jobs_that_fail_say_so_and_the_engine_goes_on(engine, client):
         engine.submit(jobs.Film("nobody")).result(WAIT)
     with pytest.raises(jgan.UserError, match="no photo is open"):
         engine.submit(jobs.Transfer(client.key, photo())).result(WAIT)
-    with pytest.raises(jgan.UserError, match="too narrow"):
-        engine.submit(jobs.Project(np.zeros((1, 900, 3), np.uint8))).result(WAIT)
+    with pytest.raises(jgan.UserError, match="x.png of 1 x 900 pixels .* too narrow"):
+        narrow = images.Picture(np.zeros((1, 900, 3), np.uint8), name="x.png")
+        engine.submit(jobs.Project(narrow)).result(WAIT)
+    with pytest.raises(jgan.UserError, match="x.tif has 6 channels and the run takes 3"):
+        bands = images.Picture(np.zeros((20, 30, 6), np.uint8), name="x.tif")
+        engine.submit(jobs.Project(bands)).result(WAIT)
     client.do(RED)
     client.settled()
 

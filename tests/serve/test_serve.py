@@ -69,7 +69,6 @@ class Server:
             text=True,
             env={**os.environ, **(environment or {})},
         )
-        self.begun = time.monotonic()
         line = self.process.stdout.readline()
         assert line.startswith("the editor: "), self.process.stderr.read()
         self.address = line.split()[2].rstrip("/")
@@ -97,6 +96,11 @@ class Server:
         """Resident MiB."""
         text = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(text.split("VmRSS:")[1].split()[0]) / 1024
+
+    def computed(self):
+        """Seconds of computing by its own process, which neighbours on the machine do not change."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")")[-1].split()
+        return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self, how=signal.SIGTERM):
         self.process.send_signal(how)
@@ -221,17 +225,19 @@ def test_what_is_too_large_leaves_no_trace(runs, tmp_path):
         address = f"/api/sessions/{key}/photo"
 
         def endless():
+            nonlocal taken
             for _ in range(1024):
+                taken += 1
                 yield bytes(2**20)
 
         for headers in ({"content-length": str(2**30)}, {}):
-            begun = time.monotonic()
+            taken = 0
             headers["content-type"] = "multipart/form-data; boundary=b"
             try:
                 assert it.http.post(address, content=endless(), headers=headers).status_code in (400, 413)
             except httpx.TransportError:
                 pass  # the server closed while we were still sending
-            assert time.monotonic() - begun < 30
+            assert taken < 512  # MiB: it stops reading long before the end
         assert it.memory() - before < 300
         bomb = io.BytesIO()
         Image.new("1", (30_000, 30_000)).save(bomb, "PNG")
@@ -261,7 +267,7 @@ def test_a_run_that_is_not_there_is_trained(tmp_path):
     flags = f"--workdir={tmp_path / 'run'}", f"--train={config}"
     with server(*flags) as first:
         assert first.http.get("/").status_code == 200
-        assert time.monotonic() - first.begun < 10
+        assert first.computed() < 10
         first.until(lambda status: status["step"] and status["samples"])
         status = first.http.get("/api/status").json()
         assert status["state"] == "training" and status["steps"] == 400

@@ -24,8 +24,6 @@ SETTING = {
     "data.size": 12,
     "loss.pool_size": 3,
     "optimiser.schedule": "constant",  # the linear one is computed in float32
-    # Far above rounding noise, of which Adam would make steps: a bias before an instance norm has no other gradient.
-    "optimiser.eps": 1e-5,
 }
 
 # (how many images the pools hold, settings): every objective and norm and every ablation of a term at least once;
@@ -102,9 +100,9 @@ class Update:
         gradient penalty's points.
         """
         weights, losses = self.config.loss, {}
-        settings = {"lr": self.config.optimiser.learning_rate, "betas": (0.5, 0.999)}
-        settings["eps"] = self.config.optimiser.eps
+        settings = {"lr": self.config.optimiser.learning_rate, "betas": (0.5, 0.999), "eps": 1e-8}
         gen = torch.optim.Adam([*self.ab.parameters(), *self.ba.parameters()], **settings)
+        self.optimisers = [gen]
         for net in self.judges.values():
             net.requires_grad_(False)
 
@@ -132,6 +130,7 @@ class Update:
 
         if weights.adversarial_weight > 0:
             dis = torch.optim.Adam([p for net in self.judges.values() for p in net.parameters()], **settings)
+            self.optimisers.append(dis)
             dis.zero_grad()
             for x, judge in self.judges.items():
                 judge.requires_grad_(True)
@@ -162,24 +161,20 @@ class Update:
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_step_in_float64(case, small_cyclegan, monkeypatch):
-    """Losses, gradients, parameters, running statistics and pools agree to 1e-8.
+    """Losses, gradients, changes of parameters, running statistics and pools agree to 1e-8.
 
     With XLA's convolutions, which compile in half the time; the test below takes the platform's own form, and
     tests/ops holds the two equal.
     """
     monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")
     held, changes = CASES[case]
-    update, before, after, metrics, losses = both(small_cyclegan(**SETTING | changes), held, jnp.float64)
-    parity.assert_same_losses(metrics, losses, 1e-8)
-    parity.assert_same_gradients(update.nets(), after, 1e-8)
-    parity.assert_same_nets(update.nets(), after, 1e-8)
-    parity.assert_moved(before, after)
-    assert bool(after.aux) == (update.config.loss.pool_size > 0 and update.config.loss.adversarial_weight > 0)
-    for name, pool in after.aux.items():
-        theirs = update.pools[name[-1]]
-        assert pool["count"] == len(theirs) == min(held + 2, 3)
-        ours = parity.images(pool["images"])
-        assert all(torch.allclose(x, y, rtol=1e-8) for x, y in zip(theirs, ours, strict=False))
+    config = small_cyclegan(**SETTING | changes)
+    found = both(config, held, jnp.float64)
+    parity.assert_same(found.theirs, found.ours, found.noise, 1e-8)
+    parity.assert_moved(found.ours)
+    pools = {name: x for name, x in found.theirs.kept.items() if name.startswith("pool")}
+    assert bool(pools) == (config.loss.pool_size > 0 and config.loss.adversarial_weight > 0)
+    assert all(len(x) == found.ours.kept[f"count_of_{name}"] == min(held + 2, 3) for name, x in pools.items())
 
 
 def test_the_keys_of_the_cases_exchange_and_keep():
@@ -189,13 +184,13 @@ def test_the_keys_of_the_cases_exchange_and_keep():
 
 
 def test_gradients_in_float32(small_cyclegan):
-    update, _, after, _, _ = both(small_cyclegan(**SETTING, **{"loss.lambda_b": 0.0}), 3, jnp.float32)
-    parity.assert_same_gradients(update.nets(), after, 1e-4)
+    found = both(small_cyclegan(**SETTING, **{"loss.lambda_b": 0.0}), 3, jnp.float32)
+    parity.assert_close(found.theirs.gradients, found.ours.gradients, found.noise.gradients, 1e-4)
 
 
 def test_the_peer_of_the_benchmark_makes_the_same_update(small_cyclegan, monkeypatch):
     """What is timed against is the update above, in the plain setting, pools included."""
-    config, rng = small_cyclegan(**SETTING | {"optimiser.eps": 1e-8}), np.random.default_rng(0)
+    config, rng = small_cyclegan(**SETTING), np.random.default_rng(0)
     a, b = torch.from_numpy(rng.uniform(-1, 1, (2, 2, 3, 12, 12)))
     one, two = Update(config), Update(config)
     for net, module in one.nets().items():
@@ -216,6 +211,7 @@ def test_the_peer_of_the_benchmark_makes_the_same_update(small_cyclegan, monkeyp
     assert told["dis"].item() == pytest.approx(losses["d_loss"], rel=1e-12)
     for theirs, name in (("adversarial", "g_adversarial"), ("cycle", "g_cycle")):
         assert told[theirs].item() == pytest.approx(losses[f"{name}_a"] + losses[f"{name}_b"], rel=1e-12)
+    parity.assert_same_moments(one.optimisers, (timed.gen_optimiser, timed.dis_optimiser))
     for net, module in one.nets().items():
         state, same = module.state_dict(), two.nets()[net].state_dict()
         assert all(torch.allclose(state[name], same[name], rtol=1e-12) for name in state)
@@ -241,10 +237,7 @@ def draws(n, size, dtype):
 
 
 def both(config, held, dtype):
-    """(PyTorch's side after the step, our state before and after it, our metrics, PyTorch's losses).
-
-    The pools hold `held` images before the step.
-    """
+    """The `parity.Comparison` of one step, before which the pools hold `held` images."""
     size, rng = config.data.size, np.random.default_rng(3)
     images = {
         name: rng.uniform(-1, 1, (2, size, size, channels)).astype(dtype)
@@ -252,27 +245,33 @@ def both(config, held, dtype):
     }
     with jax.enable_x64(dtype == jnp.float64):
         system = cyclegan.build(config)
-        before = parity.drawn(system, images, rng, dtype)
-        pools = {
-            name: {
-                "images": pool["images"]
-                .at[:held]
-                .set(rng.uniform(-1, 1, pool["images"][:held].shape))
-                .at[held:]
-                .set(0),
-                "count": jnp.int32(held),
-            }
-            for name, pool in before.aux.items()
-        }
+        before = jax.device_get(parity.drawn(system, images, rng, dtype))
+        pools = {}
+        for name, pool in before.aux.items():
+            stored = np.zeros_like(pool["images"])
+            stored[:held] = rng.uniform(-1, 1, stored[:held].shape)
+            pools[name] = {"images": stored, "count": np.int32(held)}
         before = dataclasses.replace(before, aux=pools)
         step = jax.jit(system.step, static_argnames="updates")
-        after, metrics = step(before, images, KEY, updates=system.plan(0))
         turns, alpha = draws(2, config.loss.pool_size, dtype)
-        before, after, metrics = jax.device_get((before, after, metrics))
 
-    update = Update(config)
-    parity.copy(update.nets(), before)
-    for name, pool in before.aux.items():
-        update.pools[name[-1]] = list(parity.images(pool["images"][:held]))
-    a, b = (parity.images(x) for x in images.values())
-    return update, before, after, metrics, update.step(a, b, turns, alpha)
+    def theirs(before, images):
+        update = Update(config)
+        parity.copy(update.nets(), before)
+        for name, pool in before.aux.items():
+            update.pools[name[-1]] = list(parity.images(pool["images"][:held]))
+        losses = update.step(*map(parity.images, images.values()), turns, alpha)
+        made = parity.outcome_of_theirs(update.nets(), update.optimisers, before, losses)
+        made.kept.update({name: torch.stack(update.pools[name[-1]]).numpy() for name in before.aux})
+        return made
+
+    def ours(before, images):
+        with jax.enable_x64(dtype == jnp.float64):
+            after, metrics = jax.device_get(step(before, images, KEY, updates=system.plan(0)))
+        made = parity.outcome_of_ours(Update(config).nets(), before, after, metrics)
+        for name, pool in after.aux.items():
+            made.kept[name] = parity.images(pool["images"][: min(held + 2, 3)]).numpy()
+            made.kept[f"count_of_{name}"] = pool["count"]
+        return made
+
+    return parity.compare(theirs, ours, before, images)

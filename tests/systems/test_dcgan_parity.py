@@ -4,6 +4,8 @@ The nets and updates below are written from iGAN's description: PyTorch's layers
 averages, its Adam with coupled weight decay.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -129,7 +131,7 @@ def leaves(module, params, stats):
             yield from norm(f"norm_{k}", layer)
 
 
-def copied(config, state):
+def made(config, state):
     """PyTorch's nets {name: module} with the weights of a state."""
     norm = "instance" if config.loss.adversarial == "wgan_gp" else "batch"
     nets = {
@@ -138,18 +140,8 @@ def copied(config, state):
     }
     if "predictor" in state.params:
         nets["predictor"] = Encoder(config, "predictor", config.latent.nz)
-    for name, module in nets.items():
-        module.double()
-        for _, theirs, ours in leaves(module, state.params[name], state.stats[name]):
-            theirs.data.copy_(torch.from_numpy(np.array(ours)))
+    parity.copy(nets, state, leaves)
     return nets
-
-
-def assert_same(nets, state):
-    for name, module in nets.items():
-        found = list(leaves(module, state.params[name], state.stats[name]))
-        assert len(found) == len(jax.tree.leaves((state.params[name], state.stats[name])))
-        parity.assert_close({x: (theirs.detach(), ours) for x, theirs, ours in found}, 1e-8)
 
 
 def adam(config, module):
@@ -186,26 +178,40 @@ def adversarial_step(config, nets, real, z, alpha):
     gen.zero_grad()
     told["g_loss"].backward()
     gen.step()
-    return {name: value.item() for name, value in told.items()}
+    return {name: value.item() for name, value in told.items()}, [gen, dis]
 
 
-def ours(config, updates):
-    """(state before, after, metrics, images, codes, points of the penalty) of one step."""
+def compare(config, updates, step_of_theirs):
+    """The `parity.Comparison` of one step.
+
+    `step_of_theirs(nets, images, codes, points of the penalty) -> (losses, optimisers)` updates PyTorch's nets.
+    """
     rng = np.random.default_rng(3)
     shape = (config.batch_size, config.data.size, config.data.size, 3)
     batch = {"images": rng.uniform(-1, 1, shape)}
     with jax.enable_x64(True):
         system = dcgan.build(config)
-        before = parity.drawn(system, batch, rng, jnp.float64)
+        before = jax.device_get(parity.drawn(system, batch, rng, jnp.float64))
         step = jax.jit(system.step, static_argnames="updates")
-        after, metrics = step(before, batch, KEY, updates=updates)
         draw = dcgan.priors.PRIORS[config.latent.prior].draw
         keys = jax.random.split(KEY, 5)
         k_z = keys[0] if "gen" in updates else KEY
         z = np.array(draw(k_z, (config.batch_size, config.latent.nz), jnp.float64))
         alpha = np.array(jax.random.uniform(keys[4], (config.batch_size, 1, 1, 1), jnp.float64))
-        before, after, metrics = jax.device_get((before, after, metrics))
-    return before, after, metrics, parity.images(batch["images"]), *map(torch.from_numpy, (z, alpha))
+
+    def theirs(before, batch):
+        nets = made(config, before)
+        losses, optimisers = step_of_theirs(
+            nets, parity.images(batch["images"]), *map(torch.from_numpy, (z, alpha))
+        )
+        return parity.outcome_of_theirs(nets, optimisers, before, losses, leaves)
+
+    def ours(before, batch):
+        with jax.enable_x64(True):
+            after, metrics = jax.device_get(step(before, batch, KEY, updates=updates))
+        return parity.outcome_of_ours(made(config, before), before, after, metrics, leaves)
+
+    return parity.compare(theirs, ours, before, batch)
 
 
 @pytest.fixture(autouse=True)
@@ -219,11 +225,8 @@ def quick(monkeypatch):
 )
 def test_a_step_of_both(case):
     config = small(**CASES[case], **{"predictor.feature_weight": 0.0})
-    before, after, metrics, real, z, alpha = ours(config, ("dis", "gen"))
-    nets = copied(config, before)
-    told = adversarial_step(config, nets, real, z, alpha)
-    parity.assert_same_losses(metrics, told, 1e-8)
-    assert_same(nets, after)
+    found = compare(config, ("dis", "gen"), functools.partial(adversarial_step, config))
+    parity.assert_same(found.theirs, found.ours, found.noise, 1e-8)
 
 
 def test_the_peer_of_the_benchmark_makes_the_same_update():
@@ -255,7 +258,7 @@ def test_the_peer_of_the_benchmark_makes_the_same_update():
         there.data.copy_(here)
     real = torch.from_numpy(rng.uniform(-1, 1, (4, 3, 16, 16)))
     z = torch.from_numpy(rng.uniform(-1, 1, (4, 6)))
-    told = adversarial_step(config, nets, real, z, None)
+    told, _ = adversarial_step(config, nets, real, z, None)
     losses = timed.step(real, z)
     assert losses["dis"].item() == pytest.approx(told["d_loss"], rel=1e-12)
     assert losses["gen"].item() == pytest.approx(told["g_loss"], rel=1e-12)
@@ -295,13 +298,17 @@ def test_a_step_of_the_predictor(update, prior):
             "predictor.feature_weight": 0.3,
         }
     )
-    before, after, metrics, real, z, _ = ours(config, (update,))
-    nets = copied(config, before)
-    nets["generator"].eval(), nets["discriminator"].eval()
-    optimiser = adam(config, nets["predictor"])
-    told = through(config, nets, real) if update == "predictor" else regressed(config, nets, z)
-    optimiser.zero_grad()
-    list(told.values())[-1].backward()
-    optimiser.step()
-    parity.assert_same_losses(metrics, {name: x.item() for name, x in told.items()}, 1e-8)
-    assert_same(nets, after)
+
+    def step(nets, real, z, _):
+        nets["generator"].eval(), nets["discriminator"].eval()
+        optimiser = adam(config, nets["predictor"])
+        told = through(config, nets, real) if update == "predictor" else regressed(config, nets, z)
+        optimiser.zero_grad()
+        list(told.values())[-1].backward()
+        optimiser.step()
+        return {name: x.item() for name, x in told.items()}, [optimiser]
+
+    found = compare(config, (update,), step)
+    parity.assert_same(found.theirs, found.ours, found.noise, 1e-8)
+    for name, change in found.ours.changes.items():
+        assert name.startswith("predictor/") or not np.any(change), name

@@ -51,7 +51,8 @@ def test_updates_are_those_of_optax(b1):
         for i, adam in enumerate((ours, theirs)):
             change, states[i] = jax.jit(adam.update)(grads, states[i], params)
             changes.append(change["w"])
-        np.testing.assert_allclose(*changes, rtol=2e-6)
+        # Against the rate, which the terms of a change have the size of: what they leave of each other may be little.
+        np.testing.assert_allclose(*changes, rtol=0, atol=2e-6 * 0.25)
 
 
 def test_parameters_and_moments_are_updated_in_place(optimised):

@@ -1,17 +1,17 @@
-// The candidates as a grid, best first. A tile belongs to a candidate and glides when its rank changes.
+// The candidates as a grid, from near the start to far. A candidate keeps its place, whatever its rank.
 
 import { words } from "./closeness.js";
 import { say, whisper } from "./say.js";
 
-const CALM = 450; // milliseconds between changes of order, so that the eye can follow
+const CALM = 450; // milliseconds between tiles that come or go, so that the eye can follow
 
 export function createCandidates(store, session) {
   const grid = document.getElementById("candidates"), tiles = new Map();
-  const slots = document.createElement("div"); // where there is no candidate: those that look alike are shown once
+  const slots = document.createElement("div"); // where no candidate is shown
   let order = [], changed = 0, ground = null, timer = 0, problem = "";
   slots.className = "slots";
   slots.setAttribute("aria-hidden", "true");
-  slots.title = "Candidates that look alike are shown once";
+  slots.title = "Candidates that look alike are shown once, and those that miss the strokes not at all";
   grid.append(slots);
 
   function tile(id) {
@@ -54,7 +54,7 @@ export function createCandidates(store, session) {
   }
 
   function arrange(ids, columns) {
-    if (ids.join() !== order.join()) changed = performance.now();
+    if (String([...ids].sort()) !== String([...order].sort())) changed = performance.now();
     order = ids;
     for (const [id, button] of tiles) {
       if (ids.includes(id)) continue;
@@ -64,8 +64,8 @@ export function createCandidates(store, session) {
     ids.forEach((id, rank) => {
       const button = tiles.get(id) ?? tile(id);
       delete button.dataset.gone;
-      button.style.setProperty("--column", rank % columns);
-      button.style.setProperty("--row", Math.floor(rank / columns));
+      button.style.setProperty("--column", id % columns);
+      button.style.setProperty("--row", Math.floor(id / columns));
       button.dataset.rank = rank;
     });
     mark();
@@ -91,10 +91,9 @@ export function createCandidates(store, session) {
       button.setAttribute("aria-checked", id === chosen);
       button.toggleAttribute("data-shown", id === shown && !average);
       button.tabIndex = id === shown ? 0 : -1;
-      const rank = 1 + Number(button.dataset.rank ?? 0);
       const told = words(frame?.header.costs?.[frame.header.ids.indexOf(id)], store.state).map((w) => `${w.name}: ${w.word}`);
-      button.setAttribute("aria-label", [`Candidate ${rank}`, ...told].join(", "));
-      button.title = [`Candidate ${rank}`, ...told].join("\n");
+      button.setAttribute("aria-label", [`Candidate ${id + 1}`, ...told].join(", "));
+      button.title = [`Candidate ${id + 1}`, ...told].join("\n");
     }
   }
 
@@ -103,8 +102,11 @@ export function createCandidates(store, session) {
     const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
     if (!by) return;
     event.preventDefault();
-    const from = order.indexOf(+(document.activeElement.dataset?.id ?? order[0]));
-    const next = order[Math.min(order.length - 1, Math.max(0, from + by))];
+    // The next place that way where there is a tile.
+    const from = +(document.activeElement.dataset?.id ?? order[0]);
+    let next = from + by;
+    while (next >= 0 && next < slots.children.length && !order.includes(next)) next += by;
+    if (!order.includes(next)) return;
     session.look({ chosen: next });
     tiles.get(next)?.focus();
   });
