@@ -220,7 +220,7 @@ def write():
         if result["failed"]:
             raise RuntimeError(f"{name}: {result['failed']}")
         found[name] = result["figures"]
-    short = json.loads(json.dumps(found), parse_float=lambda x: float(f"{float(x):.7g}"))
+    short = json.loads(json.dumps(found), parse_float=lambda x: float(f"{float(x):.9g}"))
     lines = [f"{json.dumps(name)}: {json.dumps(short[name])}" for name in short]
     FIGURES.write_text("{" + ",\n".join(lines) + "}\n")
 
