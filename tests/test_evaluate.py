@@ -91,11 +91,13 @@ def test_the_programs_of_a_run_of_two_directions(both_ways, tmp_path):
 
     done = program("launch.evaluate")
     assert done.returncode == 0, done.stderr
+    palette = tmp_path / "palette.json"
+    palette.write_text('{"ground": [0, 0, 0]}')
     found = json.loads(done.stdout.splitlines()[-1])
     assert found.keys() == {"step", "AtoB", "BtoA"} and found["AtoB"]["examples"] == 3
     for module, flags, words in (
         ("launch.evaluate", ["--direction=AtoC"], "'AtoC': the run translates AtoB and BtoA only"),
-        ("launch.evaluate", ["--palette=x.json"], "add --direction=AtoB or --direction=BtoA"),
+        ("launch.evaluate", [f"--palette={palette}"], "add --direction=AtoB or --direction=BtoA"),
         ("launch.translate", ["--input=x", "--output=y", "--direction=AtoC"], "'AtoC': the run translates"),
     ):
         done = program(module, *flags)

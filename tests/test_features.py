@@ -60,10 +60,11 @@ def test_a_projection_looks_at_the_features(run, file, tmp_path):
     np.testing.assert_allclose(found.cost[0], expected, rtol=1e-4)
     # A folder of such projections is no place for those by the discriminator, and none for those of other weights.
     other = vgg._replace(name="vgg16 conv1_2 00000000")
-    inversion._claim(tmp_path / "out", tmp_path / "in", {"method": "optimise", "features": vgg.name})
-    for facts in ({"method": "optimise"}, {"method": "optimise", "features": other.name}):
+    facts = {"method": "optimise", "weights": "00"}
+    inversion._claim(tmp_path / "out", {**facts, "features": vgg.name})
+    for others in (facts, {**facts, "features": other.name}):
         with pytest.raises(jgan.UserError, match="with other features"):
-            inversion._claim(tmp_path / "out", tmp_path / "in", facts)
+            inversion._claim(tmp_path / "out", others)
 
 
 def test_equal_files_have_equal_names_and_others_not(file, tmp_path):

@@ -79,7 +79,7 @@ def grey_and_colour(tmp_path):
 def other_run(tmp_path):
     (tmp_path / "run").mkdir()
     config = pix2pix.get_config("demo")
-    config.generator.ngf, config.data.channels = 32, (3, 3)
+    config.generator.ngf, config.data.channels = 48, (3, 3)
     run.write(str(tmp_path / "run"), config)
 
 
@@ -100,11 +100,11 @@ def other_run(tmp_path):
         (nothing, [*TRAIN, "--config.system=gan3"], ["'gan3' is unknown"]),
         (nothing, [*TRAIN, "--config.generator.name=vit"], ["'vit' is unknown"]),
         (nothing, [*TRAIN, "--config.loss.adversarial=wasserstein"], ["'wasserstein' is unknown"]),
-        (nothing, [*TRAIN, "--config.data.size=72"], ["multiples of 64"]),
+        (nothing, [*TRAIN, "--config.data.size=72"], ["multiples of 16"]),
         (nothing, [*TRAIN, "--config.data.workers=500"], ["500", "400 examples"]),
         (nothing, [*TRAIN, "--init_from={run}/no"], ["holds no run"]),
         (file, TRAIN, ["is a file"]),
-        (other_run, TRAIN, ["generator.ngf=32", "64"]),
+        (other_run, TRAIN, ["generator.ngf=48", "32"]),
         (nothing, FOLDER, ["{data}"]),
         (empty, FOLDER, ["{data}"]),
         (truncated, FOLDER, ["torn.png"]),
@@ -112,7 +112,11 @@ def other_run(tmp_path):
         (widow, FOLDER, ["y"]),
         (one, [*FOLDER, "--config.data.workers=2"], ["workers"]),
         (one_domain, UNPAIRED, ["domain B is empty", "{data}"]),
-        (grey_and_colour, UNPAIRED, ["lambda_identity=0.5", "A has 1 channels and B has 3", "set it to 0"]),
+        (
+            grey_and_colour,
+            [*UNPAIRED, "--config.loss.lambda_identity=0.5"],
+            ["lambda_identity=0.5", "A has 1 channels and B has 3", "set it to 0"],
+        ),
         (nothing, [*UNPAIRED, "--config.best=l1"], ["best='l1'", "AtoB_l1", "BtoA_cycle"]),
         (nothing, ["launch.translate", "--workdir={run}"], ["--input and --output"]),
         (nothing, ["launch.evaluate", "--workdir={run}"], ["holds no run"]),
