@@ -411,8 +411,9 @@ def test_latents_of_several_arrays():
     z = {"place": Z[:2], "colour": Z[2:]}
     state = compiled(lambda z, key: edit.start_from(split, z, key, COUNT))(z, jax.random.key(1))
     # The noise of the two differs: give both the same candidates.
-    u = {"place": fixed().u[:, :2], "colour": fixed().u[:, 2:]}
-    after = compiled(lambda s, a: edit.steps(split, s, a, WEIGHTS, N))(dataclasses.replace(state, u=u), red())
+    u, anchor = ({"place": x[:, :2], "colour": x[:, 2:]} for x in (fixed().u, fixed().anchor))
+    state = dataclasses.replace(state, u=u, anchor=anchor, reference=fixed().reference)
+    after = compiled(lambda s, a: edit.steps(split, s, a, WEIGHTS, N))(state, red())
     joined = np.concatenate([after.u["place"], after.u["colour"]], 1)
     np.testing.assert_allclose(joined, steps(fixed(), red()).u, atol=1e-3)
 
