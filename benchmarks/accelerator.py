@@ -70,7 +70,7 @@ class Setting(NamedTuple):
 
 
 SETTINGS = Setting("pix2pix", 256, 16), Setting("cyclegan", 256, 4), Setting("dcgan", 64, 128)
-TINY_SETTINGS = Setting("pix2pix", 32, 2, 4), Setting("cyclegan", 32, 1, 4), Setting("dcgan", 16, 4, 4)
+TINY_SETTINGS = Setting("dcgan", 16, 4, 4), Setting("pix2pix", 32, 2, 4), Setting("cyclegan", 32, 1, 4)
 PRECISIONS = ("float32", "bfloat16")
 TURNS, TURN_SECONDS = 3, 1.0
 # Seconds: left to a setting that is begun, at least; to a peer that compiles when all others are ready, at most; for

@@ -4,6 +4,8 @@ import copy
 import json
 import os
 import subprocess
+import sys
+import time
 
 import jax
 import numpy as np
@@ -77,7 +79,7 @@ def test_every_program_can_be_lowered_for_a_gpu(checks):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["pix2pix", "cyclegan", "dcgan", "projection"])
+@pytest.mark.parametrize("name", ["cyclegan", "dcgan", "projection"])
 def test_the_tolerance_lies_between_float32_and_tf32(checks, expected, monkeypatch, name):
     """A fifth of it is more than other products make of the same figures; five times it less than TF32 makes."""
 
@@ -99,16 +101,19 @@ def test_the_tolerance_lies_between_float32_and_tf32(checks, expected, monkeypat
 
 
 @pytest.mark.slow
-def test_all_of_it_runs_on_a_cpu_in_tiny_sizes():
-    """And, given less time, says what it left out."""
-    command = ["bash", "benchmarks/accelerator.sh", "--tiny", "--seconds=400"]
-    environment = os.environ | {"PYTHON": str(ROOT / ".venv/bin/python"), "JGAN_CONV": "lax"}
+def test_all_of_it_runs_on_a_cpu_in_tiny_sizes_and_ends_in_time():
+    """What compilers leave no time for is named."""
+    command = ["bash", "benchmarks/accelerator.sh", "--tiny", "--seconds=150"]
+    environment = os.environ | {"PYTHON": sys.executable, "JGAN_CONV": "lax"}
+    begun = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert time.monotonic() - begun < 165
     assert done.returncode == 0, done.stdout + done.stderr
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert lines[0]["platform"] == "cpu" and lines[0]["jax"] == jax.__version__
     passed = {line["check"]: line["passed"] for line in lines if "check" in line}
     assert all(passed.values()) and len(passed) == 9
-    timed = {(x["system"], x["precision"], x["side"]) for x in lines if "images_per_second" in x}
-    sides = ("jgan", "pytorch", "pytorch compiled")
-    assert timed >= {(s, "float32", side) for s in ("pix2pix", "cyclegan", "dcgan") for side in sides}
+    timed = {x["side"] for x in lines if "images_per_second" in x and x["system"] == "dcgan"}
+    assert timed == {"jgan", "pytorch", "pytorch compiled"}
+    told = {(x["system"], x["precision"]) for x in lines if "precision" in x}
+    assert told == {(s, p) for s in ("pix2pix", "cyclegan", "dcgan") for p in ("float32", "bfloat16")}
