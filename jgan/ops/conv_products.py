@@ -9,11 +9,11 @@ large kernel, and a batch of products over the taps where pixels are few. Patche
 
 from jax import lax
 import jax.numpy as jnp
-import numpy as np
 
 from jgan.ops import order
 
 _FEW_PIXELS = 64  # up to here a kernel is the larger operand, and reading it in place decides
+_MANY_CHANNELS = 32  # from here on a pixel under one tap is enough for a product of its own
 
 
 def evaluate(first, second, *, out, shape):
@@ -53,13 +53,13 @@ def _product_small(big, kernel, shape):
     n, taps = big.shape[0], _taps(shape)
     pixels = n * shape.small[0] * shape.small[1]
     if shape.big_first:
-        small = _patches(big, shape, "nhwklc").reshape(pixels, -1) @ kernel.reshape(-1, kernel.shape[3])
+        small = _patches(big, shape, 3).reshape(pixels, -1) @ kernel.reshape(-1, kernel.shape[3])
     elif pixels <= _FEW_PIXELS:
-        patches = _patches(big, shape, "klnhwc").reshape(taps, pixels, -1)
+        patches = _patches(big, shape, 0).reshape(taps, pixels, -1)
         kernel = kernel.reshape(taps, *kernel.shape[2:])
         small = lax.dot_general(patches, kernel, (((2,), (2,)), ((0,), (0,)))).sum(0)
     else:
-        patches = _patches(big, shape, "nhwklc").reshape(pixels, -1)
+        patches = _patches(big, shape, 3).reshape(pixels, -1)
         small = patches @ kernel.transpose(0, 1, 3, 2).reshape(-1, kernel.shape[2])
     return small.reshape(n, *shape.small, -1)
 
@@ -86,17 +86,22 @@ def _product_big(small, kernel, shape):
 def _product_kernel(big, small, shape):
     taps, rows = _taps(shape), small.reshape(-1, small.shape[3])
     contract = (((0,), (0,)), ((), ()))
-    if len(rows) > 4 * _FEW_PIXELS:
+    if len(rows) > 4 * _FEW_PIXELS and big.shape[3] >= _MANY_CHANNELS:
+        # Tap by tap. Fast products contract the last dimension of their left side: one copy for all of them,
+        # behind a barrier, or the compiler would fold it back into each.
+        across = lax.optimization_barrier(rows.T)
         big = order.later(big, rows)
-    if shape.big_first:
-        patches = _patches(big, shape, "nhwklc").reshape(len(rows), -1)
+        kernel = jnp.stack([across @ x.reshape(len(rows), -1) for x in _taps_of(big, shape)])
+        kernel = kernel.swapaxes(1, 2) if shape.big_first else kernel
+    elif shape.big_first:
+        patches = _patches(big, shape, 3).reshape(len(rows), -1)
         kernel = lax.dot_general(patches, rows, contract)
     elif len(rows) <= 4 * _FEW_PIXELS:
-        patches = _patches(big, shape, "klnhwc").reshape(taps, len(rows), -1)
+        patches = _patches(big, shape, 0).reshape(taps, len(rows), -1)
         rows = jnp.broadcast_to(rows, (taps, *rows.shape))
         kernel = lax.dot_general(rows, patches, (((1,), (1,)), ((0,), (0,))))
     else:
-        patches = _patches(big, shape, "nhwklc").reshape(len(rows), -1)
+        patches = _patches(big, shape, 3).reshape(len(rows), -1)
         kernel = lax.dot_general(rows, patches, contract)
         kernel = kernel.reshape(rows.shape[1], taps, -1).transpose(1, 0, 2)
     channels = (big.shape[3], small.shape[3])
@@ -110,21 +115,21 @@ def _taps(shape):
     return shape.kernel[0] * shape.kernel[1]
 
 
-def _patches(big, shape, dimensions):
-    """Pixels under every tap over the pixels of the small image, with dimensions in the order that is asked for.
+def _patches(big, shape, axis):
+    """Pixels under every tap over the pixels of the small image, [n, h, w, c] with taps at `axis`."""
+    return jnp.stack(_taps_of(big, shape), axis=axis)
 
-    These are n, h and w of the small image, k and l of the kernel, c.
 
-    One gather with constant indices: XLA on CPU compiles a slice for every tap one by one, and runs them slower.
-    """
+def _taps_of(big, shape):
+    """The pixels of the big image, [n, h, w, c] over the small one, under one tap after the other."""
     pads = ((0, 0, 0), *((p, a, 0) for p, a in zip(shape.pad, shape.after(), strict=True)), (0, 0, 0))
     big = lax.pad(big, jnp.zeros((), big.dtype), pads)
-    rows, columns = (
-        np.arange(size)[:, None] * stride + np.arange(taps)
-        for size, stride, taps in zip(shape.small, shape.stride, shape.kernel, strict=True)
-    )
-    patches = big.at[:, rows].get(mode="promise_in_bounds").at[:, :, :, columns].get(mode="promise_in_bounds")
-    return patches.transpose(*("nhkwlc".index(name) for name in dimensions))
+    (h, w), (sh, sw), (kh, kw) = shape.small, shape.stride, shape.kernel
+    return [
+        big[:, i : i + (h - 1) * sh + 1 : sh, j : j + (w - 1) * sw + 1 : sw]
+        for i in range(kh)
+        for j in range(kw)
+    ]
 
 
 def _spread(columns, axis, shape):

@@ -14,11 +14,9 @@ from jgan import state as state_lib
 
 # XLA on CPU copies every parameter that is updated in place, unless it may look at the order of the program.
 COMPILER_OPTIONS = {"xla_cpu_copy_insertion_use_region_analysis": True}
-# A quarter of the time to compile a step is LLVM's costlier passes, which make no step faster: 24 s of CPU time and
-# 19 s for pix2pix at 256 px, 10.4 s and 7.7 s for DCGAN's demo; a step then takes 1.16 s and .070 s by either.
+# LLVM's costlier passes are a quarter of the time to compile a step of pix2pix or DCGAN, and make none faster.
 STEP_COMPILER_OPTIONS = {**COMPILER_OPTIONS, "xla_backend_optimization_level": 1}
-# Random numbers are long programs that run once: the initialisation of pix2pix at 256 px compiles in 5.5 s of CPU time
-# instead of 22, and runs 1.5 s. Without any such passes (0) it runs 6 s.
+# Random numbers are long programs, and these run once. Without any such passes (0) they run too long to gain by it.
 INIT_COMPILER_OPTIONS = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
 # Names without a platform in them that are set for CPUs alone.
 _FOR_CPU = ("xla_backend_",)
