@@ -35,7 +35,7 @@ FORMS = ("auto", "lax", "gemm")
 DEFAULT_FORM = os.environ.get("JGAN_CONV", "auto")
 # Pixels that have to pass a net before its fast program pays. The U-Net of 64 px with 256 px pictures, two cores: XLA's
 # convolutions compile in 1.6 s of CPU time and the fast forms in 5.2 s, a picture then takes 0.21 s and 0.16 s: 70
-# pictures. XLA's use the second core less, so that by the clock it is half as many, and of wider nets fewer still.
+# pictures. Half of them is taken, not measured: XLA's use the second core less, and wider nets gain more by a picture.
 # What compiling costs does not depend on the size of pictures, what it saves grows with it.
 _PAYING = 32 * 256**2
 _context = jax.make_user_context("auto")
