@@ -61,6 +61,7 @@ def test_a_projection_looks_at_the_features(run, file, tmp_path):
     # A folder of such projections is no place for those by the discriminator, and none for those of other weights.
     other = vgg._replace(name="vgg16 conv1_2 00000000")
     facts = {"method": "optimise", "weights": "00"}
+    (tmp_path / "out").mkdir()
     inversion._claim(tmp_path / "out", {**facts, "features": vgg.name})
     for others in (facts, {**facts, "features": other.name}):
         with pytest.raises(jgan.UserError, match="with other features"):
