@@ -93,3 +93,4 @@ def test_the_token_is_asked_for_from_the_beginning(free):
         assert client.get("/static/main.js").status_code == 401
         assert client.get("/?token=long-secret").status_code == 200  # by way of a cookie
         assert client.get("/api/status").json()["state"] == "starting"
+        free.set()  # leaving waits for what is being made
