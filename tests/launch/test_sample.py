@@ -183,6 +183,9 @@ def test_a_run_stopped_in_any_phase_ends_bit_equal(finished, tmp_path, stop, mon
             if self.left == 0:
                 signal.raise_signal(signal.SIGTERM)
 
+        def unpause(self):
+            self.inner.unpause()
+
         def close(self):
             self.inner.close()
 
