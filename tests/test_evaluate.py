@@ -98,7 +98,11 @@ def test_the_programs_of_a_run_of_two_directions(both_ways, tmp_path):
     for module, flags, words in (
         ("launch.evaluate", ["--direction=AtoC"], "'AtoC': the run translates AtoB and BtoA only"),
         ("launch.evaluate", [f"--palette={palette}"], "add --direction=AtoB or --direction=BtoA"),
-        ("launch.translate", [f"--input={tmp_path}", "--output=y", "--direction=AtoC"], "'AtoC': the run translates"),
+        (
+            "launch.translate",
+            [f"--input={tmp_path}", "--output=y", "--direction=AtoC"],
+            "'AtoC': the run translates",
+        ),
     ):
         done = program(module, *flags)
         assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
