@@ -14,7 +14,7 @@ from jgan import state as state_lib
 
 # XLA on CPU copies every parameter that is updated in place, unless it may look at the order of the program.
 COMPILER_OPTIONS = {"xla_cpu_copy_insertion_use_region_analysis": True}
-# LLVM's costlier passes are a quarter of the time to compile a step of pix2pix or DCGAN, and make none faster.
+# LLVM's costlier passes take time to compile a step, and made those of pix2pix and DCGAN no faster.
 STEP_COMPILER_OPTIONS = {**COMPILER_OPTIONS, "xla_backend_optimization_level": 1}
 # Random numbers are long programs, and these run once. Without any such passes (0) they run too long to gain by it.
 INIT_COMPILER_OPTIONS = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
