@@ -15,6 +15,7 @@ convolutions reach a fraction of the speed of its matrix products.
 
 import collections
 import functools
+import math
 import os
 from typing import NamedTuple
 
@@ -38,6 +39,8 @@ DEFAULT_FORM = os.environ.get("JGAN_CONV", "auto")
 # pictures. Half of them is taken, not measured: XLA's use the second core less, and wider nets gain more by a picture.
 # What compiling costs does not depend on the size of pictures, what it saves grows with it.
 _PAYING = 32 * 256**2
+# Numbers in a kernel that XLA's convolution takes as long to put in order as products take in all, for few pixels.
+_LARGE_KERNEL = 2**21
 _context = jax.make_user_context("auto")
 
 
@@ -256,60 +259,46 @@ batching.primitive_batchers[_trilinear] = _batch
 
 def _lower(first, second, *, out, shape, form):
     products = functools.partial(conv_products.evaluate, out=out, shape=shape)
+    if form == "gemm":
+        return products(first, second)
     xla = functools.partial(_LAX[out], shape=shape)
+    cpu = xla_cpu = functools.partial(_LAX[out], shape=shape, convolution=_padded_convolution)
     if form == "auto":
-        cpu = products
         big, small = conv_products.channels(first, second, out=out, shape=shape)
-        if winograd.pays(shape, (big, small), first.dtype):
+        if _xla_pays(out, shape, big, small):
+            cpu = xla_cpu
+        elif winograd.pays(shape, (big, small), first.dtype):
             cpu = functools.partial(winograd.evaluate, out=out, shape=shape)
         elif karatsuba.pays(shape, (big, small), first.dtype, first.shape[0]):
             cpu = functools.partial(karatsuba.evaluate, out=out, shape=shape)
-        elif _xla_pays(out, shape, big, small):
-            cpu = xla
-        return lax.platform_dependent(first, second, cpu=cpu, default=xla)
-    return (products if form == "gemm" else xla)(first, second)
+        else:
+            cpu = products
+    return lax.platform_dependent(first, second, cpu=cpu, default=xla)
 
 
 def _xla_pays(out, shape, big, small):
-    """Whether XLA's convolution is the faster one on CPU: few channels in, many out, many pixels.
+    """Whether XLA's convolution is the fastest one on CPU.
 
-    There it gathers patches on its way, while products need them in memory, larger than both images.
+    It gathers patches on its way, while products need them in memory, larger than both images, and it compiles at once.
+    Small images, strides on the way back and the gradients to kernels it does slowly; Winograd's algorithm saves more
+    than it costs up to about 64 pixels.
     """
-    if min(shape.small) < 32:
-        return False
+    least = min(shape.small)
+    if shape.kernel == (3, 3) and shape.stride == (1, 1) and out != "kernel" and least >= 24:
+        return least >= 96
     if out == "small":
-        return big <= 64 and small >= 16
+        return least >= (32 if math.prod(shape.kernel) * big * small > _LARGE_KERNEL else 16)
+    if least < 32 or shape.stride != (1, 1):
+        return False
     if out == "big":
-        return shape.stride == (1, 1) and small <= 8 and big >= 16
-    return shape.stride == (1, 1) and big <= 8 and small >= 16
+        return small <= 8 and big >= 16
+    return big <= 8 and small >= 16
 
 
 mlir.register_lowering(_trilinear, mlir.lower_fun(_lower, multiple_results=False))
 
 
 # XLA's convolution.
-
-
-def _lax_small(big, kernel, *, shape):
-    pads = tuple(zip(shape.pad, shape.after(), strict=True))
-    kernel = kernel if shape.big_first else kernel.swapaxes(2, 3)
-    return _convolution(big, kernel, shape.stride, pads)
-
-
-def _lax_big(small, kernel, *, shape):
-    pads = tuple(
-        (k - 1 - p, k - 1 - after) for k, p, after in zip(shape.kernel, shape.pad, shape.after(), strict=True)
-    )
-    kernel = kernel.swapaxes(2, 3) if shape.big_first else kernel
-    return _convolution(small, kernel[::-1, ::-1], (1, 1), pads, lhs_dilation=shape.stride)
-
-
-def _lax_kernel(big, small, *, shape):
-    # The channels of the big image are its batch, the examples of both are contracted.
-    pads = tuple(zip(shape.pad, shape.after(), strict=True))
-    big, small = big.transpose(3, 1, 2, 0), small.transpose(1, 2, 0, 3)
-    kernel = _convolution(big, small, (1, 1), pads, rhs_dilation=shape.stride)
-    return kernel.transpose(1, 2, 0, 3) if shape.big_first else kernel.transpose(1, 2, 3, 0)
 
 
 def _convolution(images, kernel, stride, pads, **dilation):
@@ -319,6 +308,40 @@ def _convolution(images, kernel, stride, pads, **dilation):
     """
     numbers = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(images, kernel, stride, pads, dimension_numbers=numbers, **dilation)
+
+
+def _padded_convolution(images, kernel, stride, pads):
+    """The same with one more row before the images, whose outputs are dropped, where there is no padding.
+
+    XLA's convolution on CPU takes three to four times as long without any padding as with some.
+    """
+    if any(before or after for before, after in pads) or kernel.shape[:2] == (1, 1):
+        return _convolution(images, kernel, stride, pads)
+    return _convolution(images, kernel, stride, ((stride[0], 0), (0, 0)))[:, 1:]
+
+
+def _lax_small(big, kernel, *, shape, convolution=_convolution):
+    pads = tuple(zip(shape.pad, shape.after(), strict=True))
+    kernel = kernel if shape.big_first else kernel.swapaxes(2, 3)
+    return convolution(big, kernel, shape.stride, pads)
+
+
+def _lax_big(small, kernel, *, shape, convolution=_convolution):
+    pads = tuple(
+        (k - 1 - p, k - 1 - after) for k, p, after in zip(shape.kernel, shape.pad, shape.after(), strict=True)
+    )
+    kernel = kernel.swapaxes(2, 3) if shape.big_first else kernel
+    if shape.stride != (1, 1):
+        return _convolution(small, kernel[::-1, ::-1], (1, 1), pads, lhs_dilation=shape.stride)
+    return convolution(small, kernel[::-1, ::-1], (1, 1), pads)
+
+
+def _lax_kernel(big, small, *, shape, convolution=_convolution):
+    # The channels of the big image are its batch, the examples of both are contracted. Padding gains nothing here.
+    pads = tuple(zip(shape.pad, shape.after(), strict=True))
+    big, small = big.transpose(3, 1, 2, 0), small.transpose(1, 2, 0, 3)
+    kernel = _convolution(big, small, (1, 1), pads, rhs_dilation=shape.stride)
+    return kernel.transpose(1, 2, 0, 3) if shape.big_first else kernel.transpose(1, 2, 3, 0)
 
 
 _LAX = {"small": _lax_small, "big": _lax_big, "kernel": _lax_kernel}

@@ -55,9 +55,11 @@ def _product_small(big, kernel, shape):
     if shape.big_first:
         small = _patches(big, shape, 3).reshape(pixels, -1) @ kernel.reshape(-1, kernel.shape[3])
     elif pixels <= _FEW_PIXELS:
-        patches = _patches(big, shape, 0).reshape(taps, pixels, -1)
+        # The kernel on the left, as it lies: products contract the last dimension of their left side fast. The patches
+        # are turned behind a barrier, or the compiler would turn the kernel instead.
+        patches = lax.optimization_barrier(_patches(big, shape, 0).reshape(taps, pixels, -1).swapaxes(1, 2))
         kernel = kernel.reshape(taps, *kernel.shape[2:])
-        small = lax.dot_general(patches, kernel, (((2,), (2,)), ((0,), (0,)))).sum(0)
+        small = lax.dot_general(kernel, patches, (((2,), (1,)), ((0,), (0,)))).sum(0).T
     else:
         patches = _patches(big, shape, 3).reshape(pixels, -1)
         small = patches @ kernel.transpose(0, 1, 3, 2).reshape(-1, kernel.shape[2])
