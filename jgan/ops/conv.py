@@ -265,7 +265,7 @@ def _lower(first, second, *, out, shape, form):
     cpu = xla_cpu = functools.partial(_LAX[out], shape=shape, convolution=_padded_convolution)
     if form == "auto":
         big, small = conv_products.channels(first, second, out=out, shape=shape)
-        if _xla_pays(out, shape, big, small):
+        if _xla_pays(out, shape, big, small, first.dtype):
             cpu = xla_cpu
         elif winograd.pays(shape, (big, small), first.dtype):
             cpu = functools.partial(winograd.evaluate, out=out, shape=shape)
@@ -276,7 +276,7 @@ def _lower(first, second, *, out, shape, form):
     return lax.platform_dependent(first, second, cpu=cpu, default=xla)
 
 
-def _xla_pays(out, shape, big, small):
+def _xla_pays(out, shape, big, small, dtype):
     """Whether XLA's convolution is the fastest one on CPU.
 
     It gathers patches on its way, while products need them in memory, larger than both images, and it compiles at once.
@@ -284,7 +284,7 @@ def _xla_pays(out, shape, big, small):
     than it costs up to about 64 pixels.
     """
     least = min(shape.small)
-    if shape.kernel == (3, 3) and shape.stride == (1, 1) and out != "kernel" and least >= 24:
+    if out != "kernel" and winograd.pays(shape, (big, small), dtype):
         return least >= 96
     if out == "small":
         return least >= (32 if math.prod(shape.kernel) * big * small > _LARGE_KERNEL else 16)
@@ -315,9 +315,10 @@ def _padded_convolution(images, kernel, stride, pads):
 
     XLA's convolution on CPU takes three to four times as long without any padding as with some.
     """
-    if any(before or after for before, after in pads) or kernel.shape[:2] == (1, 1):
+    if kernel.shape[:2] == (1, 1) or any(side > 0 for both in pads for side in both):
         return _convolution(images, kernel, stride, pads)
-    return _convolution(images, kernel, stride, ((stride[0], 0), (0, 0)))[:, 1:]
+    (_, bottom), (left, right) = pads
+    return _convolution(images, kernel, stride, ((stride[0] + pads[0][0], bottom), (left, right)))[:, 1:]
 
 
 def _lax_small(big, kernel, *, shape, convolution=_convolution):

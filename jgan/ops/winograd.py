@@ -1,43 +1,65 @@
-"""Convolution 3x3 of stride 1 by the minimal filtering of Winograd: four ninths of the multiplications.
+"""Convolution 3x3 or 4x4 of stride 1 by the minimal filtering of Winograd: 4/9 or 25/64 of the multiplications.
 
-Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016), section 4.1, F(2x2, 3x3). The small image
-is cut into tiles of 2x2 pixels, the big one into tiles of 4x4 that overlap by two. With the matrices below the
-trilinear form of `jgan.ops.conv` is, summed over tiles,
+Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks" (2016), section 4.1, F(2x2, 3x3), and F(2x2, 4x4) of
+the same kind. The small image is cut into tiles of 2x2 pixels, the big one into tiles of p x p, which is 4x4 or 5x5, at
+every second pixel. With the matrices below the trilinear form of `jgan.ops.conv` is, summed over tiles,
 
-    T(big, small, kernel) = sum over the 4x4 positions of (B' big B) * (A small A') * (G kernel G')
+    T(big, small, kernel) = sum over the p x p positions of (B' big B) * (A small A') * (G kernel G')
 
 with products of channels where * stands. So each of its three sides transforms its two operands, contracts them
-position by position in a batch of 16 matrix products, and applies the transposed transform of the third. Additions
-dominate its rounding error, which is about twice that of the direct products in float32.
+position by position in a batch of matrix products, and applies the transposed transform of the third. In float32 its
+rounding error is about twice that of the direct products for 3x3 and five times for 4x4.
 
 A transform goes along one axis after the other and leaves the positions of both in front, by one operation each.
 """
+
+from typing import NamedTuple
 
 from jax import lax
 import jax.numpy as jnp
 
 from jgan.ops import order
 
-# Rows are positions; columns pixels of a big tile, pixels of a small tile, taps.
-_B = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1))
-_A = ((1, 0), (1, 1), (1, -1), (0, 1))
-_G = ((1, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 1))
-_SCALES = (1, 0.5, 0.5, 1)  # of the rows of G: powers of two, exact wherever they are multiplied
+
+class _Matrices(NamedTuple):
+    """Rows are positions; columns pixels of a big tile, pixels of a small tile, taps."""
+
+    big: tuple
+    small: tuple
+    kernel: tuple
+    scales: tuple  # of the rows of `kernel`, which would else stand before every tap
+
+
+# By the length of the kernel. Toom and Cook's: small and kernel are polynomials, whose product is known by its values
+# at 0, 1, -1, (2) and infinity; B' has the coefficients of Lagrange's polynomials.
+_MATRICES = {
+    3: _Matrices(
+        ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1)),
+        ((1, 0), (1, 1), (1, -1), (0, 1)),
+        ((1, 0, 0), (1, 1, 1), (1, -1, 1), (0, 0, 1)),
+        (1, 1 / 2, 1 / 2, 1),
+    ),
+    4: _Matrices(
+        ((2, -1, -2, 1, 0), (0, -2, -1, 1, 0), (0, 2, -3, 1, 0), (0, -1, 0, 1, 0), (0, 2, -1, -2, 1)),
+        ((1, 0), (1, 1), (1, -1), (1, 2), (0, 1)),
+        ((1, 0, 0, 0), (1, 1, 1, 1), (1, -1, 1, -1), (1, 2, 4, 8), (0, 0, 0, 1)),
+        (1 / 2, -1 / 2, -1 / 6, 1 / 6, 1),
+    ),
+}
 
 
 def pays(shape, channels, dtype):
     """Whether `evaluate` takes these operands and the products that it saves outweigh its transforms."""
-    return (
-        shape.kernel == (3, 3)
-        and shape.stride == (1, 1)
-        and min(shape.small) >= 24  # with fewer, transforms of the kernel eat up the gain
-        and min(channels) >= 32
-        and dtype.itemsize >= 4  # bfloat16 has no bits to lose
-    )
+    if dtype.itemsize < 4 or shape.stride != (1, 1):  # bfloat16 has no bits to lose
+        return False
+    # With fewer pixels or channels, transforms eat up the gain.
+    if shape.kernel == (3, 3):
+        return min(shape.small) >= 24 and min(channels) >= 32
+    return shape.kernel == (4, 4) and min(shape.small) >= 24 and min(channels) >= 128
 
 
 def evaluate(first, second, *, out, shape):
-    """One side of the trilinear form as `conv_products.evaluate` has it, for a 3x3 kernel and stride 1."""
+    """One side of the trilinear form as `conv_products.evaluate` has it, for what `pays` describes."""
     return _SIDES[out](first, second, shape)
 
 
@@ -55,7 +77,8 @@ def _big(small, kernel, shape):
 def _kernel(big, small, shape):
     big = order.later(big, small)
     big, small = _from_big(big, shape), _from_small(small, shape)
-    return _to_kernel(_contract(big, small, 1, 1) if shape.big_first else _contract(small, big, 1, 1))
+    products = _contract(big, small, 1, 1) if shape.big_first else _contract(small, big, 1, 1)
+    return _to_kernel(products, shape)
 
 
 _SIDES = {"small": _small, "big": _big, "kernel": _kernel}
@@ -65,33 +88,48 @@ def _contract(x, y, axis, by):
     return lax.dot_general(x, y, (((axis,), (by,)), ((0,), (0,))))
 
 
-# To positions: [16, tiles, channels] or [16, channels, channels].
+# To positions: [p * p, tiles, channels] or [p * p, channels, channels].
 
 
 def _from_big(big, shape):
     (h, w), (top, left) = _tiles(shape), shape.pad
-    pads = ((top, 2 * h + 2 - top - big.shape[1], 0), (left, 2 * w + 2 - left - big.shape[2], 0))
-    rows = _positions(_parts(_pad(big, *pads), 1, 4, h), _B)
-    return _positions(_parts(rows, 3, 4, w), _B).reshape(16, -1, big.shape[3])
+    matrix = _matrices(shape).big
+    more = len(matrix) - 2
+    pads = ((top, 2 * h + more - top - big.shape[1], 0), (left, 2 * w + more - left - big.shape[2], 0))
+    rows = _positions(_parts(_pad(big, *pads), 1, len(matrix), h), matrix)
+    return _flat(_positions(_parts(rows, 3, len(matrix), w), matrix))
 
 
 def _from_small(small, shape):
     h, w = _tiles(shape)
+    matrix = _matrices(shape).small
     small = _pad(small, (0, 2 * h - small.shape[1], 0), (0, 2 * w - small.shape[2], 0))
-    rows = _positions(_parts(small, 1, 2, h), _A)
-    return _positions(_parts(rows, 3, 2, w), _A).reshape(16, -1, small.shape[3])
+    rows = _positions(_parts(small, 1, 2, h), matrix)
+    return _flat(_positions(_parts(rows, 3, 2, w), matrix))
 
 
 def _from_kernel(kernel):
-    rows = _positions(kernel, _G)
-    columns = _positions([rows[:, k] for k in range(3)], _G)
-    return _scaled(columns).reshape(16, *kernel.shape[2:])
+    matrices = _MATRICES[len(kernel)]
+    rows = _positions(kernel, matrices.kernel)
+    columns = _positions([rows[:, k] for k in range(len(kernel))], matrices.kernel)
+    return _scaled(columns, matrices).reshape(-1, *kernel.shape[2:])
 
 
-def _scaled(x):
-    """[4, 4, ...] each position by its two scales: once, where in G they would stand before every tap."""
-    scales = jnp.asarray(_SCALES, x.dtype)
+def _scaled(x, matrices):
+    """[p, p, ...] each position by its two scales: once, where in G they would stand before every tap."""
+    scales = jnp.asarray(matrices.scales, x.dtype)
     return x * (scales[:, None] * scales)[:, :, None, None]
+
+
+def _flat(x):
+    """[p * p, tiles, channels] of [p, p, ..., channels]."""
+    return x.reshape(x.shape[0] * x.shape[1], -1, x.shape[-1])
+
+
+def _unflat(products, n, shape):
+    """[p, p, n, rows and columns of tiles, channels] of [p * p, tiles, channels]."""
+    count = len(_matrices(shape).big)
+    return products.reshape(count, count, n, *_tiles(shape), -1)
 
 
 def _parts(x, axis, size, count):
@@ -103,20 +141,21 @@ def _parts(x, axis, size, count):
 
 
 def _to_small(products, n, shape):
-    h, w = _tiles(shape)
+    matrix = _matrices(shape).small
 
     def along(x, axis):
-        x = jnp.stack(_combined(x, _A), axis + 1)
+        x = jnp.stack(_combined(x, matrix), axis + 1)
         return x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
 
     # An array of its own: fused into what follows, every sum would be made again for each of its readers.
-    rows = lax.optimization_barrier(along(products.reshape(4, 4, n, h, w, -1), 3))
+    rows = lax.optimization_barrier(along(_unflat(products, n, shape), 3))
     return along(rows, 1)[:, : shape.small[0], : shape.small[1]]
 
 
 def _to_big(products, n, shape):
-    """Tiles overlap by two pixels: each adds its last two rows and columns to the first two of the next."""
-    h, w = _tiles(shape)
+    """Tiles begin at every second pixel: what is beyond their first two is added to the tiles behind."""
+    matrix = _matrices(shape).big
+    behind = (len(matrix) - 1) // 2
 
     def along(x, axis):
         def shifted(part, before, after):
@@ -124,11 +163,13 @@ def _to_big(products, n, shape):
                 part, *((before, after, 0) if k == axis else (0, 0, 0) for k in range(1, part.ndim - 1))
             )
 
-        pixels = _combined(x, _B)
-        x = jnp.stack([shifted(pixels[k], 0, 1) + shifted(pixels[k + 2], 1, 0) for k in (0, 1)], axis + 1)
+        def pixels(first):
+            return sum(shifted(part, k, behind - k) for k, part in enumerate(_combined(x, matrix)[first::2]))
+
+        x = jnp.stack([pixels(0), pixels(1)], axis + 1)
         return x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
 
-    big = along(lax.optimization_barrier(along(products.reshape(4, 4, n, h, w, -1), 3)), 1)
+    big = along(lax.optimization_barrier(along(_unflat(products, n, shape), 3)), 1)
     cuts = [
         (-p, size + p - extent, 0)
         for p, size, extent in zip(shape.pad, shape.big, big.shape[1:3], strict=True)
@@ -136,9 +177,15 @@ def _to_big(products, n, shape):
     return _pad(big, *cuts)
 
 
-def _to_kernel(products):
-    products = _scaled(products.reshape(4, 4, *products.shape[1:]))
-    return jnp.stack(_combined(jnp.stack(_combined(products, _G), 1), _G))
+def _to_kernel(products, shape):
+    matrices = _matrices(shape)
+    count = len(matrices.kernel)
+    products = _scaled(products.reshape(count, count, *products.shape[1:]), matrices)
+    return jnp.stack(_combined(jnp.stack(_combined(products, matrices.kernel), 1), matrices.kernel))
+
+
+def _matrices(shape):
+    return _MATRICES[shape.kernel[0]]
 
 
 def _tiles(shape):
@@ -146,22 +193,25 @@ def _tiles(shape):
 
 
 def _positions(parts, matrix):
-    """[4, ...]: the matrix times a list of arrays."""
+    """[p, ...]: the matrix times a list of arrays."""
     return jnp.stack([_combine(parts, line) for line in matrix])
 
 
 def _combined(positions, matrix):
-    """A list of arrays: the transposed matrix times [4, ...]."""
+    """A list of arrays: the transposed matrix times [p, ...]."""
     return [_combine(positions, column) for column in zip(*matrix, strict=True)]
 
 
 def _combine(arrays, weights):
-    """The sum of arrays with weights 1, 0 and -1, of which some 1 stands first."""
-    first = weights.index(1)
-    total = arrays[first]
-    for k, weight in enumerate(weights):
-        if weight and k != first:
-            total = total + arrays[k] if weight > 0 else total - arrays[k]
+    """The sum of arrays with whole numbers as weights, positive ones first: no sign is changed where one is there."""
+    total = None
+    for k in sorted((k for k, weight in enumerate(weights) if weight), key=lambda k: weights[k] < 0):
+        size = abs(weights[k])
+        term = arrays[k] if size == 1 else size * arrays[k]
+        if total is None:
+            total = term if weights[k] > 0 else -term
+        else:
+            total = total + term if weights[k] > 0 else total - term
     return total
 
 

@@ -257,18 +257,22 @@ def test_no_zero_is_multiplied():
 
 
 @pytest.mark.parametrize(
-    "n, size, pad, big_first",
+    "taps, n, size, pad, big_first, tolerance",
     [
-        (1, (8, 8), (0, 0), True),
-        (2, (9, 7), (1, 1), True),
-        (1, (6, 11), (0, 2), False),
-        (2, (3, 4), (2, 1), False),
+        (3, 1, (8, 8), (0, 0), True, 2e-6),
+        (3, 2, (9, 7), (1, 1), True, 2e-6),
+        (3, 1, (6, 11), (0, 2), False, 2e-6),
+        (3, 2, (3, 4), (2, 1), False, 2e-6),
+        (4, 1, (8, 9), (0, 0), True, 1e-5),
+        (4, 2, (9, 7), (1, 1), False, 1e-5),
+        (4, 1, (6, 11), (0, 2), True, 1e-5),
+        (4, 2, (3, 4), (3, 1), False, 1e-5),
     ],
 )
-def test_winograds_sides_are_those_of_xlas_convolution(n, size, pad, big_first):
-    small = tuple(s + 2 * p - 2 for s, p in zip(size, pad, strict=True))
-    shape = conv.Shape(size, small, (3, 3), (1, 1), pad, big_first)
-    kernel = normal(22, 3, 3, *((5, 4) if big_first else (4, 5)))
+def test_winograds_sides_are_those_of_xlas_convolution(taps, n, size, pad, big_first, tolerance):
+    small = tuple(s + 2 * p - taps + 1 for s, p in zip(size, pad, strict=True))
+    shape = conv.Shape(size, small, (taps, taps), (1, 1), pad, big_first)
+    kernel = normal(22, taps, taps, *((5, 4) if big_first else (4, 5)))
     operands = {"big": normal(20, n, *size, 5), "small": normal(21, n, *small, 4), "kernel": kernel}
     with jax.enable_x64(True):
         for out in operands:
@@ -278,11 +282,12 @@ def test_winograds_sides_are_those_of_xlas_convolution(n, size, pad, big_first):
             close(got, conv._LAX[out](*pair, shape=shape), 1e-12)
             single = evaluate(*(x.astype(np.float32) for x in pair))
             assert single.dtype == np.float32
-            close(single, got, 2e-6)
+            close(single, got, tolerance)
 
 
-def test_winograd_is_what_auto_takes_for_wide_layers_with_every_derivative():
-    x, w = normal(23, 2, 25, 26, 32), normal(24, 3, 3, 32, 32) / 17
+@pytest.mark.parametrize("taps, width, batch", [(3, 32, 16), (4, 128, 25)])
+def test_winograd_is_what_auto_takes_for_wide_layers_with_every_derivative(taps, width, batch):
+    x, w = normal(23, 2, 25, 26, width), normal(24, taps, taps, width, width) / 17
 
     def passes(form, x, w):
         def f(x, w):
@@ -298,11 +303,28 @@ def test_winograd_is_what_auto_takes_for_wide_layers_with_every_derivative():
     with jax.enable_x64(True):
         x, w = x.astype(np.float64), w.astype(np.float64)
         auto, gemm = (jax.jit(functools.partial(passes, form)) for form in ("auto", "gemm"))
-        # Winograd's algorithm alone has matrix products by position, in batches of 16.
-        batches = [f.lower(x, w).as_text().count("tensor<16x") for f in (auto, gemm)]
+        # Winograd's algorithm alone has matrix products by position, in batches of 16 or 25.
+        batches = [f.lower(x, w).as_text().count(f"tensor<{batch}x") for f in (auto, gemm)]
         assert batches[0] > 0 and batches[1] == 0
         for got, wanted in zip(auto(x, w), gemm(x, w), strict=True):
             close(got, wanted, 1e-10)
+
+
+@pytest.mark.parametrize("stride, kernel", [(1, 3), (2, 3), ((2, 3), 4), (1, 1)])
+def test_a_row_of_padding_on_cpu_changes_nothing(stride, kernel):
+    """XLA's convolution without any padding is slow there; what the row gives is dropped."""
+    x, w = normal(29, 2, 13, 14, 5), normal(30, kernel, kernel, 5, 6)
+
+    def plain(x, w):
+        numbers = ("NHWC", "HWIO", "NHWC")
+        strides = stride if isinstance(stride, tuple) else (stride, stride)
+        return lax.conv_general_dilated(x, w, strides, "VALID", dimension_numbers=numbers)
+
+    ours = jax.jit(lambda x, w: conv.conv(x, w, stride, form="lax"))
+    close(ours(x, w), jax.jit(plain)(x, w), 1e-6)
+    for platform, padded in (("cpu", kernel > 1), ("cuda", False)):
+        program = ours.trace(x, w).lower(lowering_platforms=(platform,)).as_text()
+        assert ("stablehlo.slice" in program) == padded
 
 
 @pytest.mark.parametrize("n, small, big_first", [(1, (4, 4), True), (2, (2, 6), False), (2, (6, 4), True)])
