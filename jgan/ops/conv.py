@@ -284,15 +284,13 @@ def _xla_pays(out, shape, big, small, dtype):
     than it costs up to about 64 pixels.
     """
     least = min(shape.small)
-    if out != "kernel" and winograd.pays(shape, (big, small), dtype):
+    if out == "kernel":
+        return False
+    if winograd.pays(shape, (big, small), dtype):
         return least >= 96
     if out == "small":
         return least >= (32 if math.prod(shape.kernel) * big * small > _LARGE_KERNEL else 16)
-    if least < 32 or shape.stride != (1, 1):
-        return False
-    if out == "big":
-        return small <= 8 and big >= 16
-    return big <= 8 and small >= 16
+    return least >= 32 and shape.stride == (1, 1) and small <= 8 and big >= 16
 
 
 mlir.register_lowering(_trilinear, mlir.lower_fun(_lower, multiple_results=False))

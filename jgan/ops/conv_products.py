@@ -95,17 +95,19 @@ def _product_kernel(big, small, shape):
         big = order.later(big, rows)
         kernel = jnp.stack([across @ x.reshape(len(rows), -1) for x in _taps_of(big, shape)])
         kernel = kernel.swapaxes(1, 2) if shape.big_first else kernel
+    elif len(rows) > 4 * _FEW_PIXELS:
+        # Few channels: what a row of taps meets stands side by side, which is less to gather than whole patches.
+        across = [jnp.stack(x, 3).reshape(len(rows), -1) for x in _rows_of_taps(big, shape)]
+        kernel = jnp.stack([lax.dot_general(x, rows, contract) for x in across])
+        kernel = kernel.reshape(taps, big.shape[3], -1)
+        kernel = kernel if shape.big_first else kernel.swapaxes(1, 2)
     elif shape.big_first:
         patches = _patches(big, shape, 3).reshape(len(rows), -1)
         kernel = lax.dot_general(patches, rows, contract)
-    elif len(rows) <= 4 * _FEW_PIXELS:
+    else:
         patches = _patches(big, shape, 0).reshape(taps, len(rows), -1)
         rows = jnp.broadcast_to(rows, (taps, *rows.shape))
         kernel = lax.dot_general(rows, patches, (((1,), (1,)), ((0,), (0,))))
-    else:
-        patches = _patches(big, shape, 3).reshape(len(rows), -1)
-        kernel = lax.dot_general(rows, patches, contract)
-        kernel = kernel.reshape(rows.shape[1], taps, -1).transpose(1, 0, 2)
     channels = (big.shape[3], small.shape[3])
     return kernel.reshape(*shape.kernel, *(channels if shape.big_first else channels[::-1]))
 
@@ -124,13 +126,17 @@ def _patches(big, shape, axis):
 
 def _taps_of(big, shape):
     """The pixels of the big image, [n, h, w, c] over the small one, under one tap after the other."""
+    return [x for row in _rows_of_taps(big, shape) for x in row]
+
+
+def _rows_of_taps(big, shape):
+    """`_taps_of` in a list for every row of taps."""
     pads = ((0, 0, 0), *((p, a, 0) for p, a in zip(shape.pad, shape.after(), strict=True)), (0, 0, 0))
     big = lax.pad(big, jnp.zeros((), big.dtype), pads)
     (h, w), (sh, sw), (kh, kw) = shape.small, shape.stride, shape.kernel
     return [
-        big[:, i : i + (h - 1) * sh + 1 : sh, j : j + (w - 1) * sw + 1 : sw]
+        [big[:, i : i + (h - 1) * sh + 1 : sh, j : j + (w - 1) * sw + 1 : sw] for j in range(kw)]
         for i in range(kh)
-        for j in range(kw)
     ]
 
 
