@@ -269,7 +269,7 @@ def _lower(first, second, *, out, shape, form):
             cpu = xla_cpu
         elif winograd.pays(shape, (big, small), first.dtype):
             cpu = functools.partial(winograd.evaluate, out=out, shape=shape)
-        elif karatsuba.pays(shape, (big, small), first.dtype, first.shape[0]):
+        elif karatsuba.pays(shape, (big, small), first.dtype):
             cpu = functools.partial(karatsuba.evaluate, out=out, shape=shape)
         else:
             cpu = products

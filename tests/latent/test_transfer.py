@@ -234,12 +234,28 @@ def test_mistakes_are_named():
 
 
 @pytest.mark.slow
-def test_eight_frames_on_512_pixels_take_ten_seconds(optimised):
-    """Of one core, in seconds of computing, so that neighbours on the machine do not count."""
+def test_eight_frames_on_512_pixels_take_no_longer_than_so_many_smoothings(optimised):
+    """About 6 seconds of a core. They are counted in smoothings of an array, since machines and their hours differ."""
     frames = jnp.float32(np.stack([thing(X + 0.5 * k, Y - 0.3 * k) for k in range(8)]))
     photo = jnp.float32(np.kron(thing(X, Y), np.ones((8, 8, 1))))
     program = run.lower(photo, frames).compile()
-    begin = time.process_time()
-    made = jax.block_until_ready(program(photo, frames))
-    assert time.process_time() - begin < 10
+
+    @jax.jit
+    def smoothings(x):
+        around = [(axis, by) for axis in (0, 1) for by in (1, -1)]
+        return jax.lax.fori_loop(
+            0, 2000, lambda _, x: sum(jnp.roll(x, by, axis) for axis, by in around) / 4, x
+        )
+
+    def seconds(function, *arguments):
+        begin = time.process_time()
+        made = jax.block_until_ready(function(*arguments))
+        return time.process_time() - begin, made
+
+    field = jnp.ones((SIZE, SIZE, 12))
+    seconds(smoothings, field)
+    turns = [(seconds(program, photo, frames), seconds(smoothings, field)) for _ in range(3)]
+    ratios = [ours / yardstick for (ours, _), (yardstick, _) in turns]
+    assert sorted(ratios)[1] < LIMIT, ratios
+    made = turns[0][0][1]
     assert made.shape == (8, 512, 512, 3) and np.array_equal(made[0], photo)
