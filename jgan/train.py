@@ -4,10 +4,12 @@ The loop never waits for the device but to save: metrics of step t are fetched a
 Nothing is saved before its metrics and its parameters were seen finite.
 """
 
+import contextlib
 import importlib.metadata
 import os
 import signal
 import sys
+import threading
 import time
 from typing import Any
 
@@ -149,11 +151,24 @@ class _Loop:
         init_key = jax.random.fold_in(base, 2**31 - 1)
         shapes = trained.batch_shape(config)
         latest = checkpoints.latest
+        batch = {
+            name: jax.ShapeDtypeStruct(x.shape, dtype, sharding=self.split)
+            for (name, x), dtype in zip(shapes.items(), stream.dtypes, strict=True)
+        }
+
+        def ahead(state: state_lib.State) -> None:
+            """Has the step compiled beside all that comes before it; `run` waits for that."""
+            state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), state)
+            self.ahead = _Ahead(self.step, state, batch, updates=system.plan(latest or 0))
+            if jax.process_count() == 1 and (latest or 0) < config.steps:
+                self.ahead.start()
+
         if latest is not None:
             abstract = jax.eval_shape(system.init, init_key, shapes)
             abstract = jax.tree.map(
                 lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), abstract
             )
+            ahead(abstract)
             self.state = checkpoints.restore(latest, abstract)
             _say(f"continuing {workdir} at step {latest}")
         else:
@@ -164,6 +179,7 @@ class _Loop:
                 out_shardings=whole,
                 compiler_options=system_lib.supported(system_lib.INIT_COMPILER_OPTIONS),
             )
+            ahead(init.eval_shape(init_key, zeros))
             self.state = init(init_key, zeros)
             init.clear_cache()  # tens of MiB of program that runs once
             if init_from:
@@ -198,6 +214,7 @@ class _Loop:
             return
         _say("compiling the step")
         previous = _on_signals(self._stop)
+        self.ahead.wait()
         batches = self.stream.batches(self.start)
         progress = report.progress(config.steps, self.start) if jax.process_index() == 0 else _Silent()
         try:
@@ -307,6 +324,26 @@ class _Loop:
     def _finish(self) -> None:
         self._page()
         _say(f"curves and pictures: {os.path.join(self.workdir, 'index.html')}")
+
+
+class _Ahead(threading.Thread):
+    """Compiles a program for arguments of these shapes, so that the first call finds it.
+
+    What goes wrong here goes wrong in that call as well, where it is told.
+    """
+
+    def __init__(self, program: Any, *shapes: Any, **static: Any):
+        super().__init__(name="compiling the step")
+        self._compile = lambda: program.lower(*shapes, **static).compile()
+
+    def run(self) -> None:
+        with contextlib.suppress(Exception):
+            self._compile()
+
+    def wait(self) -> None:
+        """Returns once the program is there, or will not be."""
+        if self.ident is not None:
+            self.join()
 
 
 class _Silent:

@@ -39,8 +39,10 @@ DEFAULT_FORM = os.environ.get("JGAN_CONV", "auto")
 # pictures. Half of them is taken, not measured: XLA's use the second core less, and wider nets gain more by a picture.
 # What compiling costs does not depend on the size of pictures, what it saves grows with it.
 _PAYING = 32 * 256**2
-# Numbers in a kernel that XLA's convolution takes as long to put in order as products take in all, for few pixels.
-_LARGE_KERNEL = 2**21
+# Numbers in a kernel up to which XLA's convolution is fast on CPU: for small images, where its time is that of putting
+# the kernel in order, and for all; and for the gradient to the kernel, of so many pixels at most.
+_SMALL_KERNEL, _LARGE_KERNEL = 2**20, 2**21
+_NARROW_KERNEL, _NARROW_PIXELS = 2**17, 2048
 _context = jax.make_user_context("auto")
 
 
@@ -265,7 +267,7 @@ def _lower(first, second, *, out, shape, form):
     cpu = xla_cpu = functools.partial(_LAX[out], shape=shape, convolution=_padded_convolution)
     if form == "auto":
         big, small = conv_products.channels(first, second, out=out, shape=shape)
-        if _xla_pays(out, shape, big, small, first.dtype):
+        if _xla_pays(out, shape, first.shape[0], big, small, first.dtype):
             cpu = xla_cpu
         elif winograd.pays(shape, (big, small), first.dtype):
             cpu = functools.partial(winograd.evaluate, out=out, shape=shape)
@@ -276,20 +278,20 @@ def _lower(first, second, *, out, shape, form):
     return lax.platform_dependent(first, second, cpu=cpu, default=xla)
 
 
-def _xla_pays(out, shape, big, small, dtype):
-    """Whether XLA's convolution is the fastest one on CPU.
+def _xla_pays(out, shape, n, big, small, dtype):
+    """Whether XLA's convolution is the best one on CPU for n images.
 
     It gathers patches on its way, while products need them in memory, larger than both images, and it compiles at once.
-    Small images, strides on the way back and the gradients to kernels it does slowly; Winograd's algorithm saves more
-    than it costs up to about 64 pixels.
+    Wide kernels of small images, strides on the way back and most gradients to kernels it does slowly; Winograd's
+    algorithm saves more than it costs up to about 64 pixels.
     """
-    least = min(shape.small)
+    least, numbers = min(shape.small), math.prod(shape.kernel) * big * small
     if out == "kernel":
-        return False
+        return small >= 16 and numbers <= _NARROW_KERNEL and n * math.prod(shape.small) <= _NARROW_PIXELS
     if winograd.pays(shape, (big, small), dtype):
         return least >= 96
     if out == "small":
-        return least >= (32 if math.prod(shape.kernel) * big * small > _LARGE_KERNEL else 16)
+        return numbers <= _SMALL_KERNEL or least >= (16 if numbers <= _LARGE_KERNEL else 32)
     return least >= 32 and shape.stride == (1, 1) and small <= 8 and big >= 16
 
 

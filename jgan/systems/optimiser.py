@@ -3,6 +3,8 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
 
 import jgan
@@ -19,7 +21,14 @@ def schedule(config: Any, steps: int) -> optax.Schedule:
         return optax.constant_schedule(rate)
     if config.schedule == "linear":
         start = int(steps * config.decay_from)
-        return optax.linear_schedule(rate, 0.0, max(steps - start, 1), start)
+        span = max(steps - start, 1)
+
+        def linear(step: Any) -> Any:
+            # Of a number in numpy: what jax compiles to compute one would take longer than a training step.
+            past = (jnp if isinstance(step, jax.Array) else np).clip(step - start, 0, span)
+            return rate * (1 - past / span)
+
+        return linear
     raise jgan.UserError(f"optimiser.schedule={config.schedule!r} is unknown: use 'linear' or 'constant'.")
 
 
