@@ -229,7 +229,13 @@ def _batch(args, dims, *, out, shape, form):
     bind = functools.partial(_trilinear.bind, out=out, shape=shape, form=form)
     if at is not None and by is not None:
         # A kernel per image: nothing to fold into, so products batched by XLA.
-        single = functools.partial(_lower, out=out, shape=shape, form=form)
+        cpu, default = (
+            functools.partial(_lower, out=out, shape=shape, form=form, cpu=cpu) for cpu in (True, False)
+        )
+
+        def single(first, second):
+            return lax.platform_dependent(first, second, cpu=cpu, default=default)
+
         return jax.vmap(single, (at, by))(first, second), 0
     if out == "kernel":
         count = first.shape[at] if by is None else second.shape[by]
@@ -259,23 +265,21 @@ def _unfold(x, axis, count):
 batching.primitive_batchers[_trilinear] = _batch
 
 
-def _lower(first, second, *, out, shape, form):
-    products = functools.partial(conv_products.evaluate, out=out, shape=shape)
+def _lower(first, second, *, out, shape, form, cpu):
     if form == "gemm":
-        return products(first, second)
-    xla = functools.partial(_LAX[out], shape=shape)
-    cpu = xla_cpu = functools.partial(_LAX[out], shape=shape, convolution=_padded_convolution)
+        return conv_products.evaluate(first, second, out=out, shape=shape)
+    if not cpu:
+        return _LAX[out](first, second, shape=shape)
     if form == "auto":
         big, small = conv_products.channels(first, second, out=out, shape=shape)
-        if _xla_pays(out, shape, first.shape[0], big, small, first.dtype):
-            cpu = xla_cpu
-        elif winograd.pays(shape, (big, small), first.dtype):
-            cpu = functools.partial(winograd.evaluate, out=out, shape=shape)
-        elif karatsuba.pays(shape, (big, small), first.dtype):
-            cpu = functools.partial(karatsuba.evaluate, out=out, shape=shape)
-        else:
-            cpu = products
-    return lax.platform_dependent(first, second, cpu=cpu, default=xla)
+        if not _xla_pays(out, shape, first.shape[0], big, small, first.dtype):
+            algorithm = conv_products
+            if winograd.pays(shape, (big, small), first.dtype):
+                algorithm = winograd
+            elif karatsuba.pays(shape, (big, small), first.dtype):
+                algorithm = karatsuba
+            return algorithm.evaluate(first, second, out=out, shape=shape)
+    return _LAX[out](first, second, shape=shape, convolution=_padded_convolution)
 
 
 def _xla_pays(out, shape, n, big, small, dtype):
@@ -295,7 +299,9 @@ def _xla_pays(out, shape, n, big, small, dtype):
     return least >= 32 and shape.stride == (1, 1) and small <= 8 and big >= 16
 
 
-mlir.register_lowering(_trilinear, mlir.lower_fun(_lower, multiple_results=False))
+for _platform in ("cpu", None):
+    _rule = functools.partial(_lower, cpu=_platform == "cpu")
+    mlir.register_lowering(_trilinear, mlir.lower_fun(_rule, multiple_results=False), platform=_platform)
 
 
 # XLA's convolution.
