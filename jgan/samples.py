@@ -29,9 +29,13 @@ _EXAMPLES = 24  # images that are shown beside what their codes give
 
 def codes(space: spaces.Space, seed: int, number: int) -> Any:
     """Codes [number, ...] drawn from the prior; the first ones are the same for every number."""
-    base = jax.random.key(seed)
-    keys = jax.vmap(lambda k: jax.random.fold_in(base, k))(jnp.arange(number))
-    return jax.vmap(space.sample)(keys)
+
+    @jax.jit  # one program instead of several, which compile one after another
+    def drawn(base: jax.Array) -> Any:
+        keys = jax.vmap(lambda k: jax.random.fold_in(base, k))(jnp.arange(number))
+        return jax.vmap(space.sample)(keys)
+
+    return drawn(jax.random.key(seed))
 
 
 def draw(generate: Callable[[Any], jax.Array], codes: Any) -> np.ndarray:
