@@ -35,10 +35,10 @@ from jgan.ops import winograd
 FORMS = ("auto", "lax", "gemm")
 DEFAULT_FORM = os.environ.get("JGAN_CONV", "auto")
 # Pixels that have to pass a net before its fast program pays. The U-Net of 64 px with 256 px pictures, two cores: XLA's
-# convolutions compile in 1.6 s of CPU time and the fast forms in 5.2 s, a picture then takes 0.21 s and 0.16 s: 70
-# pictures. Half of them is taken, not measured: XLA's use the second core less, and wider nets gain more by a picture.
-# What compiling costs does not depend on the size of pictures, what it saves grows with it.
-_PAYING = 32 * 256**2
+# convolutions compile in 1.0 s of CPU time and the fast forms in 3.8 s, a picture then takes 0.22 s and 0.18 s: 70
+# pictures, or 50 by the clock (`benchmarks.first_picture` with JGAN_CONV=lax and JGAN_CONV=auto shows both). What
+# compiling costs does not depend on the size of pictures, what it saves grows with it.
+_PAYING = 64 * 256**2
 # Numbers in a kernel up to which XLA's convolution is fast on CPU: for small images, where its time is that of putting
 # the kernel in order, and for all; and for the gradient to the kernel, of so many pixels at most.
 _SMALL_KERNEL, _LARGE_KERNEL = 2**20, 2**21
