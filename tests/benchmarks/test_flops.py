@@ -60,10 +60,10 @@ def test_a_step_by_hand():
 
 
 @pytest.mark.parametrize(
-    "form, low, high", [("gemm", 0.9, 1.1), pytest.param("auto", 0.8, 0.95, marks=pytest.mark.slow)]
+    "form, low, high", [("gemm", 0.9, 1.1), pytest.param("auto", 0.68, 0.8, marks=pytest.mark.slow)]
 )
 def test_the_compiled_step_does_no_more_than_it_must(form, low, high, monkeypatch):
-    """By direct products within 10 % of the closed form; as it is run, with Karatsuba's algorithm, below it.
+    """By direct products within 10 % of the closed form; as it is run, with fast algorithms, a quarter below it.
 
     A second forward pass of G would add 14 %, multiplying by inserted zeros in its decoder's forward pass
     alone 28 %. What is allowed for is what the closed form leaves out: norms, activations, Adam.
@@ -93,7 +93,7 @@ def test_a_cyclegan_step_by_hand():
 
 @pytest.mark.parametrize(
     "form, size, width, low, high",
-    [("gemm", 64, 32, 0.9, 1.1), pytest.param("auto", 128, 64, 0.5, 0.7, marks=pytest.mark.slow)],
+    [("gemm", 64, 32, 0.9, 1.1), pytest.param("auto", 128, 64, 0.43, 0.55, marks=pytest.mark.slow)],
 )
 def test_the_compiled_cyclegan_step_does_no_more_than_it_must(form, size, width, low, high, monkeypatch):
     """By direct products within 10 % of the closed form; as it is run, with Winograd's algorithm, far below it.
