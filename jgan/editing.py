@@ -354,7 +354,8 @@ def _claim(run: trained.Run, output: str, image: str) -> pathlib.Path:
     target = pathlib.Path(output)
     if image and target.resolve() == pathlib.Path(image).resolve().parent:
         raise jgan.UserError(f"--output={output} is where the photo lies: name another folder.")
-    return outputs.make(target, *runs.searched(run.config))
+    beside = [pathlib.Path(image).parent] if image else []
+    return outputs.make(target, *beside, *runs.searched(run.config))
 
 
 def _save_candidates(run: trained.Run, target: pathlib.Path, made: Found, start: Any) -> None:

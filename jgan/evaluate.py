@@ -110,7 +110,7 @@ def evaluate_translator(
         labels = {*config.get("labels", ""), translator.translation.target}
         config.labels = "".join(sorted(labels)) if not config.get("pair", "") else ""
     examples = pipeline.evaluation(config, split or config.val_split, size)
-    _tell(examples.notes)
+    _tell(examples)
     if colours and not examples.paired:
         raise jgan.UserError(f"--palette={palette} compares pairs, and these data have none.")
     return scores(
@@ -161,7 +161,7 @@ def evaluate_predictor(
 
     made = conv.Frugal(back)
     examples = pipeline.evaluation(config, split or config.val_split)
-    _tell(examples.notes)
+    _tell(examples)
     return scores(
         lambda images: {"images": made(run.weights, images)},
         examples,
@@ -170,8 +170,8 @@ def evaluate_predictor(
     )
 
 
-def _tell(notes: Iterable[str]) -> None:
-    for note in notes:
+def _tell(examples: Any) -> None:
+    for note in [*examples.notes, *(f"left out: {path} ({reason})" for path, reason in examples.bad)]:
         print(note, file=sys.stderr, flush=True)
 
 

@@ -253,7 +253,7 @@ def project_files(
         "weights": _digest(run.weights),
     }
     outputs.check(target, root, files, "the images lie")
-    outputs.make(target, *([root] if pathlib.Path(images).is_dir() else []), *runs.searched(run.config))
+    outputs.make(target, root, *runs.searched(run.config))
     _claim(target, facts)
     bad: list[str] = []
     remarks = collections.Counter()

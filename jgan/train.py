@@ -121,6 +121,7 @@ class _Loop:
         held: Any,
     ):
         self.config, self.workdir, self.stream, self.checkpoints = config, workdir, stream, checkpoints
+        self.held = held
         self.system = system = SYSTEMS[config.system](config)
         mesh = sharding.mesh()
         self.split, whole = sharding.split(mesh), sharding.replicated(mesh)
@@ -204,7 +205,7 @@ class _Loop:
             )
         for note in self.stream.notes:
             _say(note)
-        for path, reason in self.stream.bad:
+        for path, reason in dict.fromkeys([*self.stream.bad, *(self.held.bad if self.held else [])]):
             _say(f"left out: {path} ({reason})")
         if self.start == 0:
             self._sample(0)

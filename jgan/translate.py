@@ -238,8 +238,7 @@ def files(
         tiles.check(tile, radius=translator._system.radius, multiple=translator._system.multiple)
         if translator._system.radius is None:
             print(tiles.BLENDED)
-    searched = [root] if pathlib.Path(source).is_dir() else []
-    target = outputs.make(output, *searched, *run.searched(translator.config))
+    target = outputs.make(output, root, *run.searched(translator.config))
     bad, wide, doubtful, differences, remarks = [], [], 0, [], collections.Counter()
     for file in report.progress_over(found):
         try:

@@ -44,7 +44,11 @@ def keep() -> None:
             return  # no locks
         try:
             where = folder()
+            str(where).encode()  # XLA takes no other names
             _prepare(where)
+        except UnicodeEncodeError:
+            _tell(f"compiled programs are not kept: the name of {ascii(str(where))} is not UTF-8")
+            return
         except (OSError, RuntimeError) as error:  # RuntimeError: there is no home
             _tell(f"compiled programs are not kept: {error}")
             return

@@ -204,6 +204,13 @@ def test_the_film_goes_from_the_start_to_the_best(run, generate):
     np.testing.assert_array_equal(found.begin, np.broadcast_to(z, found.latents.shape))
 
 
+def test_an_edit_beside_its_photo_is_no_photo_for_the_next_program(run, tmp_path):
+    image_files.write(tmp_path / "photo.png", np.zeros((20, 30, 3), np.uint8))
+    output = editing._claim(run, str(tmp_path / "out"), str(tmp_path / "photo.png"))
+    image_files.write(output / "photo.png", np.zeros((20, 30, 3), np.uint8))
+    assert image_files.find(tmp_path) == [tmp_path / "photo.png"]
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [

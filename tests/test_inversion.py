@@ -87,6 +87,11 @@ def test_an_output_in_the_input_is_not_projected_again(run, photos):
     assert len(list((photos / "out").rglob("*.npz"))) == 3
 
 
+def test_the_output_of_one_photo_is_not_projected_with_the_folder_of_it(run, photos):
+    assert inversion.project_files(run, str(photos / "a.png"), str(photos / "one"), settings=QUICK) == 1
+    assert inversion.project_files(run, str(photos), str(photos / "all"), settings=QUICK) == 3
+
+
 def test_a_photo_of_any_name_and_opacity_has_a_place_on_the_page(run, tmp_path, capsys):
     (tmp_path / "in").mkdir()
     name = os.fsdecode(b"caf\xe9.png")

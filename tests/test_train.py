@@ -11,6 +11,7 @@ import pytest
 
 import jgan
 from jgan import checkpoint
+from jgan import evaluate
 from jgan import report
 from jgan import run
 from jgan import train
@@ -360,6 +361,20 @@ def test_bad_files_are_left_out_and_listed(tiny, tmp_path):
     with open(tmp_path / "run" / "config.json") as file:
         ((path, reason),) = json.load(file)["excluded"]
     assert path.endswith("1.png") and reason
+
+
+def test_pictures_of_the_validation_split_that_are_left_out_are_named(tiny, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        (tmp_path / split).mkdir()
+        for k in range(2):
+            images.write(tmp_path / split / f"{split}{k}.png", rng.integers(0, 256, (18, 36, 3), np.uint8))
+    (tmp_path / "val" / "val1.png").write_bytes(b"torn")
+    settings = {"data.source": "folder", "data.root": str(tmp_path), "data.skip_bad": True, "steps": 1}
+    train.train(tiny(**settings), str(tmp_path / "run"))
+    assert capsys.readouterr().out.count("val1.png (cannot be decoded") == 1
+    evaluate.evaluate_translator(translate.load(str(tmp_path / "run")))
+    assert capsys.readouterr().err.count("val1.png (cannot be decoded") == 1
 
 
 @pytest.mark.parametrize(

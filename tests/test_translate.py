@@ -148,7 +148,8 @@ def test_samples_are_drawn_by_dropout(workdir, tmp_path):
     images.write(tmp_path / "a.png", picture(64, 64))
     noisy = translate.load(workdir, dropout=True)
     translate.files(noisy, str(tmp_path / "a.png"), str(tmp_path / "out"), samples=3)
-    assert sorted(os.listdir(tmp_path / "out")) == ["a_1.png", "a_2.png", "a_3.png"]
+    made = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert made == ["a_1.png", "a_2.png", "a_3.png"]
     one, two = (images.read(tmp_path / "out" / f"a_{k}.png") for k in (1, 2))
     assert np.any(one != two)
 
@@ -188,6 +189,12 @@ def test_an_output_in_the_input_is_not_translated_again(translator, tmp_path):
     assert not (tmp_path / "out" / "out").exists()
 
 
+def test_the_output_of_one_picture_is_not_translated_with_the_folder_of_it(translator, tmp_path):
+    images.write(tmp_path / "a.png", picture(8, 8))
+    assert translate.files(translator, str(tmp_path / "a.png"), str(tmp_path / "one")) == 1
+    assert translate.files(translator, str(tmp_path), str(tmp_path / "all")) == 1
+
+
 def test_an_output_over_the_input_is_refused(translator, tmp_path):
     (tmp_path / "in" / "in").mkdir(parents=True)
     images.write(tmp_path / "in" / "in" / "a.png", picture(8, 8))
@@ -205,7 +212,7 @@ def test_pairs_side_by_side_are_recognised_and_halved_by_a_flag(translator, tmp_
     words = r"1 of 1 .* side by side.*in.png is 16 x 8.*--part=A .* left.*--part=whole"
     with pytest.raises(jgan.UserError, match=words):
         translate.files(trained_on_pairs, *arguments)
-    assert not os.listdir(tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.png"))
     for part, half in (("A", both[:, :8]), ("B", both[:, 8:]), ("whole", both)):
         translate.files(trained_on_pairs, *arguments, part=part)
         np.testing.assert_array_equal(images.read(tmp_path / "out" / "in.png"), translator(half))

@@ -16,6 +16,7 @@ import threading
 import numpy as np
 
 from jgan.data import npy
+from jgan.data import outputs
 
 Planes = tuple[np.ndarray, ...]
 
@@ -115,6 +116,8 @@ class Cache:
         path = self._path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            if not outputs.is_written(self._where):  # it may lie among the pictures
+                outputs.mark(self._where)
             needed = sum(plane.nbytes for plane in planes)
             if shutil.disk_usage(path.parent).free - needed < _SPARE_BYTES:
                 raise OSError("the disk is nearly full")

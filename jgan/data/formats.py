@@ -14,6 +14,7 @@ from jgan.data import colour
 from jgan.data import decoded
 
 FRAMES = "with several frames, of which the first is read"
+EXIF = "with EXIF data that are damaged, taken as they lie"
 
 _ORIENTATION = 0x0112  # the EXIF tag
 _STRIP = 2**20  # pixels
@@ -34,9 +35,13 @@ def read(file, head: bytes) -> decoded.Picture:
         decoded.check_size(image.height, image.width)
         image.load()
         profile = _profile(image)
-        ImageOps.exif_transpose(image, in_place=True)
         # JPEGs of phones may carry a second frame as well, which is another view or depth and no animation.
         remarks = (FRAMES,) if image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1 else ()
+        try:
+            ImageOps.exif_transpose(image, in_place=True)
+        except Exception:  # SyntaxError, struct.error, and whatever else is met in it
+            remarks += (EXIF,)
+        _scale_key(image, head)
         mode = image.mode
         wanted = _WITH_ALPHA.get(mode) if image.has_transparency_data else None
         wanted = wanted or _MODES.get(mode, mode)
@@ -64,17 +69,29 @@ def _profile(image: Image.Image) -> bytes | None:
     return colour.png_profile(image.info.get("gamma"), image.info.get("chromaticity"))
 
 
+def _scale_key(image: Image.Image, head: bytes) -> None:
+    # Pillow spreads grey of 2 and 4 bits over 8, but not the one grey of a PNG that is transparent.
+    key, bits = image.info.get("transparency"), head[24]
+    if image.format == "PNG" and head[25] == 0 and bits in (2, 4) and isinstance(key, int) and key < 2**bits:
+        image.info["transparency"] = key * 255 // (2**bits - 1)
+
+
 def _read_deep_png(file, head: bytes) -> decoded.Picture:
     import imagecodecs  # here: only files of this kind pay for loading it
 
     width, height = struct.unpack(">II", head[16:24])
     decoded.check_size(height, width)
     with Image.open(file) as image:
-        orientation = image.getexif().get(_ORIENTATION, 1)
         profile = _profile(image)
+        try:
+            orientation, remarks = image.getexif().get(_ORIENTATION, 1), ()
+        except Exception:  # as in `read`
+            orientation, remarks = 1, (EXIF,)
     file.seek(0)
     array = decoded.turn(imagecodecs.png_decode(file.read()), orientation)
-    return _picture(decoded.usual_type(array), array.ndim == 3 and array.shape[-1] in (2, 4), profile)
+    return _picture(
+        decoded.usual_type(array), array.ndim == 3 and array.shape[-1] in (2, 4), profile, remarks
+    )
 
 
 def _read_deep_ppm(file, header: re.Match) -> decoded.Picture:

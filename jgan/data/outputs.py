@@ -22,7 +22,8 @@ def check(output, root, files, what: str = "the input lies") -> None:
       jgan.UserError: names the first such file.
     """
     here, there = os.path.realpath(root), os.path.realpath(output)
-    if here == there:
+    # A mount or another case of letters may give one folder two names.
+    if here == there or _same(output, root):
         raise jgan.UserError(f"--output={output} is where {what}: name another folder.")
     if os.path.exists(output) and not os.path.isdir(output):
         raise jgan.UserError(f"--output={output} is a file: name a folder.")
@@ -48,14 +49,24 @@ def make(output, *searched) -> pathlib.Path:
     output = pathlib.Path(output)
     try:
         output.mkdir(parents=True, exist_ok=True)
-        parents = output.resolve().parents
-        if any(pathlib.Path(folder).resolve() in parents for folder in searched):
-            (output / _MARK).write_text(
-                "Programs of jgan wrote these pictures. Searches for pictures do not enter this folder.\n"
-            )
+        # Where a link in a searched folder leads elsewhere, searches follow it there.
+        parents = [*output.absolute().parents, *output.resolve().parents]
+        if any(_same(folder, parent) for folder in searched for parent in parents):
+            mark(output)
     except OSError as error:
         raise jgan.UserError(f"--output={output} cannot be made: {error.strerror}.") from None
     return output
+
+
+def mark(folder) -> None:
+    """Keeps searches out of a folder that is there; an OSError where it cannot be written to."""
+    (pathlib.Path(folder) / _MARK).write_text(
+        "Programs of jgan wrote these files. Searches for pictures do not enter this folder.\n"
+    )
+
+
+def _same(one, other) -> bool:
+    return os.path.exists(one) and os.path.samefile(one, other)
 
 
 def is_run(folder) -> bool:

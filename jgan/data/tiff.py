@@ -122,6 +122,8 @@ def _read(page) -> tuple[np.ndarray, np.ndarray | None]:
     colours = {0: 1, 1: 1, 2: 3, 5: 4, 6: 3}.get(kind, 1)
     if kind == 5 and (page.tags.valueof(332, 1) != 1 or samples.shape[-1] < 4):
         raise ValueError("its inks are not cyan, magenta, yellow and black")
+    if kind == 5 and samples.dtype.kind == "f":
+        raise ValueError("its inks are floats instead of integers")
     if samples.shape[-1] < colours:
         raise ValueError(f"it has {samples.shape[-1]} bands where its colours need {colours}")
     alpha = _opacity(page, samples, colours)

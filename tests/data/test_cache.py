@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jgan.data import cache
+from jgan.data import images
 
 
 def planes(seed, dtype=np.uint16):
@@ -45,6 +46,11 @@ def test_one_plane_and_float_survive_the_disk(tmp_path):
     one = (np.linspace(-1, 1, 12, dtype=np.float32).reshape(2, 2, 3),)
     store.get("a" * 40, lambda: one)
     assert same(store.get("a" * 40, never), one)
+
+
+def test_a_cache_among_the_pictures_is_not_searched_for_pictures(tmp_path):
+    cache.Cache(0, tmp_path / "cache").get("a" * 40, lambda: planes(1))
+    assert images.find(tmp_path) == [] and len(images.find(tmp_path / "cache")) == 2
 
 
 def test_a_damaged_item_is_made_again(tmp_path):

@@ -71,11 +71,13 @@ def profile(space=b"RGB ", primaries=P3, gamma=GAMMA, table=None):
     return head.ljust(128, b"\0") + struct.pack(">I", len(tags)) + listed + body
 
 
-def png(array, *chunks):
-    """A PNG with chunks (name, content) before its pixels."""
+def png(array, *chunks, bits=0):
+    """A PNG with chunks (name, content) before its pixels, which are grey where they have less `bits` than a byte."""
     height, width, count = array.shape
-    depth, kind = array.dtype.itemsize * 8, {1: 0, 2: 4, 3: 2, 4: 6}[count]
+    depth, kind = bits or array.dtype.itemsize * 8, {1: 0, 2: 4, 3: 2, 4: 6}[count]
     rows = array.astype(array.dtype.newbyteorder(">")).reshape(height, -1)
+    if bits:
+        rows = np.packbits(np.unpackbits(rows[..., None], axis=-1)[..., -bits:].reshape(height, -1), axis=1)
     data = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
     all_chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)),
@@ -229,6 +231,15 @@ def files_with_opacity():
         alpha[2, 3] = 0
         key = struct.pack(">3H", *(int(x) for x in colours[2, 3]))
         yield "colour key", png(colours, (b"tRNS", key)), np.concatenate([colours, alpha], -1)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_the_transparent_grey_of_a_png_of_few_bits(bits):
+    grey = noise(np.uint8, 1) % 2**bits
+    for key in range(2**bits):
+        found = images.parse(png(grey, (b"tRNS", struct.pack(">H", key)), bits=bits), "x")
+        np.testing.assert_array_equal(found.pixels, grey * (255 // (2**bits - 1)))
+        np.testing.assert_array_equal(found.alpha, np.where(grey == key, 0, 255))
 
 
 @pytest.mark.parametrize(("name", "data", "wanted"), files_with_opacity(), ids=lambda x: str(x)[:20])

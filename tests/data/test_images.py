@@ -122,6 +122,17 @@ def test_orientation_of_sixteen_bits_is_that_of_eight(tmp_path, orientation):
     np.testing.assert_array_equal(high >> 8, low)
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_picture_with_damaged_exif_data_is_read_as_it_lies(tmp_path, dtype):
+    array = noise(dtype, 3)
+    images.write(tmp_path / "x.png", array)
+    plain, body = (tmp_path / "x.png").read_bytes(), b"garbage"
+    chunk = struct.pack(">I", len(body)) + b"eXIf" + body + struct.pack(">I", zlib.crc32(b"eXIf" + body))
+    found = images.parse(plain[:33] + chunk + plain[33:], "x.png")
+    np.testing.assert_array_equal(found.pixels, array)
+    assert found.remarks == (formats.EXIF,)
+
+
 def test_palette_becomes_rgb_and_bilevel_grey(tmp_path):
     Image.fromarray(noise("uint8", 3)).quantize(16).save(tmp_path / "p.png")
     Image.fromarray(noise("uint8", 1)[..., 0] > 99).save(tmp_path / "one.png")

@@ -1,6 +1,7 @@
 """No program reads what programs wrote, however the folders lie in each other."""
 
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -76,6 +77,25 @@ def test_an_output_among_the_input_is_marked_for_later_searches_and_no_other_is(
     assert names(photos) == ["0.png", "1.png", "2.png"]
     assert os.listdir(tmp_path / "out") == ["0.png"]
     assert names(photos / "a" / "out") == ["0.png"]  # named, it is searched
+
+
+def test_an_output_by_a_link_that_leads_out_of_the_input_is_marked(photos, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (photos / "link").symlink_to(tmp_path / "elsewhere")
+    picture(outputs.make(photos / "link" / "out", photos) / "0.png")
+    assert names(photos) == ["0.png", "1.png", "2.png"]
+
+
+def test_a_folder_of_two_names_is_known_by_both(photos, tmp_path, monkeypatch):
+    """As a mount has it, or another case of letters; here the links are hidden."""
+    (tmp_path / "mount").symlink_to(photos)
+    monkeypatch.setattr(os.path, "realpath", os.path.abspath)
+    monkeypatch.setattr(pathlib.Path, "resolve", pathlib.Path.absolute)
+    with pytest.raises(jgan.UserError, match="is where the input lies"):
+        outputs.check(tmp_path / "mount", photos, images.find(photos))
+    picture(outputs.make(tmp_path / "mount" / "out", photos) / "0.png")
+    monkeypatch.undo()
+    assert names(photos) == ["0.png", "1.png", "2.png"]
 
 
 def test_outputs_are_no_splits_of_a_set_to_prepare(photos):

@@ -291,6 +291,7 @@ def test_what_has_no_one_meaning_is_refused_by_name():
     refused(tiffs.written(eight, 32803), "raw samples")
     refused(tiffs.written(noise(8, 5), 5, extra=(0,)), "1 bands besides its four inks")
     refused(tiffs.written(noise(8, 4), 5, tags={332: (3, [2])}), "inks are not cyan")
+    refused(tiffs.written(noise("f", 4), 5), "inks are floats")
     refused(tiffs.written(eight[..., :2], 2), "2 bands where its colours need 3")
     refused(tiffs.written(eight, 1, extra=(0, 0), tags={258: (3, [8, 8, 4])}), ".")
     refused(tiffs.written(noise(8, 1).astype(np.uint32), 1), "uint32 instead of")

@@ -142,6 +142,13 @@ def test_a_folder_that_cannot_be_used_is_told_in_one_line(start, obstacle):
     assert not programs.folder().is_dir() or not entries()
 
 
+def test_a_folder_whose_name_is_not_utf8_is_told_in_one_line(start, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", os.path.join(tmp_path, os.fsdecode(b"caf\xe9")))
+    hits, told = start()
+    assert hits == 0 and len(told) == 1 and "not UTF-8" in told[0]
+    assert "JAX_COMPILATION_CACHE_DIR" not in os.environ and not os.listdir(tmp_path)
+
+
 def test_a_disk_that_is_nearly_full_is_left_alone(start, monkeypatch):
     monkeypatch.setattr(
         programs.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**12, 10**12, 10**6)
