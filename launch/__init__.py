@@ -29,7 +29,7 @@ def run(
     runs: tuple[str, ...] = (),
     paths: tuple[str, ...] = (),
 ) -> None:
-    """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user.
+    """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user, 130 Ctrl-C.
 
     What can be told without jax is told before `main` imports it, which takes a second.
 
@@ -77,6 +77,8 @@ def run(
             if not sentence:
                 raise
             _fail(sentence)
+        except KeyboardInterrupt:
+            _fail("stopped by Ctrl-C.", 130)
         except Exception as error:
             # Asked for by its name: to import it takes seconds, and only who has imported it can raise it.
             train = sys.modules.get("jgan.train")
@@ -139,4 +141,8 @@ def _sentence(error: Exception, argv: list[str]) -> str:
 
 def _fail(sentence: str, status: int = 2) -> None:
     print(f"error: {sentence}", file=sys.stderr, flush=True)
+    train = sys.modules.get("jgan.train")
+    if train is not None and train.compiling():
+        sys.stdout.flush()
+        os._exit(status)  # sys.exit would wait for what compiles, for up to a minute
     sys.exit(status)

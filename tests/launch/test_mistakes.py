@@ -165,3 +165,36 @@ launch.run(main)
     )
     assert (found.returncode, found.stdout) == (2, "caf\\udce9\n")
     assert found.stderr == "error: \\udcfc\n"
+
+
+@pytest.mark.parametrize(
+    "error, status, told",
+    [
+        ("jgan.UserError('no such run.')", 2, "error: no such run.\n"),
+        ("KeyboardInterrupt", 130, "error: stopped by Ctrl-C.\n"),
+    ],
+)
+def test_the_end_does_not_wait_for_a_step_that_compiles(error, status, told):
+    program = f"""if True:
+        import threading, time
+        import launch
+
+        def main():
+            import jgan
+            from jgan import train
+
+            class Slow:
+                def lower(self):
+                    begun.set()
+                    time.sleep(100)
+
+            begun = threading.Event()
+            train._Ahead(Slow()).start()
+            begun.wait()
+            print("compiling the step")
+            raise {error}
+
+        launch.run(main)
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr, done.stdout) == (status, told, "compiling the step\n")
