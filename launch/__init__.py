@@ -6,6 +6,7 @@ import errno
 import gc
 import io
 import os
+import re
 import sys
 
 from absl import app
@@ -129,9 +130,13 @@ def _sentence(error: Exception, argv: list[str]) -> str:
     """What a flag or config error has to tell, without the trace that ml_collections puts into its text."""
     text = str(error.args[0] if error.args else error).strip()
     if isinstance(error, (KeyError, AttributeError)):
-        name = text.strip("'\"").split("'")[0]
+        name = re.findall(r"\w+", text)[0]  # what follows may be another one that was meant
         flag = next((x for x in argv if x.startswith("--config.") and name in x), f"--config.{name}")
         return f"{flag}: the config has no such field."
+    if text.startswith(
+        "Could not parse '"
+    ):  # the name of a field that no field can have, such as loss.lambda
+        return f"--config.{text.split(chr(39))[1]}: the config has no such field."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) > 1:
         config = next((x for x in argv if x.startswith("--config=")), "--config")

@@ -94,6 +94,12 @@ def other_run(tmp_path):
         ),
         (nothing, ["launch.train", "--config=configs/none.py", "--workdir={run}"], ["configs/none.py"]),
         (nothing, [*TRAIN, "--config.generator.width=3"], ["generator.width"]),
+        (nothing, [*TRAIN, "--config.loss.lambda=3"], ["--config.loss.lambda: the config has no such field"]),
+        (
+            nothing,
+            [*TRAIN, "--config.loss.lambda_l2=3"],
+            ["--config.loss.lambda_l2=3: the config has no such"],
+        ),
         (nothing, [*TRAIN, "--config.steps=many"], ["steps", "many"]),
         (nothing, [*TRAIN, "--speed=3"], ["speed"]),
         (nothing, [*TRAIN, "more"], ["'more'"]),
