@@ -48,7 +48,7 @@ def page(
         _figure('<img src="path.webp" alt="">', "the way to the best candidate"),
     ]
     kept = [
-        _figure(f'<img src="{file}" alt="">', f"{k + 1}: {cost:.4f}")
+        _figure(f'<img src="{file}" alt="">', f"{k + 1}: cost {cost:.4f}")
         for k, (file, cost) in enumerate(candidates)
     ]
     photo = ""
@@ -66,7 +66,9 @@ def page(
         "box-shadow:0 1px 3px #0002}figure img,svg{width:192px;height:192px;display:block}"
         "figcaption{font-size:12px;color:#555}.photo img{max-width:48%;max-height:80vh;margin-right:1%}</style>"
         f"<h1>{heading}</h1>{''.join(first)}"
-        f"<h2>Candidates by cost</h2>{''.join(kept)}{photo}\n"
+        "<h2>Candidates, best first</h2>"
+        "<p>Cost: how far a candidate is from the strokes. The order counts how far it is from the start as well.</p>"
+        f"{''.join(kept)}{photo}\n"
     )
     report.replace(target / "index.html", text.encode(errors="replace"))
 

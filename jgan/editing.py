@@ -204,11 +204,11 @@ def edit_file(
 ) -> int:
     """The number of candidates that an edit of a photo, or of random starts, left in the folder `output`.
 
-    There are `candidates.png` (all with their costs), `candidate_NN.png`, `latents.npz` (latents by the name of their
-    space, `cost`, and `start`: the projection, or where each one began), `path.webp` and `path.png` (the way to the
-    best one), `strip.png` (all of it in one row) and `index.html`; with a photo also `photo.png` (edited, in its own
-    size, type and opacity; `photo.tiff` for one of floats) and `photo.webp` (its way there). All is checked before
-    anything is written.
+    There are `candidates.png` (all with their costs, best first), `candidate_NN.png`, `latents.npz` (latents by the
+    name of their space, `cost`, and `start`: the projection, or where each one began), `path.webp` and `path.png` (the
+    way to the best one), `strip.png` (all of it in one row) and `index.html`; with a photo also `photo.png` (edited, in
+    its own size, type and opacity; `photo.tiff` for one of floats) and `photo.webp` (its way there). All is checked
+    before anything is written.
 
     Args:
         run: as `trained.load` gives it, with a latent space.
@@ -289,9 +289,12 @@ def edit_file(
     made = search.follow(state, raster.draw(drawn, shape, current), drawn.weights)
     if way is not None:  # to where the strokes begin, and from there on as they go
         made = made._replace(film=np.concatenate([way, made.film[1:]]) if drawn.strokes else way)
-    print(
-        f"{len(made.costs)} of {settings.candidates} candidates kept: cost {made.costs[0]:.4f} to {made.costs[-1]:.4f}"
-    )
+    if drawn.strokes:
+        # The order counts nearness to the start as well: the best need not be the one of least cost.
+        print(
+            f"{len(made.costs)} of {settings.candidates} candidates kept: the best at cost {made.costs[0]:.4f}, "
+            f"all between {np.min(made.costs):.4f} and {np.max(made.costs):.4f}"
+        )
     edited = None
     if image:
         edited, moving = carry(photo, made.film, fit)

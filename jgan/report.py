@@ -298,6 +298,7 @@ class _Lines:
         self.total, self.done, self.initial, self.unit, self.clock = total, initial, initial, unit, clock
         self.begun = self.last = clock()
         self.due = self.begun + 10
+        self.told = initial
 
     def update(self, n=1):
         self.done += n
@@ -311,10 +312,11 @@ class _Lines:
         self.begun, self.last, self.due = self.begun + away, self.last + away, self.due + away
 
     def close(self):
-        if self.done > self.initial:
+        if self.done > self.told:
             self._print()
 
     def _print(self):
+        self.told = self.done
         seconds = max(self.clock() - self.begun, 1e-9)
         rate = (self.done - self.initial) / seconds
         left = tqdm.tqdm.format_interval((self.total - self.done) / rate) if rate else "?"

@@ -106,7 +106,8 @@ def prepare(workdir: str) -> None:
 def check_continuation(workdir: str, old: ml_collections.ConfigDict, new: ml_collections.ConfigDict) -> None:
     """Refuses, by name, what may not change when a run is continued: everything but `FREE`."""
     was, now = _flat(old.to_dict()), _flat(new.to_dict())
-    for name in sorted(was.keys() | now.keys()):
+    # Another system first: all other differences follow from it.
+    for name in sorted(was.keys() | now.keys(), key=lambda name: (name != "system", name)):
         if name not in was and not now[name]:
             continue  # a field that came after the run, at what was done before it
         if name not in FREE and was.get(name) != now.get(name):

@@ -44,7 +44,7 @@ def train(
     """Trains what `config` describes until `config.steps`, and leaves a run in `workdir`.
 
     A run that is there already is continued: the outcome is bit-equal to one that was never interrupted. SIGTERM
-    and Ctrl-C save and return.
+    and Ctrl-C save and return, and before the first step end at once.
 
     Args:
         config: as a file in `configs/` makes it.
@@ -214,8 +214,8 @@ class _Loop:
             self._finish()
             return
         _say("compiling the step")
-        previous = _on_signals(self._stop)
         self.ahead.wait()
+        previous = _on_signals(self._stop)  # only now: until then there is nothing to save
         batches = self.stream.batches(self.start)
         progress = report.progress(config.steps, self.start) if jax.process_index() == 0 else _Silent()
         try:
@@ -345,6 +345,11 @@ class _Ahead(threading.Thread):
         """Returns once the program is there, or will not be."""
         if self.ident is not None:
             self.join()
+
+
+def compiling() -> bool:
+    """Whether a step is still being compiled: nothing can stop that, and the end of Python would wait for it."""
+    return any(isinstance(thread, _Ahead) for thread in threading.enumerate())
 
 
 class _Silent:

@@ -6,6 +6,7 @@ import errno
 import gc
 import io
 import os
+import re
 import sys
 
 from absl import app
@@ -29,7 +30,7 @@ def run(
     runs: tuple[str, ...] = (),
     paths: tuple[str, ...] = (),
 ) -> None:
-    """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user.
+    """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user, 130 Ctrl-C.
 
     What can be told without jax is told before `main` imports it, which takes a second.
 
@@ -77,6 +78,8 @@ def run(
             if not sentence:
                 raise
             _fail(sentence)
+        except KeyboardInterrupt:
+            _fail("stopped by Ctrl-C.", 130)
         except Exception as error:
             # Asked for by its name: to import it takes seconds, and only who has imported it can raise it.
             train = sys.modules.get("jgan.train")
@@ -127,9 +130,13 @@ def _sentence(error: Exception, argv: list[str]) -> str:
     """What a flag or config error has to tell, without the trace that ml_collections puts into its text."""
     text = str(error.args[0] if error.args else error).strip()
     if isinstance(error, (KeyError, AttributeError)):
-        name = text.strip("'\"").split("'")[0]
+        name = re.findall(r"\w+", text)[0]  # what follows may be another one that was meant
         flag = next((x for x in argv if x.startswith("--config.") and name in x), f"--config.{name}")
         return f"{flag}: the config has no such field."
+    if text.startswith(
+        "Could not parse '"
+    ):  # the name of a field that no field can have, such as loss.lambda
+        return f"--config.{text.split(chr(39))[1]}: the config has no such field."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) > 1:
         config = next((x for x in argv if x.startswith("--config=")), "--config")
@@ -139,4 +146,8 @@ def _sentence(error: Exception, argv: list[str]) -> str:
 
 def _fail(sentence: str, status: int = 2) -> None:
     print(f"error: {sentence}", file=sys.stderr, flush=True)
+    train = sys.modules.get("jgan.train")
+    if train is not None and train.compiling():
+        sys.stdout.flush()
+        os._exit(status)  # sys.exit would wait for what compiles, for up to a minute
     sys.exit(status)

@@ -33,8 +33,13 @@ _TRAIN = flags.DEFINE_string(
 
 
 def main() -> None:
-    if not _TRAIN.value:
-        _draws(_WORKDIR.value)  # to refuse what is no run before anything else
+    workdir, translator = _WORKDIR.value, _TRANSLATOR.value
+    if _TRAIN.value and not workdir:
+        raise jgan.UserError("--workdir must be given: the directory of the run that --train trains.")
+    if not workdir and not translator:
+        raise jgan.UserError("--workdir, --translator or both must be given; --help tells more.")
+    if workdir and not _TRAIN.value:
+        _draws(workdir)  # to refuse what is no run before anything else
     # Only what is quick to import: the page should be there at once, and the rest comes while it is looked at.
     from jgan.serve import front
     from jgan.serve import guard
@@ -44,11 +49,10 @@ def main() -> None:
         raise jgan.UserError("--host= names no address: 127.0.0.1 would work.")
     door = guard.Door(tuple(_HOST.value), _PORT.value, _TOKEN.value)
     door.check()
-    workdir, translator = _WORKDIR.value, _TRANSLATOR.value
     trains = bool(_TRAIN.value) and not training.finished(workdir)
     if trains:
         training.check(_TRAIN.value)
-    elif not _draws(workdir):
+    elif workdir and not _draws(workdir):
         if translator:
             raise jgan.UserError(
                 f"--workdir={workdir} is a run that translates, as --translator is: a run of gan or dcgan would work."
@@ -135,4 +139,4 @@ def _serve(application, listening: socket.socket, door) -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir",), runs=("translator",))
+    launch.run(main, runs=("translator",))

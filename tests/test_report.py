@@ -336,6 +336,16 @@ def test_without_a_terminal_a_line_comes_now_and_then(monkeypatch):
     assert len(said) == 5
 
 
+def test_the_last_line_of_progress_comes_once(monkeypatch):
+    out, now = io.StringIO(), [0.0]
+    monkeypatch.setattr(sys, "stderr", out)
+    lines = report._Lines(2, 0, "image", clock=lambda: now[0])
+    now[0] += 20.0
+    lines.update(2)
+    lines.close()
+    assert out.getvalue() == "image 2/2  10.00 s/image  00:20 taken\n"
+
+
 def test_time_that_is_left_out_changes_no_rate(monkeypatch):
     out, now = io.StringIO(), [0.0]
     monkeypatch.setattr(sys, "stderr", out)

@@ -12,6 +12,8 @@ import sys
 import ml_collections
 import pytest
 
+from configs import cyclegan
+from configs import pix2pix
 import jgan
 from jgan import run
 
@@ -167,3 +169,8 @@ def test_facts_are_read_back_and_missing_ones_are_none(tmp_path):
     assert run.facts(str(tmp_path)) == {"halves": [1.0, 1.5]}
     pathlib.Path(tmp_path, "config.json").write_text("[]")
     assert run.facts(str(tmp_path)) == {}
+
+
+def test_a_run_of_another_system_is_refused_as_that(tmp_path):
+    with pytest.raises(jgan.UserError, match="has system='pix2pix' and cannot go on with 'cyclegan'"):
+        run.check_continuation(str(tmp_path), pix2pix.get_config(), cyclegan.get_config())

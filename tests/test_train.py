@@ -126,6 +126,14 @@ def test_an_interrupted_run_ends_bit_equal(finished, tiny, tmp_path):
     assert losses[0] == losses[1]
 
 
+def test_ctrl_c_before_the_first_step_ends_the_run_at_once(tiny, tmp_path, monkeypatch, capsys):
+    """There is nothing to save yet; the step may take a minute to compile."""
+    monkeypatch.setattr(train._Ahead, "wait", lambda _: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        train.train(tiny(), str(tmp_path / "run"))
+    assert capsys.readouterr().out.endswith("compiling the step\n")
+
+
 @pytest.fixture
 def unpaired(small_cyclegan, monkeypatch):
     """`(**changes) -> ConfigDict` of a CycleGAN on drawn facades, whose pools of two images exchange from step 3 on.

@@ -94,6 +94,12 @@ def other_run(tmp_path):
         ),
         (nothing, ["launch.train", "--config=configs/none.py", "--workdir={run}"], ["configs/none.py"]),
         (nothing, [*TRAIN, "--config.generator.width=3"], ["generator.width"]),
+        (nothing, [*TRAIN, "--config.loss.lambda=3"], ["--config.loss.lambda: the config has no such field"]),
+        (
+            nothing,
+            [*TRAIN, "--config.loss.lambda_l2=3"],
+            ["--config.loss.lambda_l2=3: the config has no such"],
+        ),
         (nothing, [*TRAIN, "--config.steps=many"], ["steps", "many"]),
         (nothing, [*TRAIN, "--speed=3"], ["speed"]),
         (nothing, [*TRAIN, "more"], ["'more'"]),
@@ -165,3 +171,36 @@ launch.run(main)
     )
     assert (found.returncode, found.stdout) == (2, "caf\\udce9\n")
     assert found.stderr == "error: \\udcfc\n"
+
+
+@pytest.mark.parametrize(
+    "error, status, told",
+    [
+        ("jgan.UserError('no such run.')", 2, "error: no such run.\n"),
+        ("KeyboardInterrupt", 130, "error: stopped by Ctrl-C.\n"),
+    ],
+)
+def test_the_end_does_not_wait_for_a_step_that_compiles(error, status, told):
+    program = f"""if True:
+        import threading, time
+        import launch
+
+        def main():
+            import jgan
+            from jgan import train
+
+            class Slow:
+                def lower(self):
+                    begun.set()
+                    time.sleep(100)
+
+            begun = threading.Event()
+            train._Ahead(Slow()).start()
+            begun.wait()
+            print("compiling the step")
+            raise {error}
+
+        launch.run(main)
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr, done.stdout) == (status, told, "compiling the step\n")

@@ -149,7 +149,12 @@ def told(*flags):
 
 def test_mistakes_end_in_one_sentence(runs, tmp_path):
     latent, translator = runs
-    assert "--workdir must be given" in told("--port=0")
+    assert "--workdir, --translator or both must be given" in told("--port=0")
+    assert "--workdir must be given" in told(
+        "--port=0", "--train=configs/dcgan.py:editor", f"--translator={translator}"
+    )
+    assert "makes pictures from codes" in told(f"--translator={latent}")
+    assert "holds no run" in told(f"--translator={tmp_path}")
     assert "holds no run" in told(f"--workdir={tmp_path}")
     assert "needs --token" in told(f"--workdir={latent}", "--host=0.0.0.0")
     assert "8 to 200" in told(f"--workdir={latent}", "--token=x")
