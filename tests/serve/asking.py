@@ -55,17 +55,17 @@ def socket(client, key):
     return client.websocket_connect(f"ws://127.0.0.1:8000/api/sessions/{key}/socket")
 
 
-def take(page, kind):
-    """The next message of a kind; frames as (header, picture)."""
+def take(page, *kinds):
+    """The next message of one of these kinds; frames as (header, picture)."""
     while True:
         message = page.receive()
         if message["type"] == "websocket.close":
             raise websockets.WebSocketDisconnect(message["code"])
         if message.get("bytes"):
-            if kind == "frame":
+            if "frame" in kinds:
                 length = struct.unpack(">I", message["bytes"][:4])[0]
                 return json.loads(message["bytes"][4 : 4 + length]), message["bytes"][4 + length :]
-        elif (told := json.loads(message["text"]))["type"] == kind:
+        elif (told := json.loads(message["text"]))["type"] in kinds:
             return told
 
 
