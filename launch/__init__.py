@@ -133,9 +133,7 @@ def _sentence(error: Exception, argv: list[str]) -> str:
         name = re.findall(r"\w+", text)[0]  # what follows may be another one that was meant
         flag = next((x for x in argv if x.startswith("--config.") and name in x), f"--config.{name}")
         return f"{flag}: the config has no such field."
-    if text.startswith(
-        "Could not parse '"
-    ):  # the name of a field that no field can have, such as loss.lambda
+    if text.startswith("Could not parse '"):  # a name that no field can have, such as loss.lambda
         return f"--config.{text.split(chr(39))[1]}: the config has no such field."
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) > 1:

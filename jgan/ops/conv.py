@@ -1,4 +1,4 @@
-"""Convolution and transposed convolution, mostly as matrix products on CPU and as lax.conv elsewhere.
+"""Convolution and transposed convolution, by the form that is best on CPU and as lax.conv elsewhere.
 
 Both operations and every derivative of theirs are one trilinear form in a big image, a small
 image and a kernel,
@@ -9,8 +9,8 @@ seen from one of its three sides: a convolution is the derivative of T by the sm
 transposed convolution (and the gradient of a convolution to its input) by the big one, the
 gradient to the weights by the kernel. So one bilinear JAX primitive with three outputs is closed
 under differentiation, forwards and backwards and to any order, and each of the three passes
-has its own lowering: XLA's convolution on accelerators, matrix products on CPU, where XLA's
-convolutions reach a fraction of the speed of its matrix products.
+has its own lowering: XLA's convolution on accelerators, and on CPU whichever of XLA's convolution, matrix
+products and the algorithms of Winograd and Karatsuba takes least for the shape.
 """
 
 import collections

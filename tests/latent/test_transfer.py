@@ -235,7 +235,7 @@ def test_mistakes_are_named():
 
 @pytest.mark.slow
 def test_eight_frames_on_512_pixels_take_seconds(optimised):
-    """6 to 10 seconds of a core, 40 to 55 times what the yardstick takes: machines and their hours differ."""
+    """About 10 seconds of a core, 40 to 55 times what the yardstick takes: machines and their hours differ."""
     frames = jnp.float32(np.stack([thing(X + 0.5 * k, Y - 0.3 * k) for k in range(8)]))
     photo = jnp.float32(np.kron(thing(X, Y), np.ones((8, 8, 1))))
     program = run.lower(photo, frames).compile()
