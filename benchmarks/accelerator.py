@@ -257,7 +257,7 @@ def checks() -> dict[str, Check]:
     from configs import dcgan
     from configs import gan
     from configs import pix2pix
-    from jgan.latent import project
+    from jgan.latent import projection as projection_lib
     from jgan.systems import SYSTEMS
 
     rng = np.random.default_rng(0)
@@ -341,9 +341,9 @@ def checks() -> dict[str, Check]:
         del batch
         space = system.space(state.weights(), None)
         codes = jax.random.uniform(jax.random.key(2), (3, 8), minval=-0.9, maxval=0.9)
-        cost = project.reconstruction(space.generate(codes[0]))
-        settings = project.Settings(evaluations=10, tolerance=0.0)
-        told = jax.vmap(lambda z: project.project(space, cost, z, settings, history=True))(codes[1:])
+        cost = projection_lib.reconstruction(space.generate(codes[0]))
+        settings = projection_lib.Settings(evaluations=10, tolerance=0.0)
+        told = jax.vmap(lambda z: projection_lib.project(space, cost, z, settings, history=True))(codes[1:])
         return state, told._asdict()
 
     # An untrained generator draws plain grey; with larger kernels there is something to project.

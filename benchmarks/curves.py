@@ -40,10 +40,10 @@ def main():
     import jax
     import numpy as np
 
-    from jgan import inversion
     from jgan import trained
     from jgan.data import objects
-    from jgan.latent import project
+    from jgan.latent import projection
+    from jgan.programs import project as project_lib
 
     run = trained.load(WORKDIR.value, latent=True)
     size, number = run.config.data.size, IMAGES.value
@@ -51,8 +51,8 @@ def main():
     pictures = np.stack([drawn[k] for k in range(number)]).astype(np.float32) / 127.5 - 1
 
     def projected(pictures, evaluations, **choices):
-        projects = inversion.projector(
-            run, settings=project.Settings(evaluations=evaluations), history=True, **choices
+        projects = project_lib.projector(
+            run, settings=projection.Settings(evaluations=evaluations), history=True, **choices
         )
         parts = []
         for k in range(0, len(pictures), projects.batch):
@@ -62,7 +62,7 @@ def main():
 
     report = {"cost": {}}
     found = {}
-    for method in project.METHODS:
+    for method in projection.METHODS:
         found[method], _ = projected(pictures, max(AT), method=method, starts=1)
         past = np.median(found[method].history, 0)
         report["cost"][method] = {n: round(float(past[n - 1]), 5) for n in AT}
@@ -76,7 +76,7 @@ def main():
         space = run.system.space(run.weights, None)
         latents = jax.vmap(space.sample)(jax.random.split(jax.random.key(3), KNOWN.value))
         wanted = np.asarray(jax.jit(jax.vmap(space.generate))(latents))
-        _, made = projected(wanted, project.DEFAULT.evaluations, method="hybrid", starts=DEFAULT_STARTS)
+        _, made = projected(wanted, projection.DEFAULT.evaluations, method="hybrid", starts=DEFAULT_STARTS)
         errors = np.median(np.abs(made - wanted), (1, 2, 3)) / 2  # the range is 2
         report["recovered"] = float(np.mean(errors < 1e-3))
         report["known_error"] = float(np.median(errors))

@@ -43,10 +43,10 @@ def main():
     # Only now: XLA sizes its pool by the cores that are left.
     import numpy as np
 
-    from jgan.serve import engine as engines
+    from jgan.serve.device import engine as engine_lib
 
     run = load_run(WORKDIR.value)
-    engine = engines.Engine(run)
+    engine = engine_lib.Engine(run)
     engine.start()
     try:
         wait(lambda: engine.status().state != "loading" and engine.programs.idle(), 600)
@@ -59,8 +59,8 @@ def main():
 
 def first_frames(engine, rng):
     """Milliseconds of bare slices, from strokes to frames, at rest and while candidates move, and of encoding."""
-    from jgan.serve import frames
     from jgan.serve import session as sessions
+    from jgan.serve.web import frames
 
     client, bare = Client(engine, "alone"), bare_slice(engine)
     wait(lambda: client.frame, 60)
@@ -93,12 +93,12 @@ def bare_slice(engine):
     import jax
     import numpy as np
 
-    from jgan.latent import edit
+    from jgan.latent import candidates
 
     system, nothing = engine.run.system, engine.programs.nothing
 
     def step(weights, state, asked):
-        return edit.steps(system.space(weights, None), state, asked.constraints, asked.weights, 1)
+        return candidates.steps(system.space(weights, None), state, asked.constraints, asked.weights, 1)
 
     step = jax.jit(step)
     state = engine.programs.get("start")(engine.weights, np.uint32([0, 0]))

@@ -55,15 +55,15 @@ import numpy as np
 import tqdm
 
 import jgan
-from jgan import inversion
 from jgan import trained
 from jgan.data import framing
 from jgan.data import objects
+from jgan.latent import candidates as candidates_lib
 from jgan.latent import constraints
 from jgan.latent import document
-from jgan.latent import edit
-from jgan.latent import project
+from jgan.latent import projection
 from jgan.latent import raster
+from jgan.programs import project as project_lib
 import launch
 
 LANES = 64  # candidates of all edits that go on together
@@ -250,7 +250,7 @@ def photographs(run, number, seed):
     size, channels = run.config.data.size, run.config.data.channels[0]
     drawn = objects.Objects(size, number, UNSEEN + seed)
     photos = [framing.fit(framing.with_channels(drawn[k], channels), size, "crop") for k in range(number)]
-    projects = inversion.projector(run, starts=4, settings=project.Settings(evaluations=160))
+    projects = project_lib.projector(run, starts=4, settings=projection.Settings(evaluations=160))
     found = []
     for k in tqdm.trange(0, number, projects.batch, desc="projection", leave=False, disable=None):
         part = photos[k : k + projects.batch]
@@ -275,16 +275,18 @@ def follower(run, candidates, iterations, weighed=WEIGHTS, seed=0):
     def begin(weights, codes, keys):
         space = run.system.space(weights, None)
         if codes is None:
-            return jax.vmap(lambda key: edit.start(space, key, candidates))(keys)
-        return jax.vmap(lambda code, key: edit.start_from(space, code, key, candidates))(codes, keys)
+            return jax.vmap(lambda key: candidates_lib.start(space, key, candidates))(keys)
+        return jax.vmap(lambda code, key: candidates_lib.start_from(space, code, key, candidates))(
+            codes, keys
+        )
 
     @jax.jit
     def follow(weights, states, asked, keys):
         space = run.system.space(weights, None)
 
         def one(state, asked, key):
-            state, _ = edit.trace(space, state, asked, weighed, iterations, key=key)
-            shown = edit.select(state, candidates)
+            state, _ = candidates_lib.trace(space, state, asked, weighed, iterations, key=key)
+            shown = candidates_lib.select(state, candidates)
             return Made(*jax.tree.map(lambda x: x[shown.indices], (state.latents, state.images)), shown.mask)
 
         return jax.vmap(one)(states, asked, keys)
@@ -447,11 +449,11 @@ def step_ratio(run, turns, count=16):
 
     @jax.jit
     def begin(weights, code, key):
-        return edit.start_from(run.system.space(weights, None), code, key, count)
+        return candidates_lib.start_from(run.system.space(weights, None), code, key, count)
 
     @jax.jit
     def step(weights, state, asked):
-        return edit.steps(run.system.space(weights, None), state, asked, WEIGHTS, 1)
+        return candidates_lib.steps(run.system.space(weights, None), state, asked, WEIGHTS, 1)
 
     @jax.jit
     def gradient(weights, u, target):

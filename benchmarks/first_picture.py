@@ -181,17 +181,17 @@ def write_run(system, place):
     import jax
     import numpy as np
 
-    from jgan import checkpoint
-    from jgan import run
     from jgan import trained
+    from jgan.runs import checkpoint
+    from jgan.runs import config as run_config
 
     config = maps64(system)
     system = trained.SYSTEMS[system](config)
     zeros = {name: np.zeros(x.shape, x.dtype) for name, x in trained.batch_shape(config).items()}
     state = jax.jit(system.init)(jax.random.key(0), zeros)
     workdir = os.path.join(place, "run")
-    run.prepare(workdir)
-    run.write(workdir, config)
+    run_config.prepare(workdir)
+    run_config.write(workdir, config)
     with checkpoint.Checkpoints(os.path.join(workdir, "checkpoints"), best=None) as checkpoints:
         checkpoints.save(config.steps, state)
     return {"wait": lambda: None}

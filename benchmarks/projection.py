@@ -149,7 +149,7 @@ def ours_side(workdir, ngf, number):
     from configs import dcgan as dcgan_config
     from jgan import trained
     from jgan.data import objects
-    from jgan.latent import project
+    from jgan.latent import projection
     from jgan.systems import dcgan
 
     if workdir:
@@ -173,14 +173,16 @@ def ours_side(workdir, ngf, number):
 
     def cost(weights, target, u):
         space = system.space(weights, None)
-        return project.reconstruction(target)(space.generate(space.bound(u)))
+        return projection.reconstruction(target)(space.generate(space.bound(u)))
 
     def lockstep(evaluations, history, weights, targets, starts):
-        settings = project.Settings(evaluations=evaluations, tolerance=0.0)
+        settings = projection.Settings(evaluations=evaluations, tolerance=0.0)
 
         def one(target, start):
             space = system.space(weights, None)
-            return project.project(space, project.reconstruction(target), start, settings, history=history)
+            return projection.project(
+                space, projection.reconstruction(target), start, settings, history=history
+            )
 
         found = jax.vmap(one)(targets, starts)
         return found.cost, found.history

@@ -8,3 +8,11 @@ class UserError(Exception):
 
     Programs print it without a traceback and end with exit status 2.
     """
+
+
+class NotFinite(Exception):
+    """A loss or a parameter became infinite or not a number; the message names the step."""
+
+
+# The name of a thread that compiles: nothing can stop it, and the end of Python would wait for it.
+COMPILING = "compiling the step"

@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import ml_collections
 
 import jgan
-from jgan import checkpoint
-from jgan import run
 from jgan import state as state_lib
+from jgan.runs import checkpoint
+from jgan.runs import config as run_config
 from jgan.systems import SYSTEMS
 from jgan.systems import system as system_lib
 
@@ -47,7 +47,7 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
     Raises:
         jgan.UserError: no run, no such checkpoint, or a run without a latent space.
     """
-    config = run.read(workdir)
+    config = run_config.read(workdir)
     system = SYSTEMS[config.system](config)
     if latent and system.translations:
         raise jgan.UserError(
@@ -67,7 +67,7 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
             )
         params, stats = restore_weights(checkpoints, int(found), config, system)
     weights = {"params": params, "stats": stats, "frozen": {}}
-    return Run(config, int(found), system, weights, run.facts(workdir).get("halves"))
+    return Run(config, int(found), system, weights, run_config.facts(workdir).get("halves"))
 
 
 def start_from(state: state_lib.State, other: str) -> tuple[state_lib.State, str]:
@@ -76,7 +76,7 @@ def start_from(state: state_lib.State, other: str) -> tuple[state_lib.State, str
     Raises:
         jgan.UserError: no run, or none with a checkpoint.
     """
-    config = run.read(other)
+    config = run_config.read(other)
     with checkpoint.Checkpoints(os.path.join(other, "checkpoints"), best=None, read_only=True) as checkpoints:
         step = checkpoints.latest
         if step is None:

@@ -8,13 +8,14 @@ import io
 import os
 import re
 import sys
+import threading
 
 from absl import app
 from absl import flags
 from absl import logging
 
 import jgan
-from launch import programs
+from launch import compiled
 
 _CACHE = flags.DEFINE_bool(
     "compilation_cache",
@@ -67,7 +68,7 @@ def run(
         try:
             _check(runs, paths)
             if _CACHE.value:
-                programs.keep()
+                compiled.keep()
             else:
                 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
             main()
@@ -80,11 +81,7 @@ def run(
             _fail(sentence)
         except KeyboardInterrupt:
             _fail("stopped by Ctrl-C.", 130)
-        except Exception as error:
-            # Asked for by its name: to import it takes seconds, and only who has imported it can raise it.
-            train = sys.modules.get("jgan.train")
-            if train is None or not isinstance(error, train.NotFinite):
-                raise
+        except jgan.NotFinite as error:
             _fail(str(error), 1)
 
     # --help shows the flags of the main module alone.
@@ -95,13 +92,13 @@ def run(
 def _check(runs: tuple[str, ...], paths: tuple[str, ...]) -> None:
     """Refuses flags that name no run, no file or no checkpoint with a `jgan.UserError`."""
     if runs:
-        from jgan import run as runs_lib
+        from jgan.runs import config as run_config
 
         for name in runs:
             if flags.FLAGS[name].value:
-                runs_lib.read(flags.FLAGS[name].value)
+                run_config.read(flags.FLAGS[name].value)
         if "step" in flags.FLAGS:
-            runs_lib.parse_step(flags.FLAGS["step"].value)
+            run_config.parse_step(flags.FLAGS["step"].value)
     for name in paths:
         value = flags.FLAGS[name].value
         if value and not os.path.exists(value):
@@ -144,8 +141,7 @@ def _sentence(error: Exception, argv: list[str]) -> str:
 
 def _fail(sentence: str, status: int = 2) -> None:
     print(f"error: {sentence}", file=sys.stderr, flush=True)
-    train = sys.modules.get("jgan.train")
-    if train is not None and train.compiling():
+    if any(thread.name == jgan.COMPILING for thread in threading.enumerate()):
         sys.stdout.flush()
         os._exit(status)  # sys.exit would wait for what compiles, for up to a minute
     sys.exit(status)

@@ -80,23 +80,23 @@ def _tell(number: int, part: _Part, command: str) -> None:
 
 def _train(system: str, workdir: str) -> bool:
     """Whether the run has all its steps now."""
-    from jgan import train
-    from jgan.serve import training
+    from jgan.programs import train
+    from jgan.serve.web import training
 
     train.train(importlib.import_module(f"configs.{system}").get_config("demo"), workdir)
     return training.finished(workdir)
 
 
 def _edit(workdir: str, target: str) -> None:
-    from jgan import editing
     from jgan import trained
+    from jgan.programs import edit
 
-    editing.edit_file(trained.load(workdir, latent=True), _STROKE, target, image=_PHOTO)
+    edit.edit_file(trained.load(workdir, latent=True), _STROKE, target, image=_PHOTO)
 
 
 def _page(folder: str) -> str:
     """Writes the page and returns its path."""
-    from jgan import report
+    from jgan.runs import page
 
     parts = []
     for part in _TRAININGS:
@@ -106,7 +106,7 @@ def _page(folder: str) -> str:
     shown = [f"{_EDIT.name}/strip.png", f"{_EDIT.name}/candidates.png"]
     parts.append((_EDIT.title, _EDIT.sentence, shown, f"{_EDIT.name}/index.html"))
     path = os.path.join(folder, "index.html")
-    report.overview(
+    page.write_overview(
         path,
         title="jgan, a first look",
         lead="Trained and made on this machine, from pictures that jgan draws itself.",

@@ -25,16 +25,16 @@ def main() -> None:
     between = [bool(flag.value) for flag in (_NAME, _WITH, _WITHOUT)]
     if any(between) == _PRINCIPAL.present or any(between) != all(between):
         raise jgan.UserError("--principal must be given, or --name, --with and --without.")
-    from jgan import run as runs
-    from jgan import steering
     from jgan import trained
+    from jgan.programs import directions
+    from jgan.runs import config as run_config
 
-    run = trained.load(_WORKDIR.value, runs.parse_step(_STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, run_config.parse_step(_STEP.value), latent=True)
     if _PRINCIPAL.present:
-        names = steering.write_principal(run, _OUTPUT.value, _PRINCIPAL.value, _SAMPLES.value, _SEED.value)
+        names = directions.write_principal(run, _OUTPUT.value, _PRINCIPAL.value, _SAMPLES.value, _SEED.value)
         print(f"{names[0]} to {names[-1]} in {_OUTPUT.value}")
     else:
-        steering.write_difference(run, _OUTPUT.value, _NAME.value, _WITH.value, _WITHOUT.value)
+        directions.write_difference(run, _OUTPUT.value, _NAME.value, _WITH.value, _WITHOUT.value)
         print(f"{_NAME.value} in {_OUTPUT.value}")
 
 

@@ -52,26 +52,26 @@ _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a num
 def main() -> None:
     if not _EDIT.value and not _DIRECTIONS.value:
         raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
-    from jgan import editing
-    from jgan import features
-    from jgan import run as runs
+    from jgan import frozen
     from jgan import trained
-    from jgan.latent import project
+    from jgan.latent import projection
+    from jgan.programs import edit
+    from jgan.runs import config as run_config
 
-    run = trained.load(_WORKDIR.value, runs.parse_step(_STEP.value), latent=True)
-    editing.edit_file(
+    run = trained.load(_WORKDIR.value, run_config.parse_step(_STEP.value), latent=True)
+    edit.edit_file(
         run,
         _EDIT.value,
         _OUTPUT.value,
         image=_IMAGE.value,
         method=_METHOD.value,
         starts=_STARTS.value,
-        projection=project.Settings(optimiser=_OPTIMISER.value, evaluations=_EVALUATIONS.value),
+        projection=projection.Settings(optimiser=_OPTIMISER.value, evaluations=_EVALUATIONS.value),
         feature_weight=_WEIGHT.value,
-        features=features.load(_FEATURES.value, run.config.data.channels[0]) if _FEATURES.value else None,
+        features=frozen.load(_FEATURES.value, run.config.data.channels[0]) if _FEATURES.value else None,
         fit=_FIT.value,
         part=_PART.value,
-        settings=editing.Settings(
+        settings=edit.Settings(
             candidates=_CANDIDATES.value,
             iterations=_ITERATIONS.value,
             top_k=_TOP_K.value,

@@ -31,14 +31,14 @@ _SEED = flags.DEFINE_integer("seed", 0, "of dropout")
 
 
 def main() -> None:
-    from jgan import evaluate
-    from jgan import run
     from jgan import trained
-    from jgan import translate
+    from jgan.programs import evaluate
+    from jgan.programs import translate
+    from jgan.runs import config as run_config
     from jgan.systems import SYSTEMS
 
-    step = run.parse_step(_STEP.value)
-    config = run.read(_WORKDIR.value)
+    step = run_config.parse_step(_STEP.value)
+    config = run_config.read(_WORKDIR.value)
     if not SYSTEMS[config.system](config).translations:
         for flag in (_DIRECTION, _PALETTE):
             if flag.value:

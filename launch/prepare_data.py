@@ -17,8 +17,8 @@ _DATA_DIR = flags.DEFINE_string("data_dir", "", "where sets are kept; by default
 
 
 def main() -> None:
-    from jgan.data import named
     from jgan.data import prepare
+    from jgan.data.sources import named
 
     if _FOLDER.value:
         prepare.from_folder(_NAME.value, _FOLDER.value, _DATA_DIR.value)

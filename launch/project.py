@@ -39,26 +39,26 @@ _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a num
 
 
 def main() -> None:
-    from jgan import features
-    from jgan import inversion
-    from jgan import run as runs
+    from jgan import frozen
     from jgan import trained
-    from jgan.latent import project
+    from jgan.latent import projection
+    from jgan.programs import project as project_lib
+    from jgan.runs import config as run_config
 
-    run = trained.load(_WORKDIR.value, runs.parse_step(_STEP.value), latent=True)
-    inversion.project_files(
+    run = trained.load(_WORKDIR.value, run_config.parse_step(_STEP.value), latent=True)
+    project_lib.project_files(
         run,
         _IMAGES.value,
         _OUTPUT.value,
         method=_METHOD.value,
         starts=_STARTS.value,
-        settings=project.Settings(
+        settings=projection.Settings(
             optimiser=_OPTIMISER.value,
             evaluations=_EVALUATIONS.value,
             learning_rate=_LEARNING_RATE.value,
         ),
         feature_weight=_WEIGHT.value,
-        features=features.load(_FEATURES.value, run.config.data.channels[0]) if _FEATURES.value else None,
+        features=frozen.load(_FEATURES.value, run.config.data.channels[0]) if _FEATURES.value else None,
         fit=_FIT.value,
         part=_PART.value,
         batch=_BATCH.value,

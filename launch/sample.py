@@ -22,14 +22,14 @@ _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a num
 
 
 def main() -> None:
-    from jgan import run as runs
-    from jgan import samples
-    from jgan import steering
     from jgan import trained
+    from jgan.programs import directions
+    from jgan.programs import sample
+    from jgan.runs import config as run_config
 
-    run = trained.load(_WORKDIR.value, runs.parse_step(_STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, run_config.parse_step(_STEP.value), latent=True)
     if _DIRECTIONS.value:
-        steering.show(
+        directions.show(
             run,
             _DIRECTIONS.value,
             _OUTPUT.value,
@@ -39,7 +39,7 @@ def main() -> None:
             seed=_SEED.value,
         )
         return
-    samples.write(
+    sample.write(
         run,
         _OUTPUT.value,
         number=_NUMBER.value,

@@ -41,13 +41,13 @@ def main() -> None:
     if workdir and not _TRAIN.value:
         _draws(workdir)  # to refuse what is no run before anything else
     # Only what is quick to import: the page should be there at once, and the rest comes while it is looked at.
-    from jgan.serve import front
-    from jgan.serve import guard
-    from jgan.serve import training
+    from jgan.serve.web import access
+    from jgan.serve.web import startup
+    from jgan.serve.web import training
 
     if not _HOST.value:
         raise jgan.UserError("--host= names no address: 127.0.0.1 would work.")
-    door = guard.Door(tuple(_HOST.value), _PORT.value, _TOKEN.value)
+    door = access.Door(tuple(_HOST.value), _PORT.value, _TOKEN.value)
     door.check()
     trains = bool(_TRAIN.value) and not training.finished(workdir)
     if trains:
@@ -68,13 +68,13 @@ def main() -> None:
         run = training.Training(_TRAIN.value, workdir) if trains else None
 
         def make():
-            from jgan.serve import app
-            from jgan.serve import service
+            from jgan.serve.web import app
+            from jgan.serve.web import service
 
             return app.build(service.Service(workdir, translator, run), door)
 
         try:
-            _serve(front.Front(door, make), listening, door)
+            _serve(startup.Front(door, make), listening, door)
         except KeyboardInterrupt:
             pass  # uvicorn has closed everything, and then tells of it
         finally:
@@ -84,10 +84,10 @@ def main() -> None:
 
 def _draws(workdir: str) -> bool:
     """Whether the run in `workdir` draws from codes; else it translates. `jgan.UserError` where it is no run."""
-    from jgan import run
+    from jgan.runs import config as run_config
 
     # The config tells: to build its system would take seconds of imports.
-    return "latent" in run.read(workdir)
+    return "latent" in run_config.read(workdir)
 
 
 def _listen(door) -> socket.socket:
@@ -116,13 +116,13 @@ def _serve(application, listening: socket.socket, door) -> None:
     """Serves until SIGTERM or Ctrl-C."""
     import uvicorn
 
-    from jgan.serve import guard
+    from jgan.serve.web import access
 
     server = uvicorn.Server(
         uvicorn.Config(
             application,
             log_level="warning",
-            ws_max_size=2 * guard.MESSAGE_BYTES,  # the server's own check closes with a reason
+            ws_max_size=2 * access.MESSAGE_BYTES,  # the server's own check closes with a reason
             ws_per_message_deflate=False,  # pictures are packed already
             server_header=False,
             proxy_headers=False,

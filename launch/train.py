@@ -8,7 +8,7 @@ from absl import flags
 from ml_collections import config_flags
 
 import launch
-from launch import programs
+from launch import compiled
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py or configs/FILE.py:PRESET")
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
@@ -25,17 +25,17 @@ _PROCESS = flags.DEFINE_integer("process_id", None, "which one this is, from 0")
 
 
 def main() -> None:
-    from jgan import run
+    from jgan.runs import config as run_config
     from jgan.systems import SYSTEMS
 
-    run.check(_CONFIG.value, SYSTEMS)
-    run.prepare(_WORKDIR.value)
+    run_config.check(_CONFIG.value, SYSTEMS)
+    run_config.prepare(_WORKDIR.value)
     if _DISTRIBUTED.value or _ADDRESS.value:
-        programs.let_go()
+        compiled.let_go()
         import jax
 
         jax.distributed.initialize(_ADDRESS.value, _PROCESSES.value, _PROCESS.value)
-    from jgan import train
+    from jgan.programs import train
 
     train.train(_CONFIG.value, _WORKDIR.value, _INIT_FROM.value, allow_changed_data=_CHANGED.value)
 

@@ -28,13 +28,13 @@ _SEED = flags.DEFINE_integer("seed", 0, "of dropout")
 
 
 def main() -> None:
-    from jgan import run as runs
-    from jgan import translate
+    from jgan.programs import translate
+    from jgan.runs import config as run_config
 
     translator = translate.load(
         _WORKDIR.value,
         direction=_DIRECTION.value,
-        step=runs.parse_step(_STEP.value),
+        step=run_config.parse_step(_STEP.value),
         statistics=_STATISTICS.value,
         dropout=_DROPOUT.value or _SAMPLES.value > 0,
     )

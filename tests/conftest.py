@@ -127,15 +127,15 @@ def drawn_run():
     import jax
     import numpy as np
 
-    from jgan import checkpoint
-    from jgan import run
     from jgan import trained
+    from jgan.runs import checkpoint
+    from jgan.runs import config as run_config
 
     def make(workdir, config, *steps):
         rng, states = np.random.default_rng(0), {}
         system = trained.SYSTEMS[config.system](config)
         abstract = jax.eval_shape(system.init, jax.random.key(0), trained.batch_shape(config))
-        run.write(workdir, config)
+        run_config.write(workdir, config)
         with checkpoint.Checkpoints(os.path.join(workdir, "checkpoints")) as checkpoints:
             for step in steps:
                 states[step] = jax.tree.map(
@@ -170,9 +170,9 @@ def domains():
 @pytest.fixture(scope="session")
 def both_ways(tmp_path_factory, small_cyclegan, domains):
     """The translator of two steps of a CycleGAN on 16 px pictures that are pairs where they are scored."""
-    from jgan import train
-    from jgan import translate
     from jgan.ops import conv
+    from jgan.programs import train
+    from jgan.programs import translate
 
     root = tmp_path_factory.mktemp("both")
     changes = {

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import jgan
-from jgan import run
 from jgan import trained
+from jgan.runs import config as run_config
 from jgan.systems import cyclegan
 from jgan.systems import pix2pix
 
@@ -39,9 +39,9 @@ def test_the_best_is_of_a_score_that_the_run_has(small_config, small_cyclegan):
 
 
 def test_a_flag_names_a_checkpoint():
-    assert [run.parse_step(text) for text in ("latest", "best", "7")] == ["latest", "best", 7]
+    assert [run_config.parse_step(text) for text in ("latest", "best", "7")] == ["latest", "best", 7]
     with pytest.raises(jgan.UserError, match="--step=last"):
-        run.parse_step("last")
+        run_config.parse_step("last")
 
 
 def test_mistakes(saved, tmp_path):

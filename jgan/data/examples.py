@@ -13,13 +13,14 @@ import numpy as np
 import jgan
 from jgan.data import cache
 from jgan.data import check
-from jgan.data import folder
 from jgan.data import framing
 from jgan.data import images
-from jgan.data import named
 from jgan.data import notes
 from jgan.data import pairs
 from jgan.data import transforms
+from jgan.data.sources import entry as entry_lib
+from jgan.data.sources import folder
+from jgan.data.sources import named
 
 
 class Sides(NamedTuple):
@@ -347,7 +348,7 @@ def _look_at(sides: list[Files], data, split: str, bad: check.Bad = ()) -> tuple
     return tuple(sides)
 
 
-def _file_of(entry: folder.Entry, plane: int) -> str:
+def _file_of(entry: entry_lib.Entry, plane: int) -> str:
     return entry.files[plane] if len(entry.files) > 1 else entry.place
 
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jgan.data import folder
 from jgan.data import images
+from jgan.data.sources import entry as entry_lib
 
 
 class Peak(NamedTuple):
@@ -26,7 +26,7 @@ class Peak(NamedTuple):
         return int(self.value).bit_length() if 0 < self.value <= low else 0
 
 
-def left_out(entries: Iterable[folder.Entry]) -> list[str]:
+def left_out(entries: Iterable[entry_lib.Entry]) -> list[str]:
     """A sentence on the files that lie in the folders of these entries and are no pictures, if there are any."""
     # Of a million files in a few folders.
     places = {(os.path.dirname(file), entry.name.count("/")) for entry in entries for file in entry.files}

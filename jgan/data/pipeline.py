@@ -22,11 +22,11 @@ import numpy as np
 
 import jgan
 from jgan.data import cache
-from jgan.data import drawn
 from jgan.data import examples
-from jgan.data import named
 from jgan.data import pairs
 from jgan.data import transforms
+from jgan.data.sources import drawn
+from jgan.data.sources import named
 
 KINDS = ("aligned", "unaligned", "images")
 SOURCES = ("folder", "facades", "objects")

@@ -19,8 +19,8 @@ import venv
 import jgan
 from jgan.data import check
 from jgan.data import images
-from jgan.data import named
 from jgan.data import outputs
+from jgan.data.sources import named
 
 # What TensorFlow Datasets stores as it is and every reader of it decodes.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp")

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import jgan
-from jgan.data import folder
 from jgan.data import images
 from jgan.data import pipeline
 from jgan.data import prepare
 from jgan.data import transforms
+from jgan.data.sources import entry as entry_lib
+from jgan.data.sources import folder
 
 
 def config(root, **changes):
@@ -203,7 +204,7 @@ def test_a_plain_folder_holds_some_images_out(tmp_path, count, share, kept):
 
 
 def test_which_images_are_held_out_follows_from_their_names():
-    few, many = ([folder.Entry(f"{i:04d}", (f"{i}.png",)) for i in range(n)] for n in (1000, 1100))
+    few, many = ([entry_lib.Entry(f"{i:04d}", (f"{i}.png",)) for i in range(n)] for n in (1000, 1100))
     kept = [{e.name for e in folder.hold_out(entries, True, 0.05)} for entries in (few, many)]
     assert len(kept[0]) == 50 and len(kept[1]) == 55
     # A tenth more images move few others from one side to the other.
@@ -211,9 +212,9 @@ def test_which_images_are_held_out_follows_from_their_names():
     assert len(moved) < 10
     places = sorted(int(name) for name in kept[0])
     assert np.diff(places).max() < 150  # from everywhere, not the tail of the names
-    assert len(folder.hold_out([folder.Entry("x", ("x.png",))], True, 0.05)) == 1
-    assert len(folder.hold_out([folder.Entry("x", ("x.png",))], False, 0.05)) == 1
-    lots = [folder.Entry(str(i), ("x",)) for i in range(210_000)]
+    assert len(folder.hold_out([entry_lib.Entry("x", ("x.png",))], True, 0.05)) == 1
+    assert len(folder.hold_out([entry_lib.Entry("x", ("x.png",))], False, 0.05)) == 1
+    lots = [entry_lib.Entry(str(i), ("x",)) for i in range(210_000)]
     assert len(folder.hold_out(lots, True, 0.05)) == 10_000
 
 

@@ -9,10 +9,10 @@ import pytest
 from configs import cyclegan
 from configs import pix2pix
 import jgan
-from jgan import evaluate
-from jgan import report
+from jgan import pictures
 from jgan.data import images
 from jgan.data import pipeline
+from jgan.programs import evaluate
 from jgan.systems.system import Translation
 
 CLASSES = {"black": [0, 0, 0], "white": [255, 255, 255], "grey": [128, 128, 128]}
@@ -98,5 +98,5 @@ def test_a_grid_mixes_no_classes():
     """Large pictures are reduced in it."""
     stripes = np.zeros((700, 700, 3), np.uint8)
     stripes[::2] = 255
-    shown = report.cells(report.grid([[stripes, stripes]], ("a", "b"), (False, True)))[0]
+    shown = pictures.cells(pictures.grid([[stripes, stripes]], ("a", "b"), (False, True)))[0]
     assert values(shown[1]) == {0, 255} and len(values(shown[0])) > 2

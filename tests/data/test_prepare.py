@@ -9,8 +9,8 @@ import pytest
 
 import jgan
 from jgan.data import images
-from jgan.data import named
 from jgan.data import prepare
+from jgan.data.sources import named
 
 
 def put(path, channels=3):

@@ -9,9 +9,9 @@ import pytest
 
 from configs import dcgan
 from configs import pix2pix
-from jgan import run
-from jgan import train
 from jgan.data import images
+from jgan.programs import train
+from jgan.runs import config as run_config
 
 
 def program(*flags):
@@ -33,7 +33,7 @@ def told(done):
 
 
 def test_what_must_be_given_is_told(tmp_path):
-    run.write(str(tmp_path), dcgan.get_config("demo"))
+    run_config.write(str(tmp_path), dcgan.get_config("demo"))
     assert "--output must be given" in told(program("--workdir=run"))
     assert "--edit, --directions or both" in told(program(f"--workdir={tmp_path}", "--output=out"))
 
@@ -41,7 +41,7 @@ def test_what_must_be_given_is_told(tmp_path):
 def test_a_run_that_translates_is_refused(tmp_path):
     config = pix2pix.get_config("demo")
     config.data.channels = (3, 3)
-    run.write(str(tmp_path), config)
+    run_config.write(str(tmp_path), config)
     flags = [
         f"--workdir={tmp_path}",
         f"--edit={edit(tmp_path / 'edit.json')}",

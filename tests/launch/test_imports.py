@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from configs import pix2pix
-from jgan import run
+from jgan.runs import config as run_config
 
 LAUNCH = pathlib.Path(__file__).parent.parent.parent / "launch"
 
@@ -82,13 +82,13 @@ TRANSLATE = ["translate", "--output={run}/out", "--input={run}"]
     ids=" ".join,
 )
 def test_a_mistake_in_flags_is_told_before_anything_slow_is_imported(command, tmp_path):
-    run.write(str(tmp_path), pix2pix.get_config("demo"))
+    run_config.write(str(tmp_path), pix2pix.get_config("demo"))
     status, modules = imported("launch." + command[0], *(flag.format(run=tmp_path) for flag in command[1:]))
     assert status == 2 and not modules & SLOW
 
 
 def test_to_translate_imports_no_input_pipeline_and_no_other_system():
-    program = "import sys, json; from jgan import translate; print(json.dumps(list(sys.modules)))"
+    program = "import sys, json; from jgan.programs import translate; print(json.dumps(list(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     modules = set(json.loads(done.stdout))
     assert not {name.partition(".")[0] for name in modules} & {

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from configs import pix2pix
-from jgan import run
 from jgan.data import images
+from jgan.runs import config as run_config
 import launch
 
 TRAIN = ["launch.train", "--config=configs/pix2pix.py:demo", "--workdir={run}"]
@@ -80,7 +80,7 @@ def other_run(tmp_path):
     (tmp_path / "run").mkdir()
     config = pix2pix.get_config("demo")
     config.generator.ngf, config.data.channels = 48, (3, 3)
-    run.write(str(tmp_path / "run"), config)
+    run_config.write(str(tmp_path / "run"), config)
 
 
 @pytest.mark.parametrize(

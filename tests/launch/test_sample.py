@@ -14,16 +14,18 @@ import pytest
 from configs import dcgan
 from configs import pix2pix
 import jgan
-from jgan import checkpoint
-from jgan import evaluate
-from jgan import report
-from jgan import run
-from jgan import samples
-from jgan import train
+from jgan import output
+from jgan import pictures
 from jgan import trained
-from jgan import translate
 from jgan.data import images
 from jgan.ops import conv
+from jgan.programs import evaluate
+from jgan.programs import sample
+from jgan.programs import train
+from jgan.programs import translate
+from jgan.runs import checkpoint
+from jgan.runs import config as run_config
+from jgan.runs import warnings
 
 TINY = {
     "steps": 7,
@@ -74,18 +76,18 @@ def test_a_run_shows_what_it_makes_and_scores_only_what_it_predicts(finished):
     assert [line["step"] for line in lines if "val_l1" in line] == [6, 7]
     assert [line["step"] for line in lines if "g_loss" in line] == [1, 2]
     assert [line["step"] for line in lines if "p_loss" in line] == [5, 6]
-    assert not report.warnings(lines, [])
+    assert not warnings.found(lines, [])
     page = (finished / "index.html").read_text()
     assert "samples/walk.webp" in page and "samples/interpolation.png" in page
     # Before the predictor learns a grid has 64 samples, then images beside what their codes give.
     grids = [images.read(finished / "samples" / f"{step:06d}.png") for step in (4, 6)]
-    assert [len(report.cells(grid)) for grid in grids] == [8, 1]
+    assert [len(pictures.cells(grid)) for grid in grids] == [8, 1]
 
 
 def test_files_grid_and_arrays_show_the_same_codes(finished, tmp_path):
     loaded = trained.load(str(finished), latent=True)
     for form in ("files", "grid", "npz"):
-        samples.write(loaded, str(tmp_path), number=3, seed=5, form=form)
+        sample.write(loaded, str(tmp_path), number=3, seed=5, form=form)
     stored = np.load(tmp_path / "samples.npz")
     assert stored["images"].shape == (3, 16, 16, 3) and stored["z"].shape == (3, 5)
     space = loaded.system.space(loaded.weights, None)
@@ -93,15 +95,15 @@ def test_files_grid_and_arrays_show_the_same_codes(finished, tmp_path):
     np.testing.assert_allclose(stored["images"] / 127.5 - 1, expected, atol=0.6 / 127.5)
     for k in range(3):
         np.testing.assert_array_equal(images.read(tmp_path / f"{k:04d}.png"), stored["images"][k])
-    shown = report.cells(images.read(tmp_path / "grid.png"))[0]
+    shown = pictures.cells(images.read(tmp_path / "grid.png"))[0]
     np.testing.assert_array_equal(shown[0][::7, ::7], stored["images"][0])  # enlarged to 112 pixels
     # A larger number goes on where this one ended; another seed is another choice.
-    samples.write(loaded, str(tmp_path), number=70, seed=5, form="npz")
+    sample.write(loaded, str(tmp_path), number=70, seed=5, form="npz")
     more = np.load(tmp_path / "samples.npz")
     np.testing.assert_array_equal(more["z"][:3], stored["z"])
     np.testing.assert_array_equal(more["images"][:3], stored["images"])
     assert len(more["images"]) == 70
-    assert not np.array_equal(samples.codes(space, 6, 3), stored["z"])
+    assert not np.array_equal(sample.codes(space, 6, 3), stored["z"])
 
 
 def test_a_walk_is_closed_and_stops_at_its_codes(finished):
@@ -113,8 +115,8 @@ def test_a_walk_is_closed_and_stops_at_its_codes(finished):
         visited.append(np.asarray(codes))
         return jnp.zeros((len(codes), 8, 8, 3))
 
-    frames = samples.walk(space, generate, seed=1, stations=3, between_stations=4)
-    path, stations = np.concatenate(visited)[:12], samples.codes(space, 1, 3)
+    frames = sample.walk(space, generate, seed=1, stations=3, between_stations=4)
+    path, stations = np.concatenate(visited)[:12], sample.codes(space, 1, 3)
     assert frames.shape == (12, 8, 8, 3)
     np.testing.assert_allclose(path[::4], np.clip(stations, -0.99, 0.99), atol=1e-5)
     steps = np.linalg.norm(np.roll(path, -1, 0) - path, axis=1).reshape(3, 4)
@@ -125,10 +127,10 @@ def test_a_walk_is_closed_and_stops_at_its_codes(finished):
 def test_a_way_between_two_codes_keeps_their_length():
     space = train.SYSTEMS["dcgan"](tiny(**{"latent.prior": "normal"})).space({}, None)
     a, b = jnp.array([3.0, 0, 0, 0, 0]), jnp.array([0, 3.0, 0, 0, 0])
-    middle = samples.between(space, a, b, 0.5)
+    middle = sample.between(space, a, b, 0.5)
     np.testing.assert_allclose(middle, [3 / 2**0.5, 3 / 2**0.5, 0, 0, 0], atol=1e-5)
-    np.testing.assert_allclose(samples.between(space, a, a, 0.3), a, atol=1e-5)
-    np.testing.assert_allclose(samples.between(space, a, -a, 0.25), a / 2, atol=1e-5)
+    np.testing.assert_allclose(sample.between(space, a, a, 0.3), a, atol=1e-5)
+    np.testing.assert_allclose(sample.between(space, a, -a, 0.25), a / 2, atol=1e-5)
 
 
 def program(*flags):
@@ -146,7 +148,7 @@ def test_the_program_draws_a_walk(finished, tmp_path):
 def test_a_run_of_the_wrong_kind_is_one_sentence(tmp_path):
     config = pix2pix.get_config("demo")
     config.data.channels = (3, 3)
-    run.write(str(tmp_path), config)
+    run_config.write(str(tmp_path), config)
     done = program("launch.sample", f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}")
     assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
     assert "is a run of pix2pix, which translates pictures" in done.stderr and not (tmp_path / "out").exists()
@@ -157,12 +159,12 @@ def test_other_mistakes_are_told(finished, tmp_path):
         translate.load(str(finished))
     loaded = trained.load(str(finished), latent=True)
     with pytest.raises(jgan.UserError, match="--number=0"):
-        samples.write(loaded, str(tmp_path), number=0)
+        sample.write(loaded, str(tmp_path), number=0)
     with pytest.raises(jgan.UserError, match="--walk=1"):
-        samples.write(loaded, str(tmp_path), stations=1)
+        sample.write(loaded, str(tmp_path), stations=1)
     (tmp_path / "file").write_text("")
     with pytest.raises(jgan.UserError, match="cannot be made"):
-        samples.write(loaded, str(tmp_path / "file"))
+        sample.write(loaded, str(tmp_path / "file"))
     with pytest.raises(jgan.UserError, match="best='l1'"):
         train.train(tiny(**{"steps": 9, "predictor.steps": 0}), str(tmp_path / "run"))
 
@@ -171,7 +173,7 @@ def test_other_mistakes_are_told(finished, tmp_path):
 @pytest.mark.parametrize("stop", [1, 3, 5])
 def test_a_run_stopped_in_any_phase_ends_bit_equal(finished, tmp_path, stop, monkeypatch):
     monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")
-    original = report.progress
+    original = output.progress
 
     class Interrupting:
         def __init__(self, *arguments):
@@ -190,12 +192,12 @@ def test_a_run_stopped_in_any_phase_ends_bit_equal(finished, tmp_path, stop, mon
             self.inner.close()
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "progress", Interrupting)
+        patch.setattr(output, "progress", Interrupting)
         train.train(tiny(), str(tmp_path))
     train.train(tiny(), str(tmp_path))
     states = []
     for workdir in (finished, tmp_path):
-        config = run.read(str(workdir))
+        config = run_config.read(str(workdir))
         system = trained.SYSTEMS[config.system](config)
         abstract = jax.eval_shape(system.init, jax.random.key(0), trained.batch_shape(config))
         with checkpoint.Checkpoints(str(workdir / "checkpoints"), best=None, read_only=True) as found:

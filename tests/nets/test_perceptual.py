@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jgan
-from jgan import features
+from jgan import frozen
 from jgan.nets import perceptual
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; requirements-test.txt has it")
@@ -99,7 +99,7 @@ def save(net, path, form):
 )
 def test_activations_are_those_of_torchvision(nets, tmp_path, name, form, shape, wanted, places):
     images = np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
-    loaded = features.load(save(nets[name], tmp_path / "net", form), shape[-1], wanted)
+    loaded = frozen.load(save(nets[name], tmp_path / "net", form), shape[-1], wanted)
     assert loaded.name.startswith(name)
     ours = jax.jit(loaded.apply)(loaded.params, images)
     theirs = activations(nets[name], images, places)

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 from starlette import websockets
 
-from jgan.serve import app
-from jgan.serve import guard
-from jgan.serve import service as service_lib
+from jgan.serve.web import access
+from jgan.serve.web import app
+from jgan.serve.web import service as service_lib
 
 STROKE = {"brush": "colour", "points": [[6, 6], [20, 12]], "width": 4, "colour": [255, 0, 0]}
 PAINT = {"type": "op", "op": {"op": "stroke", "stroke": STROKE}}
@@ -29,7 +29,7 @@ SETTINGS = hypothesis.settings(
 
 def served(engine, door=None, **kwargs):
     """A client of a server whose engine is there."""
-    service, door = service_lib.Service("run", make_engine=lambda _: engine, **kwargs), door or guard.Door()
+    service, door = service_lib.Service("run", make_engine=lambda _: engine, **kwargs), door or access.Door()
     client = testclient.TestClient(
         app.build(service, door), base_url=f"http://127.0.0.1:{door.port}", raise_server_exceptions=False
     )

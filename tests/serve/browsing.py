@@ -14,8 +14,8 @@ import jax
 import numpy as np
 
 from configs import dcgan
-from jgan import checkpoint
-from jgan import run
+from jgan.runs import checkpoint
+from jgan.runs import config as run_config
 from jgan.systems import dcgan as dcgan_system
 
 
@@ -39,8 +39,8 @@ def write_run(folder: pathlib.Path) -> None:
     # Untrained generators show next to nothing; with larger kernels this one's images are coloured and differ.
     larger = jax.tree.map(lambda x: 12 * x if x.ndim > 1 else x, state.params["generator"])
     state = dataclasses.replace(state, step=state.step + 2, params={**state.params, "generator": larger})
-    run.prepare(str(folder))
-    run.write(str(folder), config)
+    run_config.prepare(str(folder))
+    run_config.write(str(folder), config)
     with checkpoint.Checkpoints(folder / "checkpoints") as checkpoints:
         checkpoints.save(2, state, {})
 

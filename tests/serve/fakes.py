@@ -7,10 +7,10 @@ import types
 import numpy as np
 
 import jgan
-from jgan.serve import jobs
-from jgan.serve import search
 from jgan.serve import session as sessions
 from jgan.serve import session_file
+from jgan.serve.device import search
+from jgan.serve.device import work as work_lib
 
 
 class Engine:
@@ -105,17 +105,17 @@ class Engine:
 
     def _result(self, job):
         film = np.zeros((3, 8, 8, 3), np.uint8)
-        if isinstance(job, jobs.Project):
+        if isinstance(job, work_lib.Project):
             if job.photo.shape[0] == 13:
                 raise jgan.UserError("this photo brings bad luck.")
             if job.photo.shape[0] == 14:
                 raise ZeroDivisionError
             (h, w), side = job.photo.shape[:2], max(job.photo.shape[:2])
             box = (-((side - h) // 2), -((side - w) // 2), side)
-            return jobs.Projected((0.25, -0.25), (h, w), box, 0.1, film[0])
-        if isinstance(job, jobs.Transfer):
-            return jobs.Transferred(job.photo.joined(), film)
-        if isinstance(job, jobs.Film | jobs.Between):
+            return work_lib.Projected((0.25, -0.25), (h, w), box, 0.1, film[0])
+        if isinstance(job, work_lib.Transfer):
+            return work_lib.Transferred(job.photo.joined(), film)
+        if isinstance(job, work_lib.Film | work_lib.Between):
             return film
         latents, costs = np.zeros((2, 2), np.float32), np.float32([0.1, np.nan])
-        return jobs.Exported(np.int32([1, 0]), film[:2], latents, costs)
+        return work_lib.Exported(np.int32([1, 0]), film[:2], latents, costs)

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jgan import train
+from jgan.programs import train
 from tests.serve import browsing
 from tests.serve import test_page
 

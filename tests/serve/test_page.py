@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from jgan import train
 from jgan.data import objects
+from jgan.programs import train
 from tests.serve import browsing
 
 pytestmark = pytest.mark.slow

@@ -22,7 +22,7 @@ from websockets.sync import client as websockets
 
 from configs import dcgan
 from configs import pix2pix
-from jgan import train
+from jgan.programs import train
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,212 @@
+"""Prepared sets of TensorFlow Datasets by name (`tfds:cycle_gan/horse2zebra`), read without TensorFlow.
+
+A name is NAME, NAME/CONFIG or either with :VERSION; without a version the newest prepared one is meant. Sets lie where
+TensorFlow Datasets keeps them, in ROOT/NAME/CONFIG/VERSION, and are read from its array_record format, which gives any
+record at once. Nothing is downloaded here: `prepare` makes such folders.
+"""
+
+import contextlib
+import difflib
+import os
+import pathlib
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+import jgan
+from jgan.data import framing
+from jgan.data import images
+from jgan.data.sources import entry as entry_lib
+
+PREFIX = "tfds:"
+FORMAT = "array_record"
+
+_NAME = re.compile(r"(?P<set>[a-z]\w*)(/(?P<config>[\w.+-]+))?(:(?P<version>\d+\.\d+\.\d+))?")
+
+
+class Name(NamedTuple):
+    """The parts of a name; config and version may be empty."""
+
+    set: str
+    config: str
+    version: str
+
+
+def is_name(source: str) -> bool:
+    """Returns whether `data.source` names a set of TensorFlow Datasets."""
+    return source.startswith(PREFIX)
+
+
+def parse(name: str) -> Name:
+    """Returns the parts of a name, given with or without `tfds:`; raises UserError if it is none."""
+    found = _NAME.fullmatch(name.removeprefix(PREFIX))
+    if not found:
+        raise jgan.UserError(
+            f"{name} is no name of a data set: NAME, NAME/CONFIG or NAME/CONFIG:1.2.3 would work"
+        )
+    return Name(*(part or "" for part in found.group("set", "config", "version")))
+
+
+def root_folder(root: str) -> pathlib.Path:
+    """Returns the folder with all prepared sets: the one given, or that of TensorFlow Datasets."""
+    return pathlib.Path(root or tfds().core.constants.DATA_DIR).expanduser()
+
+
+def prepared(root: str, name: str) -> list[pathlib.Path]:
+    """Returns the folders of the prepared versions of a set, the newest last; of one version if the name has it."""
+    parts = parse(name)
+    where = root_folder(root) / parts.set / parts.config
+    found = [path.parent for path in where.glob("*/dataset_info.json")]
+    numbered = {tuple(map(int, path.name.split("."))): path for path in found if _is_version(path.name)}
+    return [path for _, path in sorted(numbered.items()) if parts.version in ("", path.name)]
+
+
+def check_known(root: str, name: str) -> None:
+    """Raises UserError if TensorFlow Datasets has no set of this name, or not this configuration of it."""
+    parts = parse(name)
+    known = tfds().list_builders(with_community_datasets=False)
+    if parts.set not in known:
+        here = root_folder(root)
+        infos = [*here.glob("*/*/dataset_info.json"), *here.glob("*/*/*/dataset_info.json")]
+        there = {path.relative_to(here).parts[0] for path in infos}
+        if parts.set in there:
+            raise jgan.UserError(f"{here} has {parts.set}, but not {name.removeprefix(PREFIX)}")
+        near = difflib.get_close_matches(parts.set, sorted(there | set(known)))
+        meant = f", perhaps {' or '.join(near)} was meant" if near else ""
+        raise jgan.UserError(
+            f"there is no data set {parts.set}, neither prepared in {root_folder(root)} nor in "
+            f"TensorFlow Datasets{meant}"
+        )
+    try:
+        configs = list(tfds().builder_cls(parts.set).builder_configs)
+    except ImportError:  # its module asks for TensorFlow at once
+        return
+    if configs and parts.config not in configs:
+        asked = f"no configuration {parts.config!r}" if parts.config else "several configurations"
+        raise jgan.UserError(
+            f"{parts.set} has {asked}: {parts.set}/NAME with NAME one of {_listed(configs)} would work"
+        )
+    if parts.config and not configs:
+        raise jgan.UserError(f"{parts.set} has no configurations: {parts.set} alone would work")
+
+
+def splits(root: str, name: str) -> list[str]:
+    """Returns the names of the splits of a prepared set; errors as in `open_set`."""
+    return sorted(open_set(root, name).info.splits)
+
+
+def open_set(root: str, name: str):
+    """Returns the builder of a prepared set, which TensorFlow Datasets makes of its folder.
+
+    Raises:
+      jgan.UserError: there is no such set, configuration or version, or it is not prepared in the format array_record.
+    """
+    where = _find(root, name)
+    try:
+        builder = tfds().builder_from_directory(where)
+        formats = {known.value for known in builder.info.available_file_formats()}
+    except Exception as error:  # whatever a damaged folder leads to
+        raise jgan.UserError(f"{where} is not a whole data set: {_reason(error)}") from None
+    if FORMAT not in formats:
+        raise jgan.UserError(
+            f"{where} is prepared as {', '.join(sorted(formats))}, not as {FORMAT}: remove it, and "
+            f"{_command(root, name)} prepares it anew"
+        )
+    return builder
+
+
+def tfds():
+    """Returns the package TensorFlow Datasets, which only those who use named sets load; it loads no TensorFlow."""
+    import tensorflow_datasets
+
+    return tensorflow_datasets
+
+
+class Images:
+    """A sequence of all images [h, w, c] of one split, in uint8 or uint16; `entries` name them. Pickles."""
+
+    def __init__(self, root: str, name: str, split: str, feature: str = "image"):
+        """Opens a split of a prepared set, of whose examples `feature` is taken.
+
+        Raises:
+          jgan.UserError: as in `open_set`, or there is no such split, or no images under this name.
+        """
+        builder = open_set(root, name)
+        info = builder.info
+        if split not in info.splits:
+            raise entry_lib.Absent(
+                f"{name} has no split {split!r}: its splits are {', '.join(sorted(info.splits))}"
+            )
+        there = {key: kind for key, kind in info.features.items() if isinstance(kind, tfds().features.Image)}
+        if feature not in there:
+            raise jgan.UserError(f"{name} has no images {feature!r}: it has {_listed(there) or 'none'}")
+        if there[feature].np_dtype not in (np.uint8, np.uint16):
+            raise jgan.UserError(
+                f"images {feature!r} of {name} are {there[feature].np_dtype}, not uint8 or uint16"
+            )
+        if not info.splits[split].num_examples:
+            raise entry_lib.Absent(f"split {split!r} of {name} is empty")
+        self._feature, self._channels = feature, there[feature].shape[-1]
+        skip = {feature: tfds().decode.SkipDecoding()}  # its decoder is another than that of files
+        self._records = builder.as_data_source(split, decoders=skip, file_format=FORMAT)
+        self.entries, shards = [], info.splits[split]
+        for file, length in zip(shards.filepaths, shards.shard_lengths, strict=True):
+            for record in range(length):
+                entry = entry_lib.Entry(f"{len(self.entries):05d}", (os.fspath(file),), str(record))
+                self.entries.append(entry)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.read(self.entries[index])[0].joined()
+
+    def read(self, entry: entry_lib.Entry, single: bool = True) -> tuple[images.Picture]:
+        """Returns `(picture,)` of an entry, as `folder.read` does of files; raises UserError if it is damaged."""
+        try:
+            data = self._records[int(entry.name)][self._feature]
+        except Exception as error:  # of the reader's own kinds
+            raise jgan.UserError(f"{entry.place} cannot be read: {_reason(error)}") from None
+        picture = images.parse(data, entry.place)
+        if self._channels in (
+            1,
+            3,
+        ):  # neither grey among colour nor transparency is anything the set speaks of
+            with contextlib.suppress(jgan.UserError):  # colour among grey, which is told with all others
+                picture = framing.adapt(picture, self._channels)._replace(alpha=None)
+        return (picture,)
+
+
+def _find(root: str, name: str) -> pathlib.Path:
+    # The folder of the version meant.
+    found = prepared(root, name)
+    if found:
+        return found[-1]
+    parts = parse(name)
+    others = prepared(root, name.removesuffix(f":{parts.version}"))
+    if others:
+        there = ", ".join(path.name for path in others)
+        raise jgan.UserError(
+            f"{name} is not prepared in {root_folder(root)} in this version: there is {there}"
+        )
+    check_known(root, name)
+    raise jgan.UserError(f"{name} is not prepared in {root_folder(root)}: {_command(root, name)} does that")
+
+
+def _command(root: str, name: str) -> str:
+    where = f" --data_dir={root}" if root else ""
+    return f"python -m launch.prepare_data --name={name.removeprefix(PREFIX)}{where}"
+
+
+def _listed(names) -> str:
+    names = sorted(names)
+    return ", ".join(names[:12]) + f" and {len(names) - 12} more" * (len(names) > 12)
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300]
+
+
+def _is_version(name: str) -> bool:
+    return re.fullmatch(r"\d+\.\d+\.\d+", name) is not None

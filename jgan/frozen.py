@@ -1,0 +1,70 @@
+"""What photos are compared by, beside pixels: activations of a net that the user brings.
+
+found = features.load("vgg16.pth", channels=3)      # or .safetensors; AlexNet or VGG-16 in torchvision's names
+projects = project.projector(run, features=found)
+"""
+
+from collections.abc import Callable
+from typing import Any
+from typing import NamedTuple
+import zlib
+
+import jax
+import numpy as np
+
+import jgan
+from jgan.nets import perceptual
+from jgan.weights import files
+from jgan.weights import tables
+
+
+class Features(NamedTuple):
+    """A net whose activations are compared.
+
+    Attributes:
+        name: of the net, its layers and its weights, such as `alexnet conv4 1f2e3d4c`; equal for equal features.
+        params: the net's.
+        apply: `(params, images [n, h, w, c] in [-1, 1]) -> activations`.
+    """
+
+    name: str
+    params: Any
+    apply: Callable[[Any, jax.Array], list[jax.Array]]
+
+
+def load(path: str, channels: int, layers: tuple[str, ...] = ()) -> Features:
+    """The features of AlexNet or VGG-16 with the weights in a file, which one its names tell.
+
+    Args:
+        path: a `.safetensors`, or a `.pth` of a state dict, in torchvision's names; with or without classifier. It may
+            be from anyone.
+        channels: of the images that are compared.
+        layers: which activations, after their rectifiers. By default AlexNet's conv4, as in iGAN, or VGG-16's conv1_1,
+            conv1_2, conv3_2 and conv4_2, as in Image2StyleGAN.
+
+    Raises:
+        jgan.UserError: the file cannot be read, is of neither net, or does not fit; or images of other channels.
+    """
+    entries = files.entries(path)
+    name = tables.recognise(entries, tables.TORCHVISION)
+    if name is None:
+        known = " nor ".join(net.title for net in perceptual.ARCHITECTURES.values())
+        raise jgan.UserError(
+            f"{path} holds neither {known}: their tensors are named features.0.weight and so on."
+        )
+    net = perceptual.ARCHITECTURES[name]
+    if channels not in (1, 3):
+        raise jgan.UserError(
+            f"{net.title} sees images of 1 or 3 channels, those of the run have {channels}: its own discriminator's "
+            "features would work."
+        )
+    shapes = perceptual.shapes(net)
+    apply = perceptual.net(name, layers)
+    params = tables.fill(
+        f"{path}, taken for {net.title},", entries, tables.TORCHVISION[name], lambda p: shapes[p[0]][p[1]]
+    )
+    check = 0
+    for leaf in jax.tree.leaves(params):
+        check = zlib.crc32(np.ascontiguousarray(leaf), check)
+    wanted = layers or net.default
+    return Features(f"{name} {' '.join(wanted)} {check:08x}", params, apply)

@@ -1,0 +1,141 @@
+"""Arrays that a person can look at: sample grids, mosaics, films, and any image as 8 bits of colour.
+
+Host code only: numpy and Pillow, no device.
+"""
+
+import base64
+import io
+import math
+import os
+import pathlib
+
+import numpy as np
+from PIL import Image
+from PIL import ImageDraw
+from PIL import ImageFont
+
+import jgan
+
+# Of a sample grid: every cell has a frame one pixel wide, by which `cells` finds it again.
+_BACKGROUND, _FRAME, _INK = (250, 249, 247), (201, 198, 192), (74, 72, 68)
+_GAP, _TITLE = 6, 26
+_SMALLEST, _LARGEST = 112, 512
+
+
+def grid(rows: list[list[np.ndarray]], titles, plain=()) -> np.ndarray:
+    """A picture [h, w, 3] uint8 with one row per example and one titled column per kind of image.
+
+    Small images are enlarged by a whole factor, large ones reduced, the same for all.
+
+    Args:
+      rows: images [h, w, c], uint8, uint16, or float in [-1, 1]; one channel is grey, two are red and
+        green, of four and more the first three are shown.
+      titles: one short title per column.
+      plain: whether each column holds classes in plain colours, which are never mixed; () for none.
+    """
+    plain = list(plain) or [False] * len(rows[0])
+    rows = [[show(image) for image in row] for row in rows]
+    widest = max(image.shape[1] for row in rows for image in row)
+    tallest = max(image.shape[0] for row in rows for image in row)
+    factor = min(_LARGEST / max(widest, tallest), max(1, math.ceil(_SMALLEST / widest)))
+    rows = [[_resized(image, factor, p) for image, p in zip(row, plain, strict=True)] for row in rows]
+    widths = [max(i.shape[1] for i in column) + 2 for column in zip(*rows, strict=True)]
+    heights = [max(image.shape[0] for image in row) + 2 for row in rows]
+    size = (sum(widths) + _GAP * (len(widths) + 1), _TITLE + sum(heights) + _GAP * len(heights))
+    canvas = Image.new("RGB", size, _BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    font = ImageFont.load_default(size=13)
+    y = _TITLE
+    for r, row in enumerate(rows):
+        x = _GAP
+        for c, image in enumerate(row):
+            if r == 0:
+                draw.text((x, _TITLE / 2), titles[c], fill=_INK, font=font, anchor="lm")
+            h, w = image.shape[:2]
+            draw.rectangle((x, y, x + w + 1, y + h + 1), outline=_FRAME)
+            canvas.paste(Image.fromarray(image), (x + 1, y + 1))
+            x += widths[c] + _GAP
+        y += heights[r] + _GAP
+    return np.asarray(canvas)
+
+
+def mosaic(images, title: str = "", columns: int = 8) -> np.ndarray:
+    """A `grid` of images that belong to no example, row by row, under one title."""
+    images = list(images)
+    blank = np.full_like(show(images[0]), _BACKGROUND)
+    rows = [images[k : k + columns] for k in range(0, len(images), columns)]
+    rows[-1] = rows[-1] + [blank] * (len(rows[0]) - len(rows[-1]))
+    return grid(rows, (title, *[""] * (len(rows[0]) - 1)))
+
+
+def film(path, images, *, seconds: float = 8.0) -> None:
+    """Writes images [n, h, w, c] as one animated WebP that starts anew when it ends, without loss.
+
+    Raises:
+      jgan.UserError: the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    factor = max(1, math.ceil(_SMALLEST / images[0].shape[1]))
+    first, *others = [Image.fromarray(_resized(show(image), factor)) for image in images]
+    draft = path.with_name(f".{path.name}.part")
+    try:
+        first.save(
+            draft,
+            "WEBP",
+            save_all=True,
+            append_images=others,
+            duration=round(1000 * seconds / len(images)),
+            loop=0,
+            lossless=True,
+        )
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise jgan.UserError(f"{path} could not be written: {error.strerror or error}") from error
+
+
+def cells(picture: np.ndarray) -> list[list[np.ndarray]]:
+    """The images [h, w, 3] uint8 of each row of a `grid`."""
+    body = picture[_TITLE:]
+    empty = np.all(body == _BACKGROUND, axis=-1)
+    rows = _runs(~empty.all(axis=1))
+    columns = _runs(~empty.all(axis=0))
+    return [[body[t + 1 : b - 1, l + 1 : r - 1] for l, r in columns] for t, b in rows]
+
+
+def show(image: np.ndarray) -> np.ndarray:
+    """An image [h, w, 3] uint8 that a person can look at, of one of any type and number of channels."""
+    x = np.asarray(image)
+    if x.dtype == np.uint16:
+        x = (x // 257).astype(np.uint8)
+    elif x.dtype != np.uint8:
+        x = np.clip(np.rint((np.nan_to_num(x.astype(np.float32)) + 1) * 127.5), 0, 255).astype(np.uint8)
+    x = x[..., None] if x.ndim == 2 else x
+    if x.shape[-1] == 1:
+        return np.repeat(x, 3, axis=-1)
+    if x.shape[-1] == 2:
+        return np.concatenate([x, np.zeros_like(x[..., :1])], axis=-1)
+    return np.ascontiguousarray(x[..., :3])
+
+
+def data_uri(image: np.ndarray) -> str:
+    """An image of any type as the text of a PNG that stands in a page itself."""
+    buffer = io.BytesIO()
+    Image.fromarray(show(image)).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _runs(flags):
+    """[(start, stop), ...] of the runs of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def _resized(image, factor, plain=False):
+    if factor == 1:
+        return image
+    if factor > 1:
+        return image.repeat(int(factor), axis=0).repeat(int(factor), axis=1)
+    h, w = (max(1, round(n * factor)) for n in image.shape[:2])
+    way = Image.Resampling.NEAREST if plain else Image.Resampling.BOX
+    return np.asarray(Image.fromarray(image).resize((w, h), way))

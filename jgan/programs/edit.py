@@ -1,0 +1,394 @@
+"""A drawn edit carried out by a run: candidates, the way to the best of them, and the photo itself, edited.
+
+run = trained.load("RUN", latent=True)
+edit.edit_file(run, "edit.json", "OUT", image="photo.jpg")  # without a photo: from random starts
+
+The photo is projected (`project`), candidates around its projection follow the strokes and are ranked
+(`latent.candidates`), and what happened on the way to the best one is done to the photo at its own resolution
+(`latent.transfer`).
+"""
+
+from collections.abc import Callable
+import dataclasses
+import functools
+import io
+import math
+import pathlib
+from typing import Any
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jgan
+from jgan import frozen
+from jgan import output as output_lib
+from jgan import pictures
+from jgan import trained
+from jgan.data import framing
+from jgan.data import images as image_files
+from jgan.data import outputs
+from jgan.data import transforms
+from jgan.latent import candidates as candidates_lib
+from jgan.latent import constraints
+from jgan.latent import document
+from jgan.latent import projection as projection_lib
+from jgan.latent import raster
+from jgan.latent import transfer
+from jgan.ops import hog
+from jgan.ops import pixels
+from jgan.programs import directions as directions_lib
+from jgan.programs import edit_page
+from jgan.programs import project as project_lib
+from jgan.programs import sample
+from jgan.runs import config as run_config
+
+_FILM = 512  # pixels: the longer side of the animated photo
+_SECONDS = 2.0  # of an animation
+
+
+class Settings(NamedTuple):
+    """How an edit is searched for.
+
+    Attributes:
+        candidates: latents that follow the strokes at once.
+        iterations: of all of them.
+        top_k: candidates that are kept at most.
+        frames: of the way to the best one.
+    """
+
+    candidates: int = 16
+    iterations: int = 100
+    top_k: int = 9
+    frames: int = 8
+
+
+DEFAULT = Settings()
+
+
+class Found(NamedTuple):
+    """What an edit found, best first.
+
+    Attributes:
+        latents: of the candidates kept, [k, ...].
+        images: theirs, [k, h, w, c] in [-1, 1].
+        costs: [k], of the strokes, nearness to the start not counted.
+        begin: where each of them began, [k, ...]; after `Editor.begin` at a latent, that latent.
+        film: [frames, h, w, c], the way from where the best one began.
+    """
+
+    latents: Any
+    images: np.ndarray
+    costs: np.ndarray
+    begin: Any
+    film: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Editor:
+    """The candidates of a run on their way, compiled once for edits of any kind.
+
+    Attributes:
+        run: whose generator shows them.
+        settings: of the search.
+    """
+
+    run: trained.Run
+    settings: Settings
+    _begin: Callable[..., candidates_lib.State]
+    _follow: Callable[..., Any]
+
+    def begin(self, seed: int, latent: Any = None) -> candidates_lib.State:
+        """The candidates before the first stroke: drawn from the prior, or around a latent that they stay near."""
+        return self._begin(self.run.weights, jax.random.key(seed % 2**32), latent)
+
+    def follow(
+        self, state: candidates_lib.State, asked: constraints.Constraints, weights: constraints.Weights
+    ) -> Found:
+        """What the candidates find under constraints; realism is looked at only where it has a weight.
+
+        Raises:
+            jgan.UserError: no candidate's cost is finite.
+        """
+        judged = weights.realism > 0
+        found, mask = jax.device_get(self._follow(self.run.weights, state, asked, weights, judged=judged))
+        if not mask.any():
+            raise jgan.UserError(
+                "no candidate has a finite cost: the weights of the run or of the edit are too large."
+            )
+        kept = jax.tree.map(lambda x: x[mask], found[:4])
+        return Found(*kept, found.film)
+
+
+def editor(run: trained.Run, settings: Settings = DEFAULT) -> Editor:
+    """The editor of a run with a latent space.
+
+    Raises:
+        jgan.UserError: settings that make no sense.
+    """
+    for name, least in (("candidates", 1), ("iterations", 1), ("top_k", 1), ("frames", 2)):
+        if getattr(settings, name) < least:
+            raise jgan.UserError(f"{name}={getattr(settings, name)}: an edit needs {least} or more.")
+    system = run.system
+
+    def begin(weights: Any, key: jax.Array, latent: Any) -> candidates_lib.State:
+        space = system.space(weights, None)
+        if latent is None:
+            return candidates_lib.start(space, key, settings.candidates)
+        return candidates_lib.start_from(space, latent, key, settings.candidates)
+
+    def follow(weights: Any, state: candidates_lib.State, asked: Any, weighed: Any, judged: bool) -> Any:
+        space = system.space(weights, None)
+
+        def realism_of(image: jax.Array) -> jax.Array:
+            logits = system.judge(weights, image[None])["logits"]
+            return sum(jnp.mean(x) for x in logits) / len(logits)
+
+        realism, key = realism_of if judged else None, jax.random.key(0)  # of candidates that begin anew
+        state, steps = candidates_lib.trace(space, state, asked, weighed, settings.iterations, realism, key)
+        shown = candidates_lib.select(state, settings.top_k)
+        way = candidates_lib.path(state, steps, shown.indices[0], settings.frames)
+        kept = jax.tree.map(
+            lambda x: x[shown.indices], (state.latents, state.images, state.cost, state.begin)
+        )
+        return Found(*kept, jax.vmap(space.generate)(way)), shown.mask
+
+    return Editor(run, settings, jax.jit(begin), jax.jit(follow, static_argnames="judged"))
+
+
+def carry(photo: np.ndarray, film: np.ndarray, fit: str = "letterbox") -> tuple[np.ndarray, np.ndarray]:
+    """(the photo [H, W, c] as the film's last frame has it, in its own size and type; the film of it in [-1, 1]).
+
+    The second has a longer side of 512 pixels at most. What a generator shows in the margins of a letterbox does not
+    count: frames go on beyond the photo's border as the photo does.
+
+    Args:
+        photo: of any type and as many channels as the film.
+        film: [n, h, w, c] in [-1, 1], from the projection of the photo to its edited version; n at least 2.
+        fit: how the film sees the photo, as in `framing.fit`.
+    """
+    height, width = photo.shape[:2]
+    ratio = min(1.0, _FILM / max(height, width))
+    small = transforms.resize(photo, (max(1, round(height * ratio)), max(1, round(width * ratio))))
+    small = image_files.convert(small, np.float32)
+    rows, columns = map(_inner, framing.inside(photo.shape, film.shape[1], fit))
+    made = _fields(film[:, rows][:, :, columns])
+    follow, apply = _programs(photo.shape, photo.dtype, small.shape, fit)
+    moving = np.asarray(follow(small, made))
+    if ratio == 1:
+        return np.asarray(pixels.from_float(moving[-1], photo.dtype)), moving
+    # Large photos are edited once more for their last frame alone: all frames of them would not fit in memory.
+    flow, colours = (x[-1] for x in made)
+    return np.asarray(apply(photo, flow, colours)), moving
+
+
+def edit_file(
+    run: trained.Run,
+    edit: str,
+    output: str,
+    *,
+    image: str = "",
+    method: str = "",
+    starts: int = 4,
+    projection: projection_lib.Settings = projection_lib.DEFAULT,
+    feature_weight: float = project_lib.FEATURE_WEIGHT,
+    features: frozen.Features | None = None,
+    fit: str = "letterbox",
+    settings: Settings = DEFAULT,
+    realism: float | None = None,
+    directions: str = "",
+    direction: str = "",
+    amount: float = 1.0,
+    seed: int = 0,
+    part: str = "",
+) -> int:
+    """The number of candidates that an edit of a photo, or of random starts, left in the folder `output`.
+
+    There are `candidates.png` (all with their costs, best first), `candidate_NN.png`, `latents.npz` (latents by the
+    name of their space, `cost`, and `start`: the projection, or where each one began), `path.webp` and `path.png` (the
+    way to the best one), `strip.png` (all of it in one row) and `index.html`; with a photo also `photo.png` (edited, in
+    its own size, type and opacity; `photo.tiff` for one of floats) and `photo.webp` (its way there). All is checked
+    before anything is written.
+
+    Args:
+        run: as `trained.load` gives it, with a latent space.
+        edit: file of the edit (`latent.document`), drawn on the photo at any scale or on a square; empty, where there
+            are directions: the way along one is all the edit.
+        output: is made where it is missing.
+        image: file of the photo; empty: none.
+        method: of the projection, as in `project.projector`; empty: `hybrid` where the run has a predictor.
+        starts: of the projection.
+        projection: its settings.
+        feature_weight: as in `project.projector`.
+        features: as in `project.projector`.
+        fit: `letterbox` or `crop`, how a photo that is not square is seen.
+        settings: of the edit.
+        realism: its weight, instead of the one in the edit.
+        directions: file of directions (`directions`), of which one is followed before the strokes are; without a photo
+            from the code of the first picture that `sample.write` draws with this seed. Empty: none.
+        direction: its name; empty: the only one.
+        amount: how far.
+        seed: of the starts.
+        part: of the photo, as in `project.view`.
+
+    Raises:
+        jgan.UserError: a file that is missing or wrong, an edit that does not fit, settings that make no sense.
+    """
+    space, size = run.system.space(run.weights, None), run.config.data.size
+    if not edit and not directions:
+        raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
+    along = directions_lib.load(run, directions, direction) if directions else None
+    directions_lib.check(amount)
+    drawn = document.read(edit, space.name) if edit else document.Document(space.name, (size, size), ())
+    if not edit:  # one candidate, which stays where the direction leads
+        settings = settings._replace(candidates=1, iterations=1, top_k=1)
+    if realism is not None:
+        if not 0 <= realism <= document.MAX_WEIGHT:
+            raise jgan.UserError(f"--realism={realism:g}: it must be 0 or more.")
+        drawn = drawn._replace(weights=drawn.weights._replace(realism=realism))
+    if drawn.weights.realism > 0 and run.system.judge is None:
+        raise jgan.UserError("realism needs a discriminator, and this run keeps none: use --realism=0.")
+    search = editor(run, settings)
+    channels = run.config.data.channels[0]
+    shape = (size, size, channels)
+    photo = opened = framed = found = None
+    if image:
+        if not method:
+            method = "optimise" if "predictor" not in run.weights["params"] else "hybrid"
+        projects = project_lib.projector(
+            run,
+            method=method,
+            starts=starts,
+            settings=projection,
+            feature_weight=feature_weight,
+            features=features,
+            batch=1,
+        )
+        opened, framed = project_lib.view(
+            image_files.load(image), projects, fit, part=part, halves=run.halves
+        )
+        photo = opened.pixels
+        drawn = raster.framed(drawn, photo.shape[:2], (framed.top, framed.left, framed.side))
+        # The constraints themselves are drawn below, on the projection; this one only tells whether they can be.
+        if drawn.strokes:
+            _check_reach(raster.draw(drawn, shape, framed.image), framed.mask, fit)
+    else:
+        raster.draw(drawn, shape)
+    target = _claim(run, output, image)
+    if image:
+        found, _ = projects(framed.image[None], framed.mask[None], [seed % 2**32])
+        found = jax.tree.map(lambda x: x[0], found)
+        print(f"projected: cost {found.cost:.4f} after {int(found.evaluations)} evaluations")
+    begin = start = None if found is None else found.latent
+    way = None
+    if along is not None:
+        if start is None:
+            start = jax.tree.map(lambda x: x[0], sample.codes(space, seed, 1))
+        begin, way = directions_lib.follow(run, start, along, amount, settings.frames)
+    state = search.begin(seed, begin)
+    # Warps take their patches from the projection; of random starts only the ground is looked at, which lines lie on.
+    current = np.asarray(jnp.mean(state.images, 0) if begin is None else state.images[0])
+    made = search.follow(state, raster.draw(drawn, shape, current), drawn.weights)
+    if way is not None:  # to where the strokes begin, and from there on as they go
+        made = made._replace(film=np.concatenate([way, made.film[1:]]) if drawn.strokes else way)
+    if drawn.strokes:
+        # The order counts nearness to the start as well: the best need not be the one of least cost.
+        print(
+            f"{len(made.costs)} of {settings.candidates} candidates kept: the best at cost {made.costs[0]:.4f}, "
+            f"all between {np.min(made.costs):.4f} and {np.max(made.costs):.4f}"
+        )
+    edited = None
+    if image:
+        edited, moving = carry(photo, made.film, fit)
+        print(f"transferred to the photo of {photo.shape[1]} x {photo.shape[0]} pixels")
+    # From here on files are written, and what an earlier edit left goes.
+    for old in ("photo.png", "photo.tiff", "photo.webp"):
+        (target / old).unlink(missing_ok=True)
+    _save_candidates(run, target, made, made.begin if start is None else start)
+    pictures.film(target / "path.webp", made.film, seconds=_SECONDS)
+    image_files.write(target / "path.png", pictures.mosaic(made.film, "from the start to the best candidate"))
+    name = ""
+    if image:
+        name = "photo.tiff" if edited.dtype == np.float32 else "photo.png"
+        given = framing.shrink(edited, framing.bits(run.config.data))
+        image_files.write(target / name, opened._replace(pixels=given))
+        pictures.film(target / "photo.webp", moving, seconds=_SECONDS)
+    image_files.write(target / "strip.png", edit_page.strip(drawn, made.film, photo, edited))
+    edit_page.page(
+        target,
+        f"An edit by {run.config.system}, step {run.step}",
+        drawn,
+        made.film,
+        [(_candidate(k), float(cost)) for k, cost in enumerate(made.costs)],
+        None if framed is None else framed.image,
+        name,
+    )
+    return len(made.costs)
+
+
+_fields = jax.jit(transfer.fields)
+
+
+# Of eight kinds of photos at most: each has programs of its own, and a server sees photos of any size.
+@functools.lru_cache(maxsize=8)
+def _programs(
+    shape: tuple[int, ...], dtype: np.dtype, small: tuple[int, ...], fit: str
+) -> tuple[Callable, Callable]:
+    # What makes the film of a reduced photo, and what carries the edit to the photo itself.
+    follow = functools.partial(transfer.film, box=framing.place(small, fit))
+    apply = functools.partial(transfer.apply, box=framing.place(shape, fit))
+    return jax.jit(follow), jax.jit(apply)
+
+
+def _inner(inside: np.ndarray) -> np.ndarray:
+    """For every row the nearest one that shows the photo."""
+    places = np.flatnonzero(inside)
+    return np.clip(np.arange(len(inside)), places[0], places[-1]) if len(places) else np.arange(len(inside))
+
+
+def _check_reach(asked: constraints.Constraints, mask: np.ndarray, fit: str) -> None:
+    """Refuses an edit of nothing that can be seen of the photo."""
+    asked = jax.device_get(asked)
+    cells = np.asarray(hog.touched(jnp.asarray(mask), mask.shape[0] // asked.edge_mask.shape[0]))
+    if not np.any(asked.colour_mask * mask) and not np.any(asked.edge_mask * cells):
+        raise jgan.UserError(f"the edit lies wholly beyond the part of the photo that --fit={fit} shows.")
+
+
+def _claim(run: trained.Run, output: str, image: str) -> pathlib.Path:
+    """The output folder, made."""
+    target = pathlib.Path(output)
+    if image and target.resolve() == pathlib.Path(image).resolve().parent:
+        raise jgan.UserError(f"--output={output} is where the photo lies: name another folder.")
+    beside = [pathlib.Path(image).parent] if image else []
+    return outputs.make(target, *beside, *run_config.searched(run.config))
+
+
+def _save_candidates(run: trained.Run, target: pathlib.Path, made: Found, start: Any) -> None:
+    """Writes the candidates, one by one, together, and as latents."""
+    for old in target.glob("candidate_[0-9][0-9]*.png"):  # of an earlier edit that kept more
+        old.unlink()
+    for k, picture in enumerate(made.images):
+        image_files.write(target / _candidate(k), pictures.show(picture))
+    columns = math.ceil(math.sqrt(len(made.images)))
+    titled = [
+        (pictures.show(x), f"{k + 1}: {c:.4f}")
+        for k, (x, c) in enumerate(zip(made.images, made.costs, strict=True))
+    ]
+    blank = np.full_like(titled[0][0], 255)
+    titled += [(blank, "")] * (-len(titled) % columns)
+    rows = [titled[k : k + columns] for k in range(0, len(titled), columns)]
+    grids = [pictures.grid([[x for x, _ in row]], [title for _, title in row]) for row in rows]
+    image_files.write(target / "candidates.png", np.concatenate(grids))
+    space = run.system.space(run.weights, None).name
+    arrays = {}
+    for name, latent in ((space, made.latents), ("start", start)):
+        leaves = jax.tree.leaves(latent)
+        arrays |= {name if len(leaves) == 1 else f"{name}_{i}": np.asarray(x) for i, x in enumerate(leaves)}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays, space=np.array(space), cost=made.costs, step=np.array(run.step))
+    output_lib.replace(target / "latents.npz", buffer.getvalue())
+
+
+def _candidate(k: int) -> str:
+    return f"candidate_{k:02d}.png"

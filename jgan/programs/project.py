@@ -1,0 +1,395 @@
+"""A folder of photos to latents of a run: projection as a program.
+
+run = trained.load("RUN", latent=True)
+project.project_files(run, "photos", "OUT", method="hybrid", starts=8)
+latents = np.load("OUT/shoe.jpg.npz")["z"]
+"""
+
+import collections
+from collections.abc import Callable
+from collections.abc import Sequence
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import pathlib
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jgan
+from jgan import frozen
+from jgan import output as output_lib
+from jgan import pictures
+from jgan import trained
+from jgan.data import check
+from jgan.data import framing
+from jgan.data import images as image_files
+from jgan.data import outputs
+from jgan.data.sources import folder
+from jgan.latent import projection
+from jgan.ops import pixels
+from jgan.programs import projection_page
+from jgan.runs import config as run_config
+
+FEATURE_WEIGHT = 0.1  # of features beside the pixels
+_LANES = 64  # images x starts that are projected at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Projector:
+    """The projection of batches of images by a run, compiled once.
+
+    Attributes:
+        size: height and width of the images.
+        channels: of the images.
+        batch: how many images a call takes at once; fewer are filled up.
+        bits: that integers of photos fill, as in `framing.bits`.
+    """
+
+    size: int
+    channels: int
+    batch: int
+    _weights: Any
+    _function: Callable[..., Any]
+    bits: int = 0
+
+    def __call__(
+        self, images: np.ndarray, masks: np.ndarray, seeds: Sequence[int]
+    ) -> tuple[projection.Projection, np.ndarray]:
+        """(the best projection of each image, its reconstruction [n, h, w, c] in [-1, 1]).
+
+        Args:
+            images: [n, size, size, channels] in [-1, 1], n at most `batch`.
+            masks: [n, size, size], 1 where an image is to be met.
+            seeds: of each image's starts, so that an image's result does not depend on its neighbours.
+        """
+        n = len(images)
+        fill = [*range(n), *[n - 1] * (self.batch - n)]
+        keys = jax.vmap(jax.random.key)(jnp.asarray([seeds[k] for k in fill], jnp.uint32))
+        found, made = self._function(self._weights, images[fill], masks[fill], keys)
+        found, made = jax.device_get((found, made))
+        return jax.tree.map(lambda x: x[:n], found), made[:n]
+
+
+def projector(
+    run: trained.Run,
+    *,
+    method: str = "optimise",
+    starts: int = 1,
+    settings: projection.Settings = projection.DEFAULT,
+    feature_weight: float = FEATURE_WEIGHT,
+    features: frozen.Features | None = None,
+    batch: int = 0,
+    history: bool = False,
+) -> Projector:
+    """The projector of a run with a latent space.
+
+    Args:
+        run: as `trained.load` gives it.
+        method: `optimise`, `network` or `hybrid`; the last two need a predictor that was trained.
+        starts: of each image.
+        settings: of the optimisation.
+        feature_weight: of the features beside the pixels; 0: pixels alone.
+        features: of a net that the user brings (`jgan.features`); None: those of the run's discriminator.
+        batch: images at once; 0: so many that images times starts are about 64.
+        history: whether projections remember the course of the cost.
+
+    Raises:
+        jgan.UserError: settings that make no sense, or a method that needs a predictor and a run that has none.
+    """
+    projection.check(settings, method, starts)
+    system = run.system
+    if method != "optimise" and (system.predict is None or "predictor" not in run.weights["params"]):
+        raise jgan.UserError(
+            f"method={method} starts from a predictor, which this run has none of: use --method=optimise, or train "
+            "with --config.predictor.steps above 0."
+        )
+    if batch < 0:
+        raise jgan.UserError(f"batch={batch}: it must be 1 or more, or 0 for a number that fits.")
+    judged = feature_weight > 0 and (features is not None or system.judge is not None)
+
+    def every(both: tuple[Any, Any], images: jax.Array, masks: jax.Array, keys: jax.Array) -> Any:
+        weights, foreign = both
+        space = system.space(weights, None)
+
+        def describe(image: jax.Array) -> list[jax.Array]:
+            if features is not None:
+                return [x[0] for x in features.apply(foreign, image[None])]
+            return [x[0] for x in system.judge(weights, image[None])["features"]]
+
+        def one(image: jax.Array, mask: jax.Array, key: jax.Array, predicted: Any) -> Any:
+            cost = projection.reconstruction(
+                image, mask, describe if judged else None, feature_weight if judged else 0.0
+            )
+            found = projection.project_image(
+                space,
+                cost,
+                key,
+                settings,
+                method=method,
+                number=starts,
+                predicted=predicted,
+                history=history,
+            )
+            return found, space.generate(found.latent)
+
+        predicted = None if method == "optimise" else system.predict(weights, images)
+        return jax.vmap(one, (0, 0, 0, None if predicted is None else 0))(images, masks, keys, predicted)
+
+    config = run.config
+    return Projector(
+        config.data.size,
+        config.data.channels[0],
+        batch or max(1, _LANES // starts),
+        (run.weights, None if features is None else features.params),
+        jax.jit(every),
+        framing.bits(config.data),
+    )
+
+
+def view(
+    photo: image_files.Picture, projects: Projector, fit: str, *, part: str = "", halves: Any = None
+) -> tuple[image_files.Picture, framing.Framed]:
+    """(the photo with the channels of a run, its square view), for a projection.
+
+    Args:
+        photo: as `images.load` gives it.
+        projects: what it is seen by.
+        fit: `letterbox` or `crop`.
+        part: A or B: the photo is that half of the picture; empty: it is refused where it looks like a pair.
+        halves: as in `trained.Run`.
+
+    Raises:
+        jgan.UserError: other channels, nothing to see, or a pair side by side; the sentence names the file.
+    """
+    height, width = photo.shape[:2]
+    if part in ("A", "B"):
+        photo = folder.half(photo, part, photo.name)
+    elif not part and folder.is_pair(photo, halves):
+        raise jgan.UserError(
+            f"{photo.name} is {width} x {height} and looks like a pair side by side, of which the run was trained on "
+            "halves: --part=A or B would take a half, --part=whole the picture as it is"
+        )
+    taken = framing.adapt(photo, projects.channels, projects.bits)
+    framed = framing.fit(taken.pixels, projects.size, fit)
+    if not framed.mask.any():
+        raise jgan.UserError(
+            f"{photo.name} has {height} x {width} pixels (height x width): of {projects.size} x {projects.size} "
+            "nothing would be left, but --fit=crop would work."
+        )
+    return taken, framed
+
+
+def project_files(
+    run: trained.Run,
+    images: str,
+    output: str,
+    *,
+    method: str = "optimise",
+    starts: int = 1,
+    settings: projection.Settings = projection.DEFAULT,
+    feature_weight: float = FEATURE_WEIGHT,
+    features: frozen.Features | None = None,
+    fit: str = "letterbox",
+    batch: int = 0,
+    seed: int = 0,
+    part: str = "",
+) -> int:
+    """The number of photos projected from a file or folder into the folder `output`.
+
+    Of every photo `NAME.npz`, written last, holds the latent under the name of its space, `space`, `cost`,
+    `evaluations`, `reconstruction` (uint8), `step` of the run, `square` (top, left, side in the photo's pixels) and
+    `photo` (of the file's content, SHA-256); `NAME.png` is the photo with the reconstruction in its place. `index.html`
+    shows photos beside reconstructions. Sub-folders stay. What is there already of a photo of the same content is
+    passed over, so the same command continues.
+
+    Args:
+        run: as `trained.load` gives it, with a latent space.
+        images: a picture or a folder of pictures.
+        output: is made where it is missing.
+        method: as in `projector`.
+        starts: as in `projector`.
+        settings: as in `projector`.
+        feature_weight: as in `projector`.
+        features: as in `projector`.
+        fit: `letterbox` or `crop`, how a photo that is not square is seen.
+        batch: as in `projector`.
+        seed: of the starts; each photo's own also depend on its name.
+        part: A or B: pictures are pairs side by side, of which that half is projected; `whole`: none is refused.
+
+    Raises:
+        jgan.UserError: nothing to project, an output made with other settings, or, after all the others are done,
+            photos that could not be read.
+    """
+    projects = projector(
+        run,
+        method=method,
+        starts=starts,
+        settings=settings,
+        feature_weight=feature_weight,
+        features=features,
+        batch=batch,
+    )
+    if fit not in framing.FITS:
+        raise jgan.UserError(f"fit={fit!r} is unknown: use one of {', '.join(framing.FITS)}.")
+    target = pathlib.Path(output)
+    root, files = _files(images, target)
+    facts = {
+        "system": run.config.system,
+        "step": run.step,
+        "method": method,
+        "starts": starts,
+        "settings": settings._asdict(),
+        "feature_weight": feature_weight,
+        "fit": fit,
+        "seed": seed,
+        **({} if features is None else {"features": features.name}),
+        **({} if part in ("", "whole") else {"part": part}),
+        "weights": _digest(run.weights),
+    }
+    outputs.check(target, root, files, "the images lie")
+    outputs.make(target, root, *run_config.searched(run.config))
+    _claim(target, facts)
+    bad: list[str] = []
+    remarks = collections.Counter()
+    todo, changed = _todo(files, root, target)
+    if len(todo) < len(files):
+        print(f"{len(files) - len(todo)} of {len(files)} photos are projected already")
+    if changed:
+        print(f"{changed} of {len(files)} photos have changed since, and are projected anew")
+    begun, first, done = time.perf_counter(), 0.0, 0
+    waiting: list[tuple[pathlib.Path, np.ndarray, framing.Framed]] = []
+    for k, file in enumerate(output_lib.progress_over(todo)):
+        try:
+            taken, framed = view(image_files.load(file), projects, fit, part=part, halves=run.halves)
+            remarks.update(taken.remarks)
+            waiting.append((file, taken.pixels, framed))
+        except jgan.UserError as error:
+            bad.append(str(error))
+        if len(waiting) == projects.batch or (waiting and k == len(todo) - 1):
+            _save(run, projects, waiting, root, target, seed)
+            done += len(waiting)
+            waiting = []
+            first = first or time.perf_counter() - begun
+    seconds, counted = time.perf_counter() - begun - first, done - min(done, projects.batch)
+    if counted > 0:
+        print(f"{counted / seconds:.2f} images per second after the first batch, which compiled")
+    projection_page.page(run, root, files, target, part)
+    check.tell(remarks, len(todo), image_files.told(image_files.others(images, output)))
+    if bad:
+        raise jgan.UserError(
+            f"{len(bad)} of {len(files)} photos were not projected: {'; '.join(bad[:5])}"
+            + ("; ..." if len(bad) > 5 else "")
+        )
+    return done
+
+
+def _files(images: str, target: pathlib.Path) -> tuple[pathlib.Path, list[pathlib.Path]]:
+    source = pathlib.Path(images)
+    if not source.exists():
+        raise jgan.UserError(f"--images={images} does not exist.")
+    root = source.parent if source.is_file() else source
+    files = [source] if source.is_file() else image_files.find(source, target)
+    if not files:
+        raise jgan.UserError(f"--images={image_files.none_in(images, target)}.")
+    return root, files
+
+
+def _todo(
+    files: list[pathlib.Path], root: pathlib.Path, target: pathlib.Path
+) -> tuple[list[pathlib.Path], int]:
+    """(the photos that are not projected in their present content, how many of them were in another one)."""
+    todo, changed = [], 0
+    for file in files:
+        made = target / f"{file.relative_to(root)}.npz"
+        if made.exists():
+            # Whatever is wrong with the archive or the photo will be told where they are used.
+            with contextlib.suppress(Exception), np.load(made, allow_pickle=False) as saved:
+                if str(saved["photo"]) == _content(file):
+                    continue
+            changed += 1
+        todo.append(file)
+    return todo, changed
+
+
+def _content(file: pathlib.Path) -> str:
+    with open(file, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _digest(weights: Any) -> str:
+    """What tells weights from others."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(weights):
+        digest.update(np.ascontiguousarray(leaf))
+    return digest.hexdigest()[:16]
+
+
+def _claim(target: pathlib.Path, facts: dict[str, Any]) -> None:
+    """Makes the output folder this projection's own, or refuses one of another projection."""
+    path = target / "projection.json"
+    if path.exists():
+        try:
+            old = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            old = None
+        if not isinstance(old, dict):
+            raise jgan.UserError(f"{path} cannot be read: remove it, or name another --output.")
+        old = {"weights": facts["weights"], **old}  # those of an earlier version do not tell
+        changed = [name for name in {**facts, **old} if old.get(name) != facts.get(name)]
+        if changed:
+            raise jgan.UserError(
+                f"--output={target} holds projections with other {', '.join(changed)}: name another folder."
+            )
+    else:
+        output_lib.replace(path, json.dumps(facts, indent=2).encode())
+
+
+def _save(
+    run: trained.Run,
+    projects: Projector,
+    waiting: list[tuple[pathlib.Path, np.ndarray, framing.Framed]],
+    root: pathlib.Path,
+    target: pathlib.Path,
+    seed: int,
+) -> None:
+    images = np.stack([framed.image for _, _, framed in waiting])
+    masks = np.stack([framed.mask for _, _, framed in waiting])
+    seeds = [_seed(seed, str(file.relative_to(root))) for file, _, _ in waiting]
+    found, made = projects(images, masks, seeds)
+    space, bits = run.system.space(run.weights, None).name, framing.bits(run.config.data)
+    for k, (file, photo, framed) in enumerate(waiting):
+        place = target / file.relative_to(root)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        pasted = framing.paste(photo, framed, made[k])
+        picture = pictures.show(pasted) if pasted.dtype == np.float32 else framing.shrink(pasted, bits)
+        image_files.write(pathlib.Path(f"{place}.png"), picture)
+        leaves = jax.tree.leaves(jax.tree.map(lambda x, k=k: x[k], found.latent))
+        names = [space] if len(leaves) == 1 else [f"{space}_{i}" for i in range(len(leaves))]
+        buffer = io.BytesIO()
+        np.savez(
+            buffer,
+            **dict(zip(names, leaves, strict=True)),
+            space=np.array(space),
+            cost=found.cost[k],
+            evaluations=found.evaluations[k],
+            reconstruction=np.asarray(pixels.from_float(made[k], np.uint8)),
+            step=np.array(run.step),
+            square=np.array([framed.top, framed.left, framed.side]),
+            photo=np.array(_content(file)),
+        )
+        output_lib.replace(pathlib.Path(f"{place}.npz"), buffer.getvalue())
+
+
+def _seed(seed: int, name: str) -> int:
+    """A number for a photo's starts that its name and nothing else decides (FNV-1a, 32 bits)."""
+    value = 2166136261 ^ (seed % 2**32)
+    for byte in os.fsencode(name):
+        value = (value ^ byte) * 16777619 % 2**32
+    return value

@@ -1,0 +1,157 @@
+"""The server's HTTP and WebSocket: the page and its API, described at /openapi.json.
+
+Every mistake is answered by {"error": a sentence}. `access` has seen each request before it comes here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+import contextlib
+import json
+from typing import Any
+
+import fastapi
+from fastapi import exceptions
+from fastapi import responses
+import pydantic
+from starlette import exceptions as starlette_exceptions
+
+import jgan
+from jgan.serve import session as sessions
+from jgan.serve import session_file
+from jgan.serve.web import access
+from jgan.serve.web import photos
+from jgan.serve.web import service as service_lib
+from jgan.serve.web import sockets
+from jgan.serve.web import startup
+from jgan.serve.web import stateless
+from jgan.serve.web import store
+from jgan.serve.web import uploads
+
+_STATUS = {store.Unknown: 404, store.Busy: 409, store.Full: 503}
+
+
+class Error(pydantic.BaseModel):
+    error: str
+
+
+_ERRORS = {status: {"model": Error} for status in (400, 401, 403, 404, 408, 409, 413, 422, 503)}
+
+
+def build(service: service_lib.Service, door: access.Door) -> fastapi.FastAPI:
+    """The application that serves a service to those whom a door lets in."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: fastapi.FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    app = fastapi.FastAPI(
+        title="jgan editor",
+        version=jgan.__version__,
+        description="Paint on a photo, the manifold answers. Mistakes come back as {error: sentence}.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=_ERRORS,
+    )
+    app.add_middleware(access.Guard, door=door)
+    app.add_exception_handler(jgan.UserError, _mistake)
+    app.add_exception_handler(exceptions.RequestValidationError, _invalid)
+    app.add_exception_handler(starlette_exceptions.HTTPException, _http)
+    startup.add_page(app, door)
+    _status(app, service)
+    _sessions(app, service)
+    photos.add(app, service)
+    stateless.add(app, service)
+    return app
+
+
+def _status(app: fastapi.FastAPI, service: service_lib.Service) -> None:
+    @app.get("/api/status")
+    async def status() -> dict[str, Any]:
+        """How far the server is, and what its runs are."""
+        return await asyncio.to_thread(service.status)
+
+    @app.get("/api/palette")
+    async def palette() -> list[dict[str, Any]] | None:
+        """The colours to draw with for the translator: [{"name", "colour"}]; null: black on white."""
+        return await asyncio.to_thread(service.palette)
+
+    @app.get("/api/training/{name}", response_class=responses.Response, responses=photos.PNG)
+    async def sample(name: str) -> fastapi.Response:
+        """A sample picture of the run while it is trained, as `status` names them."""
+        return photos.png(await asyncio.to_thread(service.picture, name))
+
+
+def _sessions(app: fastapi.FastAPI, service: service_lib.Service) -> None:
+    @app.post("/api/sessions", openapi_extra=uploads.JSON)
+    async def create(request: fastapi.Request) -> fastapi.Response:
+        """A new session, empty ({}) or as a session's JSON says: {"id", "session"}."""
+        keeper = service.need_keeper()
+        tree = await asyncio.to_thread(uploads.tree, await request.body() or b"{}")
+        session, photos = sessions.Session(), {}
+        if tree != {}:
+            session, photos = await asyncio.to_thread(session_file.load, tree, keeper.engine.space)
+        entry = keeper.add(session, photos)
+        made = await asyncio.to_thread(session_file.dump, entry.session, keeper.engine.space)
+        return responses.JSONResponse({"id": entry.key, "session": made}, 201)
+
+    @app.get("/api/sessions/{key}")
+    async def read(key: str, photos: bool = False) -> fastapi.Response:
+        """The session's JSON, with its photos if asked for."""
+        keeper = service.need_keeper()
+        entry = keeper.get(key)
+        used = (
+            {x.photo for x in entry.session.operations if isinstance(x, sessions.Open)} if photos else set()
+        )
+        kept = {name: photo for name, photo in entry.photos.items() if name in used}
+
+        def dump() -> str:
+            return json.dumps(session_file.dump(entry.session, keeper.engine.space, kept))
+
+        return responses.Response(await asyncio.to_thread(dump), media_type="application/json")
+
+    @app.delete("/api/sessions/{key}")
+    async def delete(key: str) -> dict[str, bool]:
+        """Frees the session."""
+        keeper = service.need_keeper()
+        keeper.close(keeper.get(key))
+        return {"closed": True}
+
+    @app.post("/api/sessions/{key}/close")
+    async def close(key: str) -> dict[str, bool]:
+        """The page goes: frees the session in a few seconds, unless its socket is opened again."""
+        keeper = service.need_keeper()
+        keeper.bid_farewell(keeper.get(key))
+        return {"closed": True}
+
+    @app.websocket("/api/sessions/{key}/socket")
+    async def socket(websocket: fastapi.WebSocket, key: str) -> None:
+        # Accepted first: browsers tell pages of no code that comes without a connection.
+        await websocket.accept()
+        try:
+            keeper = service.need_keeper()
+            entry = keeper.get(key)
+        except jgan.UserError as error:
+            await websocket.close(sockets.UNKNOWN, str(error)[:100])
+            return
+        await sockets.Socket(websocket, keeper, entry).run()
+
+
+async def _mistake(_: fastapi.Request, error: jgan.UserError) -> fastapi.Response:
+    return responses.JSONResponse({"error": str(error)}, _STATUS.get(type(error), 400))
+
+
+async def _invalid(_: fastapi.Request, error: exceptions.RequestValidationError) -> fastapi.Response:
+    first = error.errors()[0]
+    where = ".".join(str(part)[:40] for part in first["loc"]) or "the request"
+    return responses.JSONResponse({"error": f"{where}: {first['msg']}."}, 422)
+
+
+async def _http(_: fastapi.Request, error: starlette_exceptions.HTTPException) -> fastapi.Response:
+    detail = str(error.detail)
+    sentence = detail if detail.endswith(".") else f"{detail}."
+    return responses.JSONResponse({"error": sentence}, error.status_code, headers=error.headers)

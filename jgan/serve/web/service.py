@@ -1,0 +1,178 @@
+"""What the server serves: a run with a latent, a run that translates, or both; and how far it is with them."""
+
+import asyncio
+from collections.abc import Callable
+import logging
+import threading
+from typing import Any
+
+import jgan
+from jgan import trained
+from jgan.latent import document
+from jgan.runs import config as run_config
+from jgan.serve.web import access
+from jgan.serve.web import generation
+from jgan.serve.web import store
+from jgan.serve.web import training as training_lib
+from jgan.systems import SYSTEMS
+
+
+class Service:
+    """The runs of a server, which come when they are trained, read and compiled."""
+
+    def __init__(
+        self,
+        latent: str = "",
+        translator: str = "",
+        training: training_lib.Training | None = None,
+        make_engine: Callable[[str], Any] | None = None,
+    ):
+        """Of the directories of runs.
+
+        Args:
+            latent: of a run with a latent; empty: none.
+            translator: of a run that translates; empty: none.
+            training: what has to be done before the run in `latent` is there.
+            make_engine: its engine, of its directory; by default that of `jgan.serve.engine`.
+        """
+        self.latent, self.translator = latent, translator
+        self._training, self._make_engine = training, make_engine or _engine
+        self._state, self._message = ("training", "") if training else ("loading", "reading the run")
+        self.engine: Any = None
+        self.keeper: store.Keeper | None = None
+        self.translation: generation.Translation | None = None
+        self._palette: Any = None
+        self._thread = threading.Thread(target=self._load, name="jgan-loading", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def start(self) -> None:
+        """Begins to load; the service answers from now on."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Ends everything, a training too, which saves first."""
+        self._state = "failed"  # tells the thread that nobody waits any more
+        if self.keeper:
+            await self.keeper.stop()
+        if self._training:
+            await asyncio.to_thread(self._training.stop)
+        await asyncio.to_thread(self._thread.join, 10.0)
+        if self.engine:
+            await asyncio.to_thread(self.engine.stop)
+        if self.translation:
+            self.translation.stop()
+
+    def need_keeper(self) -> store.Keeper:
+        """The sessions; `Busy` as long as there can be none."""
+        if self.keeper is None:
+            if self.latent:
+                raise store.Busy(f"the editor is not ready: it is {self._state}.")
+            raise store.Busy("this server has no run with a latent, only one that translates.")
+        return self.keeper
+
+    def need_translation(self) -> generation.Translation:
+        """The translator; `Busy` where there is none (yet)."""
+        if self.translation is None:
+            if self.translator:
+                raise store.Busy(f"the translator is not ready: it is {self._state}.")
+            raise store.Busy("this server has no run that translates.")
+        return self.translation
+
+    def palette(self) -> list[dict[str, Any]] | None:
+        """The colours to draw with for the translator; None: black on white, or no translator."""
+        if self._palette is None and self.translator:
+            self._palette = generation.palette(self.translator)
+        return self._palette
+
+    def picture(self, name: str) -> bytes:
+        """A sample picture of the run while it is trained."""
+        found = self._training.picture(name) if self._training else None
+        if found is None:
+            raise store.Unknown("there is no such picture.")
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """What the page has to know before and while it is used."""
+        state, message = self._state, self._message
+        if state == "ready" and self.engine is not None:
+            state, message = self.engine.status()
+        progress = {"step": None, "steps": None, "seconds_left": None, "samples": []}
+        if state == "training":
+            progress = self._training.progress()
+            progress["samples"] = [f"/api/training/{name}" for name in progress["samples"]]
+        return {
+            "state": state,
+            "message": message,
+            **progress,
+            **self._latent_facts(),
+            "translations": self.translation.describe() if self.translation else [],
+            "palette": self.palette(),
+            "limits": {
+                "upload_bytes": access.UPLOAD_BYTES,
+                "pixels": access.PIXELS,
+                "strokes": document.MAX_STROKES,
+                "points": document.MAX_POINTS,
+            },
+            "sessions": len(self.keeper) if self.keeper else 0,
+        }
+
+    def _latent_facts(self) -> dict[str, Any]:
+        facts = {"system": None, "space": None, "image": None, "candidates": None, "brushes": []}
+        facts |= {"realism": False, "predictor": False}
+        if self.engine is None:
+            return facts
+        run = self.engine.run
+        channels = run.config.data.channels[0]
+        colours = ["colour"] if channels in (1, 3) else []
+        return facts | {
+            "system": run.config.system,
+            "space": self.engine.space,
+            "image": {"size": run.config.data.size, "channels": channels},
+            "candidates": self.engine.candidates,
+            "brushes": [*colours, "sketch", "warp"],
+            "realism": run.system.judge is not None,
+            "predictor": "predictor" in run.weights["params"],
+        }
+
+    def _load(self) -> None:
+        try:
+            if self._training:
+                self._training.wait()
+                if self._state == "failed":
+                    return
+                self._state, self._message = "loading", "reading the run"
+            if self.latent:
+                engine = self._make_engine(self.latent)
+                engine.start()
+                self.engine = engine
+                asyncio.run_coroutine_threadsafe(self._open_keeper(), self._loop).result(10)
+            if self.translator:
+                self._message = "preparing the translator"
+                _check_known(self.translator)
+                translation = generation.Translation(self.translator)
+                translation.warm()
+                self.translation = translation
+            self._state, self._message = "ready", ""
+        except jgan.UserError as error:
+            self._state, self._message = "failed", str(error)
+        except Exception:
+            logging.exception("the run could not be loaded")
+            self._state, self._message = "failed", "the run could not be loaded; the server's log says more."
+
+    async def _open_keeper(self) -> None:
+        self.keeper = store.Keeper(self.engine)
+
+
+def _engine(workdir: str) -> Any:
+    from jgan.serve.device import engine
+
+    _check_known(workdir)
+    return engine.Engine(trained.load(workdir, latent=True))
+
+
+def _check_known(workdir: str) -> None:
+    """Refuses a run of a system that came later with a `jgan.UserError`."""
+    system = run_config.read(workdir).system
+    if system not in SYSTEMS:
+        raise jgan.UserError(f"{workdir} is a run of {system!r}, which this program does not know.")

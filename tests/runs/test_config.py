@@ -1,0 +1,178 @@
+"""The directory of a run: who trains it, and what the data are that it goes on with."""
+
+import errno
+import fcntl
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import ml_collections
+import pytest
+
+from configs import cyclegan
+from configs import pix2pix
+import jgan
+from jgan.runs import config as run_config
+
+FILES = {"train/A/0.png": 100, "train/A/1.png": 200, "train/B/0.png": 300}
+
+
+def test_the_second_of_two_trainings_is_refused_by_the_process_and_machine_of_the_first(tmp_path):
+    with run_config.lock(str(tmp_path)):
+        me = run_config._me()
+        with pytest.raises(
+            jgan.UserError, match=f"trained by process {os.getpid()} on {me['machine']} since"
+        ):
+            with run_config.lock(str(tmp_path)):
+                raise AssertionError("both hold the run")
+    with run_config.lock(str(tmp_path)):  # whoever ends lets go
+        pass
+
+
+@pytest.mark.slow
+def test_the_lock_of_a_killed_process_is_taken_over(tmp_path):
+    program = (
+        "import sys, time; from jgan.runs import config; held = config.lock(sys.argv[1]); held.__enter__()"
+    )
+    program += "; print('held', flush=True); time.sleep(99)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    with pytest.raises(jgan.UserError, match=f"process {process.pid} on"):
+        with run_config.lock(str(tmp_path)):
+            pass
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert json.loads((tmp_path / "lock").read_text())["process"] == process.pid
+    with run_config.lock(str(tmp_path)):
+        assert json.loads((tmp_path / "lock").read_text())["process"] == os.getpid()
+
+
+def left_behind(tmp_path, **changes):
+    """A lock file as a process that was killed leaves it."""
+    (tmp_path / "lock").write_text(json.dumps({**run_config._me(), **changes}))
+
+
+def test_the_lock_of_a_machine_that_was_started_again_is_taken_over(tmp_path):
+    """Its process number may be that of another process by now."""
+    left_behind(tmp_path, boot="an earlier start")
+    with run_config.lock(str(tmp_path)):
+        pass
+
+
+def test_a_lock_of_another_machine_says_how_to_clear_it(tmp_path):
+    left_behind(tmp_path, boot="another", machine="node7", process=12)
+    with pytest.raises(jgan.UserError, match=f"process 12 on node7 .* remove {tmp_path}/lock"):
+        with run_config.lock(str(tmp_path)):
+            pass
+    (tmp_path / "lock").unlink()
+    with run_config.lock(str(tmp_path)):
+        pass
+
+
+def test_where_the_file_system_knows_no_locks_the_process_is_looked_for(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    left_behind(tmp_path, process=os.getppid())
+    with pytest.raises(jgan.UserError, match=f"process {os.getppid()} on"):
+        with run_config.lock(str(tmp_path)):
+            pass
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left_behind(tmp_path, process=ended.pid)
+    with run_config.lock(str(tmp_path)):
+        pass
+
+
+def test_a_directory_that_cannot_be_written_to_is_told(tmp_path):
+    (tmp_path / "lock").mkdir()
+    with pytest.raises(jgan.UserError, match="--workdir=.* cannot be written to"):
+        with run_config.lock(str(tmp_path)):
+            pass
+
+
+# --- data
+
+
+def config(root):
+    return ml_collections.ConfigDict({"data": {"root": str(root), "split": "train"}})
+
+
+@pytest.fixture
+def known(tmp_path):
+    """The directory of a run that was trained on FILES in /data/one."""
+    run_config.write_files(str(tmp_path), {"train": FILES})
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("root", ["/data/one/", "one", "/elsewhere"])
+def test_the_same_files_are_the_same_data_wherever_they_lie(known, root):
+    assert run_config.check_files(known, config("/data/one"), config(root), dict(FILES)) == ""
+
+
+@pytest.mark.parametrize(
+    "changes, words",
+    [
+        ({"train/A/1.png": None}, r"of 3 files 1 is missing \(train/A/1.png\): put back"),
+        ({"train/A/1.png": 199, "train/B/0.png": 1}, r"2 are of another size \(train/A/1.png, train/B/0.png\)"),
+        ({f"A/{k}.png": 1 for k in range(4, 9)}, r"5 are new \(A/4.png, A/5.png, A/6.png, \.\.\.\)"),
+        ({"train/A/\udce9.png": 1}, r"1 is new \(train/A/\\udce9.png\)"),
+    ],
+)  # fmt: skip
+def test_other_data_are_refused_by_how_they_differ_and_taken_by_a_flag(known, changes, words):
+    files = {name: size for name, size in {**FILES, **changes}.items() if size is not None}
+    arguments = known, config("/data/one"), config("/data/one"), files
+    with pytest.raises(jgan.UserError, match=words) as told:
+        run_config.check_files(*arguments)
+    assert "--allow_changed_data" in str(told.value)
+    assert "differ" in run_config.check_files(*arguments, allow=True)
+
+
+def test_files_that_are_there_but_cannot_be_used_are_told_from_missing_ones(known, tmp_path):
+    (tmp_path / "train" / "A").mkdir(parents=True)
+    (tmp_path / "train" / "A" / "1.png").touch()
+    with pytest.raises(
+        jgan.UserError, match=r"1 is missing \(.*B/0.png\), 1 is there but not usable \(train/A/1"
+    ):
+        run_config.check_files(known, config(tmp_path), config(tmp_path), {"train/A/0.png": 100, "2": 3})
+
+
+def test_a_run_that_did_not_write_down_its_files_goes_on_in_the_same_folder(tmp_path):
+    assert run_config.check_files(str(tmp_path), config(tmp_path), config(f"{tmp_path}/"), FILES) == ""
+    with pytest.raises(jgan.UserError, match="does not know their files.*--allow_changed_data"):
+        run_config.check_files(str(tmp_path), config(tmp_path), config("/elsewhere"), FILES)
+
+
+def test_a_field_that_came_after_the_run_stays_as_it_was(tmp_path):
+    old, new = config("x"), config("x")
+    new.data.labels = ""
+    run_config.check_continuation(str(tmp_path), old, new)
+    new.data.labels = "b"
+    with pytest.raises(jgan.UserError, match="data.labels"):
+        run_config.check_continuation(str(tmp_path), old, new)
+
+
+def test_the_folder_of_a_run_s_data_is_where_files_are_searched():
+    data = {"source": "folder", "root": "~/x"}
+    assert run_config.searched(ml_collections.ConfigDict({"data": data})) == (os.path.expanduser("~/x"),)
+    for other in ({"source": "facades"}, {"root": ""}):
+        assert run_config.searched(ml_collections.ConfigDict({"data": {**data, **other}})) == ()
+
+
+def test_facts_are_read_back_and_missing_ones_are_none(tmp_path):
+    assert run_config.facts(str(tmp_path)) == {}
+    run_config.write(str(tmp_path), config("x"), halves=(1.0, 1.5))
+    assert run_config.facts(str(tmp_path)) == {"halves": [1.0, 1.5]}
+    pathlib.Path(tmp_path, "config.json").write_text("[]")
+    assert run_config.facts(str(tmp_path)) == {}
+
+
+def test_a_run_of_another_system_is_refused_as_that(tmp_path):
+    with pytest.raises(jgan.UserError, match="has system='pix2pix' and cannot go on with 'cyclegan'"):
+        run_config.check_continuation(str(tmp_path), pix2pix.get_config(), cyclegan.get_config())

@@ -1,0 +1,133 @@
+"""Features of a net that the user brings: which files fit, and a projection that looks at them."""
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+import jgan
+from jgan import frozen
+from jgan.latent import projection
+from jgan.nets import perceptual
+from jgan.ops import conv
+from jgan.programs import project as project_lib
+from jgan.weights import tables
+
+QUICK = projection.Settings("adam", evaluations=2)
+
+
+def weights(name="vgg16"):
+    """Random weights in a file's names and layout, as of a net without a classifier."""
+    shapes = perceptual.shapes(perceptual.ARCHITECTURES[name])
+    rng, found = np.random.default_rng(0), {}
+    for key, (path, axes) in tables.TORCHVISION[name].items():
+        ours = shapes[path[0]][path[1]]
+        shape = [ours[axes.index(k)] for k in range(len(axes))]
+        found[key] = rng.normal(0, 0.03, shape).astype(np.float32)
+    return found
+
+
+def write(path, tensors):
+    safetensors.numpy.save_file(tensors, path)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    return write(tmp_path_factory.mktemp("weights") / "vgg.safetensors", weights())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_to_compile():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv, "DEFAULT_FORM", "lax")  # compiles in half the time
+        yield
+
+
+@pytest.fixture(scope="module")
+def run(latent_run):
+    return latent_run()
+
+
+def test_a_projection_looks_at_the_features(run, file, tmp_path):
+    vgg = frozen.load(file, 3, ("conv1_2",))
+    image = np.random.default_rng(1).uniform(-1, 1, (1, 16, 16, 3)).astype(np.float32)
+    mask = np.ones((1, 16, 16), np.float32)
+    projects = project_lib.projector(run, settings=QUICK, feature_weight=0.5, features=vgg, batch=1)
+    found, made = projects(image, mask, [3])
+    # The cost is that of pixels and of the activations of the two images, worked out again here.
+    a, b = (vgg.apply(vgg.params, x)[0] for x in (made, image))
+    expected = np.mean((made - image) ** 2) + 0.5 * np.mean((a - b) ** 2) / np.mean(b**2)
+    np.testing.assert_allclose(found.cost[0], expected, rtol=1e-4)
+    # A folder of such projections is no place for those by the discriminator, and none for those of other weights.
+    other = vgg._replace(name="vgg16 conv1_2 00000000")
+    facts = {"method": "optimise", "weights": "00"}
+    (tmp_path / "out").mkdir()
+    project_lib._claim(tmp_path / "out", {**facts, "features": vgg.name})
+    for others in (facts, {**facts, "features": other.name}):
+        with pytest.raises(jgan.UserError, match="with other features"):
+            project_lib._claim(tmp_path / "out", others)
+
+
+def test_equal_files_have_equal_names_and_others_not(file, tmp_path):
+    changed = weights()
+    changed["features.28.bias"][0] += 1
+    other = write(tmp_path / "other.safetensors", changed)
+    names = [frozen.load(path, 3).name for path in (file, file, other)]
+    assert names[0] == names[1] != names[2]
+    assert names[0].startswith("vgg16 conv1_1 conv1_2 conv3_2 conv4_2 ")
+
+
+def without(name):
+    return {key: value for key, value in weights().items() if key != name}
+
+
+def changed(name, value):
+    return weights() | {name: np.asarray(value)}
+
+
+@pytest.mark.parametrize(
+    "tensors, message",
+    [
+        (lambda: without("features.5.bias"), "taken for VGG-16, has no features.5.bias.$"),
+        (
+            lambda: changed("features.1.running_mean", np.zeros(64, "f4")),
+            "beyond its own features.1.running_mean",
+        ),
+        (
+            lambda: changed("features.2.weight", np.zeros((64, 64, 5, 5), "f4")),
+            "of another shape features.2.weight 64x64x5x5 instead of 64x64x3x3",
+        ),
+        (lambda: changed("features.0.bias", np.zeros((), "f4")), "a single number instead of 64"),
+        (lambda: changed("features.0.bias", np.full(64, np.nan, "f4")), "not finite"),
+        (lambda: changed("features.0.bias", np.zeros(64, "i4")), "int32 for features.0.bias"),
+        (lambda: {"layer1.weight": np.zeros(3, "f4")}, "holds neither AlexNet nor VGG-16"),
+        (lambda: {}, "holds neither AlexNet nor VGG-16"),
+    ],
+)
+def test_files_that_do_not_fit_are_told_in_one_sentence(tmp_path, tensors, message):
+    path = write(tmp_path / "x.safetensors", tensors())
+    with pytest.raises(jgan.UserError, match=message) as told:
+        frozen.load(path, 3)
+    assert str(told.value).count("\n") == 0
+
+
+def test_a_classifier_is_passed_over(tmp_path):
+    both = weights("alexnet") | {"classifier.1.weight": np.zeros((2, 3), "f4")}
+    assert frozen.load(write(tmp_path / "a.safetensors", both), 1).name.startswith("alexnet conv4 ")
+
+
+def test_what_is_no_file_of_weights_is_told(file, tmp_path):
+    for name, data, message in (
+        ("x.safetensors", b"no weights at all", "no sound file of safetensors"),
+        ("x.safetensors", b"\xff" * 100, "no sound file of safetensors"),
+        ("x.pth", b"no weights at all", "no sound file of torch.save"),
+        ("x.npz", b"", ".safetensors, .pth, .pt would work"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(jgan.UserError, match=message):
+            frozen.load(str(tmp_path / name), 3)
+    for name in ("none.pth", "none.safetensors"):
+        with pytest.raises(jgan.UserError, match="No such file"):
+            frozen.load(str(tmp_path / name), 3)
+    with pytest.raises(jgan.UserError, match="those of the run have 4"):
+        frozen.load(file, 4)
