@@ -339,7 +339,7 @@ def checks() -> dict[str, Check]:
     def projection(state: Any, batch: Any) -> Any:
         """Of an image that has a code, from two starts."""
         del batch
-        space = system.space(state.weights(), None)
+        space = next(iter(system.spaces.values())).space(state.weights(), {})
         codes = jax.random.uniform(jax.random.key(2), (3, 8), minval=-0.9, maxval=0.9)
         cost = projection_lib.reconstruction(space.generate(codes[0]))
         settings = projection_lib.Settings(evaluations=10, tolerance=0.0)

@@ -73,7 +73,7 @@ def main():
         report["below_many"] = float(np.mean(found["hybrid"].cost <= many.cost))
         print(f"best of {STARTS.value} x {MANY}: {report['cost_of_many']:.5f}", flush=True)
     if KNOWN.value:
-        space = run.system.space(run.weights, None)
+        space = run.space()
         latents = jax.vmap(space.sample)(jax.random.split(jax.random.key(3), KNOWN.value))
         wanted = np.asarray(jax.jit(jax.vmap(space.generate))(latents))
         _, made = projected(wanted, projection.DEFAULT.evaluations, method="hybrid", starts=DEFAULT_STARTS)

@@ -95,10 +95,10 @@ def bare_slice(engine):
 
     from jgan.latent import candidates
 
-    system, nothing = engine.run.system, engine.programs.nothing
+    run, nothing = engine.run, engine.programs.nothing
 
     def step(weights, state, asked):
-        return candidates.steps(system.space(weights, None), state, asked.constraints, asked.weights, 1)
+        return candidates.steps(run.space(weights), state, asked.constraints, asked.weights, 1)
 
     step = jax.jit(step)
     state = engine.programs.get("start")(engine.weights, np.uint32([0, 0]))
@@ -206,7 +206,7 @@ def load_run(workdir):
         state, {"images": jnp.zeros((256, 64, 64, 3), jnp.uint8)}
     )
     weights = {"params": state.params, "stats": state.stats, "frozen": {}}
-    return trained.Run(config, 0, system, weights)
+    return trained.Run(config, config.steps, system, weights)
 
 
 def wait(true, seconds):

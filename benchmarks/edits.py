@@ -213,8 +213,7 @@ def spreads(run, images):
 
     @jax.jit
     def describe(weights, images):
-        judged = run.system.judge
-        features = [images] if judged is None else judged(weights, images)["features"]
+        features = run.judge(weights, images)["features"] if run.judges else [images]
         return [x.reshape(len(x), -1) for x in features]
 
     def median(pictures):
@@ -235,7 +234,7 @@ def samples(run, number, seed):
 
     @jax.jit
     def draw(weights, keys):
-        space = run.system.space(weights, None)
+        space = run.space(weights)
         codes = jax.vmap(space.sample)(keys)
         return codes, jax.vmap(space.generate)(codes)
 
@@ -273,7 +272,7 @@ def follower(run, candidates, iterations, weighed=WEIGHTS, seed=0):
 
     @jax.jit
     def begin(weights, codes, keys):
-        space = run.system.space(weights, None)
+        space = run.space(weights)
         if codes is None:
             return jax.vmap(lambda key: candidates_lib.start(space, key, candidates))(keys)
         return jax.vmap(lambda code, key: candidates_lib.start_from(space, code, key, candidates))(
@@ -282,7 +281,7 @@ def follower(run, candidates, iterations, weighed=WEIGHTS, seed=0):
 
     @jax.jit
     def follow(weights, states, asked, keys):
-        space = run.system.space(weights, None)
+        space = run.space(weights)
 
         def one(state, asked, key):
             state, _ = candidates_lib.trace(space, state, asked, weighed, iterations, key=key)
@@ -311,7 +310,7 @@ def pick(tree, index):
 
 
 def space_name(run):
-    return run.system.space(run.weights, None).name
+    return run.space().name
 
 
 # Proposals: (stroke, number of the sample that lent something to it).
@@ -449,15 +448,15 @@ def step_ratio(run, turns, count=16):
 
     @jax.jit
     def begin(weights, code, key):
-        return candidates_lib.start_from(run.system.space(weights, None), code, key, count)
+        return candidates_lib.start_from(run.space(weights), code, key, count)
 
     @jax.jit
     def step(weights, state, asked):
-        return candidates_lib.steps(run.system.space(weights, None), state, asked, WEIGHTS, 1)
+        return candidates_lib.steps(run.space(weights), state, asked, WEIGHTS, 1)
 
     @jax.jit
     def gradient(weights, u, target):
-        space = run.system.space(weights, None)
+        space = run.space(weights)
 
         def error(u):
             return jnp.mean(jnp.square(space.generate(space.bound(u)) - target))

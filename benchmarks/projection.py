@@ -168,18 +168,18 @@ def ours_side(workdir, ngf, number):
         weights = {"params": state.params, "stats": state.stats, "frozen": {}}
     drawn = objects.Objects(64, number, seed=987_654)
     targets = jnp.asarray(np.stack([drawn[k] for k in range(number)]), jnp.float32) / 127.5 - 1
-    sample = system.space(weights, None).sample
+    sample = next(iter(system.spaces.values())).space(weights, {}).sample
     starts = jax.vmap(sample)(jax.random.split(jax.random.key(2), number))
 
     def cost(weights, target, u):
-        space = system.space(weights, None)
+        space = next(iter(system.spaces.values())).space(weights, {})
         return projection.reconstruction(target)(space.generate(space.bound(u)))
 
     def lockstep(evaluations, history, weights, targets, starts):
         settings = projection.Settings(evaluations=evaluations, tolerance=0.0)
 
         def one(target, start):
-            space = system.space(weights, None)
+            space = next(iter(system.spaces.values())).space(weights, {})
             return projection.project(
                 space, projection.reconstruction(target), start, settings, history=history
             )
@@ -189,7 +189,7 @@ def ours_side(workdir, ngf, number):
 
     def zoom(iterations, history, weights, targets, starts):
         """The same with optax's own line search inside an iteration: each lane waits for the slowest."""
-        space = system.space(weights, None)
+        space = next(iter(system.spaces.values())).space(weights, {})
         minimiser = optax.lbfgs()
 
         def one(target, start):
@@ -237,7 +237,7 @@ def ours_side(workdir, ngf, number):
 
     warm = {}
     gradient = jax.jit(lambda w, t, u: jax.vmap(jax.value_and_grad(cost, 2), (None, 0, 0))(w, t, u))
-    us = jax.vmap(system.space(weights, None).free)(starts)
+    us = jax.vmap(next(iter(system.spaces.values())).space(weights, {}).free)(starts)
 
     def step(repeats=5):
         jax.block_until_ready(gradient(weights, targets, us))

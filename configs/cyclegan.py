@@ -10,6 +10,8 @@ cores; `builtin`, drawn facades by day and at dusk; `demo`, the same for a first
 
 import ml_collections
 
+from configs import common
+
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
@@ -23,26 +25,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.remat = False  # compute the generators' activations again on the way back: less memory, more time
     config.ema = 0.0  # decay of an average of both generators' weights, which inference then uses; 0: none
 
-    config.data = data = ml_collections.ConfigDict()
-    data.kind = "unaligned"
-    data.source = "folder"  # facades; tfds:NAME
-    data.root = ""
-    data.split = "train"
-    data.val_split = "test"
-    data.size = 256
-    data.load_size = 286
-    data.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
-    data.labels = ""  # a, b, ab: that domain holds classes in plain colours, resized by nearest neighbour
-    data.flip = True
-    data.channels = ()  # (A, B); empty: as the data has them
-    data.bits = ()  # that integers of files fill, such as 12, or 12,8 of A and B; empty: all of 8 or 16
-    data.number = 400  # drawn facades of each domain
-    data.val_number = 50
-    data.seed = 0
-    data.cache_gib = 4.0
-    data.cache_dir = ""
-    data.workers = 0
-    data.skip_bad = False
+    config.data = common.data("unaligned", val_split="test")
 
     config.generator = generator = ml_collections.ConfigDict()
     generator.name = "resnet_9blocks"  # resnet_6blocks, or a U-Net of pix2pix
@@ -69,28 +52,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     loss.gradient_penalty = 10.0  # of wgan_gp
     loss.pool_size = 50  # earlier fakes kept for D; 0: it sees the current ones
 
-    config.optimiser = optimiser = ml_collections.ConfigDict()
-    optimiser.learning_rate = 2e-4
-    optimiser.b1 = 0.5
-    optimiser.b2 = 0.999
-    optimiser.eps = 1e-8
-    optimiser.schedule = "linear"  # constant
-    optimiser.decay_from = 0.5  # share of the run after which the rate falls to 0
+    config.optimiser = common.optimiser()
 
-    config.log_every = 50
-    config.sample_every = 1000
-    config.validate_every = 5000
-    config.save_every = 5000
-    config.keep = 2  # last checkpoints kept, besides the best
-    config.best = (
-        ""  # of the validation: AtoB_cycle, on pairs also AtoB_l1, BtoA_psnr ...; empty: none is kept
-    )
-    config.val_examples = 100  # at most so many of the validation split while training
+    common.logging(config)  # best: AtoB_cycle, on pairs also AtoB_l1, BtoA_psnr ...
 
-    if arg not in PRESETS:
-        raise ValueError(f"preset {arg!r} is unknown: use one of {', '.join(filter(None, PRESETS))}.")
-    config.update_from_flattened_dict(PRESETS[arg])
-    return config
+    return common.choose(config, PRESETS, arg)
 
 
 PRESETS = {
@@ -140,5 +106,25 @@ PRESETS = {
         "sample_every": 200,
         "validate_every": 1_200,
         "save_every": 1_200,
+    },
+    # The smallest that trains, for tests: a second for its steps.
+    "tiny": {
+        "steps": 3,
+        "batch_size": 2,
+        "data.source": "facades",
+        "data.size": 16,
+        "data.load_size": 18,
+        "data.number": 4,
+        "data.val_number": 2,
+        "generator.name": "unet",
+        "generator.levels": 2,
+        "generator.ngf": 4,
+        "discriminator.ndf": 4,
+        "discriminator.n_layers": 1,
+        "loss.pool_size": 2,
+        "log_every": 1,
+        "sample_every": 2,
+        "validate_every": 2,
+        "save_every": 2,
     },
 }

@@ -10,6 +10,8 @@ Presets (the part after the colon): none, which is the usual 4x4 net at 64 px on
 
 import ml_collections
 
+from configs import common
+
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
@@ -25,27 +27,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.ema = 0.999  # decay of an average of G's weights, which inference then uses; 0: none
     config.norm_epsilon = 1e-5  # added to variances
 
-    config.data = data = ml_collections.ConfigDict()
-    data.kind = "images"
-    data.source = "folder"
-    data.root = ""
-    data.split = "train"
-    data.val_split = "val"
-    data.part = ""  # A, B: that half of pictures that hold a pair
-    data.held_out = 0.05  # share of a folder without a split of its own that is kept for validation
-    data.size = 64
-    data.load_size = 64
-    data.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
-    data.flip = True
-    data.channels = ()  # empty: as the data have them
-    data.bits = ()  # that integers of files fill, such as 12; empty: all of 8 or 16
-    data.number = 5_000  # drawn objects
-    data.val_number = 100
-    data.seed = 0
-    data.cache_gib = 4.0
-    data.cache_dir = ""
-    data.workers = 0
-    data.skip_bad = False
+    config.data = common.data("images", size=64, load_size=64, number=5_000, val_number=100)
 
     config.latent = latent = ml_collections.ConfigDict()
     latent.nz = 100
@@ -82,27 +64,13 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     augment.target = 0.0  # above 0 p follows D's signs of overfitting; 0.6 is usual
     augment.ramp = 500_000.0  # images in which an adaptive p would go from 0 to 1
 
-    config.optimiser = optimiser = ml_collections.ConfigDict()
-    optimiser.learning_rate = 2e-4
-    optimiser.b1 = 0.5
-    optimiser.b2 = 0.999
-    optimiser.eps = 1e-8
-    optimiser.weight_decay = 0.0  # that many times the weights are added to their gradients; iGAN: 1e-5
-    optimiser.schedule = "constant"  # linear: in each phase
-    optimiser.decay_from = 0.5  # share of the phase after which the rate falls to 0
+    config.optimiser = common.optimiser(schedule="constant")  # linear: in each phase
+    config.optimiser.weight_decay = 0.0  # so many times the weights are added to their gradients; iGAN: 1e-5
 
-    config.log_every = 50
-    config.sample_every = 500
-    config.validate_every = 1000
-    config.save_every = 1000
-    config.keep = 2  # last checkpoints kept, besides the best
-    config.best = ""  # l1, of the predictor's reconstructions
-    config.val_examples = 64  # at most so many of the validation split while training
+    # best: l1, of the predictor's reconstructions
+    common.logging(config, sample_every=500, validate_every=1000, save_every=1000, val_examples=64)
 
-    if arg not in PRESETS:
-        raise ValueError(f"preset {arg!r} is unknown: use one of {', '.join(filter(None, PRESETS))}.")
-    config.update_from_flattened_dict(PRESETS[arg])
-    return config
+    return common.choose(config, PRESETS, arg)
 
 
 # 50 epochs of the 47,500 training images of iGAN's shoes, half of the minibatches for G; then as long for P.
@@ -207,5 +175,28 @@ PRESETS = {
         "sample_every": 300,
         "validate_every": 1_540,
         "save_every": 1_540,
+    },
+    # The smallest that trains, for tests, with all phases: a second for its steps.
+    "tiny": {
+        "steps": 8,
+        "statistics_steps": 2,
+        "batch_size": 4,
+        "data.source": "objects",
+        "data.size": 16,
+        "data.load_size": 16,
+        "data.number": 8,
+        "data.val_number": 2,
+        "latent.nz": 5,
+        "generator.ngf": 4,
+        "discriminator.ndf": 4,
+        "predictor.ndf": 4,
+        "predictor.warm_steps": 1,
+        "predictor.steps": 2,
+        "predictor.statistics_steps": 1,
+        "best": "l1",
+        "log_every": 1,
+        "sample_every": 4,
+        "validate_every": 4,
+        "save_every": 4,
     },
 }

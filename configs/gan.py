@@ -8,6 +8,8 @@ nets; `objects`, dense layers on drawn products, and `demo`, the same for a firs
 
 import ml_collections
 
+from configs import common
+
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
@@ -17,27 +19,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.batch_size = 64
     config.ema = 0.0  # decay of an average of G's weights, which inference then uses; 0: none
 
-    config.data = data = ml_collections.ConfigDict()
-    data.kind = "images"
-    data.source = "folder"
-    data.root = ""
-    data.split = "train"
-    data.val_split = "val"
-    data.part = ""  # A, B: that half of pictures that hold a pair
-    data.held_out = 0.05  # share of a folder without a split of its own that is kept for validation
-    data.size = 32
-    data.load_size = 32
-    data.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
-    data.flip = True
-    data.channels = ()  # empty: as the data have them
-    data.bits = ()  # that integers of files fill, such as 12; empty: all of 8 or 16
-    data.number = 2_000  # drawn objects
-    data.val_number = 16
-    data.seed = 0
-    data.cache_gib = 4.0
-    data.cache_dir = ""
-    data.workers = 0
-    data.skip_bad = False
+    config.data = common.data("images", size=32, load_size=32, number=2_000, val_number=16)
 
     config.latent = latent = ml_collections.ConfigDict()
     latent.nz = 100
@@ -58,26 +40,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     loss.adversarial = "vanilla"  # non-saturating; minimax, lsgan, hinge, wgan_gp
     loss.gradient_penalty = 10.0  # of wgan_gp
 
-    config.optimiser = optimiser = ml_collections.ConfigDict()
-    optimiser.learning_rate = 2e-4
-    optimiser.b1 = 0.5
-    optimiser.b2 = 0.999
-    optimiser.eps = 1e-8
-    optimiser.schedule = "constant"  # linear
-    optimiser.decay_from = 0.5  # share of the run after which the rate falls to 0
+    config.optimiser = common.optimiser(schedule="constant")
 
-    config.log_every = 50
-    config.sample_every = 1000
-    config.validate_every = 5000
-    config.save_every = 5000
-    config.keep = 2  # last checkpoints kept
-    config.best = ""  # there is no score to choose by
-    config.val_examples = 1
+    common.logging(config, val_examples=1)
 
-    if arg not in PRESETS:
-        raise ValueError(f"preset {arg!r} is unknown: use one of {', '.join(filter(None, PRESETS))}.")
-    config.update_from_flattened_dict(PRESETS[arg])
-    return config
+    return common.choose(config, PRESETS, arg)
 
 
 PRESETS = {
@@ -92,5 +59,22 @@ PRESETS = {
         "sample_every": 200,
         "validate_every": 1_000,
         "save_every": 500,
+    },
+    # The smallest that trains, for tests: a second for its steps.
+    "tiny": {
+        "steps": 3,
+        "batch_size": 4,
+        "data.source": "objects",
+        "data.size": 16,
+        "data.load_size": 16,
+        "data.number": 8,
+        "data.val_number": 2,
+        "latent.nz": 5,
+        "generator.widths": (8, 8),
+        "discriminator.widths": (8, 8),
+        "log_every": 1,
+        "sample_every": 2,
+        "validate_every": 2,
+        "save_every": 2,
     },
 }

@@ -9,6 +9,8 @@ enough for two cores (about 10 minutes); `builtin`, drawn facades, and `demo`, t
 
 import ml_collections
 
+from configs import common
+
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
@@ -21,28 +23,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     config.ema = 0.0  # decay of an average of G's weights, which inference then uses; 0: none
 
-    config.data = data = ml_collections.ConfigDict()
-    data.kind = "aligned"
-    data.source = "folder"
-    data.root = ""
-    data.split = "train"
-    data.val_split = "val"
-    data.direction = "AtoB"
-    data.pair = ""  # edges, gray, lab, downscale, hole: the input made from a folder of photos
-    data.size = 256
-    data.load_size = 286
-    data.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
-    data.labels = ""  # a, b, ab: input or target are classes in plain colours, resized by nearest neighbour
-    data.flip = True
-    data.channels = ()  # (input, target); empty: as the data has them
-    data.bits = ()  # that integers of files fill, such as 12, or 12,8 of input and target; empty: all of 8 or 16
-    data.number = 400  # drawn facades
-    data.val_number = 50
-    data.seed = 0
-    data.cache_gib = 4.0
-    data.cache_dir = ""
-    data.workers = 0
-    data.skip_bad = False
+    config.data = common.data("aligned")
 
     config.generator = generator = ml_collections.ConfigDict()
     generator.name = (
@@ -69,27 +50,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     loss.lambda_l1 = 100.0
     loss.gradient_penalty = 10.0  # of wgan_gp
 
-    config.optimiser = optimiser = ml_collections.ConfigDict()
-    optimiser.learning_rate = 2e-4
-    optimiser.b1 = 0.5
-    optimiser.b2 = 0.999
-    optimiser.eps = 1e-8
-    optimiser.schedule = "linear"  # constant
-    optimiser.decay_from = 0.5  # share of the run after which the rate falls to 0
-    optimiser.accumulate = 1  # parts of a batch that pass one after the other, for less memory
+    config.optimiser = common.optimiser()
+    config.optimiser.accumulate = 1  # parts of a batch that pass one after the other, for less memory
 
-    config.log_every = 50
-    config.sample_every = 1000
-    config.validate_every = 5000
-    config.save_every = 5000
-    config.keep = 2  # last checkpoints kept, besides the best
-    config.best = "l1"  # of the validation: l1, psnr, ssim; empty: no best is kept
-    config.val_examples = 100  # at most so many of the validation split while training
+    common.logging(config, best="l1")
 
-    if arg not in PRESETS:
-        raise ValueError(f"preset {arg!r} is unknown: use one of {', '.join(filter(None, PRESETS))}.")
-    config.update_from_flattened_dict(PRESETS[arg])
-    return config
+    return common.choose(config, PRESETS, arg)
 
 
 # Iterations, batch and jitter of the paper's appendix, from the numbers of images and epochs it gives.
@@ -152,5 +118,24 @@ PRESETS = {
         "sample_every": 250,
         "validate_every": 2_500,
         "save_every": 2_500,
+    },
+    # The smallest that trains, for tests: a second for its steps.
+    "tiny": {
+        "steps": 3,
+        "batch_size": 2,
+        "data.source": "facades",
+        "data.size": 16,
+        "data.load_size": 18,
+        "data.number": 4,
+        "data.val_number": 2,
+        "generator.name": "unet",
+        "generator.levels": 4,
+        "generator.ngf": 4,
+        "discriminator.ndf": 4,
+        "discriminator.n_layers": 1,
+        "log_every": 1,
+        "sample_every": 2,
+        "validate_every": 2,
+        "save_every": 2,
     },
 }

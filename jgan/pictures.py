@@ -16,9 +16,9 @@ from PIL import ImageFont
 
 import jgan
 
-# Of a sample grid: every cell has a frame one pixel wide, by which `cells` finds it again.
-_BACKGROUND, _FRAME, _INK = (250, 249, 247), (201, 198, 192), (74, 72, 68)
-_GAP, _TITLE = 6, 26
+# Of a sample grid: every cell has a frame one pixel wide.
+BACKGROUND, _FRAME, _INK = (250, 249, 247), (201, 198, 192), (74, 72, 68)
+_GAP, TITLE = 6, 26
 _SMALLEST, _LARGEST = 112, 512
 
 
@@ -41,16 +41,16 @@ def grid(rows: list[list[np.ndarray]], titles, plain=()) -> np.ndarray:
     rows = [[_resized(image, factor, p) for image, p in zip(row, plain, strict=True)] for row in rows]
     widths = [max(i.shape[1] for i in column) + 2 for column in zip(*rows, strict=True)]
     heights = [max(image.shape[0] for image in row) + 2 for row in rows]
-    size = (sum(widths) + _GAP * (len(widths) + 1), _TITLE + sum(heights) + _GAP * len(heights))
-    canvas = Image.new("RGB", size, _BACKGROUND)
+    size = (sum(widths) + _GAP * (len(widths) + 1), TITLE + sum(heights) + _GAP * len(heights))
+    canvas = Image.new("RGB", size, BACKGROUND)
     draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=13)
-    y = _TITLE
+    y = TITLE
     for r, row in enumerate(rows):
         x = _GAP
         for c, image in enumerate(row):
             if r == 0:
-                draw.text((x, _TITLE / 2), titles[c], fill=_INK, font=font, anchor="lm")
+                draw.text((x, TITLE / 2), titles[c], fill=_INK, font=font, anchor="lm")
             h, w = image.shape[:2]
             draw.rectangle((x, y, x + w + 1, y + h + 1), outline=_FRAME)
             canvas.paste(Image.fromarray(image), (x + 1, y + 1))
@@ -62,7 +62,7 @@ def grid(rows: list[list[np.ndarray]], titles, plain=()) -> np.ndarray:
 def mosaic(images, title: str = "", columns: int = 8) -> np.ndarray:
     """A `grid` of images that belong to no example, row by row, under one title."""
     images = list(images)
-    blank = np.full_like(show(images[0]), _BACKGROUND)
+    blank = np.full_like(show(images[0]), BACKGROUND)
     rows = [images[k : k + columns] for k in range(0, len(images), columns)]
     rows[-1] = rows[-1] + [blank] * (len(rows[0]) - len(rows[-1]))
     return grid(rows, (title, *[""] * (len(rows[0]) - 1)))
@@ -94,15 +94,6 @@ def film(path, images, *, seconds: float = 8.0) -> None:
         raise jgan.UserError(f"{path} could not be written: {error.strerror or error}") from error
 
 
-def cells(picture: np.ndarray) -> list[list[np.ndarray]]:
-    """The images [h, w, 3] uint8 of each row of a `grid`."""
-    body = picture[_TITLE:]
-    empty = np.all(body == _BACKGROUND, axis=-1)
-    rows = _runs(~empty.all(axis=1))
-    columns = _runs(~empty.all(axis=0))
-    return [[body[t + 1 : b - 1, l + 1 : r - 1] for l, r in columns] for t, b in rows]
-
-
 def show(image: np.ndarray) -> np.ndarray:
     """An image [h, w, 3] uint8 that a person can look at, of one of any type and number of channels."""
     x = np.asarray(image)
@@ -123,12 +114,6 @@ def data_uri(image: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(show(image)).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _runs(flags):
-    """[(start, stop), ...] of the runs of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(np.int8), [0]])))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def _resized(image, factor, plain=False):

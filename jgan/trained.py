@@ -1,7 +1,7 @@
 """A trained run, read back: its config, its system and the weights of one of its checkpoints.
 
 run = trained.load("RUN")                                     # the latest; step="best" or a number for another
-images = run.system.apply(run.weights, inputs, key)           # a pure function
+images = run.way().run(run.weights, inputs, key)["output"]    # a pure function
 """
 
 import os
@@ -9,24 +9,29 @@ from typing import Any
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 
 import jgan
+from jgan import fields
+from jgan import space as space_lib
 from jgan import state as state_lib
+from jgan.metrics import scores
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
 from jgan.systems import SYSTEMS
 from jgan.systems import system as system_lib
 
-# Which way a validation score gets better.
-_BETTER = {"l1": "min", "psnr": "max", "ssim": "max", "cycle": "min"}
-
 
 class Run(NamedTuple):
-    """A run of any system, for what is made of it: the step its weights are from, and weights as in `State.weights`.
+    """A run of any system, for what is made of it.
 
-    `halves` tells of a run trained on pairs side by side the least and the largest width / height of their halves.
+    Attributes:
+        config: the run's.
+        step: the training step its weights are from.
+        system: built from the config.
+        weights: as in `State.weights` and, under `given`, what is set of the other inputs and controls of a space
+            ({name: value of one example}): programs hand both to the device in one tree.
+        halves: of a run trained on pairs side by side, the least and the largest width / height of their halves.
     """
 
     config: ml_collections.ConfigDict
@@ -35,6 +40,45 @@ class Run(NamedTuple):
     weights: dict[str, Any]
     halves: tuple[float, float] | None = None
 
+    def way(self, name: str = "") -> system_lib.Way:
+        """The way of that name, or the default one.
+
+        Raises:
+            jgan.UserError: there is none of that name.
+        """
+        ways = self.system.ways
+        if name and name not in ways:
+            raise jgan.UserError(f"--way={name}: the run has {' and '.join(ways)} only.")
+        return ways[name or next(iter(ways))]
+
+    @property
+    def codes(self) -> system_lib.Codes:
+        """The default space of the system, of a run loaded as one with a latent."""
+        return next(iter(self.system.spaces.values()))
+
+    @property
+    def judges(self) -> bool:
+        """Whether the run keeps a discriminator that judges images."""
+        return self.codes.judge is not None
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the run has learnt the way back from images to codes."""
+        return self.codes.predict is not None and self.step > self.codes.learnt
+
+    def space(self, weights: dict[str, Any] | None = None) -> space_lib.Space:
+        """The space under `weights`, by default the run's own, and what is given in them."""
+        weights = self.weights if weights is None else weights
+        return self.codes.space(weights, weights.get("given", {}))
+
+    def judge(self, weights: dict[str, Any], images: jax.Array) -> dict[str, Any]:
+        """What the discriminator says of images, under `weights` and what is given in them."""
+        return self.codes.judge(weights, images, weights.get("given", {}))
+
+    def predict(self, weights: dict[str, Any], images: jax.Array) -> Any:
+        """Codes of images, under `weights` and what is given in them."""
+        return self.codes.predict(weights, images, weights.get("given", {}))
+
 
 def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> Run:
     """The run in `workdir`; only weights are read.
@@ -42,22 +86,22 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
     Args:
         workdir: the directory of a training run.
         step: a step with a checkpoint, `latest` or `best`.
-        latent: whether it must have a latent space, so that `run.system.space(run.weights, None)` is one.
+        latent: whether it must have a latent space, so that `run.space()` is one.
 
     Raises:
         jgan.UserError: no run, no such checkpoint, or a run without a latent space.
     """
     config = run_config.read(workdir)
     system = SYSTEMS[config.system](config)
-    if latent and system.translations:
+    if latent and not system.spaces:
         raise jgan.UserError(
-            f"{workdir} is a run of {config.system}, which translates pictures and has no codes to draw: a run of "
-            "gan or dcgan would work."
+            f"{workdir} is a run of {config.system}, which translates pictures and has no codes to draw: "
+            "launch.translate uses it."
         )
     with checkpoint.Checkpoints(
         os.path.join(workdir, "checkpoints"),
         keep=config.keep,
-        best=best_policy(config.best, system),
+        best=scores.best_policy(config.best, system),
         read_only=True,
     ) as checkpoints:
         found = {"latest": checkpoints.latest, "best": checkpoints.best}.get(step, step)
@@ -66,7 +110,7 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
                 f"{workdir} has no checkpoint {step!r}: it has {checkpoints.steps or 'none yet'}."
             )
         params, stats = restore_weights(checkpoints, int(found), config, system)
-    weights = {"params": params, "stats": stats, "frozen": {}}
+    weights = {"params": params, "stats": stats, "frozen": {}, "given": {}}
     return Run(config, int(found), system, weights, run_config.facts(workdir).get("halves"))
 
 
@@ -92,38 +136,13 @@ def restore_weights(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(parameters, with averages in their place where the run has them, and statistics) at `step`, by net."""
     abstract = jax.eval_shape(system.init, jax.random.key(0), batch_shape(config))
-    fields = {"params": abstract.params, "stats": abstract.stats, "ema": abstract.ema}
-    fields = {name: tree for name, tree in fields.items() if jax.tree.leaves(tree)}
-    loaded = checkpoints.restore_weights(step, fields)
+    parts = {"params": abstract.params, "stats": abstract.stats, "ema": abstract.ema}
+    parts = {name: tree for name, tree in parts.items() if jax.tree.leaves(tree)}
+    loaded = checkpoints.restore_weights(step, parts)
     return {**loaded["params"], **loaded.get("ema", {})}, loaded.get("stats", abstract.stats)
 
 
 def batch_shape(config: ml_collections.ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes of one training batch of the run, as a `System.init` needs them."""
-    n, size = config.batch_size, config.data.size
-    names = ("images",) if config.data.kind == "images" else ("a", "b")
-    return {
-        name: jax.ShapeDtypeStruct((n, size, size, channels), jnp.float32)
-        for name, channels in zip(names, config.data.channels, strict=True)
-    }
-
-
-def best_policy(best: str, system: system_lib.System) -> tuple[str, str] | None:
-    """(metric, "min" or "max") of `config.best`, None for an empty one."""
-    if not best:
-        return None
-    if not system.translations:
-        if best == "l1" and system.predict is not None:
-            return best, _BETTER[best]
-        raise jgan.UserError(
-            f"best={best!r}: a run that makes pictures from codes is scored by 'l1' where it learns to predict "
-            "codes, and by nothing (an empty best) elsewhere."
-        )
-    prefixes = [f"{name}_" for name in system.translations] if len(system.translations) > 1 else [""]
-    back = any(way.back for way in system.translations.values())
-    known = {
-        p + name: better for p in prefixes for name, better in _BETTER.items() if back or name != "cycle"
-    }
-    if best not in known:
-        raise jgan.UserError(f"best={best!r} is unknown: use one of {', '.join(known)}, or nothing.")
-    return best, known[best]
+    spec = fields.batch(fields.of(config.data), config.batch_size, config.data.size)
+    return {name: jax.ShapeDtypeStruct(shape, dtype) for name, (shape, dtype) in spec.items()}

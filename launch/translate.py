@@ -10,21 +10,29 @@ import launch
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _INPUT = flags.DEFINE_string("input", "", "a picture, or a folder of pictures")
 _OUTPUT = flags.DEFINE_string("output", "", "folder for the translations")
-_DIRECTION = flags.DEFINE_string("direction", "", "AtoB or BtoA, of a run that has both; AtoB by default")
+_WAY = flags.DEFINE_string("way", "", "what the run shall make, of one that has several, such as BtoA")
+_SET = flags.DEFINE_multi_string("set", [], "NAME=VALUE of what the way lets a person set; may be repeated")
 _PART = flags.DEFINE_enum(
     "part",
     "",
     ["", "A", "B", "whole"],
     "of pairs side by side: A, the left half, or B; whole: all pictures as they are",
 )
-_SAMPLES = flags.DEFINE_integer("samples", 0, "draw so many outputs a picture by dropout", lower_bound=0)
+_SAMPLES = flags.DEFINE_integer(
+    "samples", 0, "so many outputs of each picture, by codes or else by dropout", lower_bound=0
+)
+_STRIP = flags.DEFINE_bool(
+    "strip",
+    False,
+    "one PNG for each picture: itself, and beside it its samples or what all values make of it",
+)
 _TILE = flags.DEFINE_integer("tile", 0, "translate in overlapping tiles of so many pixels", lower_bound=0)
 _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
 _STATISTICS = flags.DEFINE_enum(
     "statistics", "image", ["image", "running"], "what normalises: each image, or training's averages"
 )
 _DROPOUT = flags.DEFINE_bool("dropout", False, "keep dropout on")
-_SEED = flags.DEFINE_integer("seed", 0, "of dropout")
+_SEED = flags.DEFINE_integer("seed", 0, "of codes and of dropout")
 
 
 def main() -> None:
@@ -33,16 +41,19 @@ def main() -> None:
 
     translator = translate.load(
         _WORKDIR.value,
-        direction=_DIRECTION.value,
+        way=_WAY.value,
         step=run_config.parse_step(_STEP.value),
         statistics=_STATISTICS.value,
-        dropout=_DROPOUT.value or _SAMPLES.value > 0,
+        dropout=_DROPOUT.value,
+        samples=_SAMPLES.value,
+        given=_SET.value,
     )
     translate.files(
         translator,
         _INPUT.value,
         _OUTPUT.value,
         samples=_SAMPLES.value,
+        strip=_STRIP.value,
         seed=_SEED.value,
         tile=_TILE.value,
         part=_PART.value,

@@ -92,10 +92,10 @@ def bits(data, side: str = "a") -> int:
 
     Args:
         data: the `data` part of a config; its `bits` are one number for both sides or one for each.
-        side: of single images "a".
+        side: a field of the batch; all but "b" are the first side.
     """
     given = tuple(data.get("bits", ()))
-    return given["ab".index(side) % len(given)] if given else 0
+    return given[(side == "b") % len(given)] if given else 0
 
 
 def stretch(pixels: np.ndarray, bits: int, name: str = "the picture") -> np.ndarray:

@@ -105,7 +105,8 @@ class Stream:
         self.names, self.bad = _names(found), [one for domain in found for one in domain.bad]
         self.notes = [note for domain in found for note in domain.notes]
         self.files, self.halves = _files(found, data), found[0].halves
-        self.channels, self.dtypes = _signature(found, data)
+        channels, self.dtypes = _signature(found, data)
+        self.facts = {"channels": channels}
         self.examples = max(map(len, found))
         self._workers, self._iterators = data.workers, []
         index, count = processes
@@ -240,7 +241,7 @@ def _signature(found, data):
         made = _finish(found[0][0], *_recipe(data))
     else:
         made = _finish(found[0][0] + found[1][0])
-    return tuple(plane.shape[-1] for plane in made.values()), tuple(plane.dtype for plane in made.values())
+    return tuple(plane.shape[-1] for plane in made.values()), {name: x.dtype for name, x in made.items()}
 
 
 def _validate(data) -> None:

@@ -118,3 +118,20 @@ def discriminator(
             f"needs {3 * 2**n_layers} px or more; use fewer layers or larger images."
         )
     return nets.functions(Patch(n_layers, ndf, norm, antialias, dtype))
+
+
+def of(config: Any, size: int, norm: str, dtype: Any) -> nets.Net:
+    """The `discriminator` that the `discriminator` part of a config describes, of images of `size` pixels a side.
+
+    Raises:
+        jgan.UserError: as in `discriminator`.
+    """
+    return discriminator(
+        config.name,
+        size=(size, size),
+        n_layers=config.n_layers,
+        ndf=config.ndf,
+        norm=norm,
+        antialias=config.antialias,
+        dtype=dtype,
+    )

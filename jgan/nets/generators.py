@@ -230,3 +230,28 @@ def generator(
         antialias=antialias,
         dtype=dtype,
     )
+
+
+def of(config: Any, features: int, size: int, dtype: Any) -> nets.Net:
+    """The `generator` that the `generator` part of a config describes, for training on images of `size` pixels a side.
+
+    Raises:
+        jgan.UserError: as in `generator`, or a size that it cannot take.
+    """
+    net = generator(
+        config.name,
+        features,
+        levels=config.levels,
+        ngf=config.ngf,
+        norm=config.norm,
+        dropout=config.dropout,
+        upsample=config.upsample,
+        antialias=config.antialias,
+        dtype=dtype,
+    )
+    if size % net.multiple:
+        raise jgan.UserError(
+            f"generator {config.name} trains on sizes that are multiples of {net.multiple}; data.size={size} is "
+            "not: choose another size or fewer levels."
+        )
+    return net

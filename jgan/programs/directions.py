@@ -23,7 +23,7 @@ from jgan.data import images as image_files
 from jgan.data import outputs
 from jgan.latent import directions
 from jgan.latent import paths
-from jgan.programs import sample
+from jgan.programs import draws
 from jgan.runs import config as run_config
 
 SAMPLES = 1000  # of which principal directions are taken
@@ -48,7 +48,7 @@ def write_principal(
     kept = _others(run, path)
 
     def find(weights: Any, key: jax.Array) -> Any:
-        return directions.of_generator(run.system.space(weights, None), key, count, number)
+        return directions.of_generator(run.space(weights), key, count, number)
 
     found = jax.device_get(jax.jit(find)(run.weights, jax.random.key(seed % 2**32)))
     names = [f"principal_{k + 1}" for k in range(count)]
@@ -99,7 +99,7 @@ def load(run: trained.Run, path: str, name: str) -> Any:
 
 def load_all(run: trained.Run, path: str) -> dict[str, Any]:
     """All directions in a file by name; `latent.directions.load` says what is refused."""
-    space = run.system.space(run.weights, None)
+    space = run.space()
     return directions.load(path, space.name, jax.eval_shape(space.sample, jax.random.key(0)))
 
 
@@ -110,7 +110,7 @@ def follow(
     check(amount)
 
     def go(weights: Any, latent: Any, direction: Any, amount: jax.Array) -> Any:
-        space = run.system.space(weights, None)
+        space = run.space(weights)
         moved = directions.move(space, latent, direction, amount)
         return moved, jax.vmap(space.generate)(paths.linear(latent, moved, frames))
 
@@ -145,10 +145,10 @@ def show(
         raise jgan.UserError(f"--number={number}: 1 or more would work.")
     found = {name: load(run, path, name)} if name else load_all(run, path)
     vectors = jax.tree.map(lambda *x: np.stack(x), *found.values())
-    codes = sample.codes(run.system.space(run.weights, None), seed, number if name else 1)
+    codes = draws.codes(run.space(), seed, number if name else 1)
 
     def rows(weights: Any, codes: Any, vectors: Any) -> jax.Array:
-        space = run.system.space(weights, None)
+        space = run.space(weights)
 
         def row(z: Any, v: Any) -> jax.Array:
             steps = jnp.linspace(-amount, amount, _COLUMNS)
@@ -177,7 +177,7 @@ def _write(run: trained.Run, path: str, found: dict[str, Any]) -> None:
     part = f"{path}.part.npz"
     try:
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-        directions.save(part, run.system.space(run.weights, None).name, found)
+        directions.save(part, run.space().name, found)
         os.replace(part, path)
     except OSError as error:
         raise jgan.UserError(f"--output={path} cannot be written: {error.strerror}.") from error
@@ -193,7 +193,7 @@ def _latents(run: trained.Run, flag: str, place: str, output: str) -> Any:
         raise jgan.UserError(
             f"--{flag}={place} holds no projections: a folder that launch.project wrote would work."
         )
-    space = run.system.space(run.weights, None)
+    space = run.space()
     leaves, tree = jax.tree.flatten(jax.eval_shape(space.sample, jax.random.key(0)))
     names = [space.name] if len(leaves) == 1 else [f"{space.name}_{i}" for i in range(len(leaves))]
     found = []

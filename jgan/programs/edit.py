@@ -39,9 +39,9 @@ from jgan.latent import transfer
 from jgan.ops import hog
 from jgan.ops import pixels
 from jgan.programs import directions as directions_lib
+from jgan.programs import draws
 from jgan.programs import edit_page
 from jgan.programs import project as project_lib
-from jgan.programs import sample
 from jgan.runs import config as run_config
 
 _FILM = 512  # pixels: the longer side of the animated photo
@@ -130,19 +130,18 @@ def editor(run: trained.Run, settings: Settings = DEFAULT) -> Editor:
     for name, least in (("candidates", 1), ("iterations", 1), ("top_k", 1), ("frames", 2)):
         if getattr(settings, name) < least:
             raise jgan.UserError(f"{name}={getattr(settings, name)}: an edit needs {least} or more.")
-    system = run.system
 
     def begin(weights: Any, key: jax.Array, latent: Any) -> candidates_lib.State:
-        space = system.space(weights, None)
+        space = run.space(weights)
         if latent is None:
             return candidates_lib.start(space, key, settings.candidates)
         return candidates_lib.start_from(space, latent, key, settings.candidates)
 
     def follow(weights: Any, state: candidates_lib.State, asked: Any, weighed: Any, judged: bool) -> Any:
-        space = system.space(weights, None)
+        space = run.space(weights)
 
         def realism_of(image: jax.Array) -> jax.Array:
-            logits = system.judge(weights, image[None])["logits"]
+            logits = run.judge(weights, image[None])["logits"]
             return sum(jnp.mean(x) for x in logits) / len(logits)
 
         realism, key = realism_of if judged else None, jax.random.key(0)  # of candidates that begin anew
@@ -235,7 +234,7 @@ def edit_file(
     Raises:
         jgan.UserError: a file that is missing or wrong, an edit that does not fit, settings that make no sense.
     """
-    space, size = run.system.space(run.weights, None), run.config.data.size
+    space, size = run.space(), run.config.data.size
     if not edit and not directions:
         raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
     along = directions_lib.load(run, directions, direction) if directions else None
@@ -247,7 +246,7 @@ def edit_file(
         if not 0 <= realism <= document.MAX_WEIGHT:
             raise jgan.UserError(f"--realism={realism:g}: it must be 0 or more.")
         drawn = drawn._replace(weights=drawn.weights._replace(realism=realism))
-    if drawn.weights.realism > 0 and run.system.judge is None:
+    if drawn.weights.realism > 0 and not run.judges:
         raise jgan.UserError("realism needs a discriminator, and this run keeps none: use --realism=0.")
     search = editor(run, settings)
     channels = run.config.data.channels[0]
@@ -255,7 +254,7 @@ def edit_file(
     photo = opened = framed = found = None
     if image:
         if not method:
-            method = "optimise" if "predictor" not in run.weights["params"] else "hybrid"
+            method = "hybrid" if run.predicts else "optimise"
         projects = project_lib.projector(
             run,
             method=method,
@@ -284,7 +283,7 @@ def edit_file(
     way = None
     if along is not None:
         if start is None:
-            start = jax.tree.map(lambda x: x[0], sample.codes(space, seed, 1))
+            start = jax.tree.map(lambda x: x[0], draws.codes(space, seed, 1))
         begin, way = directions_lib.follow(run, start, along, amount, settings.frames)
     state = search.begin(seed, begin)
     # Warps take their patches from the projection; of random starts only the ground is looked at, which lines lie on.
@@ -380,7 +379,7 @@ def _save_candidates(run: trained.Run, target: pathlib.Path, made: Found, start:
     rows = [titled[k : k + columns] for k in range(0, len(titled), columns)]
     grids = [pictures.grid([[x for x, _ in row]], [title for _, title in row]) for row in rows]
     image_files.write(target / "candidates.png", np.concatenate(grids))
-    space = run.system.space(run.weights, None).name
+    space = run.space().name
     arrays = {}
     for name, latent in ((space, made.latents), ("start", start)):
         leaves = jax.tree.leaves(latent)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import itertools
 import sys
 from typing import Any
 
@@ -12,59 +13,73 @@ import ml_collections
 import numpy as np
 
 import jgan
+from jgan import fields
 from jgan import trained
 from jgan.data import images as image_files
 from jgan.data import pipeline
 from jgan.metrics import images as image_metrics
+from jgan.metrics import scores as score_lib
 from jgan.metrics import segmentation
 from jgan.ops import conv
-from jgan.programs import translate
+from jgan.programs import translator
 from jgan.systems import system as system_lib
+
+Run = Callable[..., dict[str, jax.Array]]
+_DRAWS = 10  # codes by which the diversity of an input's outputs is measured
 
 
 def scores(
-    run: Callable[[np.ndarray], dict[str, jax.Array]],
+    run: Run,
     examples: Iterable[dict[str, Any]],
-    way: system_lib.Translation,
+    way: system_lib.Way,
+    names: Sequence[str],
     *,
-    paired: bool = True,
+    predict: Callable[[np.ndarray, dict[str, Any]], dict[str, Any]] | None = None,
     palette: dict[str, Sequence[int]] | None = None,
     batch_size: int = 1,
 ) -> dict[str, Any]:
-    """{"l1", "psnr", "ssim"} of outputs against targets, "cycle" of the way back, "examples"; means over images.
+    """{name: score} of what a way makes of examples, means over images, and "examples", how many there were.
 
-    l1 is the mean absolute error on [-1, 1], psnr in dB, ssim the index of Wang et al. (2004); cycle is the l1
-    between an image and its reconstruction. With a palette both pictures are mapped to the nearest palette colour
-    and one confusion matrix over all images gives "pixel_accuracy", "class_accuracy", "mean_iou" and "iou" by
-    class. What needs targets or a way back is left out where there are none.
+    l1 is the mean absolute error of the output on [-1, 1], psnr in dB, ssim the index of Wang et al. (2004); cycle is
+    the l1 between an image and its way back; reconstruction the l1 under the code that is predicted from the target;
+    diversity the mean l1 between the outputs of one input under ten codes. A way without inputs is scored by what goes
+    to its code and back. With a palette both pictures are mapped to the nearest palette colour and one confusion
+    matrix over all images gives "pixel_accuracy", "class_accuracy", "mean_iou" and "iou" by class.
 
     Args:
-        run: inputs [n, h, w, c] of any pixel type -> {name: images in [-1, 1]}.
-        examples: dicts of images [h, w, c]; those without the source of `way` are passed over.
-        way: names of source, output, target and reconstruction.
-        paired: whether an example's source and target belong together.
+        run: `(inputs, given, seed=0) -> {name: images in [-1, 1]}` of images [n, h, w, c] of any pixel type, of a way
+            without inputs of those that go to their codes and back, and {control: values [n, ...]}; the seed draws
+            what is not given.
+        examples: dicts of images [h, w, c]; those without what the way starts from are passed over.
+        way: of the system.
+        names: out of `metrics.scores.of`.
+        predict: (images [n, h, w, c] in [-1, 1], {input: images}) -> {control: codes}, where it is asked for.
         palette: {class: [red, green, blue]} in 0..255.
         batch_size: how many images of one size pass at once.
     """
-    sums, count = {"l1": 0.0, "psnr": 0.0, "ssim": 0.0} if paired else {}, 0
-    sums |= {"cycle": 0.0} if way.back else {}
+    sums, count = dict.fromkeys(names, 0.0), 0
+    paired = [name for name in ("l1", "psnr", "ssim") if name in names]
     confusion = segmentation.Confusion(palette) if palette and paired else None
-    examples = (example for example in examples if way.source in example)
-    for group in _batches(examples, way.source, batch_size):
-        stacked = np.stack([example[way.source] for example in group])
+    start = way.inputs[0] if way.inputs else way.target
+    examples = (example for example in examples if start in example)
+    for group in _batches(_asked(way, examples), start, batch_size):
         # A last, smaller batch is filled up, so that it compiles nothing new.
-        missing = batch_size - len(group)
-        padded = np.concatenate([stacked, np.repeat(stacked[-1:], missing, 0)])
-        made = {name: np.asarray(images) for name, images in run(padded).items()}
-        for k, example in enumerate(group):
-            if way.back:
-                source = np.asarray(image_files.convert(example[way.source], np.float32))
-                sums["cycle"] += float(image_metrics.l1(made[way.back][k], source))
+        filled = group + [group[-1]] * (batch_size - len(group))
+        inputs = np.stack([example[start] for example, _ in filled])
+        given = {name: np.stack([values[name] for _, values in filled]) for name in filled[0][1]}
+        made = _arrays(run(inputs, given))
+        extra = _extra(run, predict, way, names, filled, inputs, given)
+        for k, (example, _) in enumerate(group):
+            if "cycle" in names:
+                source = np.asarray(image_files.convert(example[start], np.float32))
+                sums["cycle"] += float(image_metrics.l1(made["back"][k], source))
+            for name, values in extra.items():
+                sums[name] += float(values[k])
             if paired:
-                output = made[way.output][k]
+                output = made[way.returns[0]][k]
                 target = np.asarray(image_files.convert(example[way.target], np.float32))
                 try:
-                    for name in ("l1", "psnr", "ssim"):
+                    for name in paired:
                         sums[name] += float(getattr(image_metrics, name)(output, target))
                 except jgan.UserError as error:
                     raise jgan.UserError(f"{example.get('name', 'an example')}: {error}") from None
@@ -78,110 +93,164 @@ def scores(
     return result
 
 
-def evaluate_translator(
-    translator: translate.Translator,
+def _asked(
+    way: system_lib.Way, examples: Iterable[dict[str, Any]]
+) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """(example, {control: value}) of each: classes and attributes are those of the example that comes next."""
+    needed = [n for n, field in way.controls.items() if isinstance(field, (fields.Label, fields.Attributes))]
+    if not needed or not way.inputs:
+        yield from ((example, {}) for example in examples)
+        return
+    examples = iter(examples)
+    first = before = next(examples, None)
+    for example in examples:
+        yield before, dict.fromkeys(needed, example["label"])
+        before = example
+    if before is not None:
+        yield before, dict.fromkeys(needed, first["label"])
+
+
+def _extra(
+    run: Run,
+    predict: Any,
+    way: system_lib.Way,
+    names: Sequence[str],
+    group: list[Any],
+    inputs: np.ndarray,
+    given: dict[str, Any],
+) -> dict[str, np.ndarray]:
+    """{score: [n]} of those that need passes of their own."""
+    found = {}
+    if "reconstruction" in names:
+        targets = [image_files.convert(example[way.target], np.float32) for example, _ in group]
+        codes = predict(np.stack(targets), {way.inputs[0]: inputs})
+        output = _arrays(run(inputs, given | codes))[way.returns[0]]
+        found["reconstruction"] = np.array(
+            [image_metrics.l1(a, b) for a, b in zip(output, targets, strict=True)]
+        )
+    if "diversity" in names:
+        outputs = [_arrays(run(inputs, given, seed))[way.returns[0]] for seed in range(_DRAWS)]
+        both = [np.mean(np.abs(a - b), (1, 2, 3)) for a, b in itertools.combinations(outputs, 2)]
+        found["diversity"] = np.mean(both, 0)
+    return found
+
+
+def _arrays(made: dict[str, jax.Array]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(images) for name, images in made.items()}
+
+
+def evaluate(
+    run: trained.Run,
+    name: str = "",
     *,
     data: str = "",
     split: str = "",
     size: int | None = None,
     palette: str = "",
     batch_size: int = 1,
+    statistics: str = "",
+    dropout: bool = False,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The `scores` of a translator on a split of its run's own data, or on other data of the same kind.
+    """The `scores` of a way of a run on a split of its own data, or on other data of the same kind.
 
     Args:
-        translator: of one direction of the run.
+        run: as `trained.load` gives it.
+        name: of the way; the default one where it is empty.
         data: another root folder.
         split: another split than the run's validation split.
         size: pictures are resized to size x size; by default they are taken as in the run's validation.
         palette: JSON file of {class: [red, green, blue]}; targets are classes then, and resized as such.
         batch_size: how many images of one size pass at once.
-        seed: of dropout, where the translator has it on.
+        statistics: what normalises, as in `translator.load`; empty: what the run's step asks for.
+        dropout: keep dropout on.
+        seed: of dropout and of codes.
 
     Raises:
-        jgan.UserError: data or palette that cannot be used.
+        jgan.UserError: data or palette that cannot be used, or a way that has no scores.
     """
-    config = ml_collections.ConfigDict(translator.config.data.to_dict())
+    way = run.way(name)
+    config = ml_collections.ConfigDict(run.config.data.to_dict())
+    _check(run, way, size, palette)
     if data:
         config.source, config.root = "folder", data
     colours = segmentation.load_palette(palette) if palette else None
-    if colours:
-        labels = {*config.get("labels", ""), translator.translation.target}
-        config.labels = "".join(sorted(labels)) if not config.get("pair", "") else ""
+    if colours and not config.get("pair", ""):
+        config.labels = "".join(sorted({*config.get("labels", ""), way.target}))
     examples = pipeline.evaluation(config, split or config.val_split, size)
-    _tell(examples)
+    for note in [*examples.notes, *(f"left out: {path} ({reason})" for path, reason in examples.bad)]:
+        print(note, file=sys.stderr, flush=True)
     if colours and not examples.paired:
         raise jgan.UserError(f"--palette={palette} compares pairs, and these data have none.")
     return scores(
-        lambda inputs: translator.run(inputs, seed),
+        _runs(run, way, statistics or run.system.statistics(run.step), dropout, seed),
         examples,
-        translator.translation,
-        paired=examples.paired,
+        way,
+        score_lib.of(way, paired=examples.paired, predicts=run.system.spaces and run.predicts),
+        predict=_predicts(run),
         palette=colours,
         batch_size=batch_size,
     )
 
 
-def evaluate_predictor(
-    run: trained.Run, *, data: str = "", split: str = "", size: int | None = None, batch_size: int = 1
-) -> dict[str, Any]:
-    """The `scores` of images that went to their codes by the run's predictor, and back by its generator.
-
-    Args:
-        run: with a latent space.
-        data: another folder of images.
-        split: another split than the run's validation split.
-        size: only the run's own would do.
-        batch_size: how many images pass at once.
-
-    Raises:
-        jgan.UserError: the run has no predictor that was trained, or data that cannot be used.
-    """
-    system, config = run.system, ml_collections.ConfigDict(run.config.data.to_dict())
-    begins = system.phases.get("predictor", range(0)).start
-    if system.predict is None or run.step <= begins:
+def _check(run: trained.Run, way: system_lib.Way, size: int | None, palette: str) -> None:
+    """Refuses what a way without inputs has not with a `jgan.UserError`."""
+    if way.inputs:
+        return
+    if palette:
+        raise jgan.UserError(f"--palette={palette}: a run of {run.config.system} translates no pictures.")
+    if not run.predicts:
+        learnt = run.codes.learnt
         reason = (
             "has none"
-            if system.predict is None
-            else f"learns it from step {begins} on, this is step {run.step}"
+            if run.codes.predict is None
+            else f"learns it from step {learnt} on, this is step {run.step}"
         )
         raise jgan.UserError(
             f"a run of {run.config.system} is scored by what its predictor of codes gives back, and this one {reason}: "
             "train with --config.predictor.steps above 0."
         )
-    if size not in (None, config.size):
-        raise jgan.UserError(f"--size={size}: the run's predictor sees {config.size} pixels a side.")
-    if data:
-        config.source, config.root = "folder", data
-
-    def back(weights: dict[str, Any], images: jax.Array) -> jax.Array:
-        codes = system.predict(weights, images)
-        return jax.vmap(system.space(weights, None).generate)(codes)
-
-    made = conv.Frugal(back)
-    examples = pipeline.evaluation(config, split or config.val_split)
-    _tell(examples)
-    return scores(
-        lambda images: {"images": made(run.weights, images)},
-        examples,
-        system_lib.Translation("images", "images", "images"),
-        batch_size=batch_size,
-    )
+    if size not in (None, run.config.data.size):
+        raise jgan.UserError(f"--size={size}: the run's predictor sees {run.config.data.size} pixels a side.")
 
 
-def _tell(examples: Any) -> None:
-    for note in [*examples.notes, *(f"left out: {path} ({reason})" for path, reason in examples.bad)]:
-        print(note, file=sys.stderr, flush=True)
+def _runs(run: trained.Run, way: system_lib.Way, statistics: str, dropout: bool, seed: int) -> Run:
+    options = {"statistics": statistics, "dropout": dropout}
+
+    def make(weights: Any, images: jax.Array, given: dict[str, Any], key: jax.Array) -> dict[str, jax.Array]:
+        if way.inputs:
+            inputs = {way.inputs[0]: images}
+        else:
+            inputs = {next(iter(run.system.spaces)): run.codes.predict(weights, images, given)}
+        return way.run(weights, {**inputs, **given}, key, **options)
+
+    made = conv.Frugal(make)
+
+    def apply(images: np.ndarray, given: dict[str, Any], further: int = 0) -> dict[str, jax.Array]:
+        key = jax.random.key(seed + further)
+        multiple = way.tiling.multiple if way.tiling else 1
+        return translator.padded(lambda x: made(run.weights, x, given, key), images, multiple)
+
+    return apply
 
 
-def _batches(examples: Iterable[dict[str, Any]], source: str, size: int) -> Iterator[list[dict[str, Any]]]:
-    """Runs of at most `size` neighbours whose sources have one shape."""
-    group: list[dict[str, Any]] = []
-    for example in examples:
-        if group and (len(group) == size or group[0][source].shape != example[source].shape):
+def _predicts(run: trained.Run) -> Any:
+    """`predict` of `scores`; None where the run has no space."""
+    if not run.system.spaces or run.codes.predict is None:
+        return None
+    name, made = next(iter(run.system.spaces)), conv.Frugal(run.codes.predict)
+    return lambda images, given: {name: made(run.weights, images, given)}
+
+
+def _batches(
+    examples: Iterable[tuple[dict[str, Any], dict[str, Any]]], start: str, size: int
+) -> Iterator[list[Any]]:
+    """Runs of at most `size` neighbours whose images have one shape."""
+    group: list[Any] = []
+    for one in examples:
+        if group and (len(group) == size or group[0][0][start].shape != one[0][start].shape):
             yield group
             group = []
-        group.append(example)
+        group.append(one)
     if group:
         yield group

@@ -104,24 +104,23 @@ def projector(
         jgan.UserError: settings that make no sense, or a method that needs a predictor and a run that has none.
     """
     projection.check(settings, method, starts)
-    system = run.system
-    if method != "optimise" and (system.predict is None or "predictor" not in run.weights["params"]):
+    if method != "optimise" and not run.predicts:
         raise jgan.UserError(
             f"method={method} starts from a predictor, which this run has none of: use --method=optimise, or train "
             "with --config.predictor.steps above 0."
         )
     if batch < 0:
         raise jgan.UserError(f"batch={batch}: it must be 1 or more, or 0 for a number that fits.")
-    judged = feature_weight > 0 and (features is not None or system.judge is not None)
+    judged = feature_weight > 0 and (features is not None or run.judges)
 
     def every(both: tuple[Any, Any], images: jax.Array, masks: jax.Array, keys: jax.Array) -> Any:
         weights, foreign = both
-        space = system.space(weights, None)
+        space = run.space(weights)
 
         def describe(image: jax.Array) -> list[jax.Array]:
             if features is not None:
                 return [x[0] for x in features.apply(foreign, image[None])]
-            return [x[0] for x in system.judge(weights, image[None])["features"]]
+            return [x[0] for x in run.judge(weights, image[None])["features"]]
 
         def one(image: jax.Array, mask: jax.Array, key: jax.Array, predicted: Any) -> Any:
             cost = projection.reconstruction(
@@ -139,7 +138,7 @@ def projector(
             )
             return found, space.generate(found.latent)
 
-        predicted = None if method == "optimise" else system.predict(weights, images)
+        predicted = None if method == "optimise" else run.predict(weights, images)
         return jax.vmap(one, (0, 0, 0, None if predicted is None else 0))(images, masks, keys, predicted)
 
     config = run.config
@@ -363,7 +362,7 @@ def _save(
     masks = np.stack([framed.mask for _, _, framed in waiting])
     seeds = [_seed(seed, str(file.relative_to(root))) for file, _, _ in waiting]
     found, made = projects(images, masks, seeds)
-    space, bits = run.system.space(run.weights, None).name, framing.bits(run.config.data)
+    space, bits = run.space().name, framing.bits(run.config.data)
     for k, (file, photo, framed) in enumerate(waiting):
         place = target / file.relative_to(root)
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -27,13 +27,13 @@ from jgan import state as state_lib
 from jgan import trained
 from jgan.data import images as image_files
 from jgan.data import pipeline
+from jgan.metrics import scores
 from jgan.programs import previews
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
 from jgan.runs import log
 from jgan.runs import page
 from jgan.systems import SYSTEMS
-from jgan.systems import optimiser
 from jgan.systems import system as system_lib
 
 
@@ -68,12 +68,11 @@ def _train(config: ml_collections.ConfigDict, workdir: str, init_from: str, allo
     """`train`, nobody else training the run meanwhile."""
     old = run_config.read(workdir) if os.path.exists(os.path.join(workdir, "config.json")) else None
     if old is not None:
-        if not config.data.channels:
-            config.data.channels = old.data.channels
+        _take_facts(config, old)
         run_config.check_continuation(workdir, old, config)
     # What cannot be built is refused before the data are read, which may take long.
     system = SYSTEMS[config.system](config)
-    best = trained.best_policy(config.best, system)
+    best = scores.best_policy(config.best, system)
     stream = pipeline.train(
         config.data,
         batch_size=config.batch_size,
@@ -81,7 +80,7 @@ def _train(config: ml_collections.ConfigDict, workdir: str, init_from: str, allo
         processes=(jax.process_index(), jax.process_count()),
     )
     try:
-        config.data.channels = tuple(stream.channels)
+        config.data.update(stream.facts)
         if old is not None:
             run_config.check_continuation(workdir, old, config)
             told = run_config.check_files(workdir, old, config, stream.files, allow=allow_changed_data)
@@ -138,24 +137,26 @@ class _Loop:
             out_shardings=(whole, whole),
             compiler_options=system_lib.supported(system.compiler_options),
         )
-        self.generate = jax.jit(
-            lambda weights, inputs, statistics="image": system.apply(weights, inputs, statistics=statistics),
-            static_argnames="statistics",
+        make = jax.jit(
+            lambda weights, inputs, key, way, statistics: system.ways[way].run(
+                weights, inputs, key, statistics=statistics
+            ),
+            static_argnames=("way", "statistics"),
             out_shardings=whole,
         )
-        predict = jax.jit(system.predict, out_shardings=whole) if system.predict else None
-        self.validation = previews.Validation(config, system, held, self.generate, predict)
+        codes = next(iter(system.spaces.values()), None)
+        predict = jax.jit(codes.predict, out_shardings=whole) if codes and codes.predict else None
+        self.previews = previews.Previews(config, system, held, make, predict)
         self.finite = jax.jit(
             lambda tree: jnp.all(jnp.array([jnp.all(jnp.isfinite(x)) for x in jax.tree.leaves(tree)]))
         )
-        self.rate = optimiser.schedule(config.optimiser, config.steps)
         # Never the key that drives the steps.
         init_key = jax.random.fold_in(base, 2**31 - 1)
         shapes = trained.batch_shape(config)
         latest = checkpoints.latest
         batch = {
-            name: jax.ShapeDtypeStruct(x.shape, dtype, sharding=self.split)
-            for (name, x), dtype in zip(shapes.items(), stream.dtypes, strict=True)
+            name: jax.ShapeDtypeStruct(x.shape, stream.dtypes[name], sharding=self.split)
+            for name, x in shapes.items()
         }
 
         def ahead(state: state_lib.State) -> None:
@@ -281,8 +282,7 @@ class _Loop:
                 raise self._diverged(step, f"{name} is {value}")
         window.add(values)
         if step % self.config.log_every == 0 or step == self.config.steps:
-            # A system of several phases tells its rate itself.
-            self.log.write({"step": step, "learning_rate": float(self.rate(step - 1)), **window.record()})
+            self.log.write({"step": step, **window.record()})
 
     def _diverged(self, step: int, what: str) -> jgan.NotFinite:
         latest = self.checkpoints.latest
@@ -299,24 +299,25 @@ class _Loop:
         self.checkpoints.save(step, self.state, scores)
 
     def _validate(self, step: int) -> dict[str, float] | None:
-        values = self.validation.scores(self.state.weights(), step)
+        values = self.previews.scores(self.state.weights(), step)
         if values is not None:
             self.log.write({"step": step, **{f"val_{name}": value for name, value in values.items()}})
         return values
 
     def _sample(self, step: int) -> None:
         """Writes samples/STEP.png: fixed examples or codes and what becomes of them. All processes draw, one writes."""
-        pictures = self.validation.pictures(self.state.weights(), step)
+        made = self.previews.pictures(self.state.weights(), step)
         if jax.process_index():
             return
         folder = os.path.join(self.workdir, "samples")
         os.makedirs(folder, exist_ok=True)
-        for name, picture in pictures.items():
+        for name, picture in made.items():
             path = os.path.join(folder, name or f"{step:06d}.png")
             if name.endswith(".webp"):
                 pictures_lib.film(path, picture)
             else:
                 image_files.write(path, picture)
+        self.log.warn(step, self.previews.warnings)
         self._page()
 
     def _page(self) -> None:
@@ -395,6 +396,13 @@ class _Window:
         record["input_wait"] = min(self.waited / seconds, 1.0)
         self._reset()
         return record
+
+
+def _take_facts(config: ml_collections.ConfigDict, old: ml_collections.ConfigDict) -> None:
+    """Gives the config what the data told about themselves when the run began, where it leaves that to them."""
+    for name in ("channels", "names"):
+        if name in config.data and name in old.data and not config.data[name]:
+            config.data[name] = old.data[name]
 
 
 def _write(workdir: str, config: ml_collections.ConfigDict, stream: Any, held: Any, init_from: str) -> None:

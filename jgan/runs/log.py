@@ -20,11 +20,13 @@ class Log:
           step: the step the run goes on from, 0 for a new one, which keeps nothing.
         """
         self._file = None
+        self._told: list[str] = []
         if path is None:
             return
         path = pathlib.Path(path)
         if path.exists():
             kept = [r for r in read(path) if step and r["step"] <= step]
+            self._told = next((r["warnings"] for r in reversed(kept) if "warnings" in r), [])
             text = "".join(json.dumps(record) + "\n" for record in kept)
             if text != path.read_text(encoding="utf-8", errors="replace"):
                 output.replace(path, text.encode())
@@ -43,6 +45,12 @@ class Log:
             self._file.flush()
         except OSError as error:
             raise jgan.UserError(f"{self._file.name} could not be written: {error.strerror}") from error
+
+    def warn(self, step: int, sentences: list[str]) -> None:
+        """Appends a record with the signs that the newest pictures show, where they are not those told last."""
+        if sentences != self._told:
+            self.write({"step": step, "warnings": sentences})
+            self._told = sentences
 
     def close(self) -> None:
         if self._file is not None:
@@ -68,7 +76,7 @@ def read(path) -> list[dict]:
 
 
 def _plain(value):
-    if isinstance(value, (str, bool, int)) or value is None:
+    if isinstance(value, (str, bool, int, list)) or value is None:
         return value
     value = float(value)
     return value if math.isfinite(value) else None

@@ -10,10 +10,8 @@ import math
 import pathlib
 
 import numpy as np
-from PIL import Image
 
 from jgan import output
-from jgan import pictures
 from jgan.runs import log
 from jgan.runs import warnings as warning_signs
 
@@ -71,17 +69,13 @@ def write(workdir) -> None:
         run = {}
     records = log.read(workdir / "metrics.jsonl")
     samples = sorted(p for p in (workdir / "samples").glob("*.png") if p.stem.isdigit())
-    rows = []
-    if samples:
-        with Image.open(samples[-1]) as newest:
-            rows = pictures.cells(np.asarray(newest.convert("RGB")))
     text = render(
         name=workdir.absolute().name,
         run=run,
         records=records,
         samples=[(int(p.stem), f"samples/{p.name}") for p in samples],
         extras=[(title, f"samples/{n}") for n, title in EXTRAS.items() if (workdir / "samples" / n).exists()],
-        warnings=warning_signs.found(records, rows),
+        warnings=warning_signs.of_log(records),
     )
     output.replace(workdir / "index.html", text.encode(errors="replace"))
 

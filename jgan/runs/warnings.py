@@ -4,27 +4,35 @@ import itertools
 
 import numpy as np
 
+from jgan.pictures import show
+
 # Pictures of the first steps are alike whatever the run will become.
-_WARM_UP = 300
+WARM_UP = 300
 
 
-def found(records: list[dict], rows: list[list[np.ndarray]]) -> list[str]:
-    """One sentence for each sign of a run gone wrong; [] where all is well or too young to tell.
+def of_log(records: list[dict]) -> list[str]:
+    """One sentence for each sign in the records of metrics.jsonl, those of the newest pictures included; [] of none."""
+    pictures = [record["warnings"] for record in records if isinstance(record.get("warnings"), list)]
+    return [*filter(None, [_saturated(records)]), *(pictures[-1] if pictures else [])]
+
+
+def of_pictures(
+    rows: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]], *, paired: bool
+) -> list[str]:
+    """One sentence for each sign in pictures that were just drawn; [] of none.
 
     Args:
-      records: of metrics.jsonl.
-      rows: the newest samples as `cells` gives them: input, output, target in a row, or an image, its translation
-        and its reconstruction for both of two domains.
+      rows: {way: (input, output, reference) of each example}, images of any type; a reference is what the output should
+        equal where examples are `paired`, and any picture of its kind where they are not.
+      paired: whether references belong to their inputs.
     """
-    signs = [_saturated(records)]
-    step = max((r["step"] for r in records), default=0)
-    if step >= _WARM_UP and rows:
-        pictures = [[np.asarray(image, np.float32) for image in row] for row in rows]
-        if len(rows[0]) == 3:
-            signs += [_collapsed(pictures), _inverted(pictures)]
-        elif len(rows[0]) == 6:  # unpaired: the other domain's images stand for the targets
-            for name, way in ((" A to B", (0, 1, 3)), (" B to A", (3, 4, 0))):
-                signs.append(_collapsed([[row[k] for k in way] for row in pictures], name))
+    signs = []
+    for way, found in rows.items():
+        images = [[show(image).astype(np.float32) for image in row] for row in found]
+        name = f" {way.replace('to', ' to ')}" if len(rows) > 1 else ""
+        signs.append(_collapsed(images, name))
+        if paired and len(rows) == 1:
+            signs.append(_inverted(images))
     return [sentence for sentence in signs if sentence]
 
 

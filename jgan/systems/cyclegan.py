@@ -26,13 +26,10 @@ from jgan.nets import generators
 from jgan.nets import net as net_lib
 from jgan.ops import pixels
 from jgan.ops import resample
+from jgan.systems import adversarial
 from jgan.systems import optimiser
 from jgan.systems import system
 
-TRANSLATIONS = {
-    "AtoB": system.Translation("a", "fake_b", "b", "back_a"),
-    "BtoA": system.Translation("b", "fake_a", "a", "back_b"),
-}
 # Of the images of a domain: the net they enter, the net that brings them back, and who judges what they became.
 _WAYS = {
     "a": ("generator_ab", "generator_ba", "discriminator_b"),
@@ -47,7 +44,6 @@ _OTHER = {
 # The emitters that XLA on CPU has for fused loops hold 100 KiB and more for each of the two thousand here, while
 # compiling far more, and make them no faster.
 _COMPILER_OPTIONS = {**system.COMPILER_OPTIONS, "xla_cpu_use_fusion_emitters": False}
-_DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
 
 def build(config: Any) -> system.System:
@@ -57,9 +53,8 @@ def build(config: Any) -> system.System:
         jgan.UserError: a name that does not exist, or values that do not fit together.
     """
     loss = config.loss
+    judging = adversarial.choose(loss)
     _check(config)
-    nets = _nets(config)
-    adversarial = losses.ADVERSARIAL[loss.adversarial]
     gan = loss.adversarial_weight > 0
     # The identity terms are shares of the cycle terms of the domain they act on; 0 saves their passes.
     weights = {"a": loss.lambda_a, "b": loss.lambda_b}
@@ -69,23 +64,70 @@ def build(config: Any) -> system.System:
     groups = {"gen": state_lib.Group(("generator_ab", "generator_ba"), adam)}
     if gan:
         groups["dis"] = state_lib.Group(("discriminator_a", "discriminator_b"), adam)
-    updates = ("gen", "dis") if gan else ("gen",)
-    pooled = gan and loss.pool_size > 0
     channels = config.data.channels or (3, 3)
     alike = channels[0] == channels[1] and terms["a"].keys() == terms["b"].keys()
+    made = _CycleGAN(config, _nets(config), judging, groups, terms, alike)
+    updates = ("gen", "dis") if gan else ("gen",)
+    return system.System(
+        made.init,
+        made.step,
+        plan=lambda step: updates,
+        ways={f"{x.upper()}to{y.upper()}": made.way(x, y) for x, y in ("ab", "ba")},
+        compiler_options=_COMPILER_OPTIONS,
+    )
 
-    def init(key: jax.Array, batch: dict[str, jax.Array]) -> state_lib.State:
+
+@dataclasses.dataclass(frozen=True)
+class _CycleGAN:
+    """The functions of the system; all of them are pure."""
+
+    config: Any
+    nets: dict[str, net_lib.Net]
+    judging: losses.Adversarial
+    groups: dict[str, state_lib.Group]
+    terms: dict[str, dict[str, float]]
+    alike: bool
+
+    @property
+    def gan(self) -> bool:
+        """Whether there are discriminators."""
+        return "dis" in self.groups
+
+    def init(self, key: jax.Array, batch: dict[str, jax.Array]) -> state_lib.State:
         images = {"a": pixels.to_float(batch["a"]), "b": pixels.to_float(batch["b"])}
         seen = {"generator_ab": "a", "generator_ba": "b", "discriminator_a": "a", "discriminator_b": "b"}
         params, stats = {}, {}
         for k, (name, domain) in enumerate(seen.items()):
-            if gan or name in groups["gen"].nets:
-                params[name], stats[name] = nets[name].init(jax.random.fold_in(key, k), images[domain])
-        ema = groups["gen"].nets if config.ema else ()
-        pools = {f"pool_{x}": empty_pool(loss.pool_size, images[x].shape[1:]) for x in "ab"} if pooled else {}
-        return state_lib.create(groups, params, stats, ema, pools)
+            if self.gan or name in self.groups["gen"].nets:
+                params[name], stats[name] = self.nets[name].init(jax.random.fold_in(key, k), images[domain])
+        ema = self.groups["gen"].nets if self.config.ema else ()
+        size, pools = self.config.loss.pool_size, {}
+        if self.gan and size > 0:
+            pools = {f"pool_{x}": empty_pool(size, images[x].shape[1:]) for x in "ab"}
+        return state_lib.create(self.groups, params, stats, ema, pools)
+
+    def step(
+        self, state: state_lib.State, batch: dict[str, jax.Array], key: jax.Array, updates: tuple[str, ...]
+    ) -> tuple[state_lib.State, dict[str, jax.Array]]:
+        k_pool_a, k_pool_b, k_penalty_a, k_penalty_b, k_dropout = jax.random.split(key, 5)
+        real = {x: pixels.to_float(batch[x]) for x in "ab"}
+        rate = optimiser.rate(self.config.optimiser, self.config.steps, state.step)
+        gen_loss = functools.partial(self.gen_loss, state, real, k_dropout)
+        state, (metrics, fakes) = state_lib.update(state, self.groups, "gen", gen_loss)
+        if "dis" in updates:
+            if state.aux:
+                pools = dict(state.aux)
+                pools["pool_a"], fakes["a"] = draw(pools["pool_a"], fakes["a"], k_pool_a)
+                pools["pool_b"], fakes["b"] = draw(pools["pool_b"], fakes["b"], k_pool_b)
+                state = dataclasses.replace(state, aux=pools)
+            dis_loss = functools.partial(self.dis_loss, state, real, fakes, (k_penalty_a, k_penalty_b))
+            state, aux = state_lib.update(state, self.groups, "dis", dis_loss)
+            metrics |= aux
+        state = state_lib.average(state, self.config.ema)
+        return dataclasses.replace(state, step=state.step + 1), metrics | {"learning_rate": rate}
 
     def both(
+        self,
         loss_fn: Callable[..., tuple[jax.Array, Any]],
         state: state_lib.State,
         params: dict[str, Any],
@@ -96,7 +138,7 @@ def build(config: Any) -> system.System:
         Where the domains are of one kind, one program serves both: in the second turn the nets take each other's
         places. Half the instructions to compile and to keep, and the activations of one turn in memory at a time.
         """
-        if not alike:
+        if not self.alike:
             weights = {**state.params, **params}
             value_a, (stats, told_a) = loss_fn(weights, state.stats, turns[0], "a")
             value_b, (stats, told_b) = loss_fn(weights, stats, turns[1], "b")
@@ -112,160 +154,137 @@ def build(config: Any) -> system.System:
         value, (stats, told) = state_lib.accumulate(one, state.stats, stacked)(params)
         return value, (stats, tuple(jax.tree.map(lambda x, k=k: x[k], told) for k in range(2)))
 
-    def step(
-        state: state_lib.State, batch: dict[str, jax.Array], key: jax.Array, updates: tuple[str, ...]
-    ) -> tuple[state_lib.State, dict[str, jax.Array]]:
-        k_pool_a, k_pool_b, k_penalty_a, k_penalty_b, k_dropout = jax.random.split(key, 5)
-        real = {x: pixels.to_float(batch[x]) for x in "ab"}
+    def gen_loss(
+        self, state: state_lib.State, real: dict[str, jax.Array], key: jax.Array, params: Any
+    ) -> tuple[jax.Array, Any]:
+        """What both generators pay together."""
+        keys = jax.random.split(key)
+        turns = [
+            {"real": real[x], "other": real[y], "key": k, **self.terms[x]}
+            for (x, y), k in zip(("ab", "ba"), keys, strict=True)
+        ]
+        value, (stats, ((told_a, fake_b), (told_b, fake_a))) = self.both(
+            self.there_and_back, state, params, turns
+        )
+        aux = {}
+        for x, y, told in (("a", "b", told_a), ("b", "a", told_b)):
+            aux |= {f"g_{term}_{x if term == 'cycle' else y}": told[term] for term in told}
+        return value, (stats, (aux | {"g_loss": value}, {"a": fake_a, "b": fake_b}))
 
-        def there_and_back(
-            weights: dict[str, Any], stats: dict[str, Any], turn: dict[str, Any], domain: str = "a"
-        ) -> tuple[jax.Array, Any]:
-            """What G pays for the images of one domain."""
-            there, back, judge = _WAYS[domain]
-            stats, told, value = dict(stats), {}, 0.0
+    def dis_loss(
+        self,
+        state: state_lib.State,
+        real: dict[str, jax.Array],
+        fakes: dict[str, jax.Array],
+        keys: tuple[jax.Array, jax.Array],
+        params: Any,
+    ) -> tuple[jax.Array, Any]:
+        """What both discriminators pay together."""
+        turns = [{"real": real[x], "fake": fakes[x], "key": k} for x, k in zip("ab", keys, strict=True)]
+        value, (stats, ((told_a, right_a), (told_b, right_b))) = self.both(
+            self.judgement, state, params, turns
+        )
+        aux = {f"d_{name}_{x}": told[name] for x, told in (("a", told_a), ("b", told_b)) for name in told}
+        aux |= {f"d_accuracy_{name}": (right_a[name] + right_b[name]) / 2 for name in right_a}
+        return value, (stats, aux | {"d_loss": value})
 
-            def translate(net: str, *batches: jax.Array) -> list[jax.Array]:
-                outputs, stats[net] = _pass(
-                    nets[net],
-                    weights[net],
-                    stats[net],
-                    *batches,
-                    norm=config.generator.norm,
-                    dropout=jax.random.fold_in(turn["key"], net == back),
-                    remat=config.remat,
-                )
-                return outputs
+    def there_and_back(
+        self, weights: dict[str, Any], stats: dict[str, Any], turn: dict[str, Any], domain: str = "a"
+    ) -> tuple[jax.Array, Any]:
+        """What G pays for the images of one domain."""
+        there, back, judge = _WAYS[domain]
+        stats, told, value = dict(stats), {}, 0.0
 
-            # What passes the same net passes together; to real images no gradient leads.
-            keeps = "identity" in terms[domain]
-            fake, *same = translate(there, turn["real"], *([turn["other"]] if keeps else []))
-            if gan:
-                output, stats[judge] = nets[judge].apply(weights[judge], stats[judge], fake)
-                told["adversarial"] = _mean(adversarial.generator, output)
-                value += loss.adversarial_weight * told["adversarial"]
-            if "cycle" in terms[domain]:
-                (restored,) = translate(back, fake)
-                told["cycle"] = jnp.mean(losses.l1(restored, turn["real"]))
-                value += turn["cycle"] * told["cycle"]
-            if keeps:
-                told["identity"] = jnp.mean(losses.l1(same[0], turn["other"]))
-                value += turn["identity"] * told["identity"]
-            return value, (stats, (told, fake))
-
-        def judgement(
-            weights: dict[str, Any], stats: dict[str, Any], turn: dict[str, Any], domain: str = "a"
-        ) -> tuple[jax.Array, Any]:
-            """What D pays for the images of one domain."""
-            judge = f"discriminator_{domain}"
-            d, told = nets[judge], {}
-            (on_real, on_fake), changed = _pass(
-                d, weights[judge], stats[judge], turn["real"], turn["fake"], norm=config.discriminator.norm
+        def translate(net: str, *batches: jax.Array) -> list[jax.Array]:
+            outputs, stats[net] = _pass(
+                self.nets[net],
+                weights[net],
+                stats[net],
+                *batches,
+                norm=self.config.generator.norm,
+                dropout=jax.random.fold_in(turn["key"], net == back),
+                remat=self.config.remat,
             )
-            value = _mean(adversarial.real, on_real) + _mean(adversarial.fake, on_fake)
-            if loss.adversarial == "wgan_gp":
+            return outputs
 
-                def critic(image: jax.Array) -> jax.Array:
-                    return d.apply(weights[judge], changed, image)[0]["logits"][0]
+        # What passes the same net passes together; to real images no gradient leads.
+        keeps = "identity" in self.terms[domain]
+        fake, *same = translate(there, turn["real"], *([turn["other"]] if keeps else []))
+        if self.gan:
+            output, stats[judge] = self.nets[judge].apply(weights[judge], stats[judge], fake)
+            told["adversarial"] = adversarial.mean(self.judging.generator, output)
+            value += self.config.loss.adversarial_weight * told["adversarial"]
+        if "cycle" in self.terms[domain]:
+            (restored,) = translate(back, fake)
+            told["cycle"] = jnp.mean(losses.l1(restored, turn["real"]))
+            value += turn["cycle"] * told["cycle"]
+        if keeps:
+            told["identity"] = jnp.mean(losses.l1(same[0], turn["other"]))
+            value += turn["identity"] * told["identity"]
+        return value, (stats, (told, fake))
 
-                penalty = losses.gradient_penalty(critic, turn["real"], turn["fake"], turn["key"])
-                told["penalty"] = jnp.mean(penalty)
-                value += loss.gradient_penalty * told["penalty"]
-            told["loss"] = 0.5 * value
-            right = {
-                "real": _mean(lambda x: x > adversarial.boundary, on_real),
-                "fake": _mean(lambda x: x <= adversarial.boundary, on_fake),
-            }
-            return told["loss"], ({**stats, judge: changed}, (told, right))
+    def judgement(
+        self, weights: dict[str, Any], stats: dict[str, Any], turn: dict[str, Any], domain: str = "a"
+    ) -> tuple[jax.Array, Any]:
+        """What D pays for the images of one domain."""
+        judge = f"discriminator_{domain}"
+        d, norm = self.nets[judge], self.config.discriminator.norm
+        (on_real, on_fake), changed = _pass(
+            d, weights[judge], stats[judge], turn["real"], turn["fake"], norm=norm
+        )
+        value, right = adversarial.discriminator(self.judging, on_fake, on_real)
+        extra, told = adversarial.penalty(
+            self.config.loss,
+            lambda image: d.apply(weights[judge], changed, image)[0],
+            turn["real"],
+            turn["fake"],
+            turn["key"],
+        )
+        told = {name.removeprefix("d_"): x for name, x in told.items()} | {"loss": 0.5 * (value + extra)}
+        right = {name: right[f"d_accuracy_{name}"] for name in ("real", "fake")}
+        return told["loss"], ({**stats, judge: changed}, (told, right))
 
-        def gen_loss(params: Any) -> tuple[jax.Array, Any]:
-            keys = jax.random.split(k_dropout)
-            turns = [
-                {"real": real[x], "other": real[y], "key": k, **terms[x]}
-                for (x, y), k in zip(("ab", "ba"), keys, strict=True)
-            ]
-            value, (stats, ((told_a, fake_b), (told_b, fake_a))) = both(there_and_back, state, params, turns)
-            aux = {}
-            for x, y, told in (("a", "b", told_a), ("b", "a", told_b)):
-                aux |= {f"g_{term}_{x if term == 'cycle' else y}": told[term] for term in told}
-            return value, (stats, (aux | {"g_loss": value}, {"a": fake_a, "b": fake_b}))
+    def way(self, source: str, target: str) -> system.Way:
+        """The translation of one domain into the other, and back."""
+        there, back, _ = _WAYS[source]
 
-        def dis_loss(params: Any, fakes: dict[str, jax.Array]) -> tuple[jax.Array, Any]:
-            keys = (k_penalty_a, k_penalty_b)
-            turns = [{"real": real[x], "fake": fakes[x], "key": k} for x, k in zip("ab", keys, strict=True)]
-            value, (stats, ((told_a, right_a), (told_b, right_b))) = both(judgement, state, params, turns)
-            aux = {f"d_{name}_{x}": told[name] for x, told in (("a", told_a), ("b", told_b)) for name in told}
-            aux |= {f"d_accuracy_{name}": (right_a[name] + right_b[name]) / 2 for name in right_a}
-            return value, (stats, aux | {"d_loss": value})
-
-        state, (metrics, fakes) = state_lib.update(state, groups, "gen", gen_loss)
-        if "dis" in updates:
-            if pooled:
-                pools = dict(state.aux)
-                pools["pool_a"], fakes["a"] = draw(pools["pool_a"], fakes["a"], k_pool_a)
-                pools["pool_b"], fakes["b"] = draw(pools["pool_b"], fakes["b"], k_pool_b)
-                state = dataclasses.replace(state, aux=pools)
-            state, aux = state_lib.update(state, groups, "dis", lambda params: dis_loss(params, fakes))
-            metrics |= aux
-        state = state_lib.average(state, config.ema)
-        return dataclasses.replace(state, step=state.step + 1), metrics
-
-    def apply(
-        weights: dict[str, Any],
-        inputs: dict[str, jax.Array],
-        key: jax.Array | None = None,
-        *,
-        statistics: str = "image",
-        dropout: bool = False,
-    ) -> dict[str, jax.Array]:
-        """Translation and round trip of the inputs, in [-1, 1], of any height and width.
-
-        {"fake_b", "back_a"} for `inputs["a"]` and {"fake_a", "back_b"} for `inputs["b"]`; either may be missing.
-        """
-        outputs = {}
-        for translation in TRANSLATIONS.values():
-            if translation.source not in inputs:
-                continue
-            image = pixels.to_float(inputs[translation.source])
-            x = resample.pad_to_multiple(image, nets["generator_ab"].multiple)
-            way = ("generator_ab", "generator_ba")
-            for k, (net, output) in enumerate(
-                zip(
-                    way if translation.source == "a" else way[::-1],
-                    (translation.output, translation.back),
-                    strict=True,
-                )
-            ):
-                x, _ = nets[net].apply(
+        def run(
+            weights: dict[str, Any],
+            inputs: dict[str, jax.Array],
+            key: jax.Array | None = None,
+            *,
+            statistics: str = "image",
+            dropout: bool = False,
+        ) -> dict[str, jax.Array]:
+            """{"output", "back"}: translation and round trip, in [-1, 1], of images of any height and width."""
+            image = pixels.to_float(inputs[source])
+            x, outputs = resample.pad_to_multiple(image, self.nets[there].multiple), {}
+            for k, (net, name) in enumerate(((there, "output"), (back, "back"))):
+                x, _ = self.nets[net].apply(
                     weights["params"][net],
                     weights["stats"][net],
                     x,
                     statistics=statistics,
                     dropout=jax.random.fold_in(key, k) if dropout else None,
                 )
-                outputs[output] = resample.crop_centre(x, image.shape[1], image.shape[2])
-        return outputs
+                outputs[name] = resample.crop_centre(x, image.shape[1], image.shape[2])
+            return outputs
 
-    def gather(weights: dict[str, Any], inputs: dict[str, jax.Array]) -> dict[str, Any]:
-        stats = dict(weights["stats"])
-        for net, source in (("generator_ab", "a"), ("generator_ba", "b")):
-            if source in inputs:
-                x = resample.pad_to_multiple(pixels.to_float(inputs[source]), nets[net].multiple)
-                _, stats[net] = nets[net].apply(weights["params"][net], stats[net], x, statistics="gather")
-        return {**weights, "stats": stats}
+        def gather(weights: dict[str, Any], inputs: dict[str, jax.Array]) -> dict[str, Any]:
+            x = resample.pad_to_multiple(pixels.to_float(inputs[source]), self.nets[there].multiple)
+            _, stats = self.nets[there].apply(
+                weights["params"][there], weights["stats"][there], x, statistics="gather"
+            )
+            return {**weights, "stats": {**weights["stats"], there: stats}}
 
-    return system.System(
-        init,
-        step,
-        apply,
-        plan=lambda step: updates,
-        space=lambda weights, condition: None,
-        translations=TRANSLATIONS,
-        multiple=nets["generator_ab"].multiple,
-        radius=nets["generator_ab"].radius,
-        gather=gather,
-        compiler_options=_COMPILER_OPTIONS,
-    )
+        net = self.nets[there]
+        return system.Way(
+            run,
+            inputs=(source,),
+            target=target,
+            returns=("output", "back"),
+            tiling=system.Tiling(net.multiple, net.radius, gather),
+        )
 
 
 def empty_pool(size: int, shape: tuple[int, ...]) -> dict[str, jax.Array]:
@@ -337,10 +356,6 @@ def _exchange(really: jax.Array, trees: dict[str, Any]) -> dict[str, Any]:
 
 def _check(config: Any) -> None:
     loss = config.loss
-    if loss.adversarial not in losses.ADVERSARIAL:
-        raise jgan.UserError(
-            f"loss.adversarial={loss.adversarial!r} is unknown: use one of {', '.join(losses.ADVERSARIAL)}."
-        )
     if loss.adversarial_weight <= 0 and loss.lambda_a <= 0 and loss.lambda_b <= 0:
         raise jgan.UserError(
             "loss: adversarial_weight, lambda_a and lambda_b are all 0; nothing would be learnt."
@@ -353,46 +368,17 @@ def _check(config: Any) -> None:
             f"loss.lambda_identity={loss.lambda_identity} compares a picture with its translation, but A has "
             f"{a} channels and B has {b}: set it to 0."
         )
-    if config.precision not in _DTYPES:
-        raise jgan.UserError(f"precision={config.precision!r} is unknown: use one of {', '.join(_DTYPES)}.")
 
 
 def _nets(config: Any) -> dict[str, net_lib.Net]:
-    g, d, size, dtype = config.generator, config.discriminator, config.data.size, _DTYPES[config.precision]
+    g, d, size, dtype = (
+        config.generator,
+        config.discriminator,
+        config.data.size,
+        adversarial.dtype(config.precision),
+    )
     a, b = config.data.channels or (3, 3)
-    nets = {}
-    for name, features in (("generator_ab", b), ("generator_ba", a)):
-        nets[name] = generators.generator(
-            g.name,
-            features,
-            levels=g.levels,
-            ngf=g.ngf,
-            norm=g.norm,
-            dropout=g.dropout,
-            upsample=g.upsample,
-            antialias=g.antialias,
-            dtype=dtype,
-        )
-    multiple = nets["generator_ab"].multiple
-    if size % multiple:
-        raise jgan.UserError(
-            f"generator {g.name} trains on sizes that are multiples of {multiple}; data.size={size} is not: "
-            "choose another size or fewer levels."
-        )
-    for name in ("discriminator_a", "discriminator_b"):
-        nets[name] = discriminators.discriminator(
-            d.name,
-            size=(size, size),
-            n_layers=d.n_layers,
-            ndf=d.ndf,
-            norm=config.discriminator.norm,
-            antialias=d.antialias,
-            dtype=dtype,
-        )
-    return nets
-
-
-def _mean(term: Any, output: dict[str, Any]) -> jax.Array:
-    """The mean of a term over patches and batch, averaged over D's scales."""
-    values = [jnp.mean(term(logits)) for logits in output["logits"]]
-    return sum(values) / len(values)
+    nets = {name: generators.of(g, n, size, dtype) for name, n in (("generator_ab", b), ("generator_ba", a))}
+    return nets | {
+        name: discriminators.of(d, size, d.norm, dtype) for name in ("discriminator_a", "discriminator_b")
+    }

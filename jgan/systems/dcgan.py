@@ -21,8 +21,8 @@ State: nets `generator`, `discriminator` and, where it has steps, `predictor`; g
 Batch kind: `images`.
 """
 
-from collections.abc import Callable
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -35,11 +35,11 @@ from jgan.nets import dcgan
 from jgan.nets import net as net_lib
 from jgan.ops import augment
 from jgan.ops import pixels
+from jgan.systems import adversarial
+from jgan.systems import latent
 from jgan.systems import optimiser
 from jgan.systems import prior as priors
 from jgan.systems import system
-
-_DTYPES = {"float32": None, "bfloat16": jnp.bfloat16}
 
 
 def build(config: Any) -> system.System:
@@ -49,17 +49,12 @@ def build(config: Any) -> system.System:
         jgan.UserError: a name that does not exist, or values that do not fit together.
     """
     phases = _phases(config)
+    terms = adversarial.choose(config.loss)
     _check(config)
-    nz, loss = config.latent.nz, config.loss
-    prior = priors.prior(config.latent.prior, nz)
+    prior = priors.prior(config.latent.prior, config.latent.nz)
     nets = _nets(config, prior)
-    generator, discriminator = nets["generator"], nets["discriminator"]
-    adversarial = losses.ADVERSARIAL[loss.adversarial]
-    policy = augment.parse(config.augment.policy)
-    adaptive = bool(policy) and config.augment.target > 0
     gan_steps, predictor_steps = len(phases["gan"]), config.predictor.warm_steps + config.predictor.steps
     turns = 2 if config.alternate else 1
-    rate = optimiser.schedule(config.optimiser, gan_steps)
     groups = {
         name: state_lib.Group((net,), optimiser.adam(config.optimiser, steps))
         for name, net, steps in (
@@ -69,104 +64,169 @@ def build(config: Any) -> system.System:
         )
         if net in nets
     }
+    draws = latent.Generator(nets["generator"], prior, config.latent.nz)
+    made = _DCGAN(config, prior, nets, terms, groups, phases, draws, augment.parse(config.augment.policy))
+    codes = system.Codes(
+        draws.space,
+        judge=latent.judge(nets["discriminator"]),
+        predict=made.predict if predictor_steps else None,
+        learnt=phases["predictor"].start,
+    )
 
-    def plan(step: int) -> tuple[str, ...]:
-        if step in phases["gan"]:
-            return (("gen",), ("dis",))[step % 2] if config.alternate else ("dis", "gen")
-        if step in phases["statistics"]:
+    def statistics(step: int) -> str:
+        # Before the statistics for inference are taken only those of a batch fit averaged weights.
+        return "batch" if phases["statistics"] and step <= phases["statistics"].start else "running"
+
+    return system.System(
+        made.init,
+        made.step,
+        made.plan,
+        ways={"sample": draws.way()},
+        spaces={"z": codes},
+        statistics=statistics,
+        phases={name: steps for name, steps in phases.items() if steps},
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _DCGAN:
+    """The functions of the system; all of them are pure."""
+
+    config: Any
+    prior: priors.Prior
+    nets: dict[str, net_lib.Net]
+    terms: losses.Adversarial
+    groups: dict[str, state_lib.Group]
+    phases: dict[str, range]
+    draws: latent.Generator
+    policy: tuple[str, ...]  # the augmentations of what D sees
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the probability of augmentations follows D's signs of overfitting."""
+        return bool(self.policy) and self.config.augment.target > 0
+
+    def plan(self, step: int) -> tuple[str, ...]:
+        if step in self.phases["gan"]:
+            return (("gen",), ("dis",))[step % 2] if self.config.alternate else ("dis", "gen")
+        if step in self.phases["statistics"]:
             return ("statistics",)
-        first = phases["predictor"].start if predictor_steps else 0
-        if step < first + config.predictor.warm_steps:
+        p = self.config.predictor
+        learns = p.warm_steps + p.steps
+        first = self.phases["predictor"].start if learns else 0
+        if step < first + p.warm_steps:
             return ("warm",)
-        return ("predictor",) if step < first + predictor_steps else ("predictor_statistics",)
+        return ("predictor",) if step < first + learns else ("predictor_statistics",)
 
-    def init(key: jax.Array, batch: dict[str, jax.Array]) -> state_lib.State:
+    def init(self, key: jax.Array, batch: dict[str, jax.Array]) -> state_lib.State:
         images = pixels.to_float(batch["images"])
         params, stats = {}, {}
-        for k, (name, net) in enumerate(nets.items()):
-            seen = jnp.zeros((images.shape[0], nz), images.dtype) if name == "generator" else images
+        for k, (name, net) in enumerate(self.nets.items()):
+            codes = jnp.zeros((images.shape[0], self.config.latent.nz), images.dtype)
+            seen = codes if name == "generator" else images
             params[name], stats[name] = net.init(jax.random.fold_in(key, k), seen)
-        aux = {"batches": {name: jnp.zeros((), jnp.int32) for name in nets}}
-        if adaptive:
-            aux["augment"] = augment.controller(config.augment.p)
-        return state_lib.create(groups, params, stats, ("generator",) if config.ema else (), aux)
+        aux = {"batches": {name: jnp.zeros((), jnp.int32) for name in self.nets}}
+        if self.adaptive:
+            aux["augment"] = augment.controller(self.config.augment.p)
+        return state_lib.create(self.groups, params, stats, ("generator",) if self.config.ema else (), aux)
+
+    def step(
+        self, state: state_lib.State, batch: dict[str, jax.Array], key: jax.Array, updates: tuple[str, ...]
+    ) -> tuple[state_lib.State, dict[str, jax.Array]]:
+        real = pixels.to_float(batch["images"])
+        metrics: dict[str, jax.Array] = {"learning_rate": jnp.zeros(())}
+        if "statistics" in updates:
+            z = self.prior.draw(key, (real.shape[0], self.config.latent.nz), real.dtype)
+            state, fake = self.gathered(state, "generator", z)
+            state, _ = self.gathered(state, "discriminator", fake)
+        elif "predictor_statistics" in updates:
+            state, _ = self.gathered(state, "predictor", real)
+        elif "warm" in updates or "predictor" in updates:
+            state, metrics = self.predictor_step(state, real, key, "warm" in updates)
+        else:
+            state, metrics = self.adversarial_step(state, real, key, updates)
+        return dataclasses.replace(state, step=state.step + 1), metrics
 
     def adversarial_step(
-        state: state_lib.State, real: jax.Array, key: jax.Array, updates: tuple[str, ...]
+        self, state: state_lib.State, real: jax.Array, key: jax.Array, updates: tuple[str, ...]
     ) -> tuple[state_lib.State, dict[str, jax.Array]]:
-        k_z, k_real, k_fake, k_again, k_penalty = jax.random.split(key, 5)
-        z = prior.draw(k_z, (real.shape[0], nz), real.dtype)
-        p = state.aux["augment"]["p"] if adaptive else config.augment.p
-
-        def seen(images: jax.Array, key: jax.Array) -> jax.Array:
-            """Images as D sees them."""
-            images = augment.augment(images, key, p, policy)
-            return augment.noisy(images, jax.random.fold_in(key, 1), config.augment.noise)
-
+        """The state after D's and G's updates, as far as it is their turn."""
+        k_z, *keys = jax.random.split(key, 5)
+        z = self.prior.draw(k_z, (real.shape[0], self.config.latent.nz), real.dtype)
+        p = state.aux["augment"]["p"] if self.adaptive else self.config.augment.p
         metrics: dict[str, jax.Array] = {}
-
-        def dis_loss(params: Any) -> tuple[jax.Array, Any]:
-            # The same forward pass stands in `gen_loss`; the compiler merges the two.
-            fake, _ = generator.apply(state.params["generator"], state.stats["generator"], z)
-            shown = seen(jax.lax.stop_gradient(fake), k_fake)
-            target = seen(real, k_real)
-            d = params["discriminator"]
-            on_fake, stats = discriminator.apply(d, state.stats["discriminator"], shown)
-            on_real, stats = discriminator.apply(d, stats, target)
-            aux = {
-                "d_fake": _mean(adversarial.fake, on_fake),
-                "d_real": _mean(adversarial.real, on_real),
-                "d_accuracy_fake": _mean(lambda x: x <= adversarial.boundary, on_fake),
-                "d_accuracy_real": _mean(lambda x: x > adversarial.boundary, on_real),
-            }
-            value = aux["d_fake"] + aux["d_real"]
-            if loss.adversarial == "wgan_gp":
-
-                def critic(images: jax.Array) -> jax.Array:
-                    return discriminator.apply(d, stats, images)[0]["logits"][0]
-
-                penalty = jnp.mean(losses.gradient_penalty(critic, target, shown, k_penalty))
-                value += loss.gradient_penalty * penalty
-                aux["d_penalty"] = penalty
-            aux["d_loss"] = value
-            return value, ({"discriminator": stats}, (aux, on_real["logits"][0]))
-
-        def gen_loss(params: Any) -> tuple[jax.Array, Any]:
-            fake, g_stats = generator.apply(params["generator"], state.stats["generator"], z)
-            on_fake, d_stats = discriminator.apply(
-                state.params["discriminator"],
-                state.stats["discriminator"],
-                seen(fake, k_again),
-            )
-            value = _mean(adversarial.generator, on_fake)
-            return value, ({"generator": g_stats, "discriminator": d_stats}, {"g_loss": value})
-
         aux = dict(state.aux)
         if "dis" in updates:
-            state, (told, on_real) = state_lib.update(state, groups, "dis", dis_loss)
+            dis_loss = functools.partial(self.dis_loss, state, real, z, p, keys)
+            state, (told, on_real) = state_lib.update(state, self.groups, "dis", dis_loss)
             metrics |= told
-            if adaptive:
+            if self.adaptive:
                 aux["augment"] = augment.adapt(
                     state.aux["augment"],
-                    on_real - adversarial.boundary,
-                    config.augment.target,
-                    config.augment.ramp,
+                    on_real - self.terms.boundary,
+                    self.config.augment.target,
+                    self.config.augment.ramp,
                 )
                 metrics["augment_p"] = aux["augment"]["p"]
         if "gen" in updates:
-            state, told = state_lib.update(state, groups, "gen", gen_loss)
+            gen_loss = functools.partial(self.gen_loss, state, z, p, keys)
+            state, told = state_lib.update(state, self.groups, "gen", gen_loss)
             metrics |= told
         # Whatever statistics were taken before are those of other weights.
         aux["batches"] = jax.tree.map(jnp.zeros_like, state.aux["batches"])
         state = dataclasses.replace(state, aux=aux)
         if "gen" in updates:
-            state = state_lib.average(state, config.ema)
+            state = state_lib.average(state, self.config.ema)
+        rate = optimiser.schedule(self.config.optimiser, len(self.phases["gan"]))
         return state, metrics | {"learning_rate": rate(state.step)}
 
-    def gathered(state: state_lib.State, net: str, inputs: jax.Array) -> tuple[state_lib.State, Any]:
+    def seen(self, images: jax.Array, key: jax.Array, p: Any) -> jax.Array:
+        """Images as D sees them."""
+        images = augment.augment(images, key, p, self.policy)
+        return augment.noisy(images, jax.random.fold_in(key, 1), self.config.augment.noise)
+
+    def dis_loss(
+        self,
+        state: state_lib.State,
+        real: jax.Array,
+        z: jax.Array,
+        p: Any,
+        keys: list[jax.Array],
+        params: Any,
+    ) -> tuple[jax.Array, Any]:
+        """What D pays for fakes from these codes and for real images; it tells its outputs on these as well."""
+        k_real, k_fake, _, k_penalty = keys
+        discriminator = self.nets["discriminator"]
+        # The same forward pass stands in `gen_loss`; the compiler merges the two.
+        fake, _ = self.nets["generator"].apply(state.params["generator"], state.stats["generator"], z)
+        shown = self.seen(jax.lax.stop_gradient(fake), k_fake, p)
+        target = self.seen(real, k_real, p)
+        d = params["discriminator"]
+        on_fake, stats = discriminator.apply(d, state.stats["discriminator"], shown)
+        on_real, stats = discriminator.apply(d, stats, target)
+        value, aux = adversarial.discriminator(self.terms, on_fake, on_real)
+        extra, told = adversarial.penalty(
+            self.config.loss, lambda x: discriminator.apply(d, stats, x)[0], target, shown, k_penalty
+        )
+        value += extra
+        aux |= told | {"d_loss": value}
+        return value, ({"discriminator": stats}, (aux, on_real["logits"][0]))
+
+    def gen_loss(
+        self, state: state_lib.State, z: jax.Array, p: Any, keys: list[jax.Array], params: Any
+    ) -> tuple[jax.Array, Any]:
+        """What G pays for these codes."""
+        fake, g_stats = self.nets["generator"].apply(params["generator"], state.stats["generator"], z)
+        on_fake, d_stats = self.nets["discriminator"].apply(
+            state.params["discriminator"], state.stats["discriminator"], self.seen(fake, keys[2], p)
+        )
+        value = adversarial.mean(self.terms.generator, on_fake)
+        return value, ({"generator": g_stats, "discriminator": d_stats}, {"g_loss": value})
+
+    def gathered(self, state: state_lib.State, net: str, inputs: jax.Array) -> tuple[state_lib.State, Any]:
         """The state with one more batch in the net's statistics, and the net's output."""
         count = state.aux["batches"][net]
-        output, found = nets[net].apply(
+        output, found = self.nets[net].apply(
             state.weights()["params"][net], state.stats[net], inputs, statistics="gather"
         )
         if not jax.tree.leaves(state.stats[net]):  # norms that keep none
@@ -176,102 +236,58 @@ def build(config: Any) -> system.System:
         return dataclasses.replace(state, stats=stats, aux={**state.aux, "batches": batches}), output
 
     def predictor_step(
-        state: state_lib.State, real: jax.Array, key: jax.Array, warm: bool
+        self, state: state_lib.State, real: jax.Array, key: jax.Array, warm: bool
     ) -> tuple[state_lib.State, dict[str, jax.Array]]:
-        weights = state.weights()
-        z = prior.draw(key, (real.shape[0], nz), real.dtype)
-
-        def regression(params: Any) -> tuple[jax.Array, Any]:
-            images = apply(weights, {"z": z})["images"]
-            codes, stats = nets["predictor"].apply(params["predictor"], state.stats["predictor"], images)
-            value = jnp.mean(jnp.square(codes - z))
-            return value, ({"predictor": stats}, {"p_codes": value})
-
-        def reconstruction(params: Any) -> tuple[jax.Array, Any]:
-            codes, stats = nets["predictor"].apply(params["predictor"], state.stats["predictor"], real)
-            images = apply(weights, {"z": codes})["images"]
-            aux = {"p_pixels": jnp.mean(jnp.square(images - real))}
-            value = aux["p_pixels"]
-            if config.predictor.feature_weight > 0:
-                ours, theirs = (
-                    judge(weights, x)["features"][config.predictor.feature_layer] for x in (images, real)
-                )
-                ours = ours.astype(jnp.promote_types(ours.dtype, jnp.float32))
-                aux["p_features"] = jnp.mean(jnp.square(ours - theirs))
-                value += config.predictor.feature_weight * aux["p_features"]
-            aux["p_loss"] = value
-            return value, ({"predictor": stats}, aux)
-
-        count = state.step - phases["predictor"].start
+        """The state after P's update: by regression on samples while it is warmed up, then by reconstruction."""
+        weights, p = state.weights(), self.config.predictor
+        z = self.prior.draw(key, (real.shape[0], self.config.latent.nz), real.dtype)
+        count = state.step - self.phases["predictor"].start
         aux = {**state.aux, "batches": {**state.aux["batches"], "predictor": jnp.zeros((), jnp.int32)}}
         state = dataclasses.replace(state, aux=aux)
-        state, metrics = state_lib.update(state, groups, "pre", regression if warm else reconstruction)
-        return state, metrics | {
-            "learning_rate": optimiser.schedule(config.optimiser, predictor_steps)(count)
-        }
-
-    def step(
-        state: state_lib.State, batch: dict[str, jax.Array], key: jax.Array, updates: tuple[str, ...]
-    ) -> tuple[state_lib.State, dict[str, jax.Array]]:
-        real = pixels.to_float(batch["images"])
-        metrics: dict[str, jax.Array] = {"learning_rate": jnp.zeros(())}
-        if "statistics" in updates:
-            z = prior.draw(key, (real.shape[0], nz), real.dtype)
-            state, fake = gathered(state, "generator", z)
-            state, _ = gathered(state, "discriminator", fake)
-        elif "predictor_statistics" in updates:
-            state, _ = gathered(state, "predictor", real)
-        elif "warm" in updates or "predictor" in updates:
-            state, metrics = predictor_step(state, real, key, "warm" in updates)
-        else:
-            state, metrics = adversarial_step(state, real, key, updates)
-        return dataclasses.replace(state, step=state.step + 1), metrics
-
-    def apply(
-        weights: dict[str, Any],
-        inputs: dict[str, jax.Array],
-        key: jax.Array | None = None,
-        *,
-        statistics: str = "running",
-    ) -> dict[str, jax.Array]:
-        """{"images": [n, size, size, c] in [-1, 1]} of the codes `inputs["z"]` [n, nz]."""
-        del key  # the codes are all the noise there is
-        images, _ = generator.apply(
-            weights["params"]["generator"], weights["stats"]["generator"], inputs["z"], statistics=statistics
+        loss_fn = (
+            functools.partial(self.regression, state, weights, z)
+            if warm
+            else functools.partial(self.reconstruction, state, weights, real)
         )
-        return {"images": images}
+        state, metrics = state_lib.update(state, self.groups, "pre", loss_fn)
+        rate = optimiser.schedule(self.config.optimiser, p.warm_steps + p.steps)
+        return state, metrics | {"learning_rate": rate(count)}
 
-    def judge(weights: dict[str, Any], images: jax.Array) -> dict[str, Any]:
-        output, _ = discriminator.apply(
-            weights["params"]["discriminator"],
-            weights["stats"]["discriminator"],
-            pixels.to_float(images),
-            statistics="running",
-        )
-        return output
+    def regression(
+        self, state: state_lib.State, weights: dict[str, Any], z: jax.Array, params: Any
+    ) -> tuple[jax.Array, Any]:
+        """What P pays for codes of samples."""
+        images = self.draws.images(weights, z)
+        codes, stats = self.nets["predictor"].apply(params["predictor"], state.stats["predictor"], images)
+        value = jnp.mean(jnp.square(codes - z))
+        return value, ({"predictor": stats}, {"p_codes": value})
 
-    def predict(weights: dict[str, Any], images: jax.Array) -> jax.Array:
-        codes, _ = nets["predictor"].apply(
+    def reconstruction(
+        self, state: state_lib.State, weights: dict[str, Any], real: jax.Array, params: Any
+    ) -> tuple[jax.Array, Any]:
+        """What P pays for real images by way of their codes: iGAN, eq. 4."""
+        codes, stats = self.nets["predictor"].apply(params["predictor"], state.stats["predictor"], real)
+        images = self.draws.images(weights, codes)
+        aux = {"p_pixels": jnp.mean(jnp.square(images - real))}
+        value, p = aux["p_pixels"], self.config.predictor
+        if p.feature_weight > 0:
+            judge = latent.judge(self.nets["discriminator"])
+            ours, theirs = (judge(weights, x, {})["features"][p.feature_layer] for x in (images, real))
+            ours = ours.astype(jnp.promote_types(ours.dtype, jnp.float32))
+            aux["p_features"] = jnp.mean(jnp.square(ours - theirs))
+            value += p.feature_weight * aux["p_features"]
+        aux["p_loss"] = value
+        return value, ({"predictor": stats}, aux)
+
+    def predict(self, weights: dict[str, Any], images: jax.Array, given: dict[str, Any]) -> jax.Array:
+        """Codes [n, nz] of images [n, size, size, c]."""
+        codes, _ = self.nets["predictor"].apply(
             weights["params"]["predictor"],
             weights["stats"]["predictor"],
             pixels.to_float(images),
             statistics="running",
         )
         return codes
-
-    return system.System(
-        init,
-        step,
-        apply,
-        plan,
-        space=lambda weights, condition=None: priors.make_space(
-            prior, nz, lambda z: apply(weights, {"z": z})["images"]
-        ),
-        translations={},
-        judge=judge,
-        predict=predict if predictor_steps else None,
-        phases={name: steps for name, steps in phases.items() if steps},
-    )
 
 
 def merge(total: Any, batch: Any, count: jax.Array) -> Any:
@@ -322,13 +338,7 @@ def _phases(config: Any) -> dict[str, range]:
 
 
 def _check(config: Any) -> None:
-    loss, a = config.loss, config.augment
-    if loss.adversarial not in losses.ADVERSARIAL:
-        raise jgan.UserError(
-            f"loss.adversarial={loss.adversarial!r} is unknown: use one of {', '.join(losses.ADVERSARIAL)}."
-        )
-    if config.precision not in _DTYPES:
-        raise jgan.UserError(f"precision={config.precision!r} is unknown: use one of {', '.join(_DTYPES)}.")
+    a = config.augment
     if not 0 <= a.p <= 1:
         raise jgan.UserError(f"augment.p={a.p}: a probability is 0 to 1.")
     if a.noise < 0:
@@ -352,12 +362,9 @@ def _nets(config: Any, prior: priors.Prior) -> dict[str, net_lib.Net]:
     shared = {
         "size": config.data.size,
         "epsilon": config.norm_epsilon,
-        "dtype": _DTYPES[config.precision],
+        "dtype": adversarial.dtype(config.precision),
     }
-    norm = d.norm
-    if norm == "auto":
-        # A gradient penalty is per example; batch norm would tie the examples together (Gulrajani et al., sec. 4).
-        norm = "instance" if config.loss.adversarial == "wgan_gp" else "batch"
+    norm = adversarial.norm(d.norm, config.loss)
     channels = (config.data.channels or (3,))[0]
     nets = {
         "generator": dcgan.generator(features=channels, ngf=g.ngf, kernel=g.kernel, **shared),
@@ -368,7 +375,3 @@ def _nets(config: Any, prior: priors.Prior) -> dict[str, net_lib.Net]:
             nz=config.latent.nz, bounded=prior.bounded, ndf=p.ndf, kernel=p.kernel, **shared
         )
     return nets
-
-
-def _mean(term: Callable[[jax.Array], jax.Array], output: dict[str, Any]) -> jax.Array:
-    return jnp.mean(term(output["logits"][0]))

@@ -8,6 +8,7 @@ State: nets `generator`, `discriminator`; groups `gen` and `dis`. Batch kind: `i
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -20,6 +21,8 @@ from jgan.nets import dcgan
 from jgan.nets import mlp
 from jgan.nets import net as net_lib
 from jgan.ops import pixels
+from jgan.systems import adversarial
+from jgan.systems import latent
 from jgan.systems import optimiser
 from jgan.systems import prior as priors
 from jgan.systems import system
@@ -33,114 +36,98 @@ def build(config: Any) -> system.System:
     Raises:
         jgan.UserError: a name that does not exist, or values that do not fit together.
     """
-    nz, loss = config.latent.nz, config.loss
-    if loss.adversarial not in losses.ADVERSARIAL:
-        raise jgan.UserError(
-            f"loss.adversarial={loss.adversarial!r} is unknown: use one of {', '.join(losses.ADVERSARIAL)}."
-        )
-    adversarial = losses.ADVERSARIAL[loss.adversarial]
-    prior = priors.prior(config.latent.prior, nz)
+    terms = adversarial.choose(config.loss)
+    prior = priors.prior(config.latent.prior, config.latent.nz)
     nets = _nets(config)
-    generator, discriminator = nets["generator"], nets["discriminator"]
     adam = optimiser.adam(config.optimiser, config.steps)
     groups = {
         "gen": state_lib.Group(("generator",), adam),
         "dis": state_lib.Group(("discriminator",), adam),
     }
+    made = _GAN(config, prior, nets["generator"], nets["discriminator"], terms, groups)
+    draws = latent.Generator(made.generator, prior, config.latent.nz)
+    return system.System(
+        made.init,
+        made.step,
+        plan=lambda step: ("dis", "gen"),
+        ways={"sample": draws.way()},
+        spaces={"z": system.Codes(draws.space, judge=latent.judge(made.discriminator))},
+        statistics=lambda step: "running",
+    )
 
-    def init(key: jax.Array, batch: dict[str, jax.Array]) -> state_lib.State:
+
+@dataclasses.dataclass(frozen=True)
+class _GAN:
+    """The functions of the system; all of them are pure."""
+
+    config: Any
+    prior: priors.Prior
+    generator: net_lib.Net
+    discriminator: net_lib.Net
+    terms: losses.Adversarial
+    groups: dict[str, state_lib.Group]
+
+    def init(self, key: jax.Array, batch: dict[str, jax.Array]) -> state_lib.State:
         k_gen, k_dis = jax.random.split(key)
         images = pixels.to_float(batch["images"])
         params, stats = {}, {}
-        codes = jnp.zeros((images.shape[0], nz), images.dtype)
-        params["generator"], stats["generator"] = generator.init(k_gen, codes)
-        params["discriminator"], stats["discriminator"] = discriminator.init(k_dis, images)
-        return state_lib.create(groups, params, stats, ("generator",) if config.ema else ())
+        codes = jnp.zeros((images.shape[0], self.config.latent.nz), images.dtype)
+        params["generator"], stats["generator"] = self.generator.init(k_gen, codes)
+        params["discriminator"], stats["discriminator"] = self.discriminator.init(k_dis, images)
+        return state_lib.create(self.groups, params, stats, ("generator",) if self.config.ema else ())
 
     def step(
-        state: state_lib.State, batch: dict[str, jax.Array], key: jax.Array, updates: tuple[str, ...]
+        self, state: state_lib.State, batch: dict[str, jax.Array], key: jax.Array, updates: tuple[str, ...]
     ) -> tuple[state_lib.State, dict[str, jax.Array]]:
         k_dis, k_gen, k_penalty = jax.random.split(key, 3)
         real = pixels.to_float(batch["images"])
-        shape = (real.shape[0], nz)
-        metrics: dict[str, jax.Array] = {}
-
-        def dis_loss(params: Any) -> tuple[jax.Array, Any]:
-            z = prior.draw(k_dis, shape, real.dtype)
-            fake, _ = generator.apply(state.params["generator"], state.stats["generator"], z)
-            fake, d = jax.lax.stop_gradient(fake), params["discriminator"]
-            on_fake, stats = discriminator.apply(d, state.stats["discriminator"], fake)
-            on_real, stats = discriminator.apply(d, stats, real)
-            fakes, reals = on_fake["logits"][0], on_real["logits"][0]
-            aux = {
-                "d_fake": jnp.mean(adversarial.fake(fakes)),
-                "d_real": jnp.mean(adversarial.real(reals)),
-                "d_accuracy_fake": jnp.mean(fakes <= adversarial.boundary),
-                "d_accuracy_real": jnp.mean(reals > adversarial.boundary),
-                "d_says_fake": jnp.mean(jax.nn.sigmoid(fakes)),  # D(G(z)) of the paper
-                "d_says_real": jnp.mean(jax.nn.sigmoid(reals)),  # D(x)
-            }
-            value = aux["d_fake"] + aux["d_real"]
-            if loss.adversarial == "wgan_gp":
-
-                def critic(images: jax.Array) -> jax.Array:
-                    return discriminator.apply(d, stats, images)[0]["logits"][0]
-
-                aux["d_penalty"] = jnp.mean(losses.gradient_penalty(critic, real, fake, k_penalty))
-                value += loss.gradient_penalty * aux["d_penalty"]
-            aux["d_loss"] = value
-            return value, ({"discriminator": stats}, aux)
-
-        def gen_loss(params: Any) -> tuple[jax.Array, Any]:
-            z = prior.draw(k_gen, shape, real.dtype)
-            fake, g_stats = generator.apply(params["generator"], state.stats["generator"], z)
-            on_fake, d_stats = discriminator.apply(
-                state.params["discriminator"], state.stats["discriminator"], fake
-            )
-            value = jnp.mean(adversarial.generator(on_fake["logits"][0]))
-            return value, ({"generator": g_stats, "discriminator": d_stats}, {"g_loss": value})
-
-        for name, loss_fn in (("dis", dis_loss), ("gen", gen_loss)):
+        metrics = {"learning_rate": optimiser.rate(self.config.optimiser, self.config.steps, state.step)}
+        losses_of = {
+            "dis": functools.partial(self.dis_loss, real, k_dis, k_penalty),
+            "gen": functools.partial(self.gen_loss, real, k_gen),
+        }
+        for name, loss_fn in losses_of.items():
             if name in updates:
-                state, aux = state_lib.update(state, groups, name, loss_fn)
+                state, aux = state_lib.update(state, self.groups, name, functools.partial(loss_fn, state))
                 metrics |= aux
-        state = state_lib.average(state, config.ema)
+        state = state_lib.average(state, self.config.ema)
         return dataclasses.replace(state, step=state.step + 1), metrics
 
-    def apply(
-        weights: dict[str, Any],
-        inputs: dict[str, jax.Array],
-        key: jax.Array | None = None,
-        *,
-        statistics: str = "running",
-    ) -> dict[str, jax.Array]:
-        """{"images": [n, size, size, c] in [-1, 1]} of the codes `inputs["z"]` [n, nz]."""
-        del key  # the codes are all the noise there is
-        images, _ = generator.apply(
-            weights["params"]["generator"], weights["stats"]["generator"], inputs["z"], statistics=statistics
-        )
-        return {"images": images}
+    def fake(self, real: jax.Array, key: jax.Array, params: Any, stats: Any) -> tuple[jax.Array, Any]:
+        """(as many images as there are real ones, from new codes; G's statistics)."""
+        z = self.prior.draw(key, (real.shape[0], self.config.latent.nz), real.dtype)
+        return self.generator.apply(params["generator"], stats["generator"], z)
 
-    def judge(weights: dict[str, Any], images: jax.Array) -> dict[str, Any]:
-        output, _ = discriminator.apply(
-            weights["params"]["discriminator"],
-            weights["stats"]["discriminator"],
-            pixels.to_float(images),
-            statistics="running",
+    def dis_loss(
+        self, real: jax.Array, k_fake: jax.Array, k_penalty: jax.Array, state: state_lib.State, params: Any
+    ) -> tuple[jax.Array, Any]:
+        """What D pays."""
+        fake, _ = self.fake(real, k_fake, state.params, state.stats)
+        fake, d = jax.lax.stop_gradient(fake), params["discriminator"]
+        on_fake, stats = self.discriminator.apply(d, state.stats["discriminator"], fake)
+        on_real, stats = self.discriminator.apply(d, stats, real)
+        value, aux = adversarial.discriminator(self.terms, on_fake, on_real)
+        # D(G(z)) and D(x) of the paper.
+        aux |= {
+            "d_says_fake": adversarial.mean(jax.nn.sigmoid, on_fake),
+            "d_says_real": adversarial.mean(jax.nn.sigmoid, on_real),
+        }
+        extra, told = adversarial.penalty(
+            self.config.loss, lambda x: self.discriminator.apply(d, stats, x)[0], real, fake, k_penalty
         )
-        return output
+        value += extra
+        return value, ({"discriminator": stats}, aux | told | {"d_loss": value})
 
-    return system.System(
-        init,
-        step,
-        apply,
-        plan=lambda step: ("dis", "gen"),
-        space=lambda weights, condition=None: priors.make_space(
-            prior, nz, lambda z: apply(weights, {"z": z})["images"]
-        ),
-        translations={},
-        judge=judge,
-    )
+    def gen_loss(
+        self, real: jax.Array, key: jax.Array, state: state_lib.State, params: Any
+    ) -> tuple[jax.Array, Any]:
+        """What G pays."""
+        fake, g_stats = self.fake(real, key, params, state.stats)
+        on_fake, d_stats = self.discriminator.apply(
+            state.params["discriminator"], state.stats["discriminator"], fake
+        )
+        value = adversarial.mean(self.terms.generator, on_fake)
+        return value, ({"generator": g_stats, "discriminator": d_stats}, {"g_loss": value})
 
 
 def _nets(config: Any) -> dict[str, net_lib.Net]:

@@ -32,6 +32,11 @@ def schedule(config: Any, steps: int) -> optax.Schedule:
     raise jgan.UserError(f"optimiser.schedule={config.schedule!r} is unknown: use 'linear' or 'constant'.")
 
 
+def rate(config: Any, steps: int, step: jax.Array) -> jax.Array:
+    """The learning rate of a step as a float32 scalar, for the metrics of a system."""
+    return jnp.asarray(schedule(config, steps)(step), jnp.float32)
+
+
 def adam(config: Any, steps: int) -> optax.GradientTransformation:
     """Adam with the config's `b1`, `b2` and `eps`, and its schedule over `steps` updates.
 

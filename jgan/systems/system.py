@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import jax
 
+from jgan import fields
+from jgan import space as space_lib
 from jgan import state as state_lib
 
 # XLA on CPU copies every parameter that is updated in place, unless it may look at the order of the program.
@@ -22,20 +24,66 @@ INIT_COMPILER_OPTIONS = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusio
 _FOR_CPU = ("xla_backend_",)
 
 
-class Translation(NamedTuple):
-    """One way a translation system goes: fields of a batch, and names in what `System.apply` returns.
+class Tiling(NamedTuple):
+    """How pictures beyond memory pass a way in parts.
 
     Attributes:
-        source: the batch field it starts from; `apply` needs no other.
-        output: the translation.
-        target: the batch field the translation should equal, where examples are pairs.
-        back: the reconstruction of the source; empty where the system has no way back.
+        multiple: the way pads images to multiples of this many pixels and crops what comes out.
+        radius: with `running` statistics, how many pixels away a pixel of the output sees; None where it may see all.
+        gather: `(weights, inputs) -> weights` whose `running` statistics are those of the inputs, taken as parts of
+            one picture, in every net of the way.
     """
 
-    source: str
-    output: str
-    target: str
-    back: str = ""
+    multiple: int = 1
+    radius: int | None = None
+    gather: Callable[..., Any] | None = None
+
+
+class Way(NamedTuple):
+    """One thing that a system makes: a translation, a picture from a code.
+
+    Attributes:
+        run: `(weights, inputs, key, *, statistics, dropout=False) -> {name: images in [-1, 1]}`, pure. `weights` as
+            `State.weights` returns them; `inputs` hold the fields of `inputs` and, where they are set, the controls;
+            `key` draws dropout and the codes that are not set; `statistics` is what normalises: each `image` by itself,
+            the `running` averages of training or the whole `batch`.
+        inputs: names of fields of a batch that it starts from; none where codes are enough.
+        controls: {name: field}, what a person sets besides.
+        target: the field of a batch that the output should equal where examples are pairs, and be distributed like
+            where they are not.
+        returns: names of its pictures, the output first; `back` is the first input come back.
+        tiling: how larger pictures pass in parts; None: whole only.
+    """
+
+    run: Callable[..., dict[str, Any]]
+    inputs: tuple[str, ...] = ()
+    controls: Mapping[str, fields.Field] = types.MappingProxyType({})
+    target: str = ""
+    returns: tuple[str, ...] = ("output",)
+    tiling: Tiling | None = None
+
+
+class Codes(NamedTuple):
+    """A latent space, and what the system has learnt about it.
+
+    `given` are the other inputs and controls of a way, of one example without a leading axis; {} where a way has none.
+
+    Attributes:
+        space: `(weights, given) -> Space`.
+        judge: `(weights, images, given) -> {"logits": [...], "features": [...]}`, the discriminator, each image by
+            itself; None where the run keeps none.
+        predict: `(weights, images, given) -> latents`, the way back from `space`; None where there is none.
+        learnt: after how many steps `predict` has begun to be learnt.
+    """
+
+    space: Callable[[Any, Any], space_lib.Space]
+    judge: Callable[..., dict[str, Any]] | None = None
+    predict: Callable[..., Any] | None = None
+    learnt: int = 0
+
+
+def _image(step: int) -> str:
+    return "image"
 
 
 class System(NamedTuple):
@@ -43,37 +91,22 @@ class System(NamedTuple):
 
     Attributes:
         init: `(key, batch) -> State`; traceable, only the batch's shapes matter.
-        step: `(state, batch, key, updates) -> (State, metrics)`; `updates` is a static tuple from `plan`, metrics
-            a flat dict of float scalars.
-        apply: `(weights, inputs, key, **controls) -> {name: images}`; inference and previews. `weights` as
-            `State.weights` returns them.
+        step: `(state, batch, key, updates) -> (State, metrics)`; `updates` is a static tuple from `plan`, metrics a
+            flat dict of float scalars, the learning rates among them.
         plan: `step -> updates`, on the host and equal on all processes.
-        space: `(weights, condition) -> Space | None`; None for systems without a latent.
-        translations: {direction: Translation}, the default first; empty for systems that do not translate.
-        multiple: `apply` pads images to multiples of this many pixels and crops what comes out.
-        radius: with `running` statistics, how many pixels away a pixel of a translation sees; None where it may
-            see all.
-        gather: `(weights, inputs) -> weights` whose `running` statistics are those of the inputs, taken as parts
-            of one picture, in every net between them and their translation.
-        judge: `(weights, images) -> {"logits": [...], "features": [...]}`, the discriminator of a system with a
-            latent, each image by itself.
-        predict: `(weights, images) -> latents`, where the system has learnt to: the way back from `space`.
-        phases: {phase: its steps}, 0-based, of a run that has several: while in `gan` only the statistics of a
-            batch are good for pictures, from `predictor` on `predict` is learnt. Empty where all steps are alike.
+        ways: {name: Way}, the default first.
+        spaces: {name: Codes}, the default first; empty for systems without a latent.
+        statistics: `step -> str`, what normalises pictures that are taken after that many steps.
+        phases: {title: its steps}, 0-based, of a run that has several; told in the log, asked by nobody.
         compiler_options: XLA's, under which `step` is to be compiled, as far as they are `supported`.
     """
 
     init: Callable[..., state_lib.State]
     step: Callable[..., tuple[state_lib.State, dict[str, Any]]]
-    apply: Callable[..., dict[str, Any]]
     plan: Callable[[int], tuple[str, ...]]
-    space: Callable[[Any, Any], Any]
-    translations: dict[str, Translation]
-    multiple: int = 1
-    radius: int | None = None
-    gather: Callable[..., Any] | None = None
-    judge: Callable[..., dict[str, Any]] | None = None
-    predict: Callable[..., Any] | None = None
+    ways: Mapping[str, Way]
+    spaces: Mapping[str, Codes] = types.MappingProxyType({})
+    statistics: Callable[[int], str] = _image
     phases: Mapping[str, range] = types.MappingProxyType({})
     compiler_options: Mapping[str, Any] = types.MappingProxyType(STEP_COMPILER_OPTIONS)
 

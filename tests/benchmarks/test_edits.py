@@ -88,7 +88,7 @@ def test_edges_and_patches_are_judged_by_their_cost():
 def test_candidates_are_judged_by_their_spread_and_their_median():
     """Pictures of one grey each: two of them differ by the difference of the greys."""
     greys = np.random.default_rng(0).uniform(-1, 1, 64).astype(np.float32)
-    run = types.SimpleNamespace(system=types.SimpleNamespace(judge=None), weights={})
+    run = types.SimpleNamespace(judges=False, weights={})
 
     def plain(greys):
         return np.broadcast_to(np.float32(greys)[..., None, None, None], (*np.shape(greys), 8, 8, 3))
@@ -129,9 +129,7 @@ def test_a_disc_is_coloured_and_moved():
         generate=disc,
         distance=lambda a, b: jnp.mean(jnp.square(a - b)),
     )
-    run = types.SimpleNamespace(
-        system=types.SimpleNamespace(space=lambda weights, _: space, judge=None), weights={}
-    )
+    run = types.SimpleNamespace(space=lambda weights=None: space, judges=False, weights={})
     # Smoothness is a mean over the numbers of a code: of five of them each is held the tighter.
     weights = constraints.Weights(smoothness=0.02)
     found = edits.measure(run, number=6, photos=0, candidates=4, iterations=30, pool=64, weights=weights)

@@ -64,7 +64,7 @@ def photos(root):
 def test_photos_of_which_some_are_grey_or_transparent_train_together(tmp_path):
     colours, grey, full, half = photos(tmp_path)
     found, examples = stream(config(tmp_path))
-    assert found.channels == (3,) and not found.bad and len(examples) == 6
+    assert found.facts["channels"] == (3,) and not found.bad and len(examples) == 6
     laid = images.Picture(half[..., :3], half[..., 3:]).on_white()
     for wanted in (*colours, np.repeat(grey, 3, -1), full[..., :3], laid):
         assert has(examples, wanted)
@@ -81,9 +81,9 @@ def test_training_and_use_agree_on_every_file(tmp_path):
 def test_opacity_is_a_channel_where_the_config_says_so(tmp_path):
     for k in range(3):
         put(tmp_path / "train" / f"{k}.png", noise(4, k))
-    assert stream(config(tmp_path))[0].channels == (3,)
+    assert stream(config(tmp_path))[0].facts["channels"] == (3,)
     found, examples = stream(config(tmp_path, channels=(4,)))
-    assert found.channels == (4,) and has(examples, noise(4, 1))
+    assert found.facts["channels"] == (4,) and has(examples, noise(4, 1))
     put(tmp_path / "train" / "3.png", noise(3))
     with pytest.raises(jgan.UserError, match="3.png has 3 channels and the run takes 4"):
         stream(config(tmp_path, channels=(4,)))
@@ -94,20 +94,20 @@ def test_grey_stored_as_colour_is_taken_as_grey_where_most_are(tmp_path):
         put(tmp_path / "train" / f"{k}.png", noise(1, k))
     put(tmp_path / "train" / "3.png", np.repeat(noise(1, 3), 3, -1))
     found, examples = stream(config(tmp_path))
-    assert found.channels == (1,) and has(examples, noise(1, 3)) and not found.bad
+    assert found.facts["channels"] == (1,) and has(examples, noise(1, 3)) and not found.bad
     assert found.notes == [f"1 of 4 pictures: {framing.TAKEN}"]
     put(tmp_path / "train" / "4.png", noise(3, 4))
     with pytest.raises(jgan.UserError, match="1 of 5 .*/4.png has 3 channels where most have 1"):
         stream(config(tmp_path))
     found, examples = stream(config(tmp_path, channels=(3,)))  # which the config can ask for
-    assert found.channels == (3,) and len(examples) == 5 and has(examples, noise(3, 4))
+    assert found.facts["channels"] == (3,) and len(examples) == 5 and has(examples, noise(3, 4))
 
 
 def test_bands_are_never_dropped(tmp_path):
     for k in range(3):
         put(tmp_path / "train" / f"{k}.tif", noise(4, k))
     found, examples = stream(config(tmp_path))
-    assert found.channels == (4,) and has(examples, noise(4, 2)) and not found.notes
+    assert found.facts["channels"] == (4,) and has(examples, noise(4, 2)) and not found.notes
     with pytest.raises(jgan.UserError, match="0.tif has 4 channels and the run takes 3"):
         stream(config(tmp_path, channels=(3,)))
 
@@ -123,7 +123,7 @@ def test_each_side_of_pairs_has_its_channels(tmp_path, direction):
     pair(tmp_path, 1, np.repeat(noise(1, 2), 3, -1), noise(1, 3))
     pair(tmp_path, 2, noise(1, 4), noise(4, 5))
     found, examples = stream(config(tmp_path, kind="aligned", direction=direction))
-    assert found.channels == ((1, 3) if direction == "AtoB" else (3, 1)) and len(examples) == 3
+    assert found.facts["channels"] == ((1, 3) if direction == "AtoB" else (3, 1)) and len(examples) == 3
     one = noise(1, 2), np.repeat(noise(1, 3), 3, -1)
     assert has(examples, *(one if direction == "AtoB" else one[::-1]))
 

@@ -72,7 +72,11 @@ def test_batches_go_on_where_a_run_stopped(root, jitter):
     data = config(root, jitter=jitter)
     stream = pipeline.train(data, batch_size=2, seed=4)
     stream.close()
-    assert stream.channels == (3,) and stream.dtypes == (np.uint8,) and stream.examples == 7
+    assert (
+        stream.facts["channels"] == (3,)
+        and tuple(stream.dtypes.values()) == (np.uint8,)
+        and stream.examples == 7
+    )
     assert sorted(stream.names) == [f"deep/{i}" for i in range(7)]
     whole = batches(data, 12)
     assert all(batch["images"].shape == (2, 8, 8, 3) for batch in whole)
@@ -170,7 +174,9 @@ def test_drawn_splits_are_apart_and_follow_the_seed(tmp_path, source):
     stream = pipeline.train(data, batch_size=2, seed=0)
     batch = next(stream.batches())
     stream.close()
-    assert stream.examples == 9 and stream.channels == (3,) and batch["images"].shape == (2, 16, 16, 3)
+    assert (
+        stream.examples == 9 and stream.facts["channels"] == (3,) and batch["images"].shape == (2, 16, 16, 3)
+    )
     seen = []
     for seed in (0, 1):
         data.seed = seed
@@ -344,5 +350,5 @@ def test_other_types_and_channels(root):
     stream = pipeline.train(config(root), batch_size=3, seed=0)
     batch = next(stream.batches())["images"]
     stream.close()
-    assert stream.channels == (1,) and stream.dtypes == (np.uint16,)
+    assert stream.facts["channels"] == (1,) and tuple(stream.dtypes.values()) == (np.uint16,)
     assert batch.shape == (3, 8, 8, 1) and batch.dtype == np.uint16

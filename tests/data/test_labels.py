@@ -3,6 +3,7 @@
 import json
 import types
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,10 +11,12 @@ from configs import cyclegan
 from configs import pix2pix
 import jgan
 from jgan import pictures
+from jgan import trained
 from jgan.data import images
 from jgan.data import pipeline
 from jgan.programs import evaluate
-from jgan.systems.system import Translation
+from jgan.systems import system
+from tests import cells
 
 CLASSES = {"black": [0, 0, 0], "white": [255, 255, 255], "grey": [128, 128, 128]}
 
@@ -72,16 +75,16 @@ def test_a_palette_makes_the_targets_classes(root, tmp_path):
     (tmp_path / "palette.json").write_text(json.dumps(CLASSES))
     seen = []
 
-    def run(inputs, seed):
-        seen.append(inputs.shape)
-        return {"output": np.full((*inputs.shape[:3], 3), -1, np.float32)}
+    def black(weights, inputs, key, **options):
+        seen.append(inputs["a"].shape)
+        return {"output": jnp.full((*inputs["a"].shape[:3], 3), -1.0)}
 
+    way = system.Way(black, inputs=("a",), target="b")
     fields = {"data": config(root)}
-    translator = types.SimpleNamespace(
-        config=types.SimpleNamespace(**fields), translation=Translation("a", "output", "b"), run=run
-    )
+    parts = system.System(None, None, None, {"AtoB": way})
+    run = trained.Run(types.SimpleNamespace(**fields), 1, parts, {})
     for size in (None, 13):
-        found = evaluate.evaluate_translator(translator, size=size, palette=str(tmp_path / "palette.json"))
+        found = evaluate.evaluate(run, size=size, palette=str(tmp_path / "palette.json"))
         assert found["iou"]["grey"] is None  # in no target
         assert seen[-1][1] == (size or 16)
     assert not fields["data"].labels
@@ -98,5 +101,5 @@ def test_a_grid_mixes_no_classes():
     """Large pictures are reduced in it."""
     stripes = np.zeros((700, 700, 3), np.uint8)
     stripes[::2] = 255
-    shown = pictures.cells(pictures.grid([[stripes, stripes]], ("a", "b"), (False, True)))[0]
+    shown = cells.cells(pictures.grid([[stripes, stripes]], ("a", "b"), (False, True)))[0]
     assert values(shown[1]) == {0, 255} and len(values(shown[0])) > 2

@@ -83,7 +83,7 @@ def test_domains_keep_their_own_channels_and_types(root):
     stream = pipeline.train(config(root), batch_size=2, seed=0)
     batch = next(stream.batches())
     stream.close()
-    assert stream.channels == (3, 2) and stream.dtypes == (np.uint8, np.uint16)
+    assert stream.facts["channels"] == (3, 2) and tuple(stream.dtypes.values()) == (np.uint8, np.uint16)
     assert stream.examples == B and stream.bad == []
     assert batch["a"].shape == (2, 4, 4, 3) and batch["b"].shape == (2, 4, 4, 2)
 
@@ -242,7 +242,7 @@ def test_facades_by_day_and_at_dusk_share_no_building(tmp_path, monkeypatch):
         data.seed = seed
         stream = pipeline.train(data, batch_size=2, seed=0)
         stream.close()
-        assert stream.examples == 4 and stream.channels == (3, 3)
+        assert stream.examples == 4 and stream.facts["channels"] == (3, 3)
         held_out = pipeline.evaluation(data, "test")
         assert len(held_out) == 3 and not held_out.paired and set(held_out[2]) == {"a", "b", "name"}
     assert [(number, style) for number, _, style in asked] == [

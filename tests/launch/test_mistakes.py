@@ -187,7 +187,7 @@ def test_the_end_does_not_wait_for_a_step_that_compiles(error, status, told):
 
         def main():
             import jgan
-            from jgan import train
+            from jgan.programs import train
 
             class Slow:
                 def lower(self):

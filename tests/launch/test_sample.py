@@ -15,10 +15,10 @@ from configs import dcgan
 from configs import pix2pix
 import jgan
 from jgan import output
-from jgan import pictures
 from jgan import trained
 from jgan.data import images
 from jgan.ops import conv
+from jgan.programs import draws
 from jgan.programs import evaluate
 from jgan.programs import sample
 from jgan.programs import train
@@ -26,6 +26,8 @@ from jgan.programs import translate
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
 from jgan.runs import warnings
+from tests import cells
+from tests.changed import with_codes
 
 TINY = {
     "steps": 7,
@@ -76,12 +78,12 @@ def test_a_run_shows_what_it_makes_and_scores_only_what_it_predicts(finished):
     assert [line["step"] for line in lines if "val_l1" in line] == [6, 7]
     assert [line["step"] for line in lines if "g_loss" in line] == [1, 2]
     assert [line["step"] for line in lines if "p_loss" in line] == [5, 6]
-    assert not warnings.found(lines, [])
+    assert not warnings.of_log(lines)
     page = (finished / "index.html").read_text()
     assert "samples/walk.webp" in page and "samples/interpolation.png" in page
     # Before the predictor learns a grid has 64 samples, then images beside what their codes give.
     grids = [images.read(finished / "samples" / f"{step:06d}.png") for step in (4, 6)]
-    assert [len(pictures.cells(grid)) for grid in grids] == [8, 1]
+    assert [len(cells.cells(grid)) for grid in grids] == [8, 1]
 
 
 def test_files_grid_and_arrays_show_the_same_codes(finished, tmp_path):
@@ -90,12 +92,12 @@ def test_files_grid_and_arrays_show_the_same_codes(finished, tmp_path):
         sample.write(loaded, str(tmp_path), number=3, seed=5, form=form)
     stored = np.load(tmp_path / "samples.npz")
     assert stored["images"].shape == (3, 16, 16, 3) and stored["z"].shape == (3, 5)
-    space = loaded.system.space(loaded.weights, None)
+    space = loaded.space()
     expected = jax.vmap(space.generate)(jnp.asarray(stored["z"]))
     np.testing.assert_allclose(stored["images"] / 127.5 - 1, expected, atol=0.6 / 127.5)
     for k in range(3):
         np.testing.assert_array_equal(images.read(tmp_path / f"{k:04d}.png"), stored["images"][k])
-    shown = pictures.cells(images.read(tmp_path / "grid.png"))[0]
+    shown = cells.cells(images.read(tmp_path / "grid.png"))[0]
     np.testing.assert_array_equal(shown[0][::7, ::7], stored["images"][0])  # enlarged to 112 pixels
     # A larger number goes on where this one ended; another seed is another choice.
     sample.write(loaded, str(tmp_path), number=70, seed=5, form="npz")
@@ -103,20 +105,20 @@ def test_files_grid_and_arrays_show_the_same_codes(finished, tmp_path):
     np.testing.assert_array_equal(more["z"][:3], stored["z"])
     np.testing.assert_array_equal(more["images"][:3], stored["images"])
     assert len(more["images"]) == 70
-    assert not np.array_equal(sample.codes(space, 6, 3), stored["z"])
+    assert not np.array_equal(draws.codes(space, 6, 3), stored["z"])
 
 
 def test_a_walk_is_closed_and_stops_at_its_codes(finished):
     loaded = trained.load(str(finished), latent=True)
-    space = loaded.system.space(loaded.weights, None)
+    space = loaded.space()
     visited = []
 
     def generate(codes):
         visited.append(np.asarray(codes))
         return jnp.zeros((len(codes), 8, 8, 3))
 
-    frames = sample.walk(space, generate, seed=1, stations=3, between_stations=4)
-    path, stations = np.concatenate(visited)[:12], sample.codes(space, 1, 3)
+    frames = draws.walk(space, generate, seed=1, stations=3, between=4)
+    path, stations = np.concatenate(visited)[:12], draws.codes(space, 1, 3)
     assert frames.shape == (12, 8, 8, 3)
     np.testing.assert_allclose(path[::4], np.clip(stations, -0.99, 0.99), atol=1e-5)
     steps = np.linalg.norm(np.roll(path, -1, 0) - path, axis=1).reshape(3, 4)
@@ -125,12 +127,12 @@ def test_a_walk_is_closed_and_stops_at_its_codes(finished):
 
 
 def test_a_way_between_two_codes_keeps_their_length():
-    space = train.SYSTEMS["dcgan"](tiny(**{"latent.prior": "normal"})).space({}, None)
+    space = train.SYSTEMS["dcgan"](tiny(**{"latent.prior": "normal"})).spaces["z"].space({}, {})
     a, b = jnp.array([3.0, 0, 0, 0, 0]), jnp.array([0, 3.0, 0, 0, 0])
-    middle = sample.between(space, a, b, 0.5)
+    middle, same, opposite = draws.arcs(space, jnp.stack([a, a, a]), jnp.stack([b, a, -a]), 3)[1::3]
     np.testing.assert_allclose(middle, [3 / 2**0.5, 3 / 2**0.5, 0, 0, 0], atol=1e-5)
-    np.testing.assert_allclose(sample.between(space, a, a, 0.3), a, atol=1e-5)
-    np.testing.assert_allclose(sample.between(space, a, -a, 0.25), a / 2, atol=1e-5)
+    np.testing.assert_allclose(same, a, atol=1e-5)
+    np.testing.assert_allclose(opposite, 0 * a, atol=1e-5)
 
 
 def program(*flags):
@@ -228,11 +230,11 @@ def test_a_run_is_scored_by_what_its_predictor_gives_back(finished):
 def test_a_run_without_a_predictor_says_that_nothing_scores_it(finished):
     loaded = trained.load(str(finished), latent=True)
     with pytest.raises(jgan.UserError, match="predictor of codes gives back, and this one has none"):
-        evaluate.evaluate_predictor(loaded._replace(system=loaded.system._replace(predict=None)))
+        evaluate.evaluate(with_codes(loaded, predict=None))
     with pytest.raises(jgan.UserError, match="learns it from step 4 on, this is step 3"):
-        evaluate.evaluate_predictor(loaded._replace(step=3))
+        evaluate.evaluate(loaded._replace(step=3))
     with pytest.raises(jgan.UserError, match="--size=32"):
-        evaluate.evaluate_predictor(loaded, size=32)
+        evaluate.evaluate(loaded, size=32)
 
 
 @pytest.mark.slow

@@ -9,8 +9,8 @@ from jgan.data import images as image_files
 from jgan.latent import directions
 from jgan.ops import conv
 from jgan.programs import directions as directions_lib
+from jgan.programs import draws
 from jgan.programs import edit
-from jgan.programs import sample
 
 FEW = edit.Settings(frames=3)
 
@@ -39,9 +39,7 @@ def test_principal_directions_join_what_a_file_holds(run, file):
     assert directions_lib.write_principal(run, file, 2, number=20) == ["principal_1", "principal_2"]
     found = directions_lib.load_all(run, file)
     assert list(found) == ["first", "second", "principal_1", "principal_2"]
-    made = jax.jit(
-        lambda key: directions.of_generator(run.system.space(run.weights, None), key, 2, 20).vectors
-    )
+    made = jax.jit(lambda key: directions.of_generator(run.space(), key, 2, 20).vectors)
     np.testing.assert_allclose(
         [found["principal_1"], found["principal_2"]], made(jax.random.key(0)), rtol=1e-3, atol=1e-4
     )
@@ -80,11 +78,11 @@ def test_a_file_of_directions_beside_the_projections_is_not_read_as_one(run, tmp
 
 @pytest.mark.slow
 def test_an_edit_may_be_the_way_along_a_direction(run, file, tmp_path):
-    space = run.system.space(run.weights, None)
+    space = run.space()
     out = tmp_path / "out"
     arguments = {"directions": file, "direction": "first", "amount": 2.0, "seed": 4, "settings": FEW}
     assert edit.edit_file(run, "", str(out), **arguments) == 1
-    z = np.asarray(sample.codes(space, 4, 1)[0])
+    z = np.asarray(draws.codes(space, 4, 1)[0])
     moved = np.clip(z + 2 * np.float32([0.3, 0, 0, 0, 0]), -1, 1)
     with np.load(out / "latents.npz") as saved:
         np.testing.assert_allclose(saved["start"], z, atol=1e-6)

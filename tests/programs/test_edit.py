@@ -18,6 +18,7 @@ from jgan.latent import constraints
 from jgan.latent import document
 from jgan.latent import raster
 from jgan.programs import edit
+from tests.changed import with_codes
 
 # Projection has tests of its own (test_inversion.py): what the predictor says will do.
 QUICK = {"method": "network", "starts": 1, "feature_weight": 0.0}
@@ -30,7 +31,7 @@ NOTHING = dict.fromkeys(constraints.Weights._fields, 0)
 
 @pytest.fixture(scope="module")
 def generate(run):
-    return jax.jit(jax.vmap(run.system.space(run.weights, None).generate))
+    return jax.jit(jax.vmap(run.space().generate))
 
 
 @pytest.fixture(scope="module")
@@ -138,11 +139,11 @@ def test_a_large_photo_and_its_small_film_tell_the_same(fit, monkeypatch):
 PEAK = """
 import resource, sys
 import numpy as np
-from jgan import editing
+from jgan.programs import edit
 film = np.broadcast_to(np.float32([[0], [0.5]])[..., None, None], (2, 64, 64, 3))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 photo = np.zeros((int(sys.argv[1]), int(sys.argv[2]), 3), np.uint8)
-made, _ = editing.carry(photo, film)
+made, _ = edit.carry(photo, film)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
@@ -169,7 +170,7 @@ def test_what_a_generator_shows_beside_the_photo_does_not_count():
 
 def test_without_a_photo_candidates_begin_at_random_and_realism_counts(run, generate, tmp_path):
     """The judge takes dark images for real; the cost that is told is the one of the strokes and of its word."""
-    dark = run._replace(system=run.system._replace(judge=lambda _, images: {"logits": [darkness(images)]}))
+    dark = with_codes(run, judge=lambda _, images, given: {"logits": [darkness(images)]})
     given = files(tmp_path / "in", PAINT | {"points": [[4, 4], [8, 8]]}, size=[16, 16]) | {"image": ""}
     count = perform(dark, tmp_path / "out", seed=3, realism=2.0, **given)
     names = {path.name for path in (tmp_path / "out").iterdir()}

@@ -10,10 +10,15 @@ import numpy as np
 import pytest
 
 import jgan
+from jgan import trained
 from jgan.data import images
 from jgan.programs import evaluate
-from jgan.programs import translate
-from jgan.systems.system import Translation
+from jgan.systems.system import Way
+
+
+def run_of(translator):
+    """The directory of the run that the fixture `both_ways` is of."""
+    return str(pathlib.Path(translator.config.data.root).parent / "run")
 
 
 def test_scores_of_a_perfect_and_of_a_constant_output():
@@ -21,15 +26,21 @@ def test_scores_of_a_perfect_and_of_a_constant_output():
     target = np.full((16, 16, 3), -1, np.float32)
     target[:8] = 1
     examples = [{"a": target, "b": target}] * 3
-    way = Translation("a", "output", "b", "back")
+    way = Way(None, inputs=("a",), target="b", returns=("output", "back"))
+    pairs = ("l1", "psnr", "ssim")
     perfect = evaluate.scores(
-        lambda a: {"output": a, "back": -a}, examples, way, palette=palette, batch_size=2
+        lambda a, given: {"output": a, "back": -a},
+        examples,
+        way,
+        (*pairs, "cycle"),
+        palette=palette,
+        batch_size=2,
     )
     assert perfect["cycle"] == 2
     assert perfect["l1"] == 0 and perfect["examples"] == 3 and math.isclose(perfect["ssim"], 1)
     assert perfect["mean_iou"] == perfect["pixel_accuracy"] == perfect["class_accuracy"] == 1
     white = evaluate.scores(
-        lambda a: {"output": np.ones_like(a)}, examples, way._replace(back=""), palette=palette
+        lambda a, given: {"output": np.ones_like(a)}, examples, way, pairs, palette=palette
     )
     assert "cycle" not in white
     assert white["l1"] == 1 and math.isclose(white["psnr"], 10 * math.log10(4 / 2), rel_tol=1e-6)
@@ -42,9 +53,9 @@ def test_a_batch_scores_as_its_images_alone(small_config, drawn_run, tmp_path):
         **{"data.source": "facades", "data.number": 2, "data.val_number": 3, "generator.levels": 2}
     )
     drawn_run(str(tmp_path), config, 1)
-    translator = translate.load(str(tmp_path))
-    alone = evaluate.evaluate_translator(translator)
-    together = evaluate.evaluate_translator(translator, batch_size=2)  # 3 images: the last batch is filled up
+    run = trained.load(str(tmp_path))
+    alone = evaluate.evaluate(run)
+    together = evaluate.evaluate(run, batch_size=2)  # 3 images: the last batch is filled up
     assert alone["examples"] == together["examples"] == 3
     for name in ("l1", "psnr", "ssim"):
         assert math.isclose(alone[name], together[name], rel_tol=1e-5)
@@ -55,7 +66,9 @@ def test_pairs_are_scored_in_both_directions(both_ways, tmp_path):
     palette.write_text(json.dumps({"dark": [0, 0, 0], "light": [255, 255, 255]}))
     for direction, source in (("AtoB", "A"), ("BtoA", "B")):
         translator = both_ways.to(direction)
-        found = evaluate.evaluate_translator(translator, palette=str(palette), batch_size=2)
+        found = evaluate.evaluate(
+            trained.load(run_of(both_ways)), direction, palette=str(palette), batch_size=2
+        )
         assert {"l1", "psnr", "ssim", "cycle", "pixel_accuracy", "mean_iou"} <= set(found)
         assert found["examples"] == 3
         # The cycle error by hand, from one direction's translations and the other's of them.
@@ -70,16 +83,16 @@ def test_pairs_are_scored_in_both_directions(both_ways, tmp_path):
 def test_without_pairs_the_cycle_alone_is_scored(both_ways, domains, tmp_path):
     root = domains(tmp_path / "data", "pq")
     for direction, count in (("AtoB", 3), ("BtoA", 2)):
-        found = evaluate.evaluate_translator(both_ways.to(direction), data=root)
+        found = evaluate.evaluate(trained.load(run_of(both_ways)), direction, data=root)
         assert set(found) == {"cycle", "examples"} and found["examples"] == count
     (tmp_path / "palette.json").write_text(json.dumps({"dark": [0, 0, 0], "light": [255, 255, 255]}))
     with pytest.raises(jgan.UserError, match="compares pairs, and these data have none"):
-        evaluate.evaluate_translator(both_ways, data=root, palette=str(tmp_path / "palette.json"))
+        evaluate.evaluate(trained.load(run_of(both_ways)), data=root, palette=str(tmp_path / "palette.json"))
 
 
 def test_the_programs_of_a_run_of_two_directions(both_ways, tmp_path):
     """`evaluate` answers for both; a direction that does not exist, and classes of none, end in a sentence."""
-    workdir = pathlib.Path(both_ways.config.data.root).parent / "run"
+    workdir = run_of(both_ways)
 
     def program(module, *flags):
         return subprocess.run(
@@ -96,12 +109,12 @@ def test_the_programs_of_a_run_of_two_directions(both_ways, tmp_path):
     found = json.loads(done.stdout.splitlines()[-1])
     assert found.keys() == {"step", "AtoB", "BtoA"} and found["AtoB"]["examples"] == 3
     for module, flags, words in (
-        ("launch.evaluate", ["--direction=AtoC"], "'AtoC': the run translates AtoB and BtoA only"),
-        ("launch.evaluate", [f"--palette={palette}"], "add --direction=AtoB or --direction=BtoA"),
+        ("launch.evaluate", ["--way=AtoC"], "--way=AtoC: the run has AtoB and BtoA only"),
+        ("launch.evaluate", [f"--palette={palette}"], "add --way=AtoB or --way=BtoA"),
         (
             "launch.translate",
-            [f"--input={tmp_path}", "--output=y", "--direction=AtoC"],
-            "'AtoC': the run translates",
+            [f"--input={tmp_path}", "--output=y", "--way=AtoC"],
+            "way 'AtoC': the run has",
         ),
     ):
         done = program(module, *flags)

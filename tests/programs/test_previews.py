@@ -9,7 +9,7 @@ from jgan import trained
 from jgan.data import framing
 from jgan.data import images
 from jgan.programs import previews
-from jgan.programs import translate
+from jgan.programs import translator
 
 
 def pair(root, split, name, size=(16, 16), channels=(3, 3), suffix=".png"):
@@ -77,7 +77,7 @@ def test_without_a_validation_split_a_run_says_so_and_is_not_validated(opened, t
     pair(tmp_path, "train", "x")
     config, system, held = opened(tmp_path)
     assert "no split 'val'" in held
-    made = previews.Validation(config, system, None, None, None)
+    made = previews.Previews(config, system, None, None, None)
     assert made.scores({}, 1) is None
 
 
@@ -92,17 +92,23 @@ def test_pictures_of_many_sizes_are_scored_and_shown_by_one_program_a_size_class
         {name: np.zeros(x.shape, x.dtype) for name, x in trained.batch_shape(config).items()},
     )
     weights = state.weights()
-    generate = jax.jit(
-        lambda weights, inputs, statistics="image": system.apply(weights, inputs, statistics=statistics),
-        static_argnames="statistics",
+    make = jax.jit(
+        lambda weights, inputs, key, way, statistics: system.ways[way].run(
+            weights, inputs, key, statistics=statistics
+        ),
+        static_argnames=("way", "statistics"),
     )
-    made = previews.Validation(config, system, held, generate, None)
-    scores = made.scores(weights, 1)
-    assert generate._cache_size() == 1
-    grid = made.pictures(weights, 1)[""]
-    assert grid.dtype == np.uint8 and generate._cache_size() == 1
+    shown = previews.Previews(config, system, held, make, None)
+    scores = shown.scores(weights, 1)
+    assert make._cache_size() == 1
+    grid = shown.pictures(weights, 1)[""]
+    assert grid.dtype == np.uint8 and make._cache_size() == 1
+
+    def generate(weights, inputs):
+        return make(weights, inputs, jax.random.key(0), way="AtoB", statistics="image")
+
     inside = [np.asarray(generate(weights, {"a": held[i]["a"][None]})["output"])[0] for i in (0, 11)]
     for i, expected in zip((0, 11), inside, strict=True):
-        padded = translate.padded(lambda x: generate(weights, {"a": x}), held[i]["a"][None], 4)
+        padded = translator.padded(lambda x: generate(weights, {"a": x}), held[i]["a"][None], 4)
         np.testing.assert_allclose(np.asarray(padded["output"])[0], expected, atol=1e-5)
     assert 0 < scores["l1"] < 2 and scores["ssim"] < 1

@@ -11,6 +11,7 @@ import jgan
 from jgan.data import images
 from jgan.latent import projection
 from jgan.programs import project as project_lib
+from tests.changed import with_codes
 
 QUICK = projection.Settings("adam", evaluations=3)
 
@@ -33,7 +34,7 @@ def photos(tmp_path):
 def test_every_photo_leaves_a_latent_a_picture_and_a_place_on_the_page(run, photos, tmp_path):
     out = tmp_path / "out"
     assert project_lib.project_files(run, str(photos), str(out), settings=QUICK, starts=2, batch=2) == 3
-    space = run.system.space(run.weights, None)
+    space = run.space()
     for name, size in (("a.png", (20, 20)), ("more/b.png", (40, 16)), ("c.png", (24, 24))):
         with np.load(out / f"{name}.npz") as saved:
             assert str(saved["space"]) == "z" and saved["z"].shape == (5,) and int(saved["step"]) == 6
@@ -179,7 +180,7 @@ def test_a_folder_of_another_projection_is_refused(run, photos, tmp_path):
 
 
 def test_a_run_without_a_predictor_optimises_only(run):
-    alone = run._replace(system=run.system._replace(predict=None))
+    alone = with_codes(run, predict=None)
     with pytest.raises(jgan.UserError, match="predictor"):
         project_lib.projector(alone, method="hybrid")
 

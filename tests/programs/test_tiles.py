@@ -175,15 +175,15 @@ def test_statistics_come_from_all_over_the_picture():
 @pytest.mark.parametrize("name, source", [("pix2pix", "a"), ("cyclegan", "b")])
 def test_a_system_gathers_what_one_pass_would_use(name, source):
     system, batch = build(name, **{"generator.name": "unet", "generator.levels": 2})
-    assert system.radius is None and system.multiple == 4
+    way = next(way for way in system.ways.values() if way.inputs == (source,))
+    assert way.tiling.radius is None and way.tiling.multiple == 4
     weights = jax.jit(system.init)(jax.random.key(0), batch).weights()
-    way = next(t for t in system.translations.values() if t.source == source)
 
     @jax.jit
     def both(weights, inputs, others):
-        frozen = system.gather(weights, inputs)
+        frozen = way.tiling.gather(weights, inputs)
         return [
-            system.apply(w, images, statistics=mode)[way.output]
+            way.run(w, images, statistics=mode)["output"]
             for w, images, mode in (
                 (weights, inputs, "image"),
                 (frozen, inputs, "running"),
@@ -203,7 +203,8 @@ def test_a_system_gathers_what_one_pass_would_use(name, source):
 
 def test_a_system_says_how_far_its_generators_see():
     for name in ("pix2pix", "cyclegan"):
-        assert build(name, **{"generator.name": "resnet_6blocks"})[0].radius == 60
+        for way in build(name, **{"generator.name": "resnet_6blocks"})[0].ways.values():
+            assert way.tiling.radius == 60
 
 
 def build(name, **changes):

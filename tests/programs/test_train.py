@@ -11,7 +11,6 @@ import pytest
 
 import jgan
 from jgan import output
-from jgan import pictures
 from jgan import trained
 from jgan.data import images
 from jgan.ops import conv
@@ -20,6 +19,7 @@ from jgan.programs import train
 from jgan.programs import translate
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
+from tests import cells
 
 TINY = {
     "data.source": "facades",
@@ -174,7 +174,7 @@ def test_an_interrupted_cyclegan_ends_bit_equal_pools_included(unpaired, tmp_pat
     # What such a run leaves: both directions are scored and shown.
     assert {"val_AtoB_cycle", "val_BtoA_cycle"} <= set(records(whole)[-1])
     assert sorted(os.listdir(os.path.join(whole, "samples"))) == [f"{step:06d}.png" for step in (0, 4, 8)]
-    grid = pictures.cells(images.read(os.path.join(whole, "samples", "000008.png")))
+    grid = cells.cells(images.read(os.path.join(whole, "samples", "000008.png")))
     assert len(grid) == 2 and all(len(row) == 6 for row in grid)
 
 
@@ -382,7 +382,7 @@ def test_pictures_of_the_validation_split_that_are_left_out_are_named(tiny, tmp_
     settings = {"data.source": "folder", "data.root": str(tmp_path), "data.skip_bad": True, "steps": 1}
     train.train(tiny(**settings), str(tmp_path / "run"))
     assert capsys.readouterr().out.count("val1.png (cannot be decoded") == 1
-    evaluate.evaluate_translator(translate.load(str(tmp_path / "run")))
+    evaluate.evaluate(trained.load(str(tmp_path / "run")))
     assert capsys.readouterr().err.count("val1.png (cannot be decoded") == 1
 
 

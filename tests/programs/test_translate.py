@@ -258,21 +258,21 @@ def test_a_folder_that_cannot_be_made_costs_only_its_pictures(translator, tmp_pa
 
 def test_one_run_answers_both_directions_and_the_round_trip(both_ways):
     there, back = both_ways, both_ways.to("BtoA")
-    assert there.direction == "AtoB" and there.directions == back.directions == ("AtoB", "BtoA")
-    assert back.to("AtoB").direction == "AtoB" and back.step == there.step == 2
+    assert there.name == "AtoB" and there.ways == back.ways == ("AtoB", "BtoA")
+    assert back.to("AtoB").name == "AtoB" and back.step == there.step == 2
     image = picture(dtype=np.float32)
     assert there(image).shape == back(image).shape == (20, 33, 3)
     assert np.max(np.abs(there(image) - back(image))) > 1e-4
     one = picture(16, 16, dtype=np.float32)[None]  # no padding: what comes out can go in again
     made = there.run(one)
-    np.testing.assert_allclose(made["fake_b"], there.generate(one), atol=1e-6)
-    np.testing.assert_allclose(made["back_a"], back.generate(np.asarray(made["fake_b"])), atol=1e-5)
-    assert set(made) == {"fake_b", "back_a"} and set(back.run(one)) == {"fake_a", "back_b"}
-    assert set(there.run(one, back=False)) == {"fake_b"}
+    np.testing.assert_allclose(made["output"], there.generate(one), atol=1e-6)
+    np.testing.assert_allclose(made["back"], back.generate(np.asarray(made["output"])), atol=1e-5)
+    assert set(made) == set(back.run(one)) == {"output", "back"}
+    assert set(there.run(one, back=False)) == {"output"}
 
 
 def test_a_direction_can_be_asked_for_by_name(both_ways, tmp_path):
-    with pytest.raises(jgan.UserError, match="'CtoA': the run translates AtoB and BtoA only"):
+    with pytest.raises(jgan.UserError, match="'CtoA': the run has AtoB and BtoA only"):
         both_ways.to("CtoA")
     images.write(tmp_path / "a.png", picture(16, 16))
     back = both_ways.to("BtoA")
@@ -281,6 +281,6 @@ def test_a_direction_can_be_asked_for_by_name(both_ways, tmp_path):
 
 
 def test_a_run_of_one_direction_has_no_other(translator):
-    assert translator.directions == ("AtoB",)
-    with pytest.raises(jgan.UserError, match="'BtoA': the run translates AtoB only"):
+    assert translator.ways == ("AtoB",)
+    with pytest.raises(jgan.UserError, match="'BtoA': the run has AtoB only"):
         translator.to("BtoA")

@@ -20,7 +20,7 @@ import pytest
 import jgan
 from jgan.runs import checkpoint
 
-ROOT = pathlib.Path(checkpoint.__file__).parents[1]
+ROOT = pathlib.Path(checkpoint.__file__).parents[2]
 
 
 @jax.tree_util.register_dataclass
@@ -228,7 +228,7 @@ FULL = """
 import resource, sys, time
 import jax.numpy as jnp
 import jgan
-from jgan import checkpoint
+from jgan.runs import checkpoint
 from tests_state import State
 
 def state(n):
@@ -278,7 +278,7 @@ def test_a_save_that_goes_well_is_asked_for_without_waiting(tmp_path):
 KILLED = """
 import sys
 import jax.numpy as jnp
-from jgan import checkpoint
+from jgan.runs import checkpoint
 from tests_state import State
 
 with checkpoint.Checkpoints(sys.argv[1], keep=2) as c:
@@ -368,7 +368,7 @@ jax.distributed.initialize(
     process_id=int(sys.argv[2]), cluster_detection_method="deactivate",
 )
 import jax.numpy as jnp
-from jgan import checkpoint
+from jgan.runs import checkpoint
 from tests_state import State
 
 mesh = jax.make_mesh((2,), ("data",), axis_types=(jax.sharding.AxisType.Auto,))

@@ -14,14 +14,15 @@ from jgan.serve.device import work as work_lib
 
 
 class Engine:
-    """As `jgan.serve.engine.Engine`, of pictures of 8 x 8 pixels and latents of two numbers."""
+    """As `jgan.serve.device.engine.Engine`, of pictures of 8 x 8 pixels and latents of two numbers."""
 
     def __init__(self):
         self.space, self.candidates = "z", 2
         data = types.SimpleNamespace(channels=(3,), size=8)
         self.run = types.SimpleNamespace(
             config=types.SimpleNamespace(data=data, system="dcgan"),
-            system=types.SimpleNamespace(judge=None),
+            judges=False,
+            predicts=False,
             weights={"params": {}},
         )
         self.lives, self.jobs, self.free = {}, [], threading.Event()

@@ -115,7 +115,11 @@ def test_phases_are_planned_from_the_end_of_the_run():
     turns = dcgan.build(small(alternate=True))
     assert [turns.plan(k) for k in range(4)] == [("gen",), ("dis",), ("gen",), ("dis",)]
     alone = dcgan.build(small(**{"predictor.steps": 0, "predictor.warm_steps": 0}))
-    assert alone.predict is None and alone.plan(19) == ("statistics",) and alone.plan(16) == ("dis", "gen")
+    assert (
+        alone.spaces["z"].predict is None
+        and alone.plan(19) == ("statistics",)
+        and alone.plan(16) == ("dis", "gen")
+    )
     only = dcgan.build(small(**{"steps": 9, "statistics_steps": 0}))
     assert [only.plan(k)[0] for k in (0, 1, 2, 5, 6, 8)] == ["warm"] * 2 + ["predictor"] * 2 + [
         "predictor_statistics"
@@ -152,7 +156,7 @@ def test_statistics_are_those_of_all_codes_under_the_averaged_weights():
     np.testing.assert_allclose(found["variance"], units.var(0), rtol=1e-5)
     # D's are of generated images only: real ones of another step would not change them.
     weights = state.weights()
-    fakes = [system.apply(weights, {"z": x}, statistics="batch")["images"] for x in codes]
+    fakes = [system.ways["sample"].run(weights, {"z": x}, statistics="batch")["output"] for x in codes]
     kernels = state.params["discriminator"]
     x = jax.nn.leaky_relu(_conv(jnp.concatenate(fakes), kernels["conv_1"]["kernel"]), 0.2)
     x = np.asarray(_conv(x, kernels["conv_2"]["kernel"])).reshape(-1, 8)
@@ -192,7 +196,7 @@ def settled():
 
 def test_a_space_makes_one_image_of_one_code_alone_or_mapped(settled):
     system, _, _ = compiled()
-    space = system.space(settled, None)
+    space = system.spaces["z"].space(settled, {})
     codes = jax.vmap(space.sample)(jax.random.split(KEY, 5))
     assert space.name == "z" and codes.shape == (5, 6) and float(jnp.max(jnp.abs(codes))) <= 1
     mapped = jax.jit(jax.vmap(space.generate))(codes)
@@ -203,7 +207,7 @@ def test_a_space_makes_one_image_of_one_code_alone_or_mapped(settled):
     # No code has a say in what another one gives.
     other = jax.jit(jax.vmap(space.generate))(codes.at[1:].set(0.3))
     np.testing.assert_allclose(other[0], mapped[0], atol=1e-6)
-    np.testing.assert_allclose(system.apply(settled, {"z": codes})["images"], mapped, atol=1e-6)
+    np.testing.assert_allclose(system.ways["sample"].run(settled, {"z": codes})["output"], mapped, atol=1e-6)
     assert float(space.distance(codes[0], codes[0])) == 0 < float(space.distance(codes[0], codes[1]))
 
 
@@ -214,7 +218,7 @@ def test_mapping_and_differentiating_a_space_repeats_no_weights():
     count = 500
 
     def gradients(weights, u):
-        space = system.space(weights, None)
+        space = system.spaces["z"].space(weights, {})
         cost = lambda u: jnp.mean(jnp.square(space.generate(space.bound(u)) - 0.1))  # noqa: E731
         return jax.vmap(jax.grad(cost))(u)
 
@@ -236,7 +240,7 @@ def test_mapping_and_differentiating_a_space_repeats_no_weights():
 
 @pytest.mark.parametrize("name", ["uniform", "normal"])
 def test_free_and_bound_are_inverse(name, settled):
-    space = dcgan.build(small(**{"latent.prior": name})).space(settled, None)
+    space = dcgan.build(small(**{"latent.prior": name})).spaces["z"].space(settled, {})
     z = space.sample(jax.random.key(1))
     inside = jnp.clip(z, -0.98, 0.98)
     np.testing.assert_allclose(space.bound(space.free(inside)), inside, atol=1e-5)
@@ -248,7 +252,8 @@ def test_free_and_bound_are_inverse(name, settled):
 
 def test_judge_and_predict_take_each_image_by_itself(settled):
     system, _, _ = compiled()
-    both = jax.jit(lambda weights, images: (system.judge(weights, images), system.predict(weights, images)))
+    z = system.spaces["z"]
+    both = jax.jit(lambda weights, images: (z.judge(weights, images, {}), z.predict(weights, images, {})))
     images = batch(4)["images"]
     others = np.concatenate([images[:1], 255 - images[1:]])
     one, two = both(settled, images), both(settled, others)
@@ -289,7 +294,7 @@ def test_bfloat16_computes_in_it_and_keeps_float32():
         after, metrics = jax.eval_shape(functools.partial(system.step, updates=updates), state, batch(), KEY)
         assert jax.tree.map(lambda x: x.dtype, after) == jax.tree.map(lambda x: x.dtype, state)
         assert {x.dtype for x in metrics.values()} == {jnp.dtype("float32")}
-    features = jax.eval_shape(system.judge, state.weights(), batch()["images"])["features"]
+    features = jax.eval_shape(system.spaces["z"].judge, state.weights(), batch()["images"], {})["features"]
     assert {x.dtype for x in features} == {jnp.dtype("bfloat16")}
 
 

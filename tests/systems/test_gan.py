@@ -95,15 +95,17 @@ def test_the_losses_are_the_papers(loss):
 
 def test_a_space_is_a_function_of_one_code():
     system, before, _, _ = one_step()
-    space = system.space(before.weights(), None)
+    space = system.spaces["z"].space(before.weights(), {})
     codes = jax.vmap(space.sample)(jax.random.split(KEY, 3))
     mapped = jax.jit(jax.vmap(space.generate))(codes)
     one = jax.jit(space.generate)
     looped = [one(z) for z in codes]
     np.testing.assert_allclose(mapped, looped, atol=1e-6)
-    np.testing.assert_allclose(system.apply(before.weights(), {"z": codes})["images"], mapped, atol=1e-6)
-    assert jax.eval_shape(system.judge, before.weights(), mapped)["logits"][0].shape == (3, 1)
-    assert system.predict is None and not system.translations
+    np.testing.assert_allclose(
+        system.ways["sample"].run(before.weights(), {"z": codes})["output"], mapped, atol=1e-6
+    )
+    assert jax.eval_shape(system.spaces["z"].judge, before.weights(), mapped, {})["logits"][0].shape == (3, 1)
+    assert system.spaces["z"].predict is None and not system.ways["sample"].inputs
 
 
 @pytest.mark.parametrize("preset", presets.PRESETS)

@@ -84,7 +84,7 @@ def test_a_step_updates_both_and_tells(step):
 def test_l1_alone_has_no_discriminator(step):
     before, after, metrics = step(**{"loss.adversarial_weight": 0.0})
     assert set(after.params) == {"generator"} and set(after.opt) == {"gen"}
-    assert set(metrics) == {"g_l1", "g_loss"} and after.step == 1
+    assert set(metrics) == {"g_l1", "g_loss", "learning_rate"} and after.step == 1
     assert not equal(before.params, after.params)
 
 
@@ -148,7 +148,7 @@ def test_dropout_draws_anew_with_every_key_and_norms_learn(step, small_config):
     system = pix2pix.build(small_config(**{"generator.levels": 6, "data.size": 64}))
     image = jnp.asarray(batch(1, 64)["a"])
     weights = jax.jit(system.init)(KEY, batch(1, 64)).weights()
-    draw = jax.jit(lambda key: system.apply(weights, {"a": image}, key, dropout=True)["output"])
+    draw = jax.jit(lambda key: system.ways["AtoB"].run(weights, {"a": image}, key, dropout=True)["output"])
     one, two = draw(jax.random.key(1)), draw(jax.random.key(2))
     assert distance(one, two) > 1e-4 and equal(one, draw(jax.random.key(1)))
 
@@ -158,7 +158,7 @@ def test_apply_takes_images_of_any_size(small_config, height, width):
     system = pix2pix.build(small_config())
     weights = jax.eval_shape(system.init, KEY, batch()).weights()
     images = jax.ShapeDtypeStruct((2, height, width, 3), jnp.uint8)
-    output = jax.eval_shape(lambda w, a: system.apply(w, {"a": a})["output"], weights, images)
+    output = jax.eval_shape(lambda w, a: system.ways["AtoB"].run(w, {"a": a})["output"], weights, images)
     assert output.shape == (2, height, width, 3)
 
 
@@ -166,8 +166,8 @@ def test_apply_is_pure_and_maps_over_images(small_config):
     system = pix2pix.build(small_config(**{"generator.levels": 3}))
     weights = jax.jit(system.init)(KEY, batch()).weights()
     images = jnp.asarray(batch(3)["a"])
-    apply = jax.jit(lambda a: system.apply(weights, {"a": a})["output"])
-    mapped = jax.jit(jax.vmap(lambda a: system.apply(weights, {"a": a[None]})["output"][0]))
+    apply = jax.jit(lambda a: system.ways["AtoB"].run(weights, {"a": a})["output"])
+    mapped = jax.jit(jax.vmap(lambda a: system.ways["AtoB"].run(weights, {"a": a[None]})["output"][0]))
     assert distance(apply(images), mapped(images)) < 1e-5
 
 

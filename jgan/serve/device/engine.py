@@ -67,7 +67,7 @@ class Engine:
             lanes: how many sessions programs move on together, 1 first; None: what suits the device.
         """
         self.run, self.candidates = run, candidates
-        self.space = run.system.space(run.weights, None).name
+        self.space = run.space().name
         self._changed = threading.Condition()
         self._awake = self._stopped = False
         self._searches: dict[str, search_lib.Search] = {}

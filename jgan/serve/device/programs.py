@@ -88,7 +88,7 @@ class Codec:
 
     @classmethod
     def of(cls, run: trained.Run) -> "Codec":
-        latent = jax.eval_shape(run.system.space(run.weights, None).sample, jax.random.key(0))
+        latent = jax.eval_shape(run.space().sample, jax.random.key(0))
         leaves, tree = jax.tree.flatten(latent)
         return cls(sum(leaf.size for leaf in leaves), tuple(leaves), tree)
 
@@ -121,8 +121,8 @@ class Programs:
         self.codec = Codec.of(run)
         self.image = (run.config.data.size, run.config.data.size, run.config.data.channels[0])
         self.bits = framing.bits(run.config.data)
-        self.judges = run.system.judge is not None
-        self.predicts = run.system.predict is not None and "predictor" in run.weights["params"]
+        self.judges = run.judges
+        self.predicts = run.predicts
         self.lanes = lanes = lanes or (LANES[:1] if jax.default_backend() == "cpu" else LANES)
         self.nothing = _nothing(self.image, candidates)
         self.failed: set[Any] = set()
@@ -185,7 +185,7 @@ class Programs:
 
 def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> dict[Any, Callable]:
     """{name: () -> (function, shapes of its arguments)}."""
-    system, codec = run.system, programs.codec
+    codec = programs.codec
     weights = jax.tree.map(_shape, run.weights)
     asked, key = jax.tree.map(_shape, programs.nothing), jax.ShapeDtypeStruct((2,), jnp.uint32)
     vector = jax.ShapeDtypeStruct((codec.size,), jnp.float32)
@@ -193,17 +193,17 @@ def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> di
     square = jax.ShapeDtypeStruct(programs.image[:2], jnp.float32)
 
     def realism_of(weights: Any, image: jax.Array) -> jax.Array:
-        logits = system.judge(weights, image[None])["logits"]
+        logits = run.judge(weights, image[None])["logits"]
         return sum(jnp.mean(x) for x in logits) / len(logits)
 
     def start(weights: Any, seed: jax.Array) -> candidates_lib.State:
-        return candidates_lib.start(system.space(weights, None), _key(seed), count)
+        return candidates_lib.start(run.space(weights), _key(seed), count)
 
     def start_from(weights: Any, seed: jax.Array, latent: jax.Array) -> candidates_lib.State:
-        return candidates_lib.start_from(system.space(weights, None), codec.latent(latent), _key(seed), count)
+        return candidates_lib.start_from(run.space(weights), codec.latent(latent), _key(seed), count)
 
     def draw(weights: Any, latent: jax.Array) -> tuple[jax.Array, jax.Array]:
-        made = system.space(weights, None).generate(codec.latent(latent))
+        made = run.space(weights).generate(codec.latent(latent))
         return made, pixels.from_float(made, jnp.uint8)
 
     def shadow(image: jax.Array, point: jax.Array) -> jax.Array:
@@ -212,7 +212,7 @@ def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> di
         )
 
     def slices(judged: bool, weights: Any, states: Any, asked: Any) -> Any:
-        space = system.space(weights, None)
+        space = run.space(weights)
         realism = functools.partial(realism_of, weights) if judged else None
 
         def one(state: candidates_lib.State, asked: Asked) -> tuple[candidates_lib.State, Sight]:
@@ -232,24 +232,24 @@ def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> di
 
     def reconstruction(weights: Any, image: jax.Array, mask: jax.Array) -> Callable:
         def features(image: jax.Array) -> list[jax.Array]:
-            return [x[0] for x in system.judge(weights, image[None])["features"]]
+            return [x[0] for x in run.judge(weights, image[None])["features"]]
 
-        judged = system.judge is not None
+        judged = run.judges
         return projection.reconstruction(
             image, mask, features if judged else None, project_lib.FEATURE_WEIGHT if judged else 0.0
         )
 
     def begin(weights: Any, image: jax.Array, mask: jax.Array, seed: jax.Array) -> Any:
-        space, cost = system.space(weights, None), reconstruction(weights, image, mask)
+        space, cost = run.space(weights), reconstruction(weights, image, mask)
         method = "hybrid" if programs.predicts else "optimise"
         predicted = None
         if programs.predicts:
-            predicted = jax.tree.map(lambda x: x[0], system.predict(weights, image[None]))
+            predicted = jax.tree.map(lambda x: x[0], run.predict(weights, image[None]))
         starts = projection.starts(space, _key(seed), STARTS, method, predicted)
         return jax.vmap(lambda z: projection.begin(space, cost, z, PROJECTION))(starts)
 
     def on(weights: Any, image: jax.Array, mask: jax.Array, carries: Any, until: jax.Array) -> Any:
-        space, cost = system.space(weights, None), reconstruction(weights, image, mask)
+        space, cost = run.space(weights), reconstruction(weights, image, mask)
         carries = jax.vmap(lambda c: projection.advance(space, cost, c, until, PROJECTION))(carries)
         found = jax.vmap(lambda c: projection.finish(space, c))(carries)
         best = projection.best(found)

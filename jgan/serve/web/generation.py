@@ -9,7 +9,7 @@ import jgan
 from jgan.data import framing
 from jgan.data import images
 from jgan.metrics import segmentation
-from jgan.programs import translate
+from jgan.programs import translator as translators
 from jgan.runs import config as run_config
 from jgan.serve.web import access
 
@@ -21,25 +21,25 @@ class Translation:
     """The translator of a run, one picture after another."""
 
     def __init__(self, workdir: str, step: int | str = "latest"):
-        """Of the run in `workdir`; `jgan.UserError` as for `translate.load`."""
-        first = translate.load(workdir, step=step)
-        self._translators = {direction: first.to(direction) for direction in first.directions}
+        """Of the run in `workdir`; `jgan.UserError` as for `translators.load`."""
+        first = translators.load(workdir, step=step)
+        self._translators = {name: first.to(name) for name in first.ways}
         self._sizes: set[tuple[int, ...]] = set()
         self._waiting = 0
         self._thread = futures.ThreadPoolExecutor(1, "jgan-translation")
         self.config = first.config
 
     def describe(self) -> list[dict[str, Any]]:
-        """What `status` says of each direction."""
+        """What `status` says of each way."""
         return [
             {
-                "name": direction,
-                "input": _words(self.config, translator.translation.source),
-                "output": _words(self.config, translator.translation.target),
+                "name": name,
+                "input": _words(self.config, translator.source),
+                "output": _words(self.config, translator.way.target),
                 "size": [self.config.data.size] * 2,
-                "channels": self.config.data.channels["ab".index(translator.translation.source)],
+                "channels": translator.channels,
             }
-            for direction, translator in self._translators.items()
+            for name, translator in self._translators.items()
         ]
 
     def submit(self, data: bytes, name: str, direction: str, made: bool) -> futures.Future:
@@ -94,7 +94,7 @@ class Translation:
             self._translators = {d: t.to(d) for d, t in self._translators.items()}
             translator = self._translators[direction]
         self._sizes.add(size)
-        channels = self.config.data.channels["ab".index(translator.translation.source)]
+        channels = translator.channels
         alpha = None if picture.opaque else picture.alpha
         if not made and channels == 1 and picture.shape[-1] == 3:  # the page draws in colour
             flat = picture.on_white().mean(-1, keepdims=True).astype(picture.pixels.dtype)

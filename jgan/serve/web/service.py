@@ -131,8 +131,8 @@ class Service:
             "image": {"size": run.config.data.size, "channels": channels},
             "candidates": self.engine.candidates,
             "brushes": [*colours, "sketch", "warp"],
-            "realism": run.system.judge is not None,
-            "predictor": "predictor" in run.weights["params"],
+            "realism": run.judges,
+            "predictor": run.predicts,
         }
 
     def _load(self) -> None:

@@ -71,7 +71,7 @@ import ml_collections
 from jgan.data import pipeline
 data = ml_collections.ConfigDict(json.loads({config(root).to_json()!r}))
 stream = pipeline.train(data, batch_size=2, seed=0)
-assert stream.examples == 4 and stream.channels == (3, 3)
+assert stream.examples == 4 and stream.facts["channels"] == (3, 3)
 for batch in itertools.islice(stream.batches(), 5):
     assert batch["a"].shape == batch["b"].shape == (2, 6, 6, 3)
 stream.close()

@@ -1,0 +1,72 @@
+"""Which scores the pictures of a way have, and which way each of them gets better."""
+
+from collections.abc import Callable
+from typing import Any
+from typing import NamedTuple
+
+import jgan
+from jgan import fields
+
+
+class Score(NamedTuple):
+    """One number by which a run is judged.
+
+    Attributes:
+        better: `min` or `max`.
+        applies: `(way, paired, predicts) -> bool`, of a `systems.system.Way`, whether examples are pairs, and whether
+            the system has learnt the way back to the codes.
+    """
+
+    better: str
+    applies: Callable[[Any, bool, bool], bool]
+
+
+def _has_targets(way: Any, paired: bool, predicts: bool) -> bool:
+    # Without inputs the target is what went to its code and came back.
+    return bool(way.target) and (paired if way.inputs else predicts)
+
+
+def _has_code(way: Any) -> bool:
+    return any(isinstance(field, fields.Code) for field in way.controls.values())
+
+
+SCORES = {
+    "l1": Score("min", _has_targets),
+    "psnr": Score("max", _has_targets),
+    "ssim": Score("max", _has_targets),
+    "cycle": Score("min", lambda way, paired, predicts: "back" in way.returns),
+    "diversity": Score("max", lambda way, paired, predicts: bool(way.inputs) and _has_code(way)),
+    "reconstruction": Score(
+        "min", lambda way, paired, predicts: bool(way.inputs) and paired and predicts and _has_code(way)
+    ),
+}
+
+
+def of(way: Any, *, paired: bool, predicts: bool) -> tuple[str, ...]:
+    """The names of the scores that a way has."""
+    return tuple(name for name, score in SCORES.items() if score.applies(way, paired, predicts))
+
+
+def best_policy(best: str, system: Any) -> tuple[str, str] | None:
+    """(metric, "min" or "max") of `config.best`, None for an empty one.
+
+    With several ways a metric carries the name of its way, such as `AtoB_cycle`.
+
+    Raises:
+        jgan.UserError: no such score.
+    """
+    if not best:
+        return None
+    predicts = any(codes.predict is not None for codes in system.spaces.values())
+    known = {}
+    for name, way in system.ways.items():
+        prefix = f"{name}_" if len(system.ways) > 1 else ""
+        known |= {prefix + score: SCORES[score].better for score in of(way, paired=True, predicts=predicts)}
+    if best not in known:
+        use = (
+            f"use one of {', '.join(known)}, or nothing"
+            if known
+            else "such a run has no score; leave it empty"
+        )
+        raise jgan.UserError(f"best={best!r} is unknown: {use}.")
+    return best, known[best]
