@@ -1,12 +1,19 @@
 """Data: from files, or from nothing but a seed, to batches of numpy arrays. Knows no JAX.
 
-`pipeline` is what programs call; it stands on `examples` (random access to a split, each file looked
-at first), `folder` (layouts), `named` (prepared sets of TensorFlow Datasets, which `prepare` makes), `images`
-(formats), `pairs` (pairs from single photos), `transforms` (geometry), `cache` and `check`; `facades` and
-`objects` draw the built-in sets.
+Programs call `pipeline`, and of `examples` what makes an input of a photo and a picture of an output. Each file below
+calls those after it and comes back to none:
 
-Batch kinds are dicts of arrays of fixed shape, pixels in the files' own type: uint8 or uint16 over
-their whole range, or float32 in [-1, 1].
+- `pipeline`: from a config to batches; order, chance and workers.
+- `examples`: random access to a split, every file looked at first (`check`, `notes`), and `asked`: what a config asks
+  of a picture.
+- `sources`: `folder` (files; `layouts` finds them), `named` (prepared sets of TensorFlow Datasets, which `prepare`
+  makes) and `drawn` (`facades` and `objects`). Each has one `open`, whose `entry.Source` is all that is known of it.
+- `framing` (the channels of a picture), `pairs` (made of single photos), `transforms` (geometry, by class of field),
+  `cache` (decoded pixels).
+- `images`: files of all formats, by the decoders `formats`, `tiff` and `npy`; `outputs`: folders that no search enters.
+
+Batch kinds are dicts of arrays of fixed shape, and `jgan.fields` says what is in them. Pixels have the files' own type:
+uint8 or uint16 over their whole range, or float32 in [-1, 1].
 
 - `aligned`: {"a": [n, h, w, ca], "b": [n, h, w, cb]}; a is always the input, b the target.
 - `unaligned`: the same of two domains; a and b have nothing to do with each other, not even the crop.

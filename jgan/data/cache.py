@@ -63,20 +63,24 @@ class Cache:
     def __setstate__(self, state):
         self.__init__(state["limit"], state["where"], share=state["limit"])
 
-    def get(self, name: str, make, *, dear: bool = False) -> Planes:
-        """Returns the planes of that name; `make()` is called when they are not there.
-
-        What is `dear` to make goes to disk even when memory has room: the next run finds it.
-        """
+    def find(self, name: str) -> Planes | None:
+        """Returns the planes of that name; None where they are neither in memory nor on disk."""
         planes = self._memory.get(name)
         if planes is not None:
             return planes
         planes = self._load(name)
-        if planes is not None:
-            self._keep(name, planes)
-            return self._memory.get(name, planes)
-        planes = tuple(np.ascontiguousarray(plane) for plane in make())
-        if not self._keep(name, planes) or dear:
+        if planes is None:
+            return None
+        self._keep(name, planes)
+        return self._memory.get(name, planes)
+
+    def put(self, name: str, planes: Planes, *, costly: bool = False) -> Planes:
+        """Keeps planes that were made under that name, and returns them with contiguous memory.
+
+        What is `costly` to make goes to disk even when memory has room: the next run finds it.
+        """
+        planes = tuple(np.ascontiguousarray(plane) for plane in planes)
+        if not self._keep(name, planes) or costly:
             self._store(name, planes)
         return planes
 

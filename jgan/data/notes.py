@@ -26,12 +26,18 @@ class Peak(NamedTuple):
         return int(self.value).bit_length() if 0 < self.value <= low else 0
 
 
-def left_out(entries: Iterable[entry_lib.Entry]) -> list[str]:
-    """A sentence on the files that lie in the folders of these entries and are no pictures, if there are any."""
+def left_out(entries: Iterable[entry_lib.Entry], lists: Iterable[str] = ()) -> list[str]:
+    """A sentence on the files in the folders of these entries that are neither pictures nor `lists`, if there are any.
+
+    Records lie in no folder of pictures.
+    """
     # Of a million files in a few folders.
-    places = {(os.path.dirname(file), entry.name.count("/")) for entry in entries for file in entry.files}
+    files = ((file, entry) for entry in entries if not entry.is_record for file in entry.files)
+    places = {(os.path.dirname(file), entry.name.count("/")) for file, entry in files}
     roots = {pathlib.Path(place, "_").parents[depth] for place, depth in places}
-    told = images.told(sum(map(images.others, sorted(roots)), collections.Counter()))
+    found = sum(map(images.others, sorted(roots)), collections.Counter())
+    inside = [file for file in map(pathlib.Path, lists) if roots & set(file.parents)]
+    told = images.told(found - collections.Counter(file.suffix.lower() for file in inside))
     return [told] if told else []
 
 

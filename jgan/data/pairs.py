@@ -5,19 +5,35 @@ code: edges to photo (Canny 1986 stands for HED), grey or L to colour, inpaintin
 super-resolution. Under `direction=AtoB` the made picture is the input, the photo the target.
 """
 
+from collections.abc import Callable
+from typing import NamedTuple
+
 import numpy as np
 
 import jgan
 from jgan.data import images
 from jgan.data import transforms
 
-PAIRS = ("edges", "gray", "lab", "downscale", "hole")
-
-# Made from the whole photo, before it is cropped: a line goes on beyond the border of a crop. The
-# others are made after it: a hole lies in the middle of what the network sees.
-WHOLE = ("edges",)
-
 _FACTOR = 4  # of downscale
+
+
+class Pair(NamedTuple):
+    """One way to make a pair of a photo.
+
+    Attributes:
+      make: photo `[h, w, c]` -> `(a, b)`.
+      channels: those of the photo -> those of `(a, b)`.
+      takes: channels that a photo must have; 0: any.
+      show: `(a, b)` -> what a person should see of them; None: b.
+      whole: whether it is made of the whole photo, before it is cropped: a line goes on beyond the border of a crop.
+        The others are made after it: a hole lies in the middle of what the network sees.
+    """
+
+    make: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    channels: Callable[[int], tuple[int, int]]
+    takes: int = 0
+    show: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    whole: bool = False
 
 
 def make(name: str, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -33,17 +49,53 @@ def make(name: str, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
       jgan.UserError: `gray` and `lab` of a photo that has not three channels, or an unknown name.
     """
     channels_of(name, photo.shape[-1])
-    if name == "edges":
-        return edges(photo), photo
-    if name == "gray":
-        return _luma(photo), photo
-    if name == "lab":
-        lab = rgb_to_lab(images.convert(photo, np.float32))
-        return lab[..., :1] / 50 - 1, lab[..., 1:] / 110
-    if name == "downscale":
-        height, width = photo.shape[:2]
-        small = max(1, round(height / _FACTOR)), max(1, round(width / _FACTOR))
-        return transforms.resize(transforms.resize(photo, small), (height, width)), photo
+    return PAIRS[name].make(photo)
+
+
+def channels_of(name: str, channels: int) -> tuple[int, int]:
+    """Returns how many channels a and b have for photos of `channels`, or raises UserError."""
+    if name not in PAIRS:
+        raise jgan.UserError(f"there is no pair {name!r}: one of {', '.join(PAIRS)}")
+    takes = PAIRS[name].takes
+    if takes and channels != takes:
+        raise jgan.UserError(f"pair {name!r} is made from photos of {takes} channels, not of {channels}")
+    return PAIRS[name].channels(channels)
+
+
+def show(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Returns what a person should see of the pair: `[..., h, w, c]`, for `lab` float32 RGB in [-1, 1].
+
+    `lab` puts lightness (a) and colour (b) together again; for the other pairs b is the picture.
+    """
+    seen = PAIRS[name].show
+    return seen(a, b) if seen else b
+
+
+def _edges(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return edges(photo), photo
+
+
+def _gray(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return _luma(photo), photo
+
+
+def _lab(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    lab = rgb_to_lab(images.convert(photo, np.float32))
+    return lab[..., :1] / 50 - 1, lab[..., 1:] / 110
+
+
+def _show_lab(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    lightness = (np.asarray(a, np.float32) + 1) * 50
+    return lab_to_rgb(np.concatenate([lightness, np.asarray(b, np.float32) * 110], axis=-1))
+
+
+def _downscale(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    height, width = photo.shape[:2]
+    small = max(1, round(height / _FACTOR)), max(1, round(width / _FACTOR))
+    return transforms.resize(transforms.resize(photo, small), (height, width)), photo
+
+
+def _hole(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     height, width = photo.shape[:2]
     holed = photo.copy()
     holed[height // 4 : height // 4 + height // 2, width // 4 : width // 4 + width // 2] = images.white(
@@ -52,24 +104,13 @@ def make(name: str, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return holed, photo
 
 
-def channels_of(name: str, channels: int) -> tuple[int, int]:
-    """Returns how many channels a and b have for photos of `channels`, or raises UserError."""
-    if name not in PAIRS:
-        raise jgan.UserError(f"there is no pair {name!r}: one of {', '.join(PAIRS)}")
-    if name in ("gray", "lab") and channels != 3:
-        raise jgan.UserError(f"pair {name!r} is made from photos of 3 channels, not of {channels}")
-    return {"edges": (1, channels), "gray": (1, 3), "lab": (1, 2)}.get(name, (channels, channels))
-
-
-def show(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Returns what a person should see of the pair: `[..., h, w, c]`, for `lab` float32 RGB in [-1, 1].
-
-    `lab` puts lightness (a) and colour (b) together again; for the other pairs b is the picture.
-    """
-    if name != "lab":
-        return b
-    lightness = (np.asarray(a, np.float32) + 1) * 50
-    return lab_to_rgb(np.concatenate([lightness, np.asarray(b, np.float32) * 110], axis=-1))
+PAIRS: dict[str, Pair] = {
+    "edges": Pair(_edges, lambda channels: (1, channels), whole=True),
+    "gray": Pair(_gray, lambda channels: (1, channels), takes=3),
+    "lab": Pair(_lab, lambda channels: (1, 2), takes=3, show=_show_lab),
+    "downscale": Pair(_downscale, lambda channels: (channels, channels)),
+    "hole": Pair(_hole, lambda channels: (channels, channels)),
+}
 
 
 # sRGB (IEC 61966-2-1) to CIE 1931 XYZ, and its white point, which is D65: the rows' sums.

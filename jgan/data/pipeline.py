@@ -15,12 +15,14 @@ step sees does not depend on workers or on the number of processes.
 
 from collections.abc import Iterator
 import os
+from typing import Any
 
 from absl import flags
 import grain
 import numpy as np
 
 import jgan
+from jgan import fields
 from jgan.data import cache
 from jgan.data import examples
 from jgan.data import pairs
@@ -28,9 +30,9 @@ from jgan.data import transforms
 from jgan.data.sources import drawn
 from jgan.data.sources import named
 
-KINDS = ("aligned", "unaligned", "images")
-SOURCES = ("folder", "facades", "objects")
-DRAWN = ("facades", "objects")
+KINDS = tuple(fields.KINDS)
+DRAWN = drawn.NAMES
+SOURCES = ("folder", *DRAWN)
 PARTS = ("", "A", "B")
 DIRECTIONS = ("AtoB", "BtoA")
 LABELS = ("", "a", "b", "ab")
@@ -93,20 +95,28 @@ def evaluation(data, split: str, size: int | None = None) -> "Whole":
 
 
 class Stream:
-    """Training batches: `channels` (ca, cb) or (c,), `dtypes`, `examples` (in an epoch), `names`, `bad`, `files`,
-    `halves`.
+    """Training batches.
 
-    `files` are those of the examples, by their place below data.root, and their sizes in bytes; `halves`, where they
-    hold pairs side by side, the least and the largest width of a half, its height being 1, and None elsewhere. `notes`
-    are sentences on what became of files, for whoever trains on them.
+    Attributes:
+      facts: what only the data can tell about themselves, for `config.data`: "channels" of the pictures of a batch, in
+        the order of their fields, and of labels "names".
+      dtypes: {field: its type in a batch}.
+      examples: how many an epoch has.
+      names: of the examples.
+      bad: [(path, reason)] of files that are not used.
+      files: those of the examples, by their place below data.root, and their sizes in bytes.
+      halves: where the files hold pairs side by side, the least and the largest width of a half, its height being 1;
+        None elsewhere.
+      notes: sentences on what became of files, for whoever trains on them.
     """
 
-    def __init__(self, found, data, batch_size, seed, processes):
+    def __init__(
+        self, found: tuple[examples.Examples, ...], data: Any, batch_size: int, seed: int, processes
+    ):
         self.names, self.bad = _names(found), [one for domain in found for one in domain.bad]
         self.notes = [note for domain in found for note in domain.notes]
         self.files, self.halves = _files(found, data), found[0].halves
-        channels, self.dtypes = _signature(found, data)
-        self.facts = {"channels": channels}
+        self.facts, self.dtypes = _told(found, data)
         self.examples = max(map(len, found))
         self._workers, self._iterators = data.workers, []
         index, count = processes
@@ -138,88 +148,57 @@ class Stream:
 
 
 class Whole:
-    """A sequence of whole examples {"a", "b", "name"} or {"images", "name"}; `paired`, `channels`, `dtypes`, `names`,
-    `bad`, `files`, `notes` (as of `Stream`)."""
+    """A sequence of whole examples {field: value, "name": name}.
 
-    def __init__(self, found, data):
-        self._found, self._recipe = found, _recipe(data)
-        self.paired = len(found) == 1 and data.kind != "images"
+    Attributes:
+      paired: whether "a" and "b" of an example belong together.
+      facts, dtypes, names, bad, files, notes: as of `Stream`.
+    """
+
+    def __init__(self, found: tuple[examples.Examples, ...], data: Any):
+        self._found, self._places = found, None
+        self.paired = len(found) == 1 and "b" in fields.KINDS[data.kind]
         self.names, self.bad = _names(found), [one for domain in found for one in domain.bad]
+        if len(found) == 2:
+            self._places = examples.partners(*found)
+            self.paired = self._places is not None
+        if self.paired and self._places:
+            self.names = [found[0].entries[i].pair_name for i, _ in self._places]
         self.notes = [note for domain in found for note in domain.notes]
         self.files = _files(found, data)
-        self.channels, self.dtypes = _signature(found, data)
+        self.facts, self.dtypes = _told(found, data)
 
     def __len__(self) -> int:
-        return max(map(len, self._found))
+        return len(self.names)
 
-    def __getitem__(self, index: int) -> dict:
+    def __getitem__(self, index: int) -> dict[str, Any]:
         index = range(len(self))[index]
-        name = {"name": self.names[index]}
-        if len(self._found) == 1:
-            return _finish(self._found[0][index], *self._recipe) | name
-        there = zip("ab", self._found, strict=True)
-        return {side: domain[index][0] for side, domain in there if index < len(domain)} | name
+        places = self._places[index] if self._places else [index] * len(self._found)
+        example = {}
+        for domain, place in zip(self._found, places, strict=True):
+            example |= domain.whole(place) if place < len(domain) else {}
+        return example | {"name": self.names[index]}
 
 
 class _Draw(grain.transforms.RandomMap):
-    # From a number to an example of a batch: everything here is cheap, everything dear was cached.
+    # From a number to an example of a batch: everything here is cheap, everything costly was cached.
 
-    def __init__(self, found, data):
-        self._found, self._size, self._flip = found, data.size, data.flip
-        self._recipe = _recipe(data)
+    def __init__(self, found: tuple[examples.Examples, ...], data: Any):
+        self._found, self._how = found, (data.size, data.flip)
 
-    def random_map(self, number, rng):
+    def random_map(self, number: int, rng: np.random.Generator) -> dict[str, Any]:
         if len(self._found) == 1:
-            return _finish(self._cut(self._found[0][number], rng), *self._recipe)
+            return self._found[0].draw(number, *self._how, rng)
         a, b = self._found
         partner = int(rng.integers(len(b)))
-        return _finish(self._cut(a[number % len(a)], rng) + self._cut(b[partner], rng))
-
-    def _cut(self, planes, rng):
-        return transforms.random_crop(planes, self._size, self._flip, rng)
+        return a.draw(number % len(a), *self._how, rng) | b.draw(partner, *self._how, rng)
 
 
-def _recipe(data) -> tuple[str, str, str]:
-    # Only pairs have a direction; without pairs both are trained.
-    return (data.kind, data.pair, data.direction) if data.kind == "aligned" else (data.kind, "", "AtoB")
-
-
-def _finish(planes, kind: str = "", pair: str = "", direction: str = "AtoB") -> dict[str, np.ndarray]:
-    if kind == "images":
-        return {"images": np.ascontiguousarray(planes[0])}
-    if len(planes) == 1:
-        planes = pairs.make(pair, planes[0])
-    a, b = planes if direction == "AtoB" else planes[::-1]
-    return {"a": np.ascontiguousarray(a), "b": np.ascontiguousarray(b)}
-
-
-def _open(data, split, side, memory, share, on_disk, whole=False):
-    # What gives planes: one of (a, b) or (image,), or two of (photo,) for the domains A and B.
-    aligned = data.kind == "aligned"
-    if data.source in DRAWN:
-        # Never on disk: a file there could not tell that the drawing has changed.
-        store = cache.Cache(memory, None, share=share)
-        # A crop of drawn pictures is cut from load_size: at `size` there would be nothing to move.
-        size = side or (data.size if whole else max(data.size, data.load_size))
-        if data.kind == "images":
-            return (drawn.singles(data, split, size, store),)
-        if aligned:
-            return (drawn.files(data, split, size, store),)
-        return drawn.domains(data, split, size, store)
+def _open(data: Any, split: str, side: int | None, memory: float, share: float, on_disk: bool, whole=False):
+    # Drawn pictures are never on disk: a file there could not tell that the drawing has changed.
+    on_disk = on_disk and data.source not in DRAWN
     store = cache.Cache(memory, cache.folder(data.cache_dir) if on_disk else None, share=share)
-    asked = examples.sides(data)
-    if data.kind == "images":
-        fit = transforms.Fit(side, (side or data.size) if whole or data.jitter == "none" else None)
-        on = (data.split, data.val_split)
-        return (
-            examples.singles(data, split, fit, store, data.size if side is None else 1, on=on, asked=asked),
-        )
-    least = data.size if side is None and not whole else 1
-    if aligned:
-        return (examples.files(data, split, side, store, least, asked),)
-    if whole:
-        return examples.domains_or_pairs(data, split, side, store, asked)
-    return examples.domains(data, split, side, store, least, asked)
+    return examples.open(data, split, side, store, whole=whole)
 
 
 def _names(found) -> list[str]:
@@ -236,12 +215,12 @@ def _files(found, data) -> dict[str, int]:
     return {os.path.relpath(file, top): size for file, size in files.items()}
 
 
-def _signature(found, data):
-    if len(found) == 1:
-        made = _finish(found[0][0], *_recipe(data))
-    else:
-        made = _finish(found[0][0] + found[1][0])
-    return tuple(plane.shape[-1] for plane in made.values()), {name: x.dtype for name, x in made.items()}
+def _told(found: tuple[examples.Examples, ...], data: Any) -> tuple[dict[str, Any], dict[str, np.dtype]]:
+    # What the data tell about themselves, and the types of a batch.
+    first = {name: value for domain in found for name, value in domain.whole(0).items()}
+    pictures = [name for name in fields.KINDS[data.kind] if name != "label"]
+    facts = {"channels": tuple(first[name].shape[-1] for name in pictures)}
+    return facts, {name: first[name].dtype for name in fields.KINDS[data.kind]}
 
 
 def _validate(data) -> None:
@@ -268,6 +247,11 @@ def _validate(data) -> None:
     if data.get("labels", "") and data.kind == "aligned" and data.pair:
         raise jgan.UserError(
             f"data.labels={data.labels} is for pairs in files, but data.pair={data.pair} makes them of photos"
+        )
+    if data.kind == "aligned" and named.is_name(data.source) and not data.pair:
+        raise jgan.UserError(
+            f"{data.source} holds single images: data.kind=unaligned or one of data.pair={'|'.join(pairs.PAIRS)} "
+            "would work"
         )
     bits = tuple(data.get("bits", ()))
     if len(bits) > 2 or not all(isinstance(number, int) and 0 <= number <= 16 for number in bits):

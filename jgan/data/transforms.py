@@ -4,12 +4,19 @@ The jitter of pix2pix (Isola et al. 2017, section 6.2): both halves are resized 
 squared, the same random square of `size` is cut from them, and they are mirrored together with
 probability one half. `crop` cuts at native scale; `none` only resizes to `size`. Single images are never squashed:
 of them the short side is resized, and squares are cut (`Fit`).
+
+What happens to a field of an example follows from its class alone, by `GEOMETRY`.
 """
 
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+
+from jgan import fields
 
 JITTERS = ("resize", "crop", "none")
 
@@ -21,14 +28,13 @@ class Fit(NamedTuple):
     square: int | None = None  # pixels; None: all of it
 
 
-def fit(image: np.ndarray, to: Fit) -> np.ndarray:
-    """Returns `[h, w, c]` as `to` says, in its own type and with its own aspect."""
+def fit(image: np.ndarray, to: Fit, way: Callable[..., np.ndarray] | None = None) -> np.ndarray:
+    """Returns `[h, w, c]` as `to` says, in its own type and with its own aspect, resized in this way (`resize`)."""
     height, width = image.shape[:2]
     if to.short:
         short = min(height, width)
-        image = resize(
-            image, tuple(max(to.short, round(side * to.short / short)) for side in (height, width))
-        )
+        size = tuple(max(to.short, round(side * to.short / short)) for side in (height, width))
+        image = (way or resize)(image, size)
         height, width = image.shape[:2]
     if to.square:
         y, x = (height - to.square) // 2, (width - to.square) // 2
@@ -75,19 +81,80 @@ def nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return image[rows[:, None], columns]
 
 
+class Cut(NamedTuple):
+    """A square of an example: `size` pixels a side from row `y` and column `x` on, mirrored or not."""
+
+    y: int
+    x: int
+    size: int
+    mirror: bool
+
+
+class Geometry(NamedTuple):
+    """What becomes of the values of one class of field when a whole example is resized, and when a square is cut."""
+
+    resized: Callable[[Any, Any, int | Fit], Any]  # (field, value, side or fit) -> value
+    cut: Callable[[Any, Cut], Any]  # (value, cut) -> value
+
+
+def _resized_picture(field: fields.Picture, image: np.ndarray, to: int | Fit) -> np.ndarray:
+    way = nearest if field.plain else resize
+    return fit(image, to, way) if isinstance(to, Fit) else way(image, (to, to))
+
+
+def _cut_picture(image: np.ndarray, cut: Cut) -> np.ndarray:
+    part = image[cut.y : cut.y + cut.size, cut.x : cut.x + cut.size]
+    return np.ascontiguousarray(part[:, ::-1] if cut.mirror else part)
+
+
+# What says something about the whole picture says it of every part of it too.
+_UNTOUCHED = Geometry(lambda field, value, to: value, lambda value, cut: value)
+
+GEOMETRY: dict[type, Geometry] = {
+    fields.Picture: Geometry(_resized_picture, _cut_picture),
+    fields.Label: _UNTOUCHED,
+    fields.Attributes: _UNTOUCHED,
+}
+
+
+def resized(
+    example: Mapping[str, Any], of: Mapping[str, fields.Field], to: int | Fit | None
+) -> dict[str, Any]:
+    """Returns an example with every field brought to a size: a side of a square, a `Fit`, or None for native size.
+
+    Args:
+      example: {name: value}.
+      of: {name: field} of each of them.
+      to: the size.
+    """
+    if to is None:
+        return dict(example)
+    return {name: GEOMETRY[type(of[name])].resized(of[name], value, to) for name, value in example.items()}
+
+
 def random_crop(
-    planes: tuple[np.ndarray, ...], size: int, flip: bool, rng: np.random.Generator
-) -> tuple[np.ndarray, ...]:
-    """Returns the same square of `size` from planes `[h, w, c]`, mirrored together if `flip`.
+    example: Mapping[str, Any],
+    of: Mapping[str, fields.Field],
+    size: int,
+    flip: bool,
+    rng: np.random.Generator,
+) -> dict[str, Any]:
+    """Returns the same square of `size` of every field of an example, mirrored together if `flip`.
 
     Offsets are uniform over every position at which the square fits, ends included; the mirror
     image comes with probability one half.
+
+    Args:
+      example: {name: value}; its pictures `[h, w, c]` have one height and width.
+      of: {name: field} of each of them.
+      size: pixels a side.
+      flip: whether it may be mirrored.
+      rng: draws the same numbers whatever the settings.
     """
-    height, width = planes[0].shape[:2]
+    pictures = [value for name, value in example.items() if isinstance(of[name], fields.Picture)]
+    height, width = pictures[0].shape[:2]
     # Three draws whatever the settings, so that turning the flip off leaves the crops alone.
     y = int(rng.integers(height - size + 1))
     x = int(rng.integers(width - size + 1))
-    mirror = rng.integers(2) == 1 and flip
-    columns = slice(x, x + size)
-    cut = [plane[y : y + size, columns] for plane in planes]
-    return tuple(np.ascontiguousarray(plane[:, ::-1] if mirror else plane) for plane in cut)
+    cut = Cut(y, x, size, rng.integers(2) == 1 and flip)
+    return {name: GEOMETRY[type(of[name])].cut(value, cut) for name, value in example.items()}

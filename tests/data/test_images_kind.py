@@ -13,7 +13,7 @@ from jgan.data import pipeline
 from jgan.data import prepare
 from jgan.data import transforms
 from jgan.data.sources import entry as entry_lib
-from jgan.data.sources import folder
+from jgan.data.sources import layouts
 
 
 def config(root, **changes):
@@ -72,11 +72,7 @@ def test_batches_go_on_where_a_run_stopped(root, jitter):
     data = config(root, jitter=jitter)
     stream = pipeline.train(data, batch_size=2, seed=4)
     stream.close()
-    assert (
-        stream.facts["channels"] == (3,)
-        and tuple(stream.dtypes.values()) == (np.uint8,)
-        and stream.examples == 7
-    )
+    assert stream.facts["channels"] == (3,) and stream.dtypes == {"images": np.uint8} and stream.examples == 7
     assert sorted(stream.names) == [f"deep/{i}" for i in range(7)]
     whole = batches(data, 12)
     assert all(batch["images"].shape == (2, 8, 8, 3) for batch in whole)
@@ -154,7 +150,7 @@ def test_evaluation_is_the_middle_without_chance(root):
     picture = slope(101)
     for jitter in ("resize", "none"):
         found = pipeline.evaluation(config(root, jitter=jitter), "val")
-        assert len(found) == 3 and not found.paired and found.channels == (3,)
+        assert len(found) == 3 and not found.paired and found.facts["channels"] == (3,)
         assert [example["name"] for example in found] == ["deep/0", "deep/1", "deep/2"]
         assert set(found[1]) == {"images", "name"}
         expected = transforms.resize(picture, (8, 13))[:, 2:10]
@@ -211,17 +207,17 @@ def test_a_plain_folder_holds_some_images_out(tmp_path, count, share, kept):
 
 def test_which_images_are_held_out_follows_from_their_names():
     few, many = ([entry_lib.Entry(f"{i:04d}", (f"{i}.png",)) for i in range(n)] for n in (1000, 1100))
-    kept = [{e.name for e in folder.hold_out(entries, True, 0.05)} for entries in (few, many)]
+    kept = [{e.name for e in layouts.hold_out(entries, True, 0.05)} for entries in (few, many)]
     assert len(kept[0]) == 50 and len(kept[1]) == 55
     # A tenth more images move few others from one side to the other.
     moved = {name for name in kept[0] ^ kept[1] if name < "1000"}
     assert len(moved) < 10
     places = sorted(int(name) for name in kept[0])
     assert np.diff(places).max() < 150  # from everywhere, not the tail of the names
-    assert len(folder.hold_out([entry_lib.Entry("x", ("x.png",))], True, 0.05)) == 1
-    assert len(folder.hold_out([entry_lib.Entry("x", ("x.png",))], False, 0.05)) == 1
+    assert len(layouts.hold_out([entry_lib.Entry("x", ("x.png",))], True, 0.05)) == 1
+    assert len(layouts.hold_out([entry_lib.Entry("x", ("x.png",))], False, 0.05)) == 1
     lots = [entry_lib.Entry(str(i), ("x",)) for i in range(210_000)]
-    assert len(folder.hold_out(lots, True, 0.05)) == 10_000
+    assert len(layouts.hold_out(lots, True, 0.05)) == 10_000
 
 
 def test_the_empty_split_is_everything(tmp_path):
@@ -350,5 +346,5 @@ def test_other_types_and_channels(root):
     stream = pipeline.train(config(root), batch_size=3, seed=0)
     batch = next(stream.batches())["images"]
     stream.close()
-    assert stream.facts["channels"] == (1,) and tuple(stream.dtypes.values()) == (np.uint16,)
+    assert stream.facts["channels"] == (1,) and stream.dtypes == {"images": np.uint16}
     assert batch.shape == (3, 8, 8, 1) and batch.dtype == np.uint16

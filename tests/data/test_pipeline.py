@@ -1,6 +1,9 @@
 """Batches depend on the step alone: not on resuming, processes, workers or the cache."""
 
 import itertools
+import pathlib
+import sys
+import threading
 
 import ml_collections
 import numpy as np
@@ -10,6 +13,8 @@ import jgan
 from jgan.data import images
 from jgan.data import pairs
 from jgan.data import pipeline
+
+DATA = pathlib.Path(pipeline.__file__).parent
 
 
 def config(root, **changes):
@@ -71,6 +76,60 @@ def test_halves_stay_aligned_and_resuming_goes_on(root, jitter):
         assert np.abs(difference).max() <= (0 if jitter == "crop" else 2)
     assert equal(batches(data, 7, start=5), whole[5:])
     assert not equal(whole[:6], whole[6:])
+
+
+class Descent:
+    """Follows all calls into files of jgan/data; `back` are the ways on which one is entered again from another."""
+
+    def __init__(self):
+        self.back, self.seen, self._stacks = set(), set(), {}
+
+    def __call__(self, frame, event, _):
+        path = pathlib.Path(frame.f_code.co_filename)
+        stack = self._stacks.setdefault(threading.get_ident(), [])
+        if event not in ("call", "return") or path.parent not in (DATA, DATA / "sources"):
+            return  # drawing calls back the shapes that it paints
+        name = path.relative_to(DATA).as_posix()
+        if event == "return":
+            if stack:
+                stack.pop()
+            return
+        if name in stack and stack[-1] != name:
+            self.back.add((*stack[stack.index(name) :], name))
+        self.seen.add(name)
+        stack.append(name)
+
+    def __enter__(self):
+        threading.setprofile(self)
+        sys.setprofile(self)
+        return self
+
+    def __exit__(self, *_):
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"pair": "edges"},
+        {"pair": "lab"},
+        {"kind": "unaligned"},
+        {"kind": "images"},
+        {"source": "facades"},
+    ],
+)
+def test_a_batch_followed_down_from_training_comes_back_to_no_file(root, changes):
+    """From the pipeline to the examples, their source and the decoders: whoever reads leaves each file once."""
+    with Descent() as descent:
+        stream = pipeline.train(
+            config(root, size=16, load_size=18, jitter="none", **changes), batch_size=1, seed=0
+        )
+        stream._dataset[0]
+    assert {"pipeline.py", "examples.py", "asked.py", "transforms.py"} < descent.seen
+    assert "sources/drawn.py" in descent.seen or {"sources/folder.py", "images.py"} < descent.seen
+    assert descent.back == set()
 
 
 def test_every_epoch_has_every_example_once_in_another_order(root):
@@ -150,7 +209,7 @@ def test_direction_swaps_input_and_target(root):
 def test_mixed_bit_depths_are_brought_to_the_widest(root):
     images.write(root / "train" / "deep.png", picture(9, dtype=np.uint16))
     stream = pipeline.train(config(root, jitter="crop"), batch_size=2, seed=0)
-    assert set(stream.dtypes.values()) == {np.dtype(np.uint16)}
+    assert stream.dtypes == {"a": np.uint16, "b": np.uint16}
     for batch in itertools.islice(stream.batches(), 8):
         assert batch["a"].dtype == np.uint16
         assert (batch["a"].astype(int) + batch["b"] == 65535).all()
@@ -179,7 +238,7 @@ def test_pairs_are_made_from_photos(root, pair, channels, dtype, source):
     if pair == "hole":  # in the middle of the crop, not of the photo
         assert (batch["a"][:, 4:12, 4:12] == 255).all()
     held_out = pipeline.evaluation(data, "val")
-    assert held_out.channels == channels and held_out[0]["b"].shape == (16, 16, channels[1])
+    assert held_out.facts["channels"] == channels and held_out[0]["b"].shape == (16, 16, channels[1])
 
 
 def test_evaluation_is_whole_and_without_chance(root):
@@ -224,7 +283,7 @@ def refused(data, match, batch_size=2, **named):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"kind": "labelled"}, "aligned, unaligned"),
+        ({"kind": "captions"}, "aligned, unaligned"),
         ({"source": "web"}, "folder, facades, tfds:NAME"),
         ({"source": "tfds:my set"}, "NAME/CONFIG"),
         ({"pair": "sketch"}, "edges, gray"),

@@ -4,6 +4,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from jgan import fields
 from jgan.data import transforms
 
 
@@ -12,12 +13,18 @@ def coordinates(height=9, width=7):
     return np.stack([y, x], axis=-1).astype(np.uint8)
 
 
+def crop(example, flip, seed):
+    """The values of a random crop of 4 pixels a side."""
+    of = dict.fromkeys(example, fields.Picture())
+    return transforms.random_crop(example, of, 4, flip, np.random.default_rng(seed)).values()
+
+
 def test_both_halves_get_the_same_crop_and_flip():
     a = coordinates()
     b = np.concatenate([a, a, a], axis=-1).astype(np.uint16) * 5
     seen = set()
     for seed in range(400):
-        cut_a, cut_b = transforms.random_crop((a, b), 4, True, np.random.default_rng(seed))
+        cut_a, cut_b = crop({"a": a, "b": b}, True, seed)
         np.testing.assert_array_equal(cut_b[..., :2], cut_a.astype(np.uint16) * 5)
         assert cut_a.shape == (4, 4, 2)
         mirrored = bool(cut_a[0, 0, 1] > cut_a[0, -1, 1])
@@ -29,8 +36,8 @@ def test_both_halves_get_the_same_crop_and_flip():
 
 def test_without_flip_the_crops_stay_the_same_and_none_is_mirrored():
     for seed in range(20):
-        (plain,) = transforms.random_crop((coordinates(),), 4, False, np.random.default_rng(seed))
-        (other,) = transforms.random_crop((coordinates(),), 4, True, np.random.default_rng(seed))
+        (plain,) = crop({"a": coordinates()}, False, seed)
+        (other,) = crop({"a": coordinates()}, True, seed)
         assert plain[0, 0, 1] < plain[0, -1, 1]
         assert np.array_equal(other, plain) or np.array_equal(other, plain[:, ::-1])
 
@@ -72,3 +79,26 @@ def test_nearest_takes_the_values_pillow_takes(size):
     np.testing.assert_array_equal(transforms.nearest(image, size), expected)
     wide = transforms.nearest(image.astype(np.uint16) * 257, size)
     np.testing.assert_array_equal(wide, np.asarray(expected).astype(np.uint16) * 257)
+
+
+def test_labels_pass_through_all_geometry_and_maps_get_no_new_value():
+    rng = np.random.default_rng(0)
+    example = {
+        "a": rng.integers(0, 256, (12, 20, 3), np.uint8),
+        "b": rng.integers(0, 2, (12, 20, 3), np.uint8) * np.uint8(255),
+        "class": np.int32(3),
+        "attributes": np.array([0, np.nan, 1], np.float32),
+    }
+    of = {
+        "a": fields.Picture(3),
+        "b": fields.Picture(3, plain=True),
+        "class": fields.Label(("x",) * 4),
+        "attributes": fields.Attributes(("p", "q", "r")),
+    }
+    for to in (7, transforms.Fit(16), transforms.Fit(7, 7), None):
+        made = transforms.random_crop(transforms.resized(example, of, to), of, 6, True, rng)
+        assert made["a"].shape == made["b"].shape == (6, 6, 3)
+        assert set(np.unique(made["b"])) <= {0, 255}
+        assert made["class"] == 3 and made["class"].dtype == np.int32
+        np.testing.assert_array_equal(made["attributes"], example["attributes"])
+    assert len(np.unique(transforms.resized(example, of, 7)["a"])) > 50

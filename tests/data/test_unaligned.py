@@ -83,7 +83,7 @@ def test_domains_keep_their_own_channels_and_types(root):
     stream = pipeline.train(config(root), batch_size=2, seed=0)
     batch = next(stream.batches())
     stream.close()
-    assert stream.facts["channels"] == (3, 2) and tuple(stream.dtypes.values()) == (np.uint8, np.uint16)
+    assert stream.facts["channels"] == (3, 2) and stream.dtypes == {"a": np.uint8, "b": np.uint16}
     assert stream.examples == B and stream.bad == []
     assert batch["a"].shape == (2, 4, 4, 3) and batch["b"].shape == (2, 4, 4, 2)
 
@@ -186,7 +186,7 @@ def test_pairs_side_by_side_are_scored_as_pairs(tmp_path):
 
 def test_without_pairs_each_domain_is_told_as_far_as_it_goes(root):
     found = pipeline.evaluation(config(root), "test")
-    assert not found.paired and len(found) == 3 and found.channels == (3, 2)
+    assert not found.paired and len(found) == 3 and found.facts["channels"] == (3, 2)
     assert [set(example) for example in found] == [{"a", "b", "name"}] * 2 + [{"b", "name"}]
     np.testing.assert_array_equal(found[1]["a"], slope(1))
     np.testing.assert_array_equal(found[-1]["b"], slope(2, 2, np.uint16))

@@ -7,56 +7,7 @@ metre of that house in frame units, y grows downwards.
 import numpy as np
 
 from jgan.data.facades import drawing
-
-# Materials: sRGB colours that real facades have.
-
-BRICKS = [
-    (150, 78, 60),
-    (172, 98, 72),
-    (122, 62, 52),
-    (190, 148, 104),
-    (204, 178, 134),
-    (98, 72, 64),
-    (182, 88, 58),
-    (138, 100, 80),
-]
-PLASTERS = [
-    (228, 216, 190),
-    (234, 230, 220),
-    (218, 192, 146),
-    (212, 164, 132),
-    (196, 196, 190),
-    (226, 204, 170),
-    (166, 182, 190),
-    (218, 178, 164),
-    (176, 188, 162),
-    (242, 238, 228),
-    (204, 136, 106),
-    (206, 178, 98),
-    (150, 152, 150),
-    (190, 110, 90),
-    (120, 140, 160),
-]
-STONES = [(204, 194, 172), (186, 178, 160), (168, 160, 146), (210, 194, 160), (150, 146, 138)]
-CONCRETES = [(176, 174, 168), (200, 198, 192), (150, 148, 144), (206, 196, 180), (226, 226, 222)]
-FRAMES = [
-    (240, 240, 236),
-    (232, 226, 210),
-    (86, 58, 42),
-    (60, 62, 64),
-    (52, 74, 62),
-    (222, 222, 222),
-    (120, 92, 66),
-]
-SHUTTERS = [
-    (62, 92, 74),
-    (92, 112, 130),
-    (140, 70, 52),
-    (120, 126, 120),
-    (222, 218, 206),
-    (90, 66, 48),
-    (70, 100, 130),
-]
+from jgan.data.facades import materials
 
 
 class House:
@@ -74,24 +25,26 @@ class House:
             ],
         )[0]
         self.seed = d.randrange(200)
-        self.colour, self.second, texture = _wall(d, self.material, m, self.seed)
+        self.colour, self.second, texture = materials.wall(d, self.material, m, self.seed)
         self.texture = c.texture(texture)
         self.wall = c.surface(self.colour, z, self.texture, self.second)
         # Trim is stone, painted plaster, or the wall's own colour made lighter.
-        base = d.choice([d.choice(STONES), (236, 232, 222), tuple(0.5 * v + 120 for v in self.colour)])
-        self.trim_colour = near(d, base, 8)
+        base = d.choice(
+            [d.choice(materials.STONES), (236, 232, 222), tuple(0.5 * v + 120 for v in self.colour)]
+        )
+        self.trim_colour = materials.near(d, base, 8)
         self.trim_texture = c.texture(drawing.Texture(grain=0.1, stain=0.25))
-        self.frame_colour = near(d, d.choice(FRAMES), 6)
+        self.frame_colour = materials.near(d, d.choice(materials.FRAMES), 6)
         self.plain = c.texture(drawing.Texture(grain=0.04, stain=0.08))
         self.frame = c.surface(self.frame_colour, z - 0.12 * m, self.plain)
         self.hollow = c.surface(tuple(0.82 * v for v in self.colour), z - 0.22 * m, self.trim_texture)
         self.iron = c.surface(
-            near(d, d.choice([(38, 40, 42), (52, 56, 54), (70, 74, 70), (200, 200, 196)])),
+            materials.near(d, d.choice([(38, 40, 42), (52, 56, 54), (70, 74, 70), (200, 200, 196)])),
             z + 0.85 * m,
             self.plain,
         )
         self.cloth = d.choice([(236, 232, 222), (220, 208, 184), (210, 214, 216), (206, 180, 160)])
-        self.shutter_colour = near(d, d.choice(SHUTTERS), 8)
+        self.shutter_colour = materials.near(d, d.choice(materials.SHUTTERS), 8)
         course = m * d.uniform(0.08, 0.13)
         self.slats = c.texture(drawing.Texture(course, 9.0, 0.28 * course, 0, 0.05, 0.65, 0.18, 0.05, 0.12))
         self.bloom = c.texture(drawing.Texture(leaf=True, seed=d.uniform(0, 30), grain=0.6, stain=0.5))
@@ -106,85 +59,6 @@ class House:
     def floor_bottom(self, i):
         """Lower edge of floor i in frame units; floor 0 is the ground floor."""
         return self.ground if i == 0 else self.ground - (self.tall + i - 1) * self.step
-
-
-def near(d, colour, spread=10):
-    shade = d.uniform(-spread, spread)
-    return tuple(min(255, max(0, c + shade + d.uniform(-spread, spread) * 0.5)) for c in colour)
-
-
-def linear(colour):
-    return tuple((c / 255) ** 2 for c in colour)
-
-
-def _wall(d, material, m, seed):
-    """Colour, second colour and texture of a wall."""
-    if material == "brick":
-        colour = near(d, d.choice(BRICKS), 14)
-        mortar = d.choice([(196, 188, 172), (150, 142, 132), tuple(0.7 * v for v in colour)])
-        course = m * d.uniform(0.1, 0.15)
-        return (
-            colour,
-            mortar,
-            drawing.Texture(
-                course,
-                2.9 * course,
-                0.16 * course,
-                d.choice([0.5, 0.5, 0.25]),
-                d.uniform(0.25, 0.6),
-                d.uniform(0.4, 0.9),
-                0,
-                0.15,
-                d.uniform(0.1, 0.35),
-                seed=seed,
-            ),
-        )
-    if material == "stone":
-        colour = near(d, d.choice(STONES), 12)
-        course = m * d.uniform(0.35, 0.6)
-        return (
-            colour,
-            tuple(0.62 * v for v in colour),
-            drawing.Texture(
-                course,
-                course * d.uniform(1.6, 2.6),
-                0.035 * m,
-                0.5,
-                d.uniform(0.1, 0.28),
-                d.uniform(0.4, 1),
-                0,
-                0.14,
-                d.uniform(0.15, 0.4),
-                seed=seed,
-            ),
-        )
-    if material == "concrete":
-        colour = near(d, d.choice(CONCRETES), 10)
-        return (
-            colour,
-            tuple(0.7 * v for v in colour),
-            drawing.Texture(
-                m * d.choice([1.1, 1.65, 3.3]),
-                m * d.uniform(1.5, 4),
-                0.04 * m,
-                0,
-                d.uniform(0.04, 0.12),
-                0.8,
-                0,
-                0.08,
-                d.uniform(0.1, 0.3),
-                seed=seed,
-            ),
-        )
-    colour = near(d, d.choice(PLASTERS), 12)
-    worn = tuple(0.55 * v + 60 for v in colour)
-    return (
-        colour,
-        worn,
-        drawing.Texture(
-            grain=d.uniform(0.04, 0.12), stain=d.uniform(0.08, 0.35), patch=d.choice([0, 0, 0.25, 0.5])
-        ),
-    )
 
 
 def window_style(d, h, kind, pitch):
@@ -288,7 +162,7 @@ def window(c, d, h, x, low, tall, style, shape, surround):
             "blind",
         )
     if style["boxes"] and d.random() < 0.7:
-        box = c.surface(near(d, (120, 74, 50)), h.z + 0.3 * m)
+        box = c.surface(materials.near(d, (120, 74, 50)), h.z + 0.3 * m)
         c.rect(x0, low - 0.12 * m, x1, low + 0.12 * m, box, "plant")
         bloom = d.choice([(196, 50, 60), (220, 120, 150), (230, 200, 90), (120, 150, 70)])
         c.rect(
@@ -357,7 +231,7 @@ def glass(c, d, h, x, y, w, hh, columns, rows, mirror=None, goods=0.0):
             d.gauss(0, 0.1),
             opened,
             roller,
-            linear(near(d, h.cloth, 12)),
+            materials.linear(materials.near(d, h.cloth, 12)),
             (room * 1.1, room, room * 0.85),
             d.choice([0, 0, 0, 0.1]) if not goods else d.uniform(0.05, 0.4),
             columns,
@@ -400,7 +274,7 @@ def balcony(c, d, h, x0, x1, floor, rail):
         c.bars(x0, top, x1, floor, 0.26 * m, out, 0.6)
         c.rect(x0, top, x1, top + 0.14 * m, out)
     else:
-        c.rect(x0, top, x1, floor, c.surface(near(d, rail, 4), h.z + 0.95 * m, h.plain), "balcony")
+        c.rect(x0, top, x1, floor, c.surface(materials.near(d, rail, 4), h.z + 0.95 * m, h.plain), "balcony")
         c.rect(x0, top - 0.05 * m, x1, top, h.iron)
     c.rect(x0 - 0.08 * m, floor, x1 + 0.08 * m, floor + 0.2 * m, out, "balcony")
     for x in (x0 + 0.15 * m, x1 - 0.15 * m):

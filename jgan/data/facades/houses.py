@@ -2,6 +2,7 @@
 
 from jgan.data.facades import drawing
 from jgan.data.facades import elements
+from jgan.data.facades import materials
 from jgan.data.facades import roofs
 from jgan.data.facades import storefronts
 
@@ -50,7 +51,7 @@ def _masonry(c, d, x0, x1, ground, kind, z):
     if d.random() < 0.3:
         x = d.choice([x0 + 0.25 * edge + 0.1 * m, x1 - 0.25 * edge - 0.1 * m])
         pipe = c.surface(
-            elements.near(d, d.choice([(110, 110, 106), (150, 146, 138), (84, 110, 96)])), z + 0.15 * m
+            materials.near(d, d.choice([(110, 110, 106), (150, 146, 138), (84, 110, 96)])), z + 0.15 * m
         )
         c.rect(x - 0.06 * m, top, x + 0.06 * m, ground, pipe)
     return h
@@ -87,15 +88,17 @@ def _modern(c, d, x0, x1, ground, z):
     rail = d.choice(
         [
             "iron",
-            elements.near(d, d.choice(elements.CONCRETES)),
-            elements.near(d, d.choice(elements.PLASTERS)),
+            materials.near(d, d.choice(materials.CONCRETES)),
+            materials.near(d, d.choice(materials.PLASTERS)),
             (150, 175, 180),
         ]
     )
     mirror, columns = d.uniform(0.3, 0.75), d.choice([1, 2, 3, 4])
     half = {"band": 0.5, "grid": 0.44, "wide": d.uniform(0.26, 0.38)}[kind] * pitch
     low, tall = {"band": (0.25, 0.5), "grid": (0.1, 0.8), "wide": (0.27, d.uniform(0.42, 0.56))}[kind]
-    accent = c.surface(elements.near(d, d.choice(elements.PLASTERS + elements.BRICKS)), z - 0.02 * m, h.plain)
+    accent = c.surface(
+        materials.near(d, d.choice(materials.PLASTERS + materials.BRICKS)), z - 0.02 * m, h.plain
+    )
     panels = d.random() < 0.5
     rollers = d.random() < 0.35
     fins = d.random() < 0.35
@@ -281,7 +284,7 @@ def _ground_floor(c, d, h, centres, pitch, style, kind):
     face = d.choices(["plain", "rustic", "painted"], [4, 4, 1] if kind == "classic" else [6, 1, 1])[0]
     if face == "rustic":
         course = m * d.uniform(0.35, 0.5)
-        colour = elements.near(d, d.choice([h.trim_colour, h.colour, d.choice(elements.STONES)]), 6)
+        colour = materials.near(d, d.choice([h.trim_colour, h.colour, d.choice(materials.STONES)]), 6)
         texture = c.texture(
             drawing.Texture(
                 course, d.choice([9.0, 2.4 * course]), 0.06 * m, 0.5, 0.1, 1.0, 0.12, 0.1, 0.3, seed=h.seed
@@ -295,7 +298,7 @@ def _ground_floor(c, d, h, centres, pitch, style, kind):
             top + 0.16 * m,
             h.x1,
             h.ground,
-            c.surface(elements.near(d, d.choice(elements.PLASTERS)), h.z, h.trim_texture),
+            c.surface(materials.near(d, d.choice(materials.PLASTERS)), h.z, h.trim_texture),
         )
     if d.random() < 0.7:
         rise = d.uniform(0.3, 0.8) * m

@@ -4,6 +4,7 @@ import numpy as np
 
 from jgan.data.facades import drawing
 from jgan.data.facades import elements
+from jgan.data.facades import materials
 
 ROOFS = [
     (142, 72, 52),
@@ -180,7 +181,7 @@ def gable(c, d, h, centres, pitch):
 
 
 def _roof_surface(c, d, h, z):
-    m, colour = h.m, elements.near(d, d.choice(ROOFS), 12)
+    m, colour = h.m, materials.near(d, d.choice(ROOFS), 12)
     course = m * d.uniform(0.2, 0.3)
     tiles = drawing.Texture(
         course,
@@ -201,7 +202,7 @@ def _roof_surface(c, d, h, z):
 
 def _chimneys(c, d, h, low, high):
     m = h.m
-    brick = elements.near(d, d.choice(elements.BRICKS[:3] + elements.PLASTERS[:5]), 12)
+    brick = materials.near(d, d.choice(materials.BRICKS[:3] + materials.PLASTERS[:5]), 12)
     part = c.surface(
         brick,
         h.z + 0.2 * m,

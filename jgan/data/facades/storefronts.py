@@ -1,6 +1,7 @@
 """Ground floors: doors and shop fronts with signs, goods and awnings."""
 
 from jgan.data.facades import elements
+from jgan.data.facades import materials
 
 DOORS = [(92, 58, 38), (44, 66, 52), (40, 48, 72), (122, 36, 34), (60, 58, 56), (150, 112, 76), (34, 34, 36)]
 SIGNS = [
@@ -20,7 +21,7 @@ def door(c, d, h, x, half, top):
     half *= d.uniform(0.75, 1.1)
     tall = min(d.uniform(2.3, 2.9) * m, 0.86 * (h.ground - top))
     y0, arched = h.ground - tall, d.random() < 0.35
-    colour = elements.near(d, d.choice(DOORS), 10)
+    colour = materials.near(d, d.choice(DOORS), 10)
     leaf = c.surface(colour, z - 0.18 * m, h.plain)
     panel = c.surface(tuple(0.75 * v for v in colour), z - 0.22 * m, h.plain)
     band = 0.22 * m
@@ -82,18 +83,18 @@ def door(c, d, h, x, half, top):
     if leaves == 2:
         c.rect(x - 0.02 * m, y0, x + 0.02 * m, h.ground, panel)
     c.rect(x + 0.02 * m, h.ground - 1.05 * m, x + 0.1 * m, h.ground - 0.95 * m, c.surface((190, 160, 90), z))
-    stone = c.surface(elements.near(d, (160, 156, 148)), z + 0.4 * m, h.trim_texture)
+    stone = c.surface(materials.near(d, (160, 156, 148)), z + 0.4 * m, h.trim_texture)
     c.rect(x - half - band, h.ground - 0.14 * m, x + half + band, h.ground + 0.02 * m, stone, "ground")
 
 
 def shop(c, d, h, x0, x1, top):
     """A shop front: frame, sign with lettering, windows with goods, a door, sometimes an awning."""
     m, z = h.m, h.z
-    colour = elements.near(d, d.choice(SIGNS), 10)
+    colour = materials.near(d, d.choice(SIGNS), 10)
     body = c.surface(colour, z + 0.06 * m, h.plain)
     c.rect(x0, top, x1, h.ground, body, "shop")
     board = top + 0.62 * m
-    sign = c.surface(elements.near(d, d.choice([colour, d.choice(SIGNS)]), 8), z + 0.16 * m, h.plain)
+    sign = c.surface(materials.near(d, d.choice([colour, d.choice(SIGNS)]), 8), z + 0.16 * m, h.plain)
     c.rect(x0, top + 0.06 * m, x1, board, sign)
     dark = sum(c.colours[sign]) < 330
     ink = c.surface((236, 226, 200) if dark else (40, 36, 34), z + 0.18 * m)
@@ -146,7 +147,7 @@ def shop(c, d, h, x0, x1, top):
 
 def _awning(c, d, h, x0, x1, y):
     m, low = h.m, y + 0.7 * h.m
-    first = elements.near(
+    first = materials.near(
         d, d.choice([(150, 40, 42), (40, 84, 62), (40, 60, 110), (200, 150, 60), (90, 60, 50)]), 10
     )
     second = d.choice([(232, 226, 212), tuple(0.85 * v for v in first)])

@@ -5,6 +5,7 @@ import numpy as np
 from jgan.data.facades import drawing
 from jgan.data.facades import elements
 from jgan.data.facades import houses
+from jgan.data.facades import materials
 
 CARS = [(40, 42, 46), (150, 152, 156), (120, 28, 30), (36, 56, 96), (226, 226, 224), (66, 84, 74)]
 LEAVES = [(112, 140, 58), (92, 128, 62), (128, 146, 72), (80, 116, 70), (176, 140, 56), (150, 90, 48)]
@@ -76,13 +77,13 @@ def _street(c, d, ground):
     road = ground + d.uniform(0.025, 0.06)
     rough = c.texture(drawing.Texture(grain=0.28, stain=0.4))
     shade = d.uniform(58, 92)
-    c.rect(0, road, 1, road + 0.006, c.surface(elements.near(d, (172, 168, 160)), 0.0, slabs, dark))
+    c.rect(0, road, 1, road + 0.006, c.surface(materials.near(d, (172, 168, 160)), 0.0, slabs, dark))
     c.rect(0, road + 0.005, 1, road + 0.011, c.surface((52, 50, 48), 0.0, rough))
     c.rect(0, road + 0.011, 1, 1, c.surface((shade, shade, shade * 1.03), 0.0, rough))
 
 
 def _leaf_colour(d):
-    return elements.near(d, d.choice(LEAVES), 14)
+    return materials.near(d, d.choice(LEAVES), 14)
 
 
 def _crown(c, d, x, y, rx, ry, z, light=None, texture=None):
@@ -117,7 +118,7 @@ def _hedge(c, d, ground):
 def _tree(c, d, ground):
     x = d.choice([d.uniform(0.0, 0.25), d.uniform(0.75, 1.0)])
     foot, fork = ground + d.uniform(0.01, 0.04), ground - d.uniform(0.14, 0.26)
-    bark = c.surface(elements.near(d, (92, 82, 70)), 0.0, c.texture(drawing.Texture(grain=0.5, stain=0.5)))
+    bark = c.surface(materials.near(d, (92, 82, 70)), 0.0, c.texture(drawing.Texture(grain=0.5, stain=0.5)))
     w, spread, rise = d.uniform(0.008, 0.015), d.uniform(0.07, 0.15), d.uniform(0.1, 0.26)
     lean = d.uniform(-0.015, 0.015)
     c.polygon(
@@ -156,7 +157,7 @@ def _ivy(c, d, h):
 
 def _lamp_post(c, d, ground):
     x, top = d.uniform(0.1, 0.9), ground - d.uniform(0.22, 0.34)
-    iron = c.surface(elements.near(d, (46, 50, 48)), 0.01)
+    iron = c.surface(materials.near(d, (46, 50, 48)), 0.01)
     c.rect(x - 0.004, top, x + 0.004, ground + 0.03, iron, "background")
     c.rect(x - 0.007, ground - 0.02, x + 0.007, ground + 0.03, iron, "background")
     c.rect(x - 0.012, top - 0.035, x + 0.012, top, c.surface((214, 210, 196), 0.01), "background")
@@ -175,7 +176,7 @@ def _car(c, d, h, ground):
         ((x, y),), rx, ry = place((u, v)), half * m, tall * m
         c.shape(x - rx, y - ry, x + rx, y + ry, elements.disc(x, y, rx, ry), part, label)
 
-    colour = elements.near(d, d.choice(CARS), 8)
+    colour = materials.near(d, d.choice(CARS), 8)
     body, under = c.surface(colour), c.surface(tuple(0.7 * v for v in colour))
     shadow, black, rim = (c.surface((v, v, v)) for v in (36, 24, 150))
     c.rect(x0 - 0.1 * m, foot - 0.12 * m, x0 + 4.4 * m, foot + 0.1 * m, shadow, "background")

@@ -1,79 +1,63 @@
-"""Random access to drawn pictures as planes, as `examples` has it to files: facades and objects, nothing on disk."""
+"""Examples that are drawn here, the built-in facades and objects: nothing of them is on disk."""
+
+from typing import Any
 
 import jgan
-from jgan.data import cache
+from jgan.data import decoded
 from jgan.data import facades
 from jgan.data import objects
-from jgan.data import pairs
+from jgan.data.sources.entry import Entry
+
+NAMES = ("facades", "objects")
 
 _STYLES = ("day", "dusk")  # of facades without pairs: A and B
 
 
-def singles(data, split: str, size: int, store: cache.Cache) -> "Drawn":
-    """Returns the drawn objects, or the photos of the drawn facades, of a split; errors as in `files`.
+def open(kind: str, data: Any, split: str, size: int) -> tuple["Drawn", ...]:
+    """Returns the pictures of a split at `size`; two sources, by day and at dusk, of domains without pairs.
 
-    The splits share no picture.
-    """
-    number, held_out = _split(data, split)
-    seed = 2 * data.seed + held_out
-    if data.source == "objects":
-        return Drawn(objects.Objects(size, number, seed), (), "", store)
-    return Drawn(facades.Facades(size, number, seed), ("photo",), "", store)
-
-
-def files(data, split: str, size: int, store: cache.Cache) -> "Drawn":
-    """Returns the built-in facades of a split at `size`, which shares no building with the other split.
+    Neither splits nor domains share a picture.
 
     Raises:
       jgan.UserError: another split, or a number or size that cannot be drawn.
     """
-    number, held_out = _split(data, split)
-    source = facades.Facades(size, number, seed=2 * data.seed + held_out)
-    return Drawn(source, ("photo",) if data.pair else ("labels", "photo"), data.pair, store)
-
-
-def domains(data, split: str, size: int, store: cache.Cache) -> tuple["Drawn", "Drawn"]:
-    """Returns built-in facades by day and at dusk; neither domains nor splits share a building.
-
-    Errors as in `files`.
-    """
-    number, held_out = _split(data, split)
-    seed = 4 * data.seed + 2 * held_out
-    sources = [facades.Facades(size, number, seed + i, style) for i, style in enumerate(_STYLES)]
-    return tuple(Drawn(source, ("photo",), "", store) for source in sources)
-
-
-class Drawn:
-    """Planes of drawn pictures, those of these keys if they have any; kept in memory only. Pickles."""
-
-    files: dict[str, int] = {}
-    halves = None
-
-    def __init__(self, source, keys, pair, store):
-        self._source, self._keys, self._pair, self._store = source, keys, pair, store
-        self.bad, self.notes = [], []
-
-    @property
-    def names(self) -> list[str]:
-        return [f"{index:05d}" for index in range(len(self))]
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index: int) -> cache.Planes:
-        return self._store.get(f"{self._source} {index}", lambda: self._make(index))
-
-    def _make(self, index: int) -> cache.Planes:
-        made = self._source[index]
-        planes = tuple(made[key] for key in self._keys) if self._keys else (made,)
-        return pairs.make(self._pair, planes[0]) if self._pair in pairs.WHOLE else planes
-
-
-def _split(data, split: str) -> tuple[int, bool]:
-    # How many pictures a split has, and whether it is the one for validation.
     if split not in (data.split, data.val_split):
         raise jgan.UserError(
             f"drawn pictures have no split {split!r}: there are {data.split}, {data.val_split}"
         )
     held_out = split == data.val_split != data.split
-    return data.val_number if held_out else data.number, held_out
+    number = data.val_number if held_out else data.number
+    if kind == "unaligned":
+        seed = 4 * data.seed + 2 * held_out
+        return tuple(
+            Drawn(facades.Facades(size, number, seed + i, style), {side: "photo"})
+            for i, (side, style) in enumerate(zip("ab", _STYLES, strict=True))
+        )
+    seed = 2 * data.seed + held_out
+    if kind == "images" and data.source == "objects":
+        return (Drawn(objects.Objects(size, number, seed), {"images": ""}),)
+    made = facades.Facades(size, number, seed)
+    if kind == "images":
+        return (Drawn(made, {"images": "photo"}),)
+    if data.pair:
+        return (Drawn(made, {"photo": "photo"}),)
+    sides = ("a", "b") if data.direction == "AtoB" else ("b", "a")
+    return (Drawn(made, dict(zip(sides, ("labels", "photo"), strict=True))),)
+
+
+class Drawn:
+    """Drawn pictures as an `entry.Source`."""
+
+    def __init__(self, drawing: Any, fields: dict[str, str]):
+        """Of a sequence of pictures, or of dicts of them, of which `fields` says {field: key}."""
+        self._drawing, self._keys = drawing, fields
+        self.fields, self.names, self.exclusive, self.bad, self.lists = tuple(fields), (), (), [], ()
+        self.entries = [Entry(f"{index:05d}") for index in range(len(drawing))]
+
+    def __str__(self) -> str:
+        return str(self._drawing)
+
+    def read(self, entry: Entry) -> dict[str, decoded.Picture]:
+        """Returns {field: picture} of an entry, drawn now."""
+        made = self._drawing[int(entry.name)]
+        return {field: decoded.Picture(made[key] if key else made) for field, key in self._keys.items()}

@@ -10,6 +10,7 @@ import difflib
 import os
 import pathlib
 import re
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ import jgan
 from jgan.data import framing
 from jgan.data import images
 from jgan.data.sources import entry as entry_lib
+from jgan.data.sources import layouts
 
 PREFIX = "tfds:"
 FORMAT = "array_record"
@@ -123,11 +125,39 @@ def tfds():
     return tensorflow_datasets
 
 
-class Images:
-    """A sequence of all images [h, w, c] of one split, in uint8 or uint16; `entries` name them. Pickles."""
+def open(kind: str, data: Any, split: str, *, whole: bool = False) -> tuple["Images", ...]:
+    """Returns the examples of a split of the set `data.source`; two sources, A and B, of domains without pairs.
 
-    def __init__(self, root: str, name: str, split: str, feature: str = "image"):
-        """Opens a split of a prepared set, of whose examples `feature` is taken.
+    Of single images, where the set has a training but no validation split, a share `data.held_out` of the training
+    split is that for validation. `whole` is as in `folder.open`, and changes nothing.
+
+    Raises:
+      jgan.UserError: as in `open_set`, or there is no such split, or no images in it.
+    """
+    root, name = data.root, data.source
+    if kind == "unaligned":
+        return tuple(Images(root, name, split + side, field=side.lower()) for side in "AB")
+    if kind == "aligned":  # sets hold no pairs: one is made of each photo
+        return (Images(root, name, split, field="photo"),)
+    return (_images(data, split),)
+
+
+def _images(data: Any, split: str) -> "Images":
+    part, on = data.get("part", ""), (data.split, data.val_split)
+    known = splits(data.root, data.source)
+    there = [name + part for name in on]
+    alone = on[0] != on[1] and split in on and there[0] in known and there[1] not in known
+    found = Images(data.root, data.source, there[0] if alone else split + part)
+    if alone:
+        found.entries = layouts.hold_out(found.entries, split == on[1], data.get("held_out", 0.05))
+    return found
+
+
+class Images:
+    """All images of one split, in uint8 or uint16; an `entry.Source`, and a sequence of arrays [h, w, c]. Pickles."""
+
+    def __init__(self, root: str, name: str, split: str, feature: str = "image", field: str = "images"):
+        """Opens a split of a prepared set, of whose examples `feature` is taken as `field` of the batch.
 
         Raises:
           jgan.UserError: as in `open_set`, or there is no such split, or no images under this name.
@@ -150,6 +180,7 @@ class Images:
         self._feature, self._channels = feature, there[feature].shape[-1]
         skip = {feature: tfds().decode.SkipDecoding()}  # its decoder is another than that of files
         self._records = builder.as_data_source(split, decoders=skip, file_format=FORMAT)
+        self.fields, self.names, self.exclusive, self.bad, self.lists = (field,), (), (), [], ()
         self.entries, shards = [], info.splits[split]
         for file, length in zip(shards.filepaths, shards.shard_lengths, strict=True):
             for record in range(length):
@@ -160,22 +191,20 @@ class Images:
         return len(self.entries)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return self.read(self.entries[index])[0].joined()
+        return self.read(self.entries[index])[self.fields[0]].joined()
 
-    def read(self, entry: entry_lib.Entry, single: bool = True) -> tuple[images.Picture]:
-        """Returns `(picture,)` of an entry, as `folder.read` does of files; raises UserError if it is damaged."""
+    def read(self, entry: entry_lib.Entry) -> dict[str, images.Picture]:
+        """Returns {field: picture} of an entry; raises UserError if it is damaged."""
         try:
             data = self._records[int(entry.name)][self._feature]
         except Exception as error:  # of the reader's own kinds
             raise jgan.UserError(f"{entry.place} cannot be read: {_reason(error)}") from None
         picture = images.parse(data, entry.place)
-        if self._channels in (
-            1,
-            3,
-        ):  # neither grey among colour nor transparency is anything the set speaks of
+        # Neither grey among colour nor transparency is anything such a set speaks of.
+        if self._channels in (1, 3):
             with contextlib.suppress(jgan.UserError):  # colour among grey, which is told with all others
                 picture = framing.adapt(picture, self._channels)._replace(alpha=None)
-        return (picture,)
+        return {self.fields[0]: picture}
 
 
 def _find(root: str, name: str) -> pathlib.Path:

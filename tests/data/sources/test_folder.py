@@ -6,6 +6,7 @@ import pytest
 import jgan
 from jgan.data import images
 from jgan.data.sources import folder
+from jgan.data.sources import layouts
 
 
 def picture(seed, width=8):
@@ -40,7 +41,7 @@ def test_layouts_give_the_same_pairs(tmp_path, layout):
             else:
                 put(files[0], picture(seed)[:, :4])
                 put(files[1], picture(seed)[:, 4:])
-    entries, bad = folder.find(str(tmp_path), "train", splits=("train", "val"))
+    entries, bad = layouts.find(str(tmp_path), "train", splits=("train", "val"))
     assert [entry.name for entry in entries] == names and not bad
     for seed, entry in enumerate(entries):
         a, b = (found.pixels for found in folder.read(entry))
@@ -53,25 +54,25 @@ def test_a_folder_without_splits_is_divided(tmp_path, single):
     for seed in range(23):
         put(tmp_path / f"{seed:02d}.png", picture(seed))
     parts = [
-        folder.find(str(tmp_path), split, single=single, splits=("train", "val"))[0]
+        layouts.find(str(tmp_path), split, single=single, splits=("train", "val"))[0]
         for split in ("train", "val")
     ]
     assert [entry.name for entry in parts[1]] == ["09", "19", "22"]
     assert len(parts[0]) == 20 and not set(parts[0]) & set(parts[1])
-    assert len(folder.find(str(tmp_path), "", single=single)[0]) == 23
+    assert len(layouts.find(str(tmp_path), "", single=single)[0]) == 23
 
 
 def test_a_single_photo_serves_both_splits(tmp_path):
     put(tmp_path / "only.png", picture(0))
     for split in ("train", "val"):
-        entries, _ = folder.find(str(tmp_path), split, single=True, splits=("train", "val"))
+        entries, _ = layouts.find(str(tmp_path), split, single=True, splits=("train", "val"))
         assert [entry.name for entry in entries] == ["only"]
 
 
 def test_a_without_its_b_is_reported(tmp_path):
     for name in ("A/1", "A/2", "B/2", "B/3"):
         put(tmp_path / "train" / f"{name}.png", picture(0))
-    entries, bad = folder.find(str(tmp_path), "train")
+    entries, bad = layouts.find(str(tmp_path), "train")
     assert [entry.name for entry in entries] == ["2"]
     assert [path.rsplit("/", 2)[1:] for path, _ in bad] == [["A", "1.png"], ["B", "3.png"]]
 
@@ -83,34 +84,34 @@ def refused(match, call, *arguments, **named):
 
 
 def test_missing_and_empty_folders_are_refused(tmp_path):
-    refused("set data.root", folder.find, "", "train")
-    refused("there is no folder", folder.find, str(tmp_path / "absent"), "train")
-    refused("it is empty", folder.find, str(tmp_path), "train", splits=("train", "val"))
+    refused("set data.root", layouts.find, "", "train")
+    refused("there is no folder", layouts.find, str(tmp_path / "absent"), "train")
+    refused("it is empty", layouts.find, str(tmp_path), "train", splits=("train", "val"))
     put(tmp_path / "test" / "1.png", picture(0))
-    refused("its folders are test", folder.find, str(tmp_path), "train", splits=("train", "val"))
+    refused("its folders are test", layouts.find, str(tmp_path), "train", splits=("train", "val"))
     (tmp_path / "train").mkdir()
-    refused("train holds no images", folder.find, str(tmp_path), "train")
+    refused("train holds no images", layouts.find, str(tmp_path), "train")
     (tmp_path / "val" / "A").mkdir(parents=True)
-    refused("but no .*B: pairs need both", folder.find, str(tmp_path), "val")
+    refused("but no .*B: pairs need both", layouts.find, str(tmp_path), "val")
     (tmp_path / "val" / "B").mkdir(parents=True)
-    refused("holds no images", folder.find, str(tmp_path), "val")
+    refused("holds no images", layouts.find, str(tmp_path), "val")
     (tmp_path / "file").touch()
-    refused("there is no folder", folder.find, str(tmp_path / "file"), "train")
+    refused("there is no folder", layouts.find, str(tmp_path / "file"), "train")
 
 
 def test_one_name_twice_is_refused(tmp_path):
     for name in ("A/1.png", "A/1.tif", "B/1.png"):
         put(tmp_path / "train" / name, picture(0))
-    refused("same name", folder.find, str(tmp_path), "train")
+    refused("same name", layouts.find, str(tmp_path), "train")
 
 
 def test_halves_of_different_size_and_odd_widths_are_refused(tmp_path):
     put(tmp_path / "train/A/1.png", picture(0, width=8))
     put(tmp_path / "train/B/1.png", picture(0, width=10))
-    (entry,), _ = folder.find(str(tmp_path), "train")
+    (entry,), _ = layouts.find(str(tmp_path), "train")
     refused("8x6 and .* is 10x6", folder.read, entry)
     put(tmp_path / "val/1.png", picture(0, width=9))
-    (entry,), _ = folder.find(str(tmp_path), "val")
+    (entry,), _ = layouts.find(str(tmp_path), "val")
     refused("9 pixels wide", folder.read, entry)
 
 
@@ -118,7 +119,7 @@ def test_halves_of_different_size_and_odd_widths_are_refused(tmp_path):
 def test_layouts_give_the_same_domains(tmp_path, layout):
     for side, name in ((0, "x"), (0, "deep/y"), (1, "z")):
         put(LAYOUTS[layout](tmp_path, "train", name)[side], picture(side))
-    a, b = folder.find_domains(str(tmp_path), "train", splits=("train", "test"))
+    a, b = layouts.find_domains(str(tmp_path), "train", splits=("train", "test"))
     assert [entry.name for entry in a] == ["deep/y", "x"] and [entry.name for entry in b] == ["z"]
     np.testing.assert_array_equal(*(folder.read(entry, single=True)[0].pixels for entry in a))
     np.testing.assert_array_equal(folder.read(b[0], single=True)[0].pixels, picture(1))
@@ -127,8 +128,8 @@ def test_layouts_give_the_same_domains(tmp_path, layout):
 def test_pairs_side_by_side_give_halves_of_different_pictures(tmp_path):
     for seed in range(5):
         put(tmp_path / "train" / f"{seed}.png", picture(seed))
-    (pairs,) = folder.find_domains(str(tmp_path), "train")
-    a, b = folder.alternate(pairs)
+    (pairs,) = layouts.find_domains(str(tmp_path), "train")
+    a, b = layouts.alternate(pairs)
     assert [entry.name for entry in a] == ["0", "2", "4"] and [entry.name for entry in b] == ["1", "3"]
     np.testing.assert_array_equal(folder.read(a[1], single=True)[0].pixels, picture(2)[:, :4])
     np.testing.assert_array_equal(folder.read(b[0], single=True)[0].pixels, picture(1)[:, 4:])
@@ -141,7 +142,9 @@ def test_domains_without_splits_are_divided(tmp_path, paired):
     for seed in range(12):
         for side in [""] if paired else ["A", "B"]:
             put(tmp_path / side / f"{seed:02d}.png", picture(seed))
-    parts = [folder.find_domains(str(tmp_path), split, splits=("train", "val")) for split in ("train", "val")]
+    parts = [
+        layouts.find_domains(str(tmp_path), split, splits=("train", "val")) for split in ("train", "val")
+    ]
     for train, val in zip(*parts, strict=True):
         assert [entry.name for entry in val] == ["09", "11"] and len(train) == 10
         assert not set(train) & set(val)

@@ -1,0 +1,80 @@
+"""What a config asks of the pictures of a source: channels, bits, whether they hold classes, and a pair to make."""
+
+from typing import Any
+from typing import NamedTuple
+
+from jgan import fields
+from jgan.data import framing
+from jgan.data import pairs
+
+
+class Asked(NamedTuple):
+    """What a config asks of a picture of a file; None where it asks nothing of any.
+
+    Attributes:
+      channels: that it is brought to; None: those that most files have.
+      plain: whether it holds classes, and is resized by nearest neighbour.
+      bits: that its integers fill (`framing.bits`); None: all of their type.
+    """
+
+    channels: int | None = None
+    plain: bool | None = None
+    bits: int | None = None
+
+
+class Kind(NamedTuple):
+    """What the pictures of a source are to become.
+
+    Attributes:
+      asked: {name: what is asked} of the pictures that the source reads, in its order.
+      label: what a label is; None where there is none.
+      pair: the pair that is made of a photo, or "".
+      sides: what the two pictures of such a pair are called in a batch.
+      least: smallest height and width allowed.
+    """
+
+    asked: dict[str, Asked]
+    label: fields.Field | None = None
+    pair: str = ""
+    sides: tuple[str, str] = ("a", "b")
+    least: int = 1
+
+
+def kind(data: Any, read: tuple[str, ...], *, least: int = 1, drawn: bool = False) -> Kind:
+    """Returns what is asked of a source that reads pictures of these names.
+
+    Args:
+      data: the `data` part of a config; `channels`, `labels`, `bits` and `pair` ask.
+      read: fields of the batch, or `photo`, of which a pair is made.
+      least: smallest height and width allowed.
+      drawn: whether the pictures are drawn here, as they should be: then nothing but a pair is asked.
+    """
+    found, names = fields.of(data), sides(data)
+    pair = data.pair if data.kind == "aligned" else ""
+    domain = data.kind == "unaligned" and len(read) == 1
+    asked = {}
+    for name in read:
+        where = names[1] if name == "photo" else name
+        picture = found[where]
+        one = Asked(
+            picture.channels if data.get("channels", ()) else None,
+            picture.plain if data.get("labels", "") and not pair and "b" in found else None,
+            framing.bits(data, letter(where)) if data.get("bits", ()) and not domain else None,
+        )
+        if pair and pairs.PAIRS[pair].takes:
+            one = one._replace(channels=pairs.PAIRS[pair].takes)
+        asked[name] = Asked() if drawn else one
+    return Kind(asked, found.get("label"), pair, names, least)
+
+
+def sides(data: Any) -> tuple[str, str]:
+    """Returns what a batch calls A and B of files, or what is made of a photo and the photo.
+
+    Only pairs have a direction; without them both are trained.
+    """
+    return ("b", "a") if data.kind == "aligned" and data.direction == "BtoA" else ("a", "b")
+
+
+def letter(name: str) -> str:
+    """Returns the side, "a" or "b", by whose settings a picture of this name goes; single images are a."""
+    return name if name in ("a", "b") else "a"

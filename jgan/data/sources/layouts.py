@@ -1,0 +1,272 @@
+"""Where the examples of a split lie in folders of files, however these are laid out.
+
+Pairs side by side, A the left half and B the right (the layout of the pix2pix sets):
+
+    root/train/1.jpg
+
+Pairs in two folders, matched by name without suffix:
+
+    root/train/A/1.jpg  root/train/B/1.png
+    root/A/train/1.jpg  root/B/train/1.png
+    root/trainA/1.jpg   root/trainB/1.png
+
+Single photos, from which pairs are made (`pair=edges` and so on): `root/train/1.jpg`.
+
+Two domains without pairs lie in the same folders as A and B of pairs, whatever their names; of pairs side by
+side one picture gives its A, the next its B, and so on, so that no pair is seen.
+
+The split may also be empty, which means `root` itself; and where neither the training nor the
+validation split exists but `root` itself holds examples, every tenth of these is kept for
+validation and the others train.
+
+Single images without a task (`find_images`) may lie in any folder: where there are no splits, all below it are taken,
+and a share of them is held out.
+"""
+
+import hashlib
+import pathlib
+
+import jgan
+from jgan.data import images
+from jgan.data.sources.entry import Absent
+from jgan.data.sources.entry import Entry
+
+
+def find(root: str, split: str, *, single: bool = False, splits: tuple[str, str] | None = None):
+    """Returns `(entries, bad)`: the examples of a split, and `[(path, reason)]` of unmatched files.
+
+    Args:
+      root: the folder with the data.
+      split: the sub-folder of root, as in the layouts above; "" is root itself.
+      single: whether files are photos by themselves rather than pairs.
+      splits: the names of the training and the validation split; with them, a root without
+        sub-folders is divided as told above.
+
+    Raises:
+      jgan.UserError: no such folder or split (existing ones are listed), or nothing in it.
+    """
+    top = _top(root)
+    found = _layout(top, split, single)
+    if found is None and splits and split in splits and "" not in splits:
+        if all(_layout(top, name, single) is None for name in splits):
+            whole = _layout(top, "", single)
+            if whole is not None:
+                entries, bad = whole
+                return _divided(entries, validation=split == splits[1] != splits[0]), bad
+    if found is None:
+        kinds = "photos" if single else "pairs side by side, or A and B"
+        raise Absent(_nothing(top, split, f"a folder {split} with {kinds}" if split else kinds))
+    entries, bad = found
+    if not entries and not bad:
+        where = top / split if split else top
+        raise Absent(images.none_in(where))
+    return entries, bad
+
+
+def find_images(
+    root: str, split: str, *, part: str = "", splits: tuple[str, str] | None = None, share: float = 0.05
+) -> list[Entry]:
+    """Returns the single images of a split: files below `root/split`, or halves of pairs.
+
+    Where neither the training nor the validation split exists, all files below root are divided by `hold_out`; the
+    split "" is all of them.
+
+    Args:
+      root: the folder with the data.
+      split: the sub-folder of root.
+      part: "" for whole files, "A" or "B" for that half of every pair side by side, or that domain's folder.
+      splits: the names of the training and the validation split; with them, a root without splits is divided.
+      share: of the images that is held out then.
+
+    Raises:
+      jgan.UserError: no such folder or split (existing ones are listed), or no image in it.
+    """
+    top = _top(root)
+    entries = _part(top, split, part)
+    if entries is None and splits and split in splits and "" not in splits:
+        if all(_part(top, name, part) is None for name in splits):
+            _refuse_other_splits(top, splits)
+            whole = _part(top, "", part)
+            if whole:
+                entries = whole if splits[0] == splits[1] else hold_out(whole, split == splits[1], share)
+    what = f"half {part} of pairs" if part else "images"
+    if entries is None:
+        raise Absent(_nothing(top, split, f"a folder {split} with {what}" if split else what))
+    if not entries:
+        where = top / split if split else top
+        raise Absent(images.none_in(where))
+    return entries
+
+
+def hold_out(entries: list[Entry], held_out: bool, share: float) -> list[Entry]:
+    """Returns the part of the entries that is held out for validation, or the others, in their own order.
+
+    A share of them is held out, at least 1 and at most 10,000. Which ones follows from their names, so that images
+    that come later move no other one; a single image has to serve both.
+    """
+    if len(entries) == 1:
+        return entries
+    number = min(max(1, round(share * len(entries))), 10_000, len(entries) - 1)
+    order = sorted(entries, key=lambda entry: hashlib.sha256(entry.name.encode(errors="replace")).digest())
+    kept = set(order[len(order) - number :])
+    return [entry for entry in entries if (entry in kept) == held_out]
+
+
+def find_domains(root: str, split: str, *, splits: tuple[str, str] | None = None):
+    """Returns the entries of two domains `(A, B)`, or `(pairs,)` where the split holds pairs side by side.
+
+    Arguments as in `find`. Each file of a domain is an example by itself.
+
+    Raises:
+      jgan.UserError: no such folder or split (existing ones are listed), or an empty domain.
+    """
+    top = _top(root)
+    found = _domains(top, split)
+    if found is None and splits and split in splits and "" not in splits:
+        if all(_domains(top, name) is None for name in splits):
+            whole = _domains(top, "") or ()
+            found = tuple(_divided(entries, split == splits[1] != splits[0]) for entries in whole) or None
+    if found is None:
+        kinds = f"folders {split}A and {split}B" if split else "folders A and B"
+        raise Absent(_nothing(top, split, f"{kinds}, or pairs side by side"))
+    return found
+
+
+def alternate(pairs: list[Entry]) -> tuple[list[Entry], list[Entry]]:
+    """Returns two domains without pairs: the A halves of the 1st, 3rd, ... pair, the B halves of the others."""
+    return (
+        [entry._replace(part="A") for entry in pairs[::2]],
+        [entry._replace(part="B") for entry in pairs[1::2]],
+    )
+
+
+def _top(root: str) -> pathlib.Path:
+    if not root:
+        raise jgan.UserError("no folder was given: set data.root to one with images in it")
+    top = pathlib.Path(root).expanduser()
+    if not top.is_dir():
+        raise jgan.UserError(f"there is no folder {top}")
+    return top
+
+
+def _layout(top: pathlib.Path, split: str, single: bool):
+    # None: nothing of this name. The folders of two-folder layouts win over files beside them.
+    sides = None if single else _sides(top, split)
+    if sides:
+        a, b = sides
+        if a.is_dir() and b.is_dir():
+            return _match(a, b)
+        there, missing = (a, b) if a.is_dir() else (b, a)
+        raise jgan.UserError(f"there is {there} but no {missing}: pairs need both")
+    entries = _singles(top, split)
+    return None if entries is None else (entries, [])
+
+
+def _domains(top: pathlib.Path, split: str):
+    sides = _sides(top, split)
+    if sides is None:
+        entries = _singles(top, split)
+        if entries == []:
+            raise Absent(f"domains A and B are empty: {images.none_in(top / split)}")
+        return None if entries is None else (entries,)
+    for name, folder, other in (("A", *sides), ("B", *reversed(sides))):
+        if not folder.is_dir():
+            raise Absent(f"domain {name} is empty: there is {other} but no {folder}")
+    found = tuple([Entry(_name(file, side), (str(file),)) for file in images.find(side)] for side in sides)
+    for name, folder, entries in zip("AB", sides, found, strict=True):
+        if not entries:
+            raise Absent(f"domain {name} is empty: {images.none_in(folder)}")
+    return found
+
+
+_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+
+
+def _refuse_other_splits(top: pathlib.Path, splits: tuple[str, str]) -> None:
+    # Splits by other names, and domains, are not to be mixed unseen.
+    there = sorted(path.name for path in top.iterdir() if path.is_dir())
+    domains = [name for name in there if name[:-1] in splits and name[-1] in "AB"]
+    if domains:
+        raise jgan.UserError(
+            f"{top} has {', '.join(domains)}: data.part=A or B would take single images of them"
+        )
+    known = [name for name in there if name.lower().removesuffix("a").removesuffix("b") in _SPLITS]
+    if known:
+        raise jgan.UserError(
+            f"{top} has no split {splits[0]!r} or {splits[1]!r}, but {', '.join(known)}: "
+            "naming two of them in data.split and data.val_split would work"
+        )
+
+
+def _part(top: pathlib.Path, split: str, part: str) -> list[Entry] | None:
+    # The single images of a split; None where there is no such split.
+    here = top / split if split else top
+    sides = _sides(top, split) if part else None
+    if sides:
+        here = sides["AB".index(part)]
+    if not here.is_dir():
+        return None
+    found = [Entry(_name(file, here), (str(file),)) for file in images.find(here)]
+    return found if sides or not part else [entry._replace(part=part) for entry in found]
+
+
+def _sides(top: pathlib.Path, split: str) -> tuple[pathlib.Path, pathlib.Path] | None:
+    # The folders of A and B, of which one at least exists.
+    here = top / split if split else top
+    candidates = [(here / "A", here / "B")]
+    if split:
+        candidates += [(top / "A" / split, top / "B" / split)]
+        candidates += [(top / f"{split}A", top / f"{split}B")]
+    for a, b in candidates:
+        if a.is_dir() or b.is_dir():
+            return a, b
+    return None
+
+
+def _singles(top: pathlib.Path, split: str) -> list[Entry] | None:
+    # One entry for each file of a split; None where there is no such split.
+    here = top / split if split else top
+    if not here.is_dir():
+        return None
+    files = images.find(here) if split else [p for p in images.find(here) if p.parent == here]
+    if not files and not split:
+        return None
+    return [Entry(_name(file, here), (str(file),)) for file in files]
+
+
+def _match(a: pathlib.Path, b: pathlib.Path):
+    sides = []
+    for folder in (a, b):
+        side = {}
+        for file in images.find(folder):
+            other = side.setdefault(_name(file, folder), file)
+            if other is not file:
+                raise jgan.UserError(f"{other} and {file.name} have the same name: keep one")
+        sides.append(side)
+    names = sorted(sides[0].keys() & sides[1].keys())
+    bad = []
+    for side, other, folder in ((sides[0], sides[1], b), (sides[1], sides[0], a)):
+        lonely = sorted(side.keys() - other.keys())
+        bad += [(str(side[name]), f"has no partner in {folder}") for name in lonely]
+    return [Entry(name, (str(sides[0][name]), str(sides[1][name]))) for name in names], bad
+
+
+def _name(file: pathlib.Path, folder: pathlib.Path) -> str:
+    return file.relative_to(folder).with_suffix("").as_posix()
+
+
+def _divided(entries: list[Entry], validation: bool) -> list[Entry]:
+    # The last of every ten, and of the rest: a single example has to serve both.
+    kept = [e for i, e in enumerate(entries) if i % 10 == 9 or i == len(entries) - 1]
+    if validation or len(entries) == 1:
+        return kept
+    return [entry for entry in entries if entry not in set(kept)]
+
+
+def _nothing(top: pathlib.Path, split: str, wanted: str) -> str:
+    there = sorted(p.name for p in top.iterdir() if p.is_dir() and not p.name.startswith("."))
+    has = f"its folders are {', '.join(there[:10])}" if there else "it has no folders"
+    if not there and not images.find(top):
+        has = "it is empty"
+    what = f"split {split!r}" if split else "images"
+    return f"{top} has no {what} ({wanted}): {has}"
