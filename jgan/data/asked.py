@@ -51,7 +51,6 @@ def kind(data: Any, read: tuple[str, ...], *, least: int = 1, drawn: bool = Fals
     """
     found, names = fields.of(data), sides(data)
     pair = data.pair if data.kind == "aligned" else ""
-    domain = data.kind == "unaligned" and len(read) == 1
     asked = {}
     for name in read:
         where = names[1] if name == "photo" else name
@@ -59,7 +58,7 @@ def kind(data: Any, read: tuple[str, ...], *, least: int = 1, drawn: bool = Fals
         one = Asked(
             picture.channels if data.get("channels", ()) else None,
             picture.plain if data.get("labels", "") and not pair and "b" in found else None,
-            framing.bits(data, letter(where)) if data.get("bits", ()) and not domain else None,
+            framing.bits(data, letter(where)) if data.get("bits", ()) else None,
         )
         if pair and pairs.PAIRS[pair].takes:
             one = one._replace(channels=pairs.PAIRS[pair].takes)
