@@ -297,7 +297,7 @@ class Examples:
         kind = self._kind
         if "photo" in example:
             example = dict(zip(kind.sides, pairs.make(kind.pair, example["photo"]), strict=True))
-        return {name: np.ascontiguousarray(example[name]) for name in sorted(example)}
+        return {name: np.asarray(example[name], order="C") for name in sorted(example)}
 
 
 def _look_at(sides: tuple[Examples, ...], data: Any, split: str) -> None:

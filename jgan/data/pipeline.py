@@ -9,6 +9,10 @@ cropped and flipped by itself.
 Of kind `images` a batch is `{"images": [n, h, w, c]}`. Single images keep their aspect: under the jitter `resize` their
 short side becomes data.load_size before the random crop, under `none` it becomes data.size and the middle is cut.
 
+Of kind `labelled` a batch is {"images": [n, h, w, c], "label"}: the same images, each with its class (data.label=class,
+int32 [n]) or its attributes (data.label=attributes, float32 [n, k] from 0, absent, to 1, present; NaN where the data do
+not know).
+
 Batches are indexed by step: `batches(k)` goes on where a run of k steps stopped, with no stored state, and what a
 step sees does not depend on workers or on the number of processes.
 """
@@ -36,6 +40,7 @@ SOURCES = ("folder", *DRAWN)
 PARTS = ("", "A", "B")
 DIRECTIONS = ("AtoB", "BtoA")
 LABELS = ("", "a", "b", "ab")
+LABEL = ("class", "attributes")
 
 _AHEAD = 4  # batches prepared in advance
 
@@ -83,7 +88,8 @@ def evaluation(data, split: str, size: int | None = None) -> "Whole":
     otherwise example i has "a" only if A has so many images, and "b" likewise.
 
     Of kind `images` they are {"images": [h, w, c], "name"}: the middle square, its side resized to data.size (or
-    `size`); under the jitter `crop`, data.size pixels of it at native scale, as in training.
+    `size`); under the jitter `crop`, data.size pixels of it at native scale, as in training. Of kind `labelled` there
+    is the "label" besides.
 
     Raises:
       jgan.UserError: as in `train`.
@@ -99,7 +105,7 @@ class Stream:
 
     Attributes:
       facts: what only the data can tell about themselves, for `config.data`: "channels" of the pictures of a batch, in
-        the order of their fields, and of labels "names".
+        the order of their fields; of labels "names", and "exclusive" where drawn attributes cannot be present together.
       dtypes: {field: its type in a batch}.
       examples: how many an epoch has.
       names: of the examples.
@@ -220,6 +226,9 @@ def _told(found: tuple[examples.Examples, ...], data: Any) -> tuple[dict[str, An
     first = {name: value for domain in found for name, value in domain.whole(0).items()}
     pictures = [name for name in fields.KINDS[data.kind] if name != "label"]
     facts = {"channels": tuple(first[name].shape[-1] for name in pictures)}
+    if "label" in first:
+        source = found[0].source
+        facts |= {"names": source.names} | ({"exclusive": source.exclusive} if source.exclusive else {})
     return facts, {name: first[name].dtype for name in fields.KINDS[data.kind]}
 
 
@@ -228,14 +237,17 @@ def _validate(data) -> None:
     if named.is_name(data.source):
         named.parse(data.source)
     else:
-        sources = SOURCES if data.kind == "images" else ("folder", "facades")
+        sources = {"images": SOURCES, "labelled": ("folder", "objects")}.get(data.kind, ("folder", "facades"))
         choices |= {"source": (*sources, f"{named.PREFIX}NAME")}
     if data.kind == "aligned":
         choices |= {"direction": DIRECTIONS, "pair": ("", *pairs.PAIRS)}
-    if data.kind != "images":
+    if data.kind in ("aligned", "unaligned"):
         choices |= {"labels": LABELS}
+    if data.kind == "labelled":
+        choices |= {"label": LABEL}
     if data.kind == "images":
         choices |= {"part": ("",) if data.source in DRAWN else PARTS}
+    if data.kind in ("images", "labelled"):
         share = data.get("held_out", 0.05)
         if not 0 < share < 1:
             raise jgan.UserError(f"data.held_out is {share}: a share between 0 and 1 would work")

@@ -33,16 +33,23 @@ FACTORS = {family: tuple(ranges) for family, (_, ranges) in _DRAWN.items()}
 class Objects:
     """Random-access source of pictures, uint8 [size, size, 3].
 
-    A picture depends on (seed, index, size) only. Of every eight pictures in turn each shows another family, so that
-    all have equal shares.
+    A picture depends on (seed, index, size) and the families only. Of every eight pictures in turn, or as many as there
+    are families, each shows another family, so that all have equal shares.
     """
 
-    def __init__(self, size, number, seed=0):
+    def __init__(self, size, number, seed=0, families=FAMILIES):
+        """Of these families; a `jgan.UserError` where one is none, or a size or number that cannot be drawn."""
         if not 16 <= size <= 2048:
             raise jgan.UserError(f"objects of {size} pixels were asked for; 16 to 2048 can be drawn.")
         if number < 1:
             raise jgan.UserError(f"{number} objects were asked for; the number must be at least 1.")
+        for family in families:
+            if family not in FAMILIES:
+                raise jgan.UserError(f"there is no family {family!r}: {', '.join(FAMILIES)} can be drawn")
+        if len(set(families)) < len(families) or not families:
+            raise jgan.UserError(f"families are {','.join(families)}: each of them once would work")
         self.size, self.number, self.seed = int(size), int(number), int(seed)
+        self.families = tuple(families)
 
     def __len__(self):
         return self.number
@@ -56,13 +63,16 @@ class Objects:
         index = operator.index(index)
         if not 0 <= index < self.number:
             raise IndexError(f"object {index} of {self.number}")
-        block, place = divmod(index, len(FAMILIES))
-        family = random.Random(f"families {self.seed} {block}").sample(FAMILIES, len(FAMILIES))[place]
+        block, place = divmod(index, len(self.families))
+        family = random.Random(f"families {self.seed} {block}").sample(self.families, len(self.families))[
+            place
+        ]
         d = random.Random(f"object {self.seed} {index}")
         return {"family": family} | {name: d.random() for name in FACTORS[family]}
 
     def __repr__(self):
-        return f"Objects({self.size}, {self.number}, seed={self.seed})"
+        some = f", families={self.families}" if self.families != FAMILIES else ""
+        return f"Objects({self.size}, {self.number}, seed={self.seed}{some})"
 
 
 def draw(size, family, **factors):

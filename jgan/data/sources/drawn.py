@@ -6,6 +6,8 @@ import jgan
 from jgan.data import decoded
 from jgan.data import facades
 from jgan.data import objects
+from jgan.data.objects import attributes
+from jgan.data.sources import labels
 from jgan.data.sources.entry import Entry
 
 NAMES = ("facades", "objects")
@@ -34,8 +36,8 @@ def open(kind: str, data: Any, split: str, size: int) -> tuple["Drawn", ...]:
             for i, (side, style) in enumerate(zip("ab", _STYLES, strict=True))
         )
     seed = 2 * data.seed + held_out
-    if kind == "images" and data.source == "objects":
-        return (Drawn(objects.Objects(size, number, seed), {"images": ""}),)
+    if data.source == "objects":
+        return (_objects(kind, data, size, number, seed),)
     made = facades.Facades(size, number, seed)
     if kind == "images":
         return (Drawn(made, {"images": "photo"}),)
@@ -45,19 +47,61 @@ def open(kind: str, data: Any, split: str, size: int) -> tuple["Drawn", ...]:
     return (Drawn(made, dict(zip(sides, ("labels", "photo"), strict=True))),)
 
 
+def _objects(kind: str, data: Any, size: int, number: int, seed: int) -> "Drawn":
+    families = tuple(data.get("families", ())) or objects.FAMILIES
+    if kind == "images":
+        return Drawn(objects.Objects(size, number, seed, families), {"images": ""})
+    for family in families:
+        if family not in objects.FAMILIES:
+            raise jgan.UserError(
+                f"data.families has {family!r}, which is no family: {', '.join(objects.FAMILIES)} can be drawn"
+            )
+    where = f"data.source={data.source}" + f" with data.families={','.join(families)}" * bool(
+        data.get("families", ())
+    )
+    if data.label == "class":
+        names = labels.chosen(data, families, where)
+        found = Drawn(objects.Objects(size, number, seed, names), {"images": ""}, names)
+        known = [names.index(found.drawing.factors(index)["family"]) for index in range(number)]
+    else:
+        there = attributes.known(families) if data.get("names", ()) else attributes.usual(families)
+        names = labels.chosen(data, there, where)
+        exclusive = tuple(data.get("exclusive", ())) or attributes.exclusive(names)
+        made = attributes.Attributed(size, number, seed, families, names, exclusive)
+        found = Drawn(made, {"images": ""}, names, exclusive)
+        known = [made.attributes(index) for index in range(number)]
+    found.entries = [entry._replace(label=label) for entry, label in zip(found.entries, known, strict=True)]
+    return found
+
+
 class Drawn:
     """Drawn pictures as an `entry.Source`."""
 
-    def __init__(self, drawing: Any, fields: dict[str, str]):
-        """Of a sequence of pictures, or of dicts of them, of which `fields` says {field: key}."""
-        self._drawing, self._keys = drawing, fields
-        self.fields, self.names, self.exclusive, self.bad, self.lists = tuple(fields), (), (), [], ()
+    def __init__(
+        self,
+        drawing: Any,
+        fields: dict[str, str],
+        names: tuple[str, ...] = (),
+        exclusive: tuple[str, ...] = (),
+    ):
+        """Of a sequence of pictures, or of dicts of them, of which `fields` says {field: key}.
+
+        The others are as in `entry.Source`.
+        """
+        self.drawing, self._keys = drawing, fields
+        self.fields, self.names, self.exclusive, self.bad, self.lists = (
+            tuple(fields),
+            names,
+            exclusive,
+            [],
+            (),
+        )
         self.entries = [Entry(f"{index:05d}") for index in range(len(drawing))]
 
     def __str__(self) -> str:
-        return str(self._drawing)
+        return str(self.drawing)
 
     def read(self, entry: Entry) -> dict[str, decoded.Picture]:
         """Returns {field: picture} of an entry, drawn now."""
-        made = self._drawing[int(entry.name)]
+        made = self.drawing[int(entry.name)]
         return {field: decoded.Picture(made[key] if key else made) for field, key in self._keys.items()}

@@ -1,9 +1,10 @@
-"""Examples in folders of files: `layouts` finds them, here they are read."""
+"""Examples in folders of files: `layouts` and `labels` find them, here they are read."""
 
 from typing import Any
 
 import jgan
 from jgan.data import images
+from jgan.data.sources import labels
 from jgan.data.sources import layouts
 from jgan.data.sources.entry import Entry
 
@@ -27,6 +28,9 @@ def open(kind: str, data: Any, split: str, *, whole: bool = False) -> tuple["Fol
         return (
             Folder(layouts.find_images(data.root, split, part=part, splits=on, share=share), ("images",)),
         )
+    if kind == "labelled":
+        found = labels.find(data, split, whole=whole)
+        return (Folder(found.entries, ("images",), found.bad, found.names, found.lists),)
     if kind == "unaligned":
         found = layouts.find_domains(data.root, split, splits=on)
         if len(found) == 1 and whole:

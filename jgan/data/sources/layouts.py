@@ -28,6 +28,7 @@ import pathlib
 
 import jgan
 from jgan.data import images
+from jgan.data import outputs
 from jgan.data.sources.entry import Absent
 from jgan.data.sources.entry import Entry
 
@@ -45,7 +46,7 @@ def find(root: str, split: str, *, single: bool = False, splits: tuple[str, str]
     Raises:
       jgan.UserError: no such folder or split (existing ones are listed), or nothing in it.
     """
-    top = _top(root)
+    top = top_folder(root)
     found = _layout(top, split, single)
     if found is None and splits and split in splits and "" not in splits:
         if all(_layout(top, name, single) is None for name in splits):
@@ -55,7 +56,7 @@ def find(root: str, split: str, *, single: bool = False, splits: tuple[str, str]
                 return _divided(entries, validation=split == splits[1] != splits[0]), bad
     if found is None:
         kinds = "photos" if single else "pairs side by side, or A and B"
-        raise Absent(_nothing(top, split, f"a folder {split} with {kinds}" if split else kinds))
+        raise Absent(nothing(top, split, f"a folder {split} with {kinds}" if split else kinds))
     entries, bad = found
     if not entries and not bad:
         where = top / split if split else top
@@ -81,17 +82,17 @@ def find_images(
     Raises:
       jgan.UserError: no such folder or split (existing ones are listed), or no image in it.
     """
-    top = _top(root)
+    top = top_folder(root)
     entries = _part(top, split, part)
     if entries is None and splits and split in splits and "" not in splits:
         if all(_part(top, name, part) is None for name in splits):
-            _refuse_other_splits(top, splits)
+            refuse_other_splits(top, splits)
             whole = _part(top, "", part)
             if whole:
                 entries = whole if splits[0] == splits[1] else hold_out(whole, split == splits[1], share)
     what = f"half {part} of pairs" if part else "images"
     if entries is None:
-        raise Absent(_nothing(top, split, f"a folder {split} with {what}" if split else what))
+        raise Absent(nothing(top, split, f"a folder {split} with {what}" if split else what))
     if not entries:
         where = top / split if split else top
         raise Absent(images.none_in(where))
@@ -120,7 +121,7 @@ def find_domains(root: str, split: str, *, splits: tuple[str, str] | None = None
     Raises:
       jgan.UserError: no such folder or split (existing ones are listed), or an empty domain.
     """
-    top = _top(root)
+    top = top_folder(root)
     found = _domains(top, split)
     if found is None and splits and split in splits and "" not in splits:
         if all(_domains(top, name) is None for name in splits):
@@ -128,7 +129,7 @@ def find_domains(root: str, split: str, *, splits: tuple[str, str] | None = None
             found = tuple(_divided(entries, split == splits[1] != splits[0]) for entries in whole) or None
     if found is None:
         kinds = f"folders {split}A and {split}B" if split else "folders A and B"
-        raise Absent(_nothing(top, split, f"{kinds}, or pairs side by side"))
+        raise Absent(nothing(top, split, f"{kinds}, or pairs side by side"))
     return found
 
 
@@ -140,7 +141,14 @@ def alternate(pairs: list[Entry]) -> tuple[list[Entry], list[Entry]]:
     )
 
 
-def _top(root: str) -> pathlib.Path:
+def folders(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the folders right in a folder, sorted, that searches enter."""
+    found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [path for path in found if not outputs.is_written(path)]
+
+
+def top_folder(root: str) -> pathlib.Path:
+    """Returns the folder that data.root names; a UserError where it names none, or none that is there."""
     if not root:
         raise jgan.UserError("no folder was given: set data.root to one with images in it")
     top = pathlib.Path(root).expanduser()
@@ -182,8 +190,8 @@ def _domains(top: pathlib.Path, split: str):
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
-def _refuse_other_splits(top: pathlib.Path, splits: tuple[str, str]) -> None:
-    # Splits by other names, and domains, are not to be mixed unseen.
+def refuse_other_splits(top: pathlib.Path, splits: tuple[str, str]) -> None:
+    """Refuses a folder, taken whole, that has splits by other names or domains: they are not to be mixed unseen."""
     there = sorted(path.name for path in top.iterdir() if path.is_dir())
     domains = [name for name in there if name[:-1] in splits and name[-1] in "AB"]
     if domains:
@@ -263,7 +271,8 @@ def _divided(entries: list[Entry], validation: bool) -> list[Entry]:
     return [entry for entry in entries if entry not in set(kept)]
 
 
-def _nothing(top: pathlib.Path, split: str, wanted: str) -> str:
+def nothing(top: pathlib.Path, split: str, wanted: str) -> str:
+    """Returns the sentence of a split that is not there, with what is there."""
     there = sorted(p.name for p in top.iterdir() if p.is_dir() and not p.name.startswith("."))
     has = f"its folders are {', '.join(there[:10])}" if there else "it has no folders"
     if not there and not images.find(top):

@@ -19,6 +19,7 @@ import jgan
 from jgan.data import framing
 from jgan.data import images
 from jgan.data.sources import entry as entry_lib
+from jgan.data.sources import labels
 from jgan.data.sources import layouts
 
 PREFIX = "tfds:"
@@ -139,18 +140,39 @@ def open(kind: str, data: Any, split: str, *, whole: bool = False) -> tuple["Ima
         return tuple(Images(root, name, split + side, field=side.lower()) for side in "AB")
     if kind == "aligned":  # sets hold no pairs: one is made of each photo
         return (Images(root, name, split, field="photo"),)
-    return (_images(data, split),)
+    return (_single(data, split),)
 
 
-def _images(data: Any, split: str) -> "Images":
+def _single(data: Any, split: str) -> "Images":
+    # Images by themselves, with labels where the kind has them.
     part, on = data.get("part", ""), (data.split, data.val_split)
     known = splits(data.root, data.source)
     there = [name + part for name in on]
     alone = on[0] != on[1] and split in on and there[0] in known and there[1] not in known
     found = Images(data.root, data.source, there[0] if alone else split + part)
+    if data.kind == "labelled":
+        found.tell_labels(data)
     if alone:
         found.entries = layouts.hold_out(found.entries, split == on[1], data.get("held_out", 0.05))
     return found
+
+
+def _labels(features: Any, data: Any) -> tuple[str, tuple[str, ...]]:
+    # The feature that holds the labels, and the names of all classes or attributes.
+    kinds, source = tfds().features, data.source
+    if data.label == "class":
+        if isinstance(features.get("label"), kinds.ClassLabel):
+            return "label", tuple(features["label"].names)
+        raise jgan.UserError(
+            f"{source} has no classes, which are a ClassLabel 'label': it has {_listed(features)}"
+        )
+    if isinstance(features.get("attributes"), kinds.FeaturesDict):
+        there = {name: one for name, one in features["attributes"].items() if one.np_dtype == np.bool_}
+        if there:
+            return "attributes", tuple(there)
+    raise jgan.UserError(
+        f"{source} has no attributes, which are a dict 'attributes' of yes and no: it has {_listed(features)}"
+    )
 
 
 class Images:
@@ -177,7 +199,7 @@ class Images:
             )
         if not info.splits[split].num_examples:
             raise entry_lib.Absent(f"split {split!r} of {name} is empty")
-        self._feature, self._channels = feature, there[feature].shape[-1]
+        self._feature, self._channels, self._split = feature, there[feature].shape[-1], split
         skip = {feature: tfds().decode.SkipDecoding()}  # its decoder is another than that of files
         self._records = builder.as_data_source(split, decoders=skip, file_format=FORMAT)
         self.fields, self.names, self.exclusive, self.bad, self.lists = (field,), (), (), [], ()
@@ -192,6 +214,31 @@ class Images:
 
     def __getitem__(self, index: int) -> np.ndarray:
         return self.read(self.entries[index])[self.fields[0]].joined()
+
+    def tell_labels(self, data: Any) -> None:
+        """Gives the entries the labels that data.label and data.names ask for; those of other classes are left out.
+
+        Raises:
+          jgan.UserError: the set has none, or not these, or its records cannot be read.
+        """
+        builder = open_set(data.root, data.source)
+        feature, there = _labels(builder.info.features, data)
+        self.names = labels.chosen(data, there, data.source)
+        asked = dict.fromkeys(self.names, True) if feature == "attributes" else True
+        records = builder.as_data_source(
+            self._split, decoders=tfds().decode.PartialDecoding({feature: asked}), file_format=FORMAT
+        )
+        try:
+            told = [records[int(entry.name)][feature] for entry in self.entries]
+        except Exception as error:  # of the reader's own kinds
+            raise jgan.UserError(f"{data.source} cannot be read: {_reason(error)}") from None
+        if feature == "attributes":
+            values = [tuple(float(one[name]) for name in self.names) for one in told]
+        else:
+            number = {there.index(name): label for label, name in enumerate(self.names)}
+            values = [number.get(int(one)) for one in told]
+        both = zip(self.entries, values, strict=True)
+        self.entries = [entry._replace(label=value) for entry, value in both if value is not None]
 
     def read(self, entry: entry_lib.Entry) -> dict[str, images.Picture]:
         """Returns {field: picture} of an entry; raises UserError if it is damaged."""

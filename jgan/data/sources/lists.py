@@ -1,0 +1,231 @@
+"""Lists of attributes: text files that say of each picture which properties it has.
+
+Two forms are read. A CSV has a header, the file's name in its first column and an attribute in each of the others;
+commas, semicolons or tabs separate, quotes are those of the csv module. CelebA's own form has the number of pictures in
+its first line, the names in its second, then a line for each picture, with spaces between.
+
+A value is 0 or 1, -1 or 1 in the whole column, any number between 0 and 1, or nothing, where it is not known. Lists
+come from anybody: what they name is only ever looked up among files that were found, never opened.
+"""
+
+from collections.abc import Iterator
+import csv
+import io
+import itertools
+import math
+import os
+import posixpath
+from typing import NamedTuple
+
+import jgan
+
+MAX_BYTES = 1 << 29
+MAX_COLUMNS = 10_000
+MAX_NAME = 200  # letters of an attribute's name
+
+PARTITION = {0: "train", 1: "val", 2: "test"}  # of list_eval_partition
+
+_WORDS = {"": math.nan, "0": 0.0, "1": 1.0, "-1": -1.0, "true": 1.0, "false": 0.0}
+
+
+class Table(NamedTuple):
+    """What a list says.
+
+    Attributes:
+      path: of the list.
+      names: of the attributes that were asked for, in that order.
+      rows: {name of a file: (line in the list, value of each attribute; NaN where it is not known)}.
+    """
+
+    path: str
+    names: tuple[str, ...]
+    rows: dict[str, tuple[int, tuple[float, ...]]]
+
+
+def read(path: str, names: tuple[str, ...] = ()) -> Table:
+    """Returns a list of attributes with the columns of these names, or all of them.
+
+    Raises:
+      jgan.UserError: the list cannot be read, has no such column, one of them twice, a file twice, or a value that is
+        none.
+    """
+    with _opened(path) as file:
+        rows = _rows(path, file)
+        _, header = next(rows, (0, []))
+        columns = header[1:]
+        _check_header(path, header)
+        for name in names:
+            if name not in columns:
+                raise jgan.UserError(f"{path} has no attribute {name!r}: it has {listed(columns)}")
+        places = [1 + columns.index(name) for name in names or columns]
+        found: dict[str, tuple[int, tuple[float, ...]]] = {}
+        signs, shares = (
+            {},
+            {},
+        )  # of a column: where it holds -1, and where something that does not go with that
+        for line, cells in rows:
+            if len(cells) != len(header):
+                raise jgan.UserError(
+                    f"{path} line {line} has {len(cells)} columns where its header has {len(header)}"
+                )
+            key = normal(cells[0])
+            if key in found:
+                raise jgan.UserError(
+                    f"{path} names {short(cells[0])} in line {found[key][0]} and again in line {line}: "
+                    "one of them would work"
+                )
+            values = tuple(_value(path, line, header[place], cells[place]) for place in places)
+            for place, value in zip(places, values, strict=True):
+                if value == -1:
+                    signs.setdefault(place, line)
+                elif 0 <= value < 1:
+                    shares.setdefault(place, line)
+            found[key] = line, values
+    for place in signs.keys() & shares.keys():
+        raise jgan.UserError(
+            f"{path} has -1 for {short(header[place])} in line {signs[place]}, but 0 or a share in line "
+            f"{shares[place]}: -1 and 1, or numbers from 0 to 1, would work"
+        )
+    if not found:
+        raise jgan.UserError(f"{path} lists no picture: a header and a line for each picture would work")
+    if signs:
+        found = {
+            key: (line, tuple(max(x, 0.0) if x == x else x for x in v)) for key, (line, v) in found.items()
+        }
+    return Table(path, tuple(header[place] for place in places), found)
+
+
+def partition(path: str) -> dict[str, str]:
+    """Returns {name of a file: its split} of CelebA's list_eval_partition, as text with spaces or as CSV.
+
+    Raises:
+      jgan.UserError: it cannot be read, or says something other than 0, 1 or 2.
+    """
+    found = {}
+    with _opened(path) as file:
+        for line, text in _lines(path, file):
+            cells = [cell.strip() for cell in text.replace(",", " ").split()]
+            if not cells or line == 1 and cells[-1] == "partition":
+                continue
+            if len(cells) != 2 or cells[1] not in ("0", "1", "2"):
+                raise jgan.UserError(
+                    f"{path} line {line} is {short(text)}: a file and 0 (train), 1 (val) or 2 (test) would work"
+                )
+            found[normal(cells[0])] = PARTITION[int(cells[1])]
+    return found
+
+
+def normal(name: str) -> str:
+    """Returns a file's name as it is looked up: with `/` between folders, without `./`."""
+    return posixpath.normpath(name.strip().replace("\\", "/"))
+
+
+def short(text: str) -> str:
+    """Returns a text from a list as messages show it: printable and not long."""
+    text = text.strip()
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return repr(text if len(text) <= 60 else text[:57] + "...")
+
+
+def listed(names) -> str:
+    """Returns the first of some names, and how many more there are."""
+    names = list(names)
+    return ", ".join(short(name)[1:-1] for name in names[:12]) + f" and {len(names) - 12} more" * (
+        len(names) > 12
+    )
+
+
+def _opened(path: str) -> io.TextIOWrapper:
+    try:
+        size = os.stat(path).st_size
+        if size > MAX_BYTES:
+            raise jgan.UserError(f"{path} has {size} bytes: a list of {MAX_BYTES} at most can be read")
+        return open(path, encoding="utf-8-sig", newline="")
+    except FileNotFoundError:
+        raise jgan.UserError(f"there is no list {path}") from None
+    except OSError as error:
+        raise jgan.UserError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _lines(path: str, file: io.TextIOWrapper) -> Iterator[tuple[int, str]]:
+    line = 0
+    try:
+        for line, text in enumerate(file, 1):
+            yield line, text.rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise jgan.UserError(
+            f"{path} is no UTF-8 text after line {line}: saved as UTF-8 it would work"
+        ) from None
+    except OSError as error:
+        raise jgan.UserError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _rows(path: str, file: io.TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
+    # (line, cells) of the header, whose first cell stands for the file, and of each picture; empty lines are left out.
+    lines = _lines(path, file)
+    first = next(((line, text) for line, text in lines if text.strip()), None)
+    if first is None:
+        raise jgan.UserError(f"{path} is empty: a header and a line for each picture would work")
+    if first[1].strip().isdecimal():
+        yield from _celeba(path, int(first[1].strip()[:12]), lines)
+        return
+    separator = max(",;\t", key=first[1].count)
+    at = first[0]
+
+    def fed() -> Iterator[str]:
+        nonlocal at
+        for line, text in itertools.chain([first], lines):
+            at = line
+            yield text + "\n"
+
+    try:
+        for cells in csv.reader(fed(), delimiter=separator, strict=True):
+            if any(cell.strip() for cell in cells):
+                yield at, [cell.strip() for cell in cells]
+    except csv.Error as error:
+        raise jgan.UserError(f"{path} cannot be read as CSV near line {at}: {error}") from None
+
+
+def _celeba(path: str, number: int, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
+    line, names = next(lines, (2, ""))
+    yield line, ["", *names.split()]
+    count = 0
+    for line, text in lines:
+        if text.strip():
+            count += 1
+            yield line, text.split()
+    if count != number:
+        raise jgan.UserError(f"{path} says it lists {number} pictures and lists {count}: it is not whole")
+
+
+def _check_header(path: str, header: list[str]) -> None:
+    names = header[1:]
+    if not names:
+        raise jgan.UserError(f"{path} has one column: the file's name and an attribute at least would work")
+    if len(names) > MAX_COLUMNS:
+        raise jgan.UserError(f"{path} has {len(names)} attributes: {MAX_COLUMNS} at most can be read")
+    seen = set()
+    for place, name in enumerate(names, 2):
+        if not name or not name.isprintable() or len(name) > MAX_NAME:
+            raise jgan.UserError(
+                f"{path} calls its column {place} {short(name)}: a name of 1 to {MAX_NAME} letters would work"
+            )
+        if name in seen:
+            raise jgan.UserError(f"{path} has two columns {short(name)}: one of them would work")
+        seen.add(name)
+
+
+def _value(path: str, line: int, name: str, text: str) -> float:
+    known = _WORDS.get(text.lower())
+    if known is not None:
+        return known
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if value == -1 or 0 <= value <= 1:
+        return value
+    raise jgan.UserError(
+        f"{path} line {line} has {short(text)} for {short(name)}: 0 or 1, -1 or 1, a number between 0 and 1, or "
+        "nothing where it is not known would work"
+    )
