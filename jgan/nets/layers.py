@@ -1,8 +1,8 @@
 """The layers that the nets share: convolutions, dense layers, norms and changes of resolution.
 
 Kernels start as N(0, 0.02), biases as 0, scales of batch norm as N(1, 0.02): the initialisation of DCGAN that
-pix2pix and CycleGAN kept. Parameters are float32; `dtype` is the type of the arithmetic (None: that of the
-input), while statistics are always taken in at least float32.
+pix2pix and CycleGAN kept. `start` names another one for kernels. Parameters are float32; `dtype` is the type of the
+arithmetic (None: that of the input), while statistics are always taken in at least float32.
 """
 
 import functools
@@ -21,6 +21,8 @@ NORMS = ("batch", "instance", "none")
 UPSAMPLINGS = ("transposed", "resize_conv")
 _EPSILON = 1e-5
 _kernel_init = nn.initializers.normal(0.02)
+# Uniform within 1 / sqrt(number of inputs of an output): PyTorch's default, for nets whose code leaves it at that.
+FAN_IN = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 def _scale_init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
@@ -36,11 +38,12 @@ class Conv(nn.Module):
     padding: int = 0
     bias: bool = True
     dtype: Any = None
+    start: Any = _kernel_init
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        w = self.param("kernel", _kernel_init, shape)
+        w = self.param("kernel", self.start, shape)
         dtype = self.dtype or jnp.result_type(x, w)
         side = (self.padding, self.padding)
         y = conv.conv(x.astype(dtype), w.astype(dtype), self.stride, (side, side))
@@ -56,11 +59,12 @@ class ConvTranspose(nn.Module):
     output_padding: int = 0
     bias: bool = True
     dtype: Any = None
+    start: Any = _kernel_init
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        w = self.param("kernel", _kernel_init, shape)
+        w = self.param("kernel", self.start, shape)
         dtype = self.dtype or jnp.result_type(x, w)
         y = conv.conv_transpose(x.astype(dtype), w.astype(dtype), 2, self.padding, self.output_padding)
         return _add_bias(self, y) if self.bias else y
@@ -72,10 +76,11 @@ class Dense(nn.Module):
     features: int
     bias: bool = True
     dtype: Any = None
+    start: Any = _kernel_init
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        w = self.param("kernel", _kernel_init, (x.shape[-1], self.features))
+        w = self.param("kernel", self.start, (x.shape[-1], self.features))
         dtype = self.dtype or jnp.result_type(x, w)
         y = x.astype(dtype) @ w.astype(dtype)
         return _add_bias(self, y) if self.bias else y
@@ -94,11 +99,13 @@ class Norm(nn.Module):
     `gather` keeps the very numbers that normalised, so that the same pass over a part of the picture can take them
     as `running` statistics. That is the one way in which an instance norm comes to have any.
 
-    `epsilon` is what is added to the variance.
+    `epsilon` is what is added to the variance. With `affine` an instance norm has a scale (from 1) and a bias (from 0)
+    for every channel too.
     """
 
     kind: str
     epsilon: float = _EPSILON
+    affine: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, statistics: str) -> jax.Array:
@@ -117,6 +124,9 @@ class Norm(nn.Module):
                 x = (x - mu) * jax.lax.rsqrt(var + self.epsilon)
             else:
                 x, _, _ = _normalise(x, (1, 2), self.epsilon)
+            if self.affine:
+                x = x * self.param("scale", nn.initializers.ones, (c,))
+                x = x + self.param("bias", nn.initializers.zeros, (c,))
             return x.astype(dtype)
         scale = self.param("scale", _scale_init, (c,))
         bias = self.param("bias", nn.initializers.zeros, (c,))
