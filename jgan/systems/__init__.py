@@ -14,5 +14,6 @@ def _build(name: str, config: Any) -> Any:
 
 
 SYSTEMS = {
-    name: functools.partial(_build, name) for name in ("pix2pix", "cyclegan", "gan", "dcgan", "stargan")
+    name: functools.partial(_build, name)
+    for name in ("pix2pix", "cyclegan", "gan", "dcgan", "cgan", "stargan")
 }

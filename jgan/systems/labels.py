@@ -116,13 +116,8 @@ def domains(config: Any) -> Domains:
     Raises:
         jgan.UserError: there are too few names, or settings do not fit them.
     """
-    field = fields.of(config.data)["label"]
+    field = _known(config)
     count, classes = len(field.names), isinstance(field, fields.Label)
-    if count < (2 if classes else 1):
-        what = "2 classes or more" if classes else "1 attribute or more"
-        raise jgan.UserError(
-            f"data.names={field.names}: {config.system} needs {what}, and a run learns their names from its data."
-        )
     sets, kinds = tuple(config.sets), config.loss.classification
     if sets and (classes or not config.mask or sum(sets) != count or min(sets) < 1):
         raise jgan.UserError(
@@ -153,3 +148,27 @@ def domains(config: Any) -> Domains:
         tuple(spans if sets else single) if config.mask else (),
         tuple(name not in config.continuous for name in field.names),
     )
+
+
+def classes(config: Any) -> fields.Label:
+    """The classes of a config, for systems that take no attributes.
+
+    Raises:
+        jgan.UserError: there are fewer than two, or the labels are attributes.
+    """
+    if config.data.label != "class":
+        raise jgan.UserError(
+            f"data.label={config.data.label!r}: {config.system} draws pictures of one class; 'class' would work."
+        )
+    return _known(config)
+
+
+def _known(config: Any) -> fields.Label | fields.Attributes:
+    """The labels of a config; refused where there are too few to tell them apart."""
+    field = fields.of(config.data)["label"]
+    least, what = (2, "2 classes") if isinstance(field, fields.Label) else (1, "1 attribute")
+    if len(field.names) < least:
+        raise jgan.UserError(
+            f"data.names={field.names}: {config.system} needs {what} or more, and a run learns the names from its data."
+        )
+    return field
