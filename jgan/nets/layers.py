@@ -5,6 +5,7 @@ pix2pix and CycleGAN kept. `start` names another one for kernels. Parameters are
 arithmetic (None: that of the input), while statistics are always taken in at least float32.
 """
 
+from collections.abc import Mapping
 import functools
 from typing import Any
 
@@ -15,12 +16,14 @@ import jax.numpy as jnp
 import jgan
 from jgan.ops import conv
 from jgan.ops import order
+from jgan.ops import planes
 from jgan.ops import resample
 
 NORMS = ("batch", "instance", "none")
 UPSAMPLINGS = ("transposed", "resize_conv")
 _EPSILON = 1e-5
-_kernel_init = nn.initializers.normal(0.02)
+_DEVIATION = 0.02
+_kernel_init = nn.initializers.normal(_DEVIATION)
 # Uniform within 1 / sqrt(number of inputs of an output): PyTorch's default, for nets whose code leaves it at that.
 FAN_IN = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
@@ -30,7 +33,10 @@ def _scale_init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32
 
 
 class Conv(nn.Module):
-    """A convolution [n, h, w, c] -> [n, h', w', features] with zero padding on every side."""
+    """A convolution [n, h, w, c] -> [n, h', w', features] with zero padding on every side.
+
+    `constant` [n, m] counts as m more channels of the image, each the same in all of its pixels.
+    """
 
     features: int
     kernel: int
@@ -41,12 +47,37 @@ class Conv(nn.Module):
     start: Any = _kernel_init
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, constant: jax.Array | None = None) -> jax.Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         w = self.param("kernel", self.start, shape)
         dtype = self.dtype or jnp.result_type(x, w)
         side = (self.padding, self.padding)
         y = conv.conv(x.astype(dtype), w.astype(dtype), self.stride, (side, side))
+        if constant is not None:
+            shape = (self.kernel, self.kernel, constant.shape[-1], self.features)
+            w = self.param("constant_kernel", _kernel_init, shape).astype(dtype)
+            y += planes.conv(constant.astype(dtype), w, *x.shape[1:3], self.stride, self.padding)
+        return _add_bias(self, y) if self.bias else y
+
+
+class ConvMean(nn.Module):
+    """Means of 2x2 pixels of a 3x3 convolution with zero padding: [n, h, w, c] -> [n, h/2, w/2, features].
+
+    Both are one convolution of stride 2, whose 4x4 kernel is the mean of the 3x3 one in four places: less than half of
+    the arithmetic.
+    """
+
+    features: int
+    bias: bool = True
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        w = self.param("kernel", _kernel_init, (3, 3, x.shape[-1], self.features))
+        dtype = self.dtype or jnp.result_type(x, w)
+        places = [((i, 1 - i), (j, 1 - j), (0, 0), (0, 0)) for i in (0, 1) for j in (0, 1)]
+        w = sum(jnp.pad(w, place) for place in places) / 4
+        y = conv.conv(x.astype(dtype), w.astype(dtype), 2, ((1, 1), (1, 1)))
         return _add_bias(self, y) if self.bias else y
 
 
@@ -218,6 +249,24 @@ class Upsample(nn.Module):
             )(x)
         x = resample.blur_upsample(x) if self.antialias else resample.nearest_upsample(x)
         return Conv(self.features, 3, 1, 1, self.bias, self.dtype, name="conv")(x)
+
+
+def xavier(params: Any, gain: float) -> Any:
+    """The parameters of a net that was just initialised, its kernels as N(0, gain^2 * 2 / (fan in + fan out)).
+
+    Glorot and Bengio (2010), eq. 16, as a normal distribution. Kernels are numbers of N(0, 0.02) already, and only
+    their scale changes. What a convolution has for constant channels counts as part of its kernel.
+    """
+    params = dict(params)
+    kernels = [name for name in ("kernel", "constant_kernel") if name in params]
+    if kernels:
+        first = params["kernel"].shape
+        fans = (first[0] * first[1] if len(first) == 4 else 1) * (
+            sum(params[name].shape[-2] for name in kernels) + first[-1]
+        )
+        for name in kernels:
+            params[name] = params[name] * (gain * (2 / fans) ** 0.5 / _DEVIATION)
+    return {name: xavier(x, gain) if isinstance(x, Mapping) else x for name, x in params.items()}
 
 
 def check(norm: str, upsample: str = "transposed") -> None:
