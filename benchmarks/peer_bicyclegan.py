@@ -8,15 +8,12 @@ mode, NCHW, PyTorch's default Adam, one for each net. Nothing here is used by `j
 times a step of it against ours, as `benchmarks.train_step` does for the other systems; its last line is the same JSON.
 """
 
-import json
-
 from absl import flags
 import torch
 from torch import nn
 from torch.nn import functional
 
 from benchmarks import peer
-import launch
 
 SIZE = flags.DEFINE_integer("size", 128, "Height and width of the images.", lower_bound=32)
 BATCH = flags.DEFINE_integer("batch", 2, "Images per step, an even number.", lower_bound=2)
@@ -71,9 +68,7 @@ class Encoder(nn.Module):
         super().__init__()
         widths = [width * min(k + 1, 4) for k in range(blocks + 1)]
         self.first = nn.Conv2d(in_channels, width, 4, 2, 1)
-        self.blocks = nn.ModuleList(
-            [Block(*pair) for pair in zip(widths[:-1], widths[1:], strict=True)]
-        )
+        self.blocks = nn.ModuleList([Block(*pair) for pair in zip(widths[:-1], widths[1:], strict=True)])
         self.mu, self.logvar = nn.Linear(widths[-1], nz), nn.Linear(widths[-1], nz)
 
     def forward(self, x):
