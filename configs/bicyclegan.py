@@ -9,6 +9,8 @@ minutes), and `demo`, the same for a first look.
 
 import ml_collections
 
+from configs import common
+
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
@@ -23,28 +25,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.init_gain = 0.02  # of xavier
     config.ema = 0.0  # decay of an average of G's and E's weights, which inference then uses; 0: none
 
-    config.data = data = ml_collections.ConfigDict()
-    data.kind = "aligned"
-    data.source = "folder"
-    data.root = ""
-    data.split = "train"
-    data.val_split = "val"
-    data.direction = "AtoB"
-    data.pair = ""  # edges, gray, lab, downscale, hole: the input made from a folder of photos
-    data.size = 256
-    data.load_size = 286
-    data.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
-    data.labels = ""  # a, b, ab: input or target are classes in plain colours, resized by nearest neighbour
-    data.flip = True
-    data.channels = ()  # (input, target); empty: as the data has them
-    data.bits = ()  # that integers of files fill, such as 12, or 12,8 of input and target; empty: all of 8 or 16
-    data.number = 400  # drawn facades
-    data.val_number = 50
-    data.seed = 0
-    data.cache_gib = 4.0
-    data.cache_dir = ""
-    data.workers = 0
-    data.skip_bad = False
+    config.data = common.data("aligned")
 
     config.latent = latent = ml_collections.ConfigDict()
     latent.nz = 8
@@ -83,26 +64,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     loss.lambda_kl = 0.01  # of a sum over the codes of a batch and their numbers
     loss.lambda_z = 0.5
 
-    config.optimiser = optimiser = ml_collections.ConfigDict()
-    optimiser.learning_rate = 2e-4
-    optimiser.b1 = 0.5
-    optimiser.b2 = 0.999
-    optimiser.eps = 1e-8
-    optimiser.schedule = "linear"  # constant
-    optimiser.decay_from = 0.5  # share of the run after which the rate falls to 0
+    config.optimiser = common.optimiser()
 
-    config.log_every = 50
-    config.sample_every = 1000
-    config.validate_every = 5000
-    config.save_every = 5000
-    config.keep = 2  # last checkpoints kept, besides the best
-    config.best = "reconstruction"  # of the validation: l1, psnr, ssim, diversity; empty: no best is kept
-    config.val_examples = 100  # at most so many of the validation split while training
+    common.logging(config, best="reconstruction")  # l1, psnr, ssim, diversity
 
-    if arg not in PRESETS:
-        raise ValueError(f"preset {arg!r} is unknown: use one of {', '.join(filter(None, PRESETS))}.")
-    config.update_from_flattened_dict(PRESETS[arg])
-    return config
+    return common.choose(config, PRESETS, arg)
 
 
 # Two cores: a shallow, narrow net without what serves large pictures alone.
@@ -144,5 +110,25 @@ PRESETS = {
         "sample_every": 250,
         "validate_every": 1_000,
         "save_every": 1_000,
+    },
+    # The smallest that trains, for tests: a second for its steps.
+    "tiny": {
+        "steps": 3,
+        "data.source": "facades",
+        "data.size": 16,
+        "data.load_size": 18,
+        "data.number": 4,
+        "data.val_number": 2,
+        "generator.name": "unet",
+        "generator.levels": 3,
+        "generator.ngf": 4,
+        "encoder.blocks": 2,
+        "encoder.nef": 4,
+        "discriminator.ndf": 4,
+        "discriminator.n_layers": 1,
+        "log_every": 1,
+        "sample_every": 2,
+        "validate_every": 2,
+        "save_every": 2,
     },
 }

@@ -8,6 +8,8 @@ eight families of drawn products, small enough for two cores (20 minutes), and `
 
 import ml_collections
 
+from configs import common
+
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
@@ -23,32 +25,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     )
     config.ema = 0.999  # decay of an average of G's weights, which inference then uses; 0: none
 
-    config.data = data = ml_collections.ConfigDict()
-    data.kind = "labelled"
-    data.source = "folder"  # objects; tfds:NAME
-    data.root = ""
-    data.label = "class"  # of folders
-    data.attributes = ""
-    data.names = ()  # empty: as the data have them
-    data.exclusive = ()
-    data.families = ()  # of drawn objects; empty: all
-    data.split = "train"
-    data.val_split = "val"
-    data.part = ""  # A, B: that half of pictures that hold a pair
-    data.held_out = 0.05  # share of a folder without a split of its own that is kept for validation
-    data.size = 32
-    data.load_size = 32
-    data.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
-    data.flip = True
-    data.channels = ()  # empty: as the data have them
-    data.bits = ()  # that integers of files fill, such as 12; empty: all of 8 or 16
-    data.number = 5_000  # drawn objects
-    data.val_number = 16
-    data.seed = 0
-    data.cache_gib = 4.0
-    data.cache_dir = ""
-    data.workers = 0
-    data.skip_bad = False
+    config.data = common.data("labelled", size=32, load_size=32, number=5_000, val_number=16)
 
     config.latent = latent = ml_collections.ConfigDict()
     latent.nz = 64
@@ -73,27 +50,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
         0.0  # standard deviation of noise on what D sees, against a D that wins; 0.1 of the 2 of an image
     )
 
-    config.optimiser = optimiser = ml_collections.ConfigDict()
-    optimiser.learning_rate = 2e-4
-    optimiser.b1 = 0.5
-    optimiser.b2 = 0.999
-    optimiser.eps = 1e-8
     # The average of G's weights keeps up with its statistics where the rate falls to 0.
-    optimiser.schedule = "linear"  # constant
-    optimiser.decay_from = 0.5  # share of the run after which the rate falls to 0
+    config.optimiser = common.optimiser()
 
-    config.log_every = 50
-    config.sample_every = 1_000
-    config.validate_every = 5_000
-    config.save_every = 5_000
-    config.keep = 2  # last checkpoints kept, besides the best
-    config.best = ""  # empty: none is kept
-    config.val_examples = 64  # at most so many of the validation split while training
+    common.logging(config, val_examples=64)
 
-    if arg not in PRESETS:
-        raise ValueError(f"preset {arg!r} is unknown: use one of {', '.join(filter(None, PRESETS))}.")
-    config.update_from_flattened_dict(PRESETS[arg])
-    return config
+    return common.choose(config, PRESETS, arg)
 
 
 _OBJECTS = {
@@ -124,5 +86,22 @@ PRESETS = {
         "sample_every": 200,
         "validate_every": 1_000,
         "save_every": 1_000,
+    },
+    # The smallest that trains, for tests: a second for its steps.
+    "tiny": {
+        "steps": 3,
+        "batch_size": 4,
+        "data.source": "objects",
+        "data.size": 16,
+        "data.load_size": 16,
+        "data.number": 16,
+        "data.val_number": 8,
+        "latent.nz": 5,
+        "generator.ngf": 4,
+        "discriminator.ndf": 4,
+        "log_every": 1,
+        "sample_every": 2,
+        "validate_every": 2,
+        "save_every": 2,
     },
 }

@@ -9,6 +9,8 @@ mugs of other colours and heights, small enough for two cores, and `demo`, the s
 
 import ml_collections
 
+from configs import common
+
 
 def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
@@ -25,34 +27,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.sets = ()  # with mask: numbers of attributes that are known together, such as (5, 8) of two data sets
     config.continuous = ()  # names of attributes that may lie between 0 and 1
 
-    config.data = data = ml_collections.ConfigDict()
-    data.kind = "labelled"
-    data.source = "folder"  # objects; tfds:NAME
-    data.root = ""
-    data.label = "attributes"  # of a list; class: of folders
-    data.attributes = ""  # those to take, NAME,NAME; empty: all
-    data.names = ()  # of classes or attributes; empty: as the data have them
-    data.exclusive = ()  # of attributes, those of which only one is there at a time
-    data.families = ()  # of drawn objects; empty: all
-    data.split = "train"
-    data.val_split = "val"
-    data.part = ""  # A, B: that half of pictures that hold a pair
-    data.held_out = 0.01  # share of a folder without a split of its own that is kept for validation
-    data.size = 128
-    data.load_size = 128
-    data.jitter = (
-        "none"  # the short side to size, the square in the middle; resize: to load_size, a random crop; crop
+    # The short side to size, and the square in the middle.
+    config.data = common.data(
+        "labelled", size=128, load_size=128, jitter="none", number=5_000, val_number=500
     )
-    data.flip = True
-    data.channels = ()  # empty: as the data have them
-    data.bits = ()  # that integers of files fill, such as 12; empty: all of 8 or 16
-    data.number = 5_000  # drawn objects
-    data.val_number = 500
-    data.seed = 0
-    data.cache_gib = 4.0
-    data.cache_dir = ""
-    data.workers = 0
-    data.skip_bad = False
+    config.data.label = "attributes"
+    config.data.held_out = 0.01
 
     config.generator = generator = ml_collections.ConfigDict()
     generator.ngf = 64
@@ -71,26 +51,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     loss.lambda_classes = 1.0
     loss.lambda_cycle = 10.0
 
-    config.optimiser = optimiser = ml_collections.ConfigDict()
-    optimiser.learning_rate = 1e-4
-    optimiser.b1 = 0.5
-    optimiser.b2 = 0.999
-    optimiser.eps = 1e-8
-    optimiser.schedule = "linear"  # constant
-    optimiser.decay_from = 0.5  # share of the run after which the rate falls to 0
+    config.optimiser = common.optimiser(learning_rate=1e-4)
 
-    config.log_every = 50
-    config.sample_every = 1_000
-    config.validate_every = 10_000
-    config.save_every = 10_000
-    config.keep = 2  # last checkpoints kept, besides the best
-    config.best = ""  # of the validation: cycle; empty: none is kept
-    config.val_examples = 100  # at most so many of the validation split while training
+    common.logging(config, validate_every=10_000, save_every=10_000)  # best: cycle
 
-    if arg not in PRESETS:
-        raise ValueError(f"preset {arg!r} is unknown: use one of {', '.join(filter(None, PRESETS))}.")
-    config.update_from_flattened_dict(PRESETS[arg])
-    return config
+    return common.choose(config, PRESETS, arg)
 
 
 _HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair")
@@ -100,7 +65,7 @@ _OBJECTS = {
     "continuous": ("height",),
     "data.source": "objects",
     "data.families": ("mug",),
-    "data.attributes": "red,green,blue,height",
+    "data.names": ("red", "green", "blue", "height"),
     "data.exclusive": ("red", "green", "blue"),
     "data.size": 32,
     "data.load_size": 32,
@@ -115,7 +80,7 @@ _OBJECTS = {
 }
 
 PRESETS = {
-    "": {"data.attributes": ",".join((*_HAIR, "Male", "Young")), "data.exclusive": _HAIR},
+    "": {"data.names": (*_HAIR, "Male", "Young"), "data.exclusive": _HAIR},
     "rafd": {"data.label": "class", "data.held_out": 0.1},
     "objects": _OBJECTS,
     # About a minute on two cores.
@@ -128,5 +93,27 @@ PRESETS = {
         "sample_every": 100,
         "validate_every": 600,
         "save_every": 600,
+    },
+    # The smallest that trains, for tests: a second for its steps.
+    "tiny": {
+        "steps": 4,
+        "n_critic": 2,
+        "batch_size": 2,
+        "data.source": "objects",
+        "data.families": ("mug",),
+        "data.names": ("red", "green", "blue", "height"),
+        "data.exclusive": ("red", "green", "blue"),
+        "data.size": 16,
+        "data.load_size": 16,
+        "data.number": 8,
+        "data.val_number": 2,
+        "generator.ngf": 4,
+        "generator.blocks": 1,
+        "discriminator.ndf": 4,
+        "discriminator.n_layers": 3,
+        "log_every": 1,
+        "sample_every": 2,
+        "validate_every": 2,
+        "save_every": 2,
     },
 }
