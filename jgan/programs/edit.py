@@ -31,6 +31,7 @@ from jgan.data import images as image_files
 from jgan.data import outputs
 from jgan.data import transforms
 from jgan.latent import candidates as candidates_lib
+from jgan.latent import codec
 from jgan.latent import constraints
 from jgan.latent import document
 from jgan.latent import projection as projection_lib
@@ -301,18 +302,9 @@ def edit_file(
     if image:
         edited, moving = carry(photo, made.film, fit)
         print(f"transferred to the photo of {photo.shape[1]} x {photo.shape[0]} pixels")
-    # From here on files are written, and what an earlier edit left goes.
-    for old in ("photo.png", "photo.tiff", "photo.webp"):
-        (target / old).unlink(missing_ok=True)
-    _save_candidates(run, target, made, made.begin if start is None else start)
-    pictures.film(target / "path.webp", made.film, seconds=_SECONDS)
-    image_files.write(target / "path.png", pictures.mosaic(made.film, "from the start to the best candidate"))
-    name = ""
+    _write(run, target, made, made.begin if start is None else start)
     if image:
-        name = "photo.tiff" if edited.dtype == np.float32 else "photo.png"
-        given = framing.shrink(edited, framing.bits(run.config.data))
-        image_files.write(target / name, opened._replace(pixels=given))
-        pictures.film(target / "photo.webp", moving, seconds=_SECONDS)
+        _write_photo(run, target, opened, edited, moving)
     image_files.write(target / "strip.png", edit_page.strip(drawn, made.film, photo, edited))
     edit_page.page(
         target,
@@ -321,9 +313,35 @@ def edit_file(
         made.film,
         [(_candidate(k), float(cost)) for k, cost in enumerate(made.costs)],
         None if framed is None else framed.image,
-        name,
+        _photo_name(edited) if image else "",
     )
     return len(made.costs)
+
+
+def _write(run: trained.Run, target: pathlib.Path, made: Found, start: Any) -> None:
+    """Writes the candidates and the way to the best of them; what an earlier edit left of a photo goes."""
+    for old in ("photo.png", "photo.tiff", "photo.webp"):
+        (target / old).unlink(missing_ok=True)
+    _save_candidates(run, target, made, start)
+    pictures.film(target / "path.webp", made.film, seconds=_SECONDS)
+    image_files.write(target / "path.png", pictures.mosaic(made.film, "from the start to the best candidate"))
+
+
+def _write_photo(
+    run: trained.Run,
+    target: pathlib.Path,
+    opened: image_files.Picture,
+    edited: np.ndarray,
+    moving: np.ndarray,
+) -> None:
+    """Writes the photo as the edit has it, and the film of its way there."""
+    given = framing.shrink(edited, framing.bits(run.config.data))
+    image_files.write(target / _photo_name(edited), opened._replace(pixels=given))
+    pictures.film(target / "photo.webp", moving, seconds=_SECONDS)
+
+
+def _photo_name(edited: np.ndarray) -> str:
+    return "photo.tiff" if edited.dtype == np.float32 else "photo.png"
 
 
 _fields = jax.jit(transfer.fields)
@@ -380,10 +398,7 @@ def _save_candidates(run: trained.Run, target: pathlib.Path, made: Found, start:
     grids = [pictures.grid([[x for x, _ in row]], [title for _, title in row]) for row in rows]
     image_files.write(target / "candidates.png", np.concatenate(grids))
     space = run.space().name
-    arrays = {}
-    for name, latent in ((space, made.latents), ("start", start)):
-        leaves = jax.tree.leaves(latent)
-        arrays |= {name if len(leaves) == 1 else f"{name}_{i}": np.asarray(x) for i, x in enumerate(leaves)}
+    arrays = codec.arrays(space, made.latents) | codec.arrays("start", start)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays, space=np.array(space), cost=made.costs, step=np.array(run.step))
     output_lib.replace(target / "latents.npz", buffer.getvalue())

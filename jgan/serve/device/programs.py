@@ -4,7 +4,6 @@ All are functions of a run's weights. Latents leave them flat, leaves after each
 """
 
 from collections.abc import Callable
-import dataclasses
 import functools
 import logging
 import threading
@@ -18,6 +17,7 @@ import numpy as np
 from jgan import trained
 from jgan.data import framing
 from jgan.latent import candidates as candidates_lib
+from jgan.latent import codec as codec_lib
 from jgan.latent import constraints
 from jgan.latent import projection
 from jgan.ops import pixels
@@ -78,30 +78,6 @@ class Asked(NamedTuple):
     seed: Any
 
 
-@dataclasses.dataclass(frozen=True)
-class Codec:
-    """Latents of a space as flat vectors of `size` numbers, and back."""
-
-    size: int
-    _shapes: tuple[jax.ShapeDtypeStruct, ...]
-    _tree: Any
-
-    @classmethod
-    def of(cls, run: trained.Run) -> "Codec":
-        latent = jax.eval_shape(run.space().sample, jax.random.key(0))
-        leaves, tree = jax.tree.flatten(latent)
-        return cls(sum(leaf.size for leaf in leaves), tuple(leaves), tree)
-
-    def flat(self, latent: Any) -> Any:
-        return jnp.concatenate([leaf.astype(jnp.float32).ravel() for leaf in jax.tree.leaves(latent)])
-
-    def latent(self, vector: Any) -> Any:
-        ends = np.cumsum([shape.size for shape in self._shapes])[:-1]
-        parts = jnp.split(vector, ends)
-        leaves = [p.reshape(s.shape).astype(s.dtype) for p, s in zip(parts, self._shapes, strict=True)]
-        return self._tree.unflatten(leaves)
-
-
 class Programs:
     """Compiled programs by name, made one after another in a thread of their own.
 
@@ -118,7 +94,7 @@ class Programs:
         changed: Callable[[], None],
     ):
         """`changed` is called, in that thread, whenever a program has been made or could not be."""
-        self.codec = Codec.of(run)
+        self.codec = codec_lib.Codec.of(run.space().sample)
         self.image = (run.config.data.size, run.config.data.size, run.config.data.channels[0])
         self.bits = framing.bits(run.config.data)
         self.judges = run.judges
@@ -284,7 +260,7 @@ def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> di
     }
 
 
-def sight(codec: Codec, state: candidates_lib.State, way: Any, asked: Asked, judged: bool) -> Sight:
+def sight(codec: codec_lib.Codec, state: candidates_lib.State, way: Any, asked: Asked, judged: bool) -> Sight:
     """What is to be seen of a state; `way` are the latents [m, n, ...] after the steps that led to it."""
     weights, flat = asked.weights, jax.vmap(codec.flat)
     order = jnp.where(asked.frozen, asked.order, candidates_lib.rank(state))
