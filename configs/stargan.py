@@ -98,7 +98,9 @@ PRESETS = {
     "tiny": {
         "steps": 4,
         "n_critic": 2,
-        "batch_size": 2,
+        "batch_size": 4,
+        "ema": 0.9,
+        "continuous": ("height",),
         "data.source": "objects",
         "data.families": ("mug",),
         "data.names": ("red", "green", "blue", "height"),

@@ -75,10 +75,10 @@ class Domains(NamedTuple):
                 share = jax.nn.sigmoid(x)
                 found.append(jnp.where(jnp.array(self.binary[a:b]), jnp.round(share), share))
         found = jnp.concatenate(found, 1)
-        exclusive = getattr(self.field, "exclusive", ())
-        if exclusive:
-            places = jnp.array([self.field.names.index(name) for name in exclusive])
-            likeliest = jnp.argmax(logits[:, places], 1, keepdims=True) == jnp.arange(len(exclusive))
+        places = [k for k, x in enumerate(self.field.names) if x in getattr(self.field, "exclusive", ())]
+        if places:
+            places = jnp.array(places)
+            likeliest = jnp.argmax(logits[:, places], 1, keepdims=True) == jnp.arange(len(places))
             found = found.at[:, places].multiply(likeliest)
         return found
 
