@@ -72,3 +72,32 @@ def cyclegan(generator, discriminator, batch=1, identity=True):
     of_generator = (2 if identity else 1) * to_real + to_fake
     of_discriminator = 2 * d + 2 * (3 * d - discriminator[0])
     return round(2 * batch * 2 * (of_generator + of_discriminator))
+
+
+def encoder(size, blocks, channels=3, width=64):
+    """MACs per layer of BiCycleGAN's residual encoder on size x size pixels.
+
+    The mean after a block's second 3x3 convolution makes it one of 4x4 with stride 2.
+    """
+    size //= 2
+    layers, into = [size**2 * 16 * channels * width], width
+    for k in range(2, blocks + 2):
+        out = width * min(k, 4)
+        layers += [size**2 * 9 * into**2, (size // 2) ** 2 * 16 * into * out, (size // 2) ** 2 * into * out]
+        size, into = size // 2, out
+    return layers
+
+
+def bicyclegan(generator, encoder, discriminator, batch=2):
+    """FLOPs of one BiCycleGAN update of all four nets, both discriminators alike.
+
+    Half of the batch passes G with the encoded code and with a random one; what a constant plane adds is left out. E
+    passes half of the real images, and the pictures of random codes, back to the image alone. Each D judges half a
+    batch of fakes for G, forward and back to the image, and as many fakes and real images for itself. Its layers are
+    those of its first scale and then those of the second.
+    """
+    g, e, d = sum(generator), sum(encoder), sum(discriminator)
+    first = discriminator[0] + discriminator[len(discriminator) // 2]
+    of_encoder = (3 * e - encoder[0] + 2 * e) / 2
+    of_discriminator = 2 * d + 2 * (3 * d - first)
+    return round(2 * batch * (3 * g - generator[0] + of_encoder + of_discriminator))

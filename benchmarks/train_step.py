@@ -1,9 +1,9 @@
 """Times one training step of ours against a PyTorch peer's.
 
-    python -m benchmarks.train_step --system=pix2pix|cyclegan [--size=256 --batch=1]
+    python -m benchmarks.train_step --system=pix2pix|cyclegan|bicyclegan [--size=256 --batch=1]
 
-pix2pix is timed with the U-Net that halves the image to one pixel, CycleGAN with instance norm, identity terms
-and the paper's generator for the size: 6 residual blocks up to 128 pixels, 9 above.
+pix2pix and BiCycleGAN are timed with the U-Net that halves the image to one pixel, CycleGAN with instance norm,
+identity terms and the paper's generator for the size: 6 residual blocks up to 128 pixels, 9 above.
 
 Each side lives in a process of its own with two threads; they take turns, one at work while the other waits,
 so that whatever else the machine does hits both. The last line of the output is one JSON object:
@@ -28,7 +28,7 @@ from benchmarks import sides
 import jgan
 import launch
 
-SYSTEM = flags.DEFINE_enum("system", "pix2pix", ["pix2pix", "cyclegan"], "What to train.")
+SYSTEM = flags.DEFINE_enum("system", "pix2pix", ["pix2pix", "cyclegan", "bicyclegan"], "What to train.")
 SIZE = flags.DEFINE_integer("size", 256, "Height and width of the images.", lower_bound=32)
 BATCH = flags.DEFINE_integer("batch", 1, "Images per step.", lower_bound=1)
 TURNS = flags.DEFINE_integer("turns", 12, "Turns that each side takes.", lower_bound=1)
@@ -94,6 +94,10 @@ def useful_flops(system, size, batch):
     """Closed form of the step that is timed."""
     if system == "cyclegan":
         return flops.cyclegan(flops.resnet(size, blocks(size)), flops.patch(size, channels=3), batch)
+    if system == "bicyclegan":
+        judge = [macs for k in range(2) for macs in flops.patch(size // 2**k, channels=3, width=64 // 2**k)]
+        nets = flops.unet(size, levels(size)), flops.encoder(size, encoder_blocks(size)), judge
+        return flops.bicyclegan(*nets, batch)
     return flops.pix2pix(flops.unet(size, levels(size)), flops.patch(size), batch)
 
 
@@ -112,6 +116,11 @@ def blocks(size):
     return 6 if size <= 128 else 9
 
 
+def encoder_blocks(size):
+    """Residual blocks of BiCycleGAN's encoder for a size: as many as leave 8 pixels a side."""
+    return max(levels(size) - 4, 1)
+
+
 def images(size, batch):
     """Two batches of noise, uint8 [batch, size, size, 3]: the inputs and the targets."""
     import numpy as np
@@ -125,18 +134,18 @@ def images(size, batch):
 
 def setting(name, size, batch, **changes):
     """The config of what is timed; `changes` are further fields, with __ for dots."""
-    from configs import cyclegan
-    from configs import dcgan
-    from configs import pix2pix
+    import importlib
 
-    config = {"pix2pix": pix2pix, "cyclegan": cyclegan, "dcgan": dcgan}[name].get_config("")
+    config = importlib.import_module(f"configs.{name}").get_config("")
     config.data.size, config.batch_size = size, batch
-    if name == "pix2pix":
+    if name in ("pix2pix", "bicyclegan"):
         config.generator.name, config.generator.levels = "unet", levels(size)
     elif name == "cyclegan":
         config.generator.name = f"resnet_{blocks(size)}blocks"
     else:
         config.ema = 0.0  # the peer has no averages
+    if name == "bicyclegan":
+        config.encoder.blocks = encoder_blocks(size)
     config.update_from_flattened_dict({field.replace("__", "."): value for field, value in changes.items()})
     return config
 
@@ -196,6 +205,10 @@ def peer_step(name, size, batch, adam="default", *, device="cpu", width=64, bflo
     with torch.device(device):
         if name == "cyclegan":
             model = peer.cyclegan(blocks(size), width=width, adam=adam)
+        elif name == "bicyclegan":
+            from benchmarks import peer_bicyclegan
+
+            model = peer_bicyclegan.bicyclegan(levels(size), encoder_blocks(size), width=width, adam=adam)
         elif name == "dcgan":
             model = peer.dcgan(levels(size) - 2, width=width, adam=adam)
         else:
