@@ -1,10 +1,11 @@
 """The device programs of the editor, compiled ahead in the background: no stroke waits for a compilation.
 
-All are functions of a run's weights. Latents leave them flat, leaves after each other, as host code and JSON keep them.
+All are functions of a run's weights, which hold what is set of its controls under `given`: another value compiles
+nothing. In a slice, whose sessions may have set different ones, they are part of what each session asks for. Latents
+leave the programs as flat vectors.
 """
 
 from collections.abc import Callable
-import dataclasses
 import functools
 import logging
 import threading
@@ -18,6 +19,7 @@ import numpy as np
 from jgan import trained
 from jgan.data import framing
 from jgan.latent import candidates as candidates_lib
+from jgan.latent import codec as codec_lib
 from jgan.latent import constraints
 from jgan.latent import projection
 from jgan.ops import pixels
@@ -67,6 +69,7 @@ class Asked(NamedTuple):
         before: [n] bool, those that are shown now.
         refill: [n] bool, those that begin anew if they are not shown.
         seed: [2] uint32, of their beginnings.
+        given: {control: value of one example}, under which images are drawn.
     """
 
     constraints: constraints.Constraints
@@ -76,30 +79,7 @@ class Asked(NamedTuple):
     before: Any
     refill: Any
     seed: Any
-
-
-@dataclasses.dataclass(frozen=True)
-class Codec:
-    """Latents of a space as flat vectors of `size` numbers, and back."""
-
-    size: int
-    _shapes: tuple[jax.ShapeDtypeStruct, ...]
-    _tree: Any
-
-    @classmethod
-    def of(cls, run: trained.Run) -> "Codec":
-        latent = jax.eval_shape(run.space().sample, jax.random.key(0))
-        leaves, tree = jax.tree.flatten(latent)
-        return cls(sum(leaf.size for leaf in leaves), tuple(leaves), tree)
-
-    def flat(self, latent: Any) -> Any:
-        return jnp.concatenate([leaf.astype(jnp.float32).ravel() for leaf in jax.tree.leaves(latent)])
-
-    def latent(self, vector: Any) -> Any:
-        ends = np.cumsum([shape.size for shape in self._shapes])[:-1]
-        parts = jnp.split(vector, ends)
-        leaves = [p.reshape(s.shape).astype(s.dtype) for p, s in zip(parts, self._shapes, strict=True)]
-        return self._tree.unflatten(leaves)
+    given: dict[str, Any]
 
 
 class Programs:
@@ -118,13 +98,13 @@ class Programs:
         changed: Callable[[], None],
     ):
         """`changed` is called, in that thread, whenever a program has been made or could not be."""
-        self.codec = Codec.of(run)
+        self.codec = codec_lib.Codec.of(run.space())
         self.image = (run.config.data.size, run.config.data.size, run.config.data.channels[0])
         self.bits = framing.bits(run.config.data)
         self.judges = run.judges
         self.predicts = run.predicts
         self.lanes = lanes = lanes or (LANES[:1] if jax.default_backend() == "cpu" else LANES)
-        self.nothing = _nothing(self.image, candidates)
+        self.nothing = _nothing(self.image, candidates, run.weights["given"])
         self.failed: set[Any] = set()
         self._changed, self._asked_for = changed, threading.Condition()
         self._queue: list[Any] = []
@@ -212,10 +192,10 @@ def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> di
         )
 
     def slices(judged: bool, weights: Any, states: Any, asked: Any) -> Any:
-        space = run.space(weights)
-        realism = functools.partial(realism_of, weights) if judged else None
-
         def one(state: candidates_lib.State, asked: Asked) -> tuple[candidates_lib.State, Sight]:
+            under = {**weights, "given": asked.given}
+            space = run.space(under)
+            realism = functools.partial(realism_of, under) if judged else None
             state, way = candidates_lib.trace(space, state, asked.constraints, asked.weights, steps, realism)
             seen = sight(codec, state, way, asked, judged)
             kept = candidates_lib.shows(seen.shown, count) | ~asked.refill
@@ -284,7 +264,7 @@ def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> di
     }
 
 
-def sight(codec: Codec, state: candidates_lib.State, way: Any, asked: Asked, judged: bool) -> Sight:
+def sight(codec: codec_lib.Codec, state: candidates_lib.State, way: Any, asked: Asked, judged: bool) -> Sight:
     """What is to be seen of a state; `way` are the latents [m, n, ...] after the steps that led to it."""
     weights, flat = asked.weights, jax.vmap(codec.flat)
     order = jnp.where(asked.frozen, asked.order, candidates_lib.rank(state))
@@ -318,13 +298,13 @@ def sight(codec: Codec, state: candidates_lib.State, way: Any, asked: Asked, jud
     )
 
 
-def _nothing(image: tuple[int, int, int], count: int) -> Asked:
+def _nothing(image: tuple[int, int, int], count: int, given: dict[str, Any]) -> Asked:
     # On the host: an array made by jnp would have a program of its own compiled.
     shapes = jax.eval_shape(lambda: constraints.empty(image))
     drawn = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
     weights = constraints.Weights(*map(np.float32, constraints.Weights()))
     order, none = np.zeros(count, np.int32), np.zeros(count, bool)
-    return Asked(drawn, weights, order, np.bool_(False), none, none, np.zeros(2, np.uint32))
+    return Asked(drawn, weights, order, np.bool_(False), none, none, np.zeros(2, np.uint32), given)
 
 
 def _key(seed: jax.Array) -> jax.Array:
