@@ -18,14 +18,15 @@ from jgan.systems import system as system_lib
 
 
 class Codes:
-    """The codes of one space as people give them: by a seed, by numbers, between two, or in a picture.
+    """The codes of a way as people give them: by a seed, by numbers, between two, or in a picture.
 
     All that depends on a value is an argument of programs that are compiled once for the run.
     """
 
-    def __init__(self, run: trained.Run, name: str):
-        """Of the run's space of that name."""
-        self._run, self._name, self._found = run, name, run.system.spaces[name]
+    def __init__(self, run: trained.Run, way: system_lib.Way, control: str):
+        """Of a way's control that is a code, in the first of its spaces."""
+        self._run, self._target, self._control = run, way.target, control
+        self._found = run.system.spaces[way.controls[control].spaces[0]]
         self._space = self._found.space(run.weights, {})
         self.codec = codec_lib.Codec.of(self._space)
         # As `draws.codes` draws its first one.
@@ -72,12 +73,11 @@ class Codes:
         """
         if not self.predicts:
             raise jgan.UserError(
-                f"the code of a picture cannot be found by this run: its {self._name} is set by a seed."
+                f"the code of a picture cannot be found by this run: {self._control} is set by a seed."
             )
         data = self._run.config.data
-        target = self._run.way().target
-        field = fields.of(data)[target]
-        taken = framing.adapt(picture, field.channels, framing.bits(data, target))
+        channels = fields.of(data)[self._target].channels
+        taken = framing.adapt(picture, channels, framing.bits(data, self._target))
         square = framing.fit(taken.pixels, data.size, "crop").image
         return np.asarray(self._predict(self._run.weights, square))
 
@@ -96,7 +96,7 @@ def values(run: trained.Run, way: system_lib.Way, asked: Mapping[str, Any]) -> d
     found = {}
     for name, value in asked.items():
         field = way.controls[name]
-        found[name] = Codes(run, field.spaces[0]).latent(value) if isinstance(field, fields.Code) else value
+        found[name] = Codes(run, way, name).latent(value) if isinstance(field, fields.Code) else value
     return found
 
 

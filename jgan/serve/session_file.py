@@ -157,6 +157,12 @@ def plain(value: sessions.Value) -> Any:
     return dict(value) if isinstance(value, tuple) else value
 
 
+def given(tree: Any, controls: Controls) -> sessions.Given:
+    """What a JSON object {control: value} sets; a `jgan.UserError` where that cannot be."""
+    fields_lib.check(controls, tree)
+    return tuple(sorted((name, _value(name, value, controls)) for name, value in tree.items()))
+
+
 def checked(given: sessions.Given, controls: Controls) -> dict[str, Any]:
     """What is given as the fields of controls have it; a `jgan.UserError` where one of them refuses it."""
     return fields_lib.check(controls, {name: plain(value) for name, value in given})

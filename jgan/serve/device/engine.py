@@ -116,6 +116,10 @@ class Engine:
             return Status("loading", "the programs of the editor are being compiled.")
         return Status("ready", "")
 
+    def ways(self) -> list[dict[str, Any]]:
+        """What the run can do, as JSON (`controls.described`)."""
+        return controls.described(self.run)
+
     def check(self, session: sessions.Session) -> None:
         """Refuses a session with latents or values that are not of this run with a `jgan.UserError`."""
         for operation in session.operations:
