@@ -69,7 +69,7 @@ class Discriminator(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, statistics: str, dropout: bool) -> dict[str, Any]:
         del dropout
-        logits, features = _encode(self, x, statistics, 1)
+        logits, features = encode(self, x, statistics, 1)
         return {"logits": [_precise(logits)], "features": features}
 
 
@@ -88,11 +88,11 @@ class Predictor(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array, *, statistics: str, dropout: bool) -> jax.Array:
         del dropout
-        z = _precise(_encode(self, x, statistics, self.nz)[0])
+        z = _precise(encode(self, x, statistics, self.nz)[0])
         return jnp.tanh(z) if self.bounded else z
 
 
-def _encode(net: Any, x: jax.Array, statistics: str, features: int) -> tuple[jax.Array, list[jax.Array]]:
+def encode(net: Any, x: jax.Array, statistics: str, features: int) -> tuple[jax.Array, list[jax.Array]]:
     """[n, features] and the activations of every strided layer, which become layers of the net that calls."""
     activations = []
     for k in range(_stages(net.size)):

@@ -1,6 +1,7 @@
-"""Discriminators that judge patches: the PatchGAN of any depth and the 1x1 PixelGAN of pix2pix.
+"""Discriminators that judge patches: the PatchGAN of any depth and scales, and the 1x1 PixelGAN of pix2pix.
 
-Isola et al. (2017), section 3.2.2 and appendix 6.1.2. With `n_layers` = 1, 2, 3, 4, 5, 6 a logit sees
+Isola et al. (2017), section 3.2.2 and appendix 6.1.2; several scales as in Zhu et al., "Toward Multimodal
+Image-to-Image Translation" (2017), appendix. With `n_layers` = 1, 2, 3, 4, 5, 6 a logit sees
 16, 34, 70, 142, 286, 574 pixels, the PixelGAN 1.
 """
 
@@ -67,6 +68,30 @@ class Pixel(nn.Module):
         return _output(logits, features)
 
 
+class Scales(nn.Module):
+    """{"logits": [[n, h', w', 1], ...], "features": [...]}: a PatchGAN for each scale, each half of the one before.
+
+    `ndf` is that of the first; every further one has half of the channels.
+    """
+
+    scales: int = 2
+    n_layers: int = 3
+    ndf: int = 64
+    norm: str = "instance"
+    antialias: bool = False
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, statistics: str, dropout: bool) -> dict[str, Any]:
+        outputs = []
+        for k in range(self.scales):
+            x = resample.mean_downsample(x) if k else x
+            width = max(self.ndf // 2**k, 1)
+            patch = Patch(self.n_layers, width, self.norm, self.antialias, self.dtype, name=f"scale_{k + 1}")
+            outputs.append(patch(x, statistics=statistics, dropout=dropout))
+        return {name: [x for output in outputs for x in output[name]] for name in outputs[0]}
+
+
 def _output(logits: jax.Array, features: list[jax.Array]) -> dict[str, Any]:
     logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     return {"logits": [logits], "features": features}
@@ -89,6 +114,7 @@ def discriminator(
     ndf: int = 64,
     norm: str = "batch",
     antialias: bool = False,
+    scales: int = 1,
     dtype: Any = None,
 ) -> nets.Net:
     """The discriminator `name`: a net from images [n, h, w, c] to a dict with "logits" and "features".
@@ -100,6 +126,7 @@ def discriminator(
         ndf: channels after the first layer.
         norm: `batch`, `instance` or `none`.
         antialias: a low-pass filter before every strided layer of `patch`.
+        scales: of how many scales of the image `patch` has a net, each half of the one before.
         dtype: type of the arithmetic; None follows the input.
 
     Raises:
@@ -112,12 +139,17 @@ def discriminator(
         raise jgan.UserError(f"discriminator {name!r} is unknown: use one of patch, pixel.")
     if not 1 <= n_layers <= 6:
         raise jgan.UserError(f"discriminator.n_layers={n_layers}: it must be 1 to 6.")
-    if map_size(name, n_layers, min(size)) < 1:
+    if scales < 1:
+        raise jgan.UserError(f"discriminator.scales={scales}: it must be 1 or more.")
+    smallest = -(-min(size) // 2 ** (scales - 1))
+    if map_size(name, n_layers, smallest) < 1:
         raise jgan.UserError(
-            f"discriminator patch with n_layers={n_layers} has an empty map at {size[0]}x{size[1]} px: it "
-            f"needs {3 * 2**n_layers} px or more; use fewer layers or larger images."
+            f"discriminator patch with n_layers={n_layers} has an empty map at {size[0]}x{size[1]} px"
+            f"{f' and {scales} scales' if scales > 1 else ''}: it needs {3 * 2 ** (n_layers + scales - 1)} px or "
+            "more; use fewer layers or larger images."
         )
-    return nets.functions(Patch(n_layers, ndf, norm, antialias, dtype))
+    arguments = (n_layers, ndf, norm, antialias, dtype)
+    return nets.functions(Patch(*arguments) if scales == 1 else Scales(scales, *arguments))
 
 
 def of(config: Any, size: int, norm: str, dtype: Any) -> nets.Net:
@@ -133,5 +165,6 @@ def of(config: Any, size: int, norm: str, dtype: Any) -> nets.Net:
         ndf=config.ndf,
         norm=norm,
         antialias=config.antialias,
+        scales=config.get("scales", 1),
         dtype=dtype,
     )

@@ -18,12 +18,18 @@ from jgan.nets import net as nets
 from jgan.ops import conv
 from jgan.ops import resample
 
+WHERE_ADD = ("all", "input")
+
 
 class UNet(nn.Module):
     """Images [n, h, w, out] in [-1, 1] from images whose sides are multiples of 2 ** levels.
 
     Dropout, the only noise of pix2pix, stands at decoder levels 5 to `levels` - 1: all that have full width on
     both sides, but for the bottleneck's own.
+
+    A code z [n, nz] is joined, the same at all pixels, to what every encoder layer takes before its activation
+    (`where_add` is `all`) or to the image alone (`input`): Zhu et al., "Toward Multimodal Image-to-Image Translation"
+    (2017), figure 3.
     """
 
     features: int
@@ -34,19 +40,23 @@ class UNet(nn.Module):
     upsample: str = "transposed"
     antialias: bool = False
     skips: bool = True
+    where_add: str = "all"
     dtype: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, statistics: str, dropout: bool) -> jax.Array:
+    def __call__(
+        self, x: jax.Array, z: jax.Array | None = None, *, statistics: str, dropout: bool
+    ) -> jax.Array:
         bias = self.norm == "instance"
         widths = [self.ngf * min(2**k, 8) for k in range(self.levels)]
         encoded = []
         for k, width in enumerate(widths, start=1):
+            code = z if k == 1 or self.where_add == "all" else None
             if k > 1:
-                x = nn.leaky_relu(x, 0.2)
+                x, code = jax.tree.map(lambda y: nn.leaky_relu(y, 0.2), (x, code))
             if self.antialias:
                 x = resample.blur(x)
-            x = layers.Conv(width, 4, 2, 1, bias, self.dtype, name=f"down_{k}")(x)
+            x = layers.Conv(width, 4, 2, 1, bias, self.dtype, name=f"down_{k}")(x, code)
             if 1 < k < self.levels:
                 x = layers.Norm(self.norm, name=f"down_norm_{k}")(x, statistics)
             encoded.append(x)
@@ -149,8 +159,8 @@ def _unet(levels: int | None = None, skips: bool = True, **arguments: Any) -> ne
     return nets.functions(module, 2**levels)
 
 
-def _resnet(blocks: int, levels: int | None = None, **arguments: Any) -> nets.Net:
-    del levels  # a U-Net's
+def _resnet(blocks: int, levels: int | None = None, where_add: str = "all", **arguments: Any) -> nets.Net:
+    del levels, where_add  # a U-Net's
     module = ResNet(blocks=blocks, **arguments)
     return nets.functions(module, 4, _radius(module))
 
@@ -197,9 +207,12 @@ def generator(
     dropout: float = 0.5,
     upsample: str = "transposed",
     antialias: bool = False,
+    where_add: str = "all",
     dtype: Any = None,
 ) -> nets.Net:
     """The generator `name`: a net from images [n, h, w, any] to images [n, h, w, features] in [-1, 1].
+
+    All but the residual ones take codes [n, nz] as a second input.
 
     Args:
         name: a key of `GENERATORS`; a U-Net named by a size halves an image of that size to one pixel.
@@ -210,6 +223,7 @@ def generator(
         dropout: the share of activations dropped, 0 for none.
         upsample: `transposed` or `resize_conv`.
         antialias: low-pass filters around every change of resolution.
+        where_add: where codes come in, `all` layers of the encoder or its `input`.
         dtype: type of the arithmetic; None follows the input.
 
     Raises:
@@ -220,6 +234,10 @@ def generator(
     if not 0 <= dropout < 1:
         raise jgan.UserError(f"generator.dropout={dropout}: it must be at least 0 and below 1.")
     layers.check(norm, upsample)
+    if where_add not in WHERE_ADD:
+        raise jgan.UserError(
+            f"generator.where_add={where_add!r} is unknown: use one of {', '.join(WHERE_ADD)}."
+        )
     return GENERATORS[name](
         features=features,
         levels=levels,
@@ -228,6 +246,7 @@ def generator(
         dropout=dropout,
         upsample=upsample,
         antialias=antialias,
+        where_add=where_add,
         dtype=dtype,
     )
 
@@ -247,6 +266,7 @@ def of(config: Any, features: int, size: int, dtype: Any) -> nets.Net:
         dropout=config.dropout,
         upsample=config.upsample,
         antialias=config.antialias,
+        where_add=config.get("where_add", "all"),
         dtype=dtype,
     )
     if size % net.multiple:

@@ -1,10 +1,11 @@
 """The layers that the nets share: convolutions, dense layers, norms and changes of resolution.
 
 Kernels start as N(0, 0.02), biases as 0, scales of batch norm as N(1, 0.02): the initialisation of DCGAN that
-pix2pix and CycleGAN kept. Parameters are float32; `dtype` is the type of the arithmetic (None: that of the
-input), while statistics are always taken in at least float32.
+pix2pix and CycleGAN kept. `start` names another one for kernels. Parameters are float32; `dtype` is the type of the
+arithmetic (None: that of the input), while statistics are always taken in at least float32.
 """
 
+from collections.abc import Mapping
 import functools
 from typing import Any
 
@@ -15,12 +16,16 @@ import jax.numpy as jnp
 import jgan
 from jgan.ops import conv
 from jgan.ops import order
+from jgan.ops import planes
 from jgan.ops import resample
 
 NORMS = ("batch", "instance", "none")
 UPSAMPLINGS = ("transposed", "resize_conv")
 _EPSILON = 1e-5
-_kernel_init = nn.initializers.normal(0.02)
+_DEVIATION = 0.02
+_kernel_init = nn.initializers.normal(_DEVIATION)
+# Uniform within 1 / sqrt(number of inputs of an output): PyTorch's default, for nets whose code leaves it at that.
+FAN_IN = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
 def _scale_init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
@@ -28,7 +33,10 @@ def _scale_init(key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32
 
 
 class Conv(nn.Module):
-    """A convolution [n, h, w, c] -> [n, h', w', features] with zero padding on every side."""
+    """A convolution [n, h, w, c] -> [n, h', w', features] with zero padding on every side.
+
+    `constant` [n, m] counts as m more channels of the image, each the same in all of its pixels.
+    """
 
     features: int
     kernel: int
@@ -36,14 +44,40 @@ class Conv(nn.Module):
     padding: int = 0
     bias: bool = True
     dtype: Any = None
+    start: Any = _kernel_init
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, constant: jax.Array | None = None) -> jax.Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        w = self.param("kernel", _kernel_init, shape)
+        w = self.param("kernel", self.start, shape)
         dtype = self.dtype or jnp.result_type(x, w)
         side = (self.padding, self.padding)
         y = conv.conv(x.astype(dtype), w.astype(dtype), self.stride, (side, side))
+        if constant is not None:
+            shape = (self.kernel, self.kernel, constant.shape[-1], self.features)
+            w = self.param("constant_kernel", _kernel_init, shape).astype(dtype)
+            y += planes.conv(constant.astype(dtype), w, *x.shape[1:3], self.stride, self.padding)
+        return _add_bias(self, y) if self.bias else y
+
+
+class ConvMean(nn.Module):
+    """Means of 2x2 pixels of a 3x3 convolution with zero padding: [n, h, w, c] -> [n, h/2, w/2, features].
+
+    Both are one convolution of stride 2, whose 4x4 kernel is the mean of the 3x3 one in four places: less than half of
+    the arithmetic.
+    """
+
+    features: int
+    bias: bool = True
+    dtype: Any = None
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        w = self.param("kernel", _kernel_init, (3, 3, x.shape[-1], self.features))
+        dtype = self.dtype or jnp.result_type(x, w)
+        places = [((i, 1 - i), (j, 1 - j), (0, 0), (0, 0)) for i in (0, 1) for j in (0, 1)]
+        w = sum(jnp.pad(w, place) for place in places) / 4
+        y = conv.conv(x.astype(dtype), w.astype(dtype), 2, ((1, 1), (1, 1)))
         return _add_bias(self, y) if self.bias else y
 
 
@@ -56,11 +90,12 @@ class ConvTranspose(nn.Module):
     output_padding: int = 0
     bias: bool = True
     dtype: Any = None
+    start: Any = _kernel_init
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
-        w = self.param("kernel", _kernel_init, shape)
+        w = self.param("kernel", self.start, shape)
         dtype = self.dtype or jnp.result_type(x, w)
         y = conv.conv_transpose(x.astype(dtype), w.astype(dtype), 2, self.padding, self.output_padding)
         return _add_bias(self, y) if self.bias else y
@@ -72,10 +107,11 @@ class Dense(nn.Module):
     features: int
     bias: bool = True
     dtype: Any = None
+    start: Any = _kernel_init
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        w = self.param("kernel", _kernel_init, (x.shape[-1], self.features))
+        w = self.param("kernel", self.start, (x.shape[-1], self.features))
         dtype = self.dtype or jnp.result_type(x, w)
         y = x.astype(dtype) @ w.astype(dtype)
         return _add_bias(self, y) if self.bias else y
@@ -94,11 +130,13 @@ class Norm(nn.Module):
     `gather` keeps the very numbers that normalised, so that the same pass over a part of the picture can take them
     as `running` statistics. That is the one way in which an instance norm comes to have any.
 
-    `epsilon` is what is added to the variance.
+    `epsilon` is what is added to the variance. With `affine` an instance norm has a scale (from 1) and a bias (from 0)
+    for every channel too.
     """
 
     kind: str
     epsilon: float = _EPSILON
+    affine: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, statistics: str) -> jax.Array:
@@ -117,6 +155,9 @@ class Norm(nn.Module):
                 x = (x - mu) * jax.lax.rsqrt(var + self.epsilon)
             else:
                 x, _, _ = _normalise(x, (1, 2), self.epsilon)
+            if self.affine:
+                x = x * self.param("scale", nn.initializers.ones, (c,))
+                x = x + self.param("bias", nn.initializers.zeros, (c,))
             return x.astype(dtype)
         scale = self.param("scale", _scale_init, (c,))
         bias = self.param("bias", nn.initializers.zeros, (c,))
@@ -208,6 +249,24 @@ class Upsample(nn.Module):
             )(x)
         x = resample.blur_upsample(x) if self.antialias else resample.nearest_upsample(x)
         return Conv(self.features, 3, 1, 1, self.bias, self.dtype, name="conv")(x)
+
+
+def xavier(params: Any, gain: float) -> Any:
+    """The parameters of a net that was just initialised, its kernels as N(0, gain^2 * 2 / (fan in + fan out)).
+
+    Glorot and Bengio (2010), eq. 16, as a normal distribution. Kernels are numbers of N(0, 0.02) already, and only
+    their scale changes. What a convolution has for constant channels counts as part of its kernel.
+    """
+    params = dict(params)
+    kernels = [name for name in ("kernel", "constant_kernel") if name in params]
+    if kernels:
+        first = params["kernel"].shape
+        fans = (first[0] * first[1] if len(first) == 4 else 1) * (
+            sum(params[name].shape[-2] for name in kernels) + first[-1]
+        )
+        for name in kernels:
+            params[name] = params[name] * (gain * (2 / fans) ** 0.5 / _DEVIATION)
+    return {name: xavier(x, gain) if isinstance(x, Mapping) else x for name, x in params.items()}
 
 
 def check(norm: str, upsample: str = "transposed") -> None:

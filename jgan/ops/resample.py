@@ -23,6 +23,30 @@ def blur_downsample(x: jax.Array) -> jax.Array:
     return blur(x)[:, ::2, ::2]
 
 
+def mean_downsample(x: jax.Array) -> jax.Array:
+    """Means of the 3x3 pixels around every second one, of those that there are: [n, ceil(h/2), ceil(w/2), c].
+
+    What a discriminator of several scales sees at the next one.
+    """
+    for axis in (1, 2):
+        size = x.shape[axis]
+        side = [(0, 0)] * 4
+        side[axis] = (1, 1)
+        padded = jnp.pad(x, side)
+        parts = [jax.lax.slice_in_dim(padded, k, k + size, 2, axis) for k in range(3)]
+        there = [1 + (start > 0) + (start + 1 < size) for start in range(0, size, 2)]
+        shape = [1] * 4
+        shape[axis] = len(there)
+        x = sum(parts) / jnp.asarray(there, x.dtype).reshape(shape)
+    return x
+
+
+def halve(x: jax.Array) -> jax.Array:
+    """Means of blocks of 2x2 pixels, of images with even sides: [n, h/2, w/2, c]."""
+    n, h, w, c = x.shape
+    return jnp.mean(x.reshape(n, h // 2, 2, w // 2, 2, c), (2, 4))
+
+
 def nearest_upsample(x: jax.Array) -> jax.Array:
     """Every pixel as a block of 2x2: [n, 2h, 2w, c]."""
     n, h, w, c = x.shape

@@ -10,8 +10,8 @@ import numpy as np
 import jgan
 from jgan import fields
 from jgan import pictures
+from jgan.data import examples as examples_lib
 from jgan.data import images as image_files
-from jgan.data import pairs
 from jgan.data import pipeline
 from jgan.data.sources import entry as entry_lib
 from jgan.metrics import images as image_metrics
@@ -204,7 +204,6 @@ class Previews:
     ) -> np.ndarray:
         examples, rows, data = self._examples(), [], self._config.data
         known = fields.of(data)
-        pair = data.get("pair", "")
         seen: dict[str, list[Any]] = {name: [] for name in ways}
         titles: list[str] = []
         plain: list[bool] = []
@@ -220,7 +219,7 @@ class Previews:
                 image = image_files.convert(example[way.inputs[0]], np.float32)
                 for k, (title, shown, field) in enumerate(cells):
                     shown = image_files.convert(shown, np.float32) if k else image
-                    row.append(pairs.show(pair, image, shown) if pair and k else shown)
+                    row.append(examples_lib.shown(data, {way.inputs[0]: image}, shown) if k else shown)
                     if i == 0:
                         titles.append(title)
                         plain.append(known[field].plain if field in known else False)

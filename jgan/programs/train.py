@@ -20,6 +20,7 @@ import ml_collections
 import numpy as np
 
 import jgan
+from jgan import fields
 from jgan import output
 from jgan import pictures as pictures_lib
 from jgan import sharding
@@ -70,9 +71,9 @@ def _train(config: ml_collections.ConfigDict, workdir: str, init_from: str, allo
     if old is not None:
         _take_facts(config, old)
         run_config.check_continuation(workdir, old, config)
-    # What cannot be built is refused before the data are read, which may take long.
-    system = SYSTEMS[config.system](config)
-    best = scores.best_policy(config.best, system)
+    # What cannot be built is refused before the data are read, which may take long; only they know their labels.
+    if "label" not in fields.of(config.data) or config.data.names:
+        scores.best_policy(config.best, SYSTEMS[config.system](config))
     stream = pipeline.train(
         config.data,
         batch_size=config.batch_size,
@@ -86,6 +87,8 @@ def _train(config: ml_collections.ConfigDict, workdir: str, init_from: str, allo
             told = run_config.check_files(workdir, old, config, stream.files, allow=allow_changed_data)
             if told:
                 _say(f"going on with other data: they {told}")
+        system = SYSTEMS[config.system](config)
+        best = scores.best_policy(config.best, system)
         held = previews.held_out(config, system)
         if isinstance(held, str):
             _say(f"no validation: {held}")

@@ -18,9 +18,9 @@ import numpy as np
 import jgan
 from jgan import fields
 from jgan import trained
+from jgan.data import examples
 from jgan.data import framing
 from jgan.data import images as image_files
-from jgan.data import pairs
 from jgan.ops import conv
 from jgan.ops import pixels
 from jgan.programs import controls
@@ -124,26 +124,16 @@ class Translator:
         self, image: image_files.Picture | np.ndarray, seed: int = 0, tile: int = 0
     ) -> image_files.Picture:
         """As the call, of a picture with its opacity, which the translation gets back where anything shone through."""
-        data, pair = self.config.data, self.config.data.get("pair", "")
-        if pair:
-            channels = 3 if pair in ("gray", "lab") else data.channels[1]
-            taken = framing.adapt(image, channels, framing.bits(data, self.way.target))
-            a, _ = pairs.make(pair, taken.pixels)
+        data = self.config.data
+        inputs, taken = examples.from_photo(data, image, self.source)
+        made = self._tiled(inputs, seed, tile) if tile else np.asarray(self.generate(inputs[None], seed))[0]
+        made = examples.shown(data, {self.source: inputs}, made)
+        if made.dtype == np.float32:
+            made = pixels.from_float(made, taken.pixels.dtype)
         else:
-            taken = framing.adapt(image, self.channels, framing.bits(data, self.source))
-            a = taken.pixels
+            made = image_files.convert(made, taken.pixels.dtype)  # edges are 8 bit whatever the photo is
         target = self.way.target or self.source
-        made = framing.shrink(self._made(a, taken.pixels.dtype, seed, tile), framing.bits(data, target))
-        return taken._replace(pixels=made)
-
-    def _made(self, a: np.ndarray, dtype: np.dtype, seed: int, tile: int) -> np.ndarray:
-        pair = self.config.data.get("pair", "")
-        output = self._tiled(a, seed, tile) if tile else np.asarray(self.generate(a[None], seed))[0]
-        if pair == "lab":
-            output = pairs.show(pair, np.asarray(pixels.to_float(a)), output)
-        if output.dtype == np.float32:
-            return pixels.from_float(output, dtype)
-        return image_files.convert(output, dtype)  # edges are 8 bit whatever the photo is
+        return taken._replace(pixels=framing.shrink(made, framing.bits(data, target)))
 
     def check_tile(self, tile: int) -> None:
         """Refuses a tile that the way cannot take with a `jgan.UserError`."""

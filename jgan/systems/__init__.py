@@ -13,4 +13,7 @@ def _build(name: str, config: Any) -> Any:
     return importlib.import_module(f"jgan.systems.{name}").build(config)
 
 
-SYSTEMS = {name: functools.partial(_build, name) for name in ("pix2pix", "cyclegan", "gan", "dcgan")}
+SYSTEMS = {
+    name: functools.partial(_build, name)
+    for name in ("pix2pix", "cyclegan", "gan", "dcgan", "cgan", "stargan", "bicyclegan")
+}

@@ -37,7 +37,7 @@ def test_pictures_of_other_channels_are_adapted_as_translate_adapts_them(opened,
     pair(tmp_path, "val", "grey", channels=(1, 3))
     pair(tmp_path, "val", "rgba", channels=(4, 3))
     _, _, held = opened(tmp_path)
-    assert held.channels == (3, 3)
+    assert held.facts["channels"] == (3, 3)
     for example, name in ((held[0], "grey"), (held[1], "rgba")):
         assert example["a"].shape == example["b"].shape == (16, 16, 3)
         expected = framing.with_channels(images.read(tmp_path / "val" / "A" / f"{name}.png"), 3)
