@@ -12,7 +12,10 @@ Each class answers the same questions:
 - `spread()`: [(title, value)], values that are worth showing side by side.
 """
 
+from collections.abc import Mapping
 import math
+import os
+import re
 from typing import Any
 from typing import NamedTuple
 
@@ -21,6 +24,7 @@ import numpy as np
 import jgan
 
 MAX_TITLE = 40  # letters of a name that are shown
+MAX_CODE = 100_000  # numbers of a code
 
 
 class Picture(NamedTuple):
@@ -74,9 +78,11 @@ class Label(NamedTuple):
         """
         if text in self.names:
             return np.int32(self.names.index(text))
-        if text.isdecimal() and int(text) < len(self.names):
+        if re.fullmatch("[0-9]{1,9}", text) and int(text) < len(self.names):
             return np.int32(text)
-        raise jgan.UserError(f"{text!r} is none of the classes: {_listed(self.names)} would work.")
+        raise jgan.UserError(
+            f"{text[:MAX_TITLE]!r} is none of the classes: {_listed(self.names)} would work."
+        )
 
     def check(self, value: Any) -> np.int32:
         """As `parse`, of a name or a number."""
@@ -138,7 +144,9 @@ class Attributes(NamedTuple):
         found = np.full(len(self.names), np.nan, np.float32)
         for name, number in value.items():
             if name not in self.names:
-                raise jgan.UserError(f"{name!r} is none of the attributes: {_listed(self.names)} would work.")
+                raise jgan.UserError(
+                    f"{str(name)[:MAX_TITLE]!r} is none of the attributes: {_listed(self.names)} would work."
+                )
             found[self.names.index(name)] = _number(name, number, self.low, self.high)
         on = [
             name
@@ -208,8 +216,19 @@ class Amount(NamedTuple):
         return [(f"{value:g}", np.float32(value)) for value in values]
 
 
+class Between(NamedTuple):
+    """A code on the arc from one to another: each a seed or a flat vector of numbers, the share from 0 to 1."""
+
+    a: Any
+    b: Any
+    share: float
+
+
 class Code(NamedTuple):
-    """A latent. What is not set is drawn from the first space; who sets it names the seed of a draw.
+    """A latent. What is not set is drawn from the first space.
+
+    Who sets it gives the seed of a draw, all its numbers, two of these and a share of the way between them, or a file:
+    the picture whose code the system finds, where its space predicts.
 
     Attributes:
         spaces: names of the system's spaces that it may be given in.
@@ -221,16 +240,28 @@ class Code(NamedTuple):
         """((n,), int64): its seeds. The latent's own shape is its space's."""
         return (n,), np.dtype(np.int64)
 
-    def parse(self, text: str) -> int:
-        """The seed; a `jgan.UserError` where it is no whole number from 0 on."""
-        return self.check(text)
+    def parse(self, text: str) -> int | str:
+        """The seed, or the path of a file that is there; a `jgan.UserError` where it is neither."""
+        if not text.isdecimal() and os.path.isfile(text):
+            return text
+        try:
+            return _seed(text)
+        except jgan.UserError as error:
+            raise jgan.UserError(f"{str(error)[:-1]}, and so would the file of a picture.") from None
 
-    def check(self, value: Any) -> int:
-        """As `parse`, of a number or its text."""
-        text = value if isinstance(value, str) else _whole(value)
-        if not text.isdecimal() or int(text) >= 2**32:
-            raise jgan.UserError(f"{text!r} is no seed of a code: a whole number from 0 on would work.")
-        return int(text)
+    def check(self, value: Any) -> int | tuple[float, ...] | Between:
+        """A seed, numbers, or {"between": [A, B], "share": t} of two of these; names of files come from flags alone.
+
+        How many numbers there have to be is known by the space.
+        """
+        if not isinstance(value, dict):
+            return _code(value)
+        if set(value) != {"between", "share"}:
+            raise jgan.UserError('a code between two is {"between": [A, B], "share": 0 to 1}.')
+        ends = value["between"]
+        if not isinstance(ends, list) or len(ends) != 2:
+            raise jgan.UserError("between has to be a list of two codes, each a seed or a list of numbers.")
+        return Between(_code(ends[0]), _code(ends[1]), _number("share", value["share"], 0, 1))
 
     def describe(self) -> dict[str, Any]:
         """{"kind": "code", "spaces"}."""
@@ -305,6 +336,43 @@ def parse(controls: dict[str, Field], texts: list[str]) -> dict[str, Any]:
         except jgan.UserError as error:
             raise jgan.UserError(f"--set={text}: {error}") from None
     return found
+
+
+def check(controls: Mapping[str, Field], tree: Any) -> dict[str, Any]:
+    """{name: value} of a JSON object {name: value}, whoever sent it.
+
+    Raises:
+        jgan.UserError: it is none, there is no such control, or a value is refused by its field.
+    """
+    if not isinstance(tree, dict):
+        raise jgan.UserError("what is set has to be a JSON object {name: value}.")
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if name not in controls:
+            known = f"{_listed(controls)} can be set" if controls else "nothing can be set here"
+            raise jgan.UserError(f"there is no {ascii(name)[:MAX_TITLE]} to set: {known}.")
+        try:
+            found[name] = controls[name].check(value)
+        except jgan.UserError as error:
+            raise jgan.UserError(f"{name}: {error}") from None
+    return found
+
+
+def _code(value: Any) -> int | tuple[float, ...]:
+    """A seed, or the numbers of a code."""
+    if not isinstance(value, list):
+        return _seed(value if isinstance(value, str) else _whole(value))
+    if not 1 <= len(value) <= MAX_CODE:
+        raise jgan.UserError(f"a code has 1 to {MAX_CODE} numbers, these are {len(value)}.")
+    return tuple(_number("a number of a code", x, -1e6, 1e6) for x in value)
+
+
+def _seed(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,10}", text) or int(text) >= 2**32:
+        raise jgan.UserError(
+            f"{text[:MAX_TITLE]!r} is no seed of a code: a whole number from 0 to {2**32 - 1} would work."
+        )
+    return int(text)
 
 
 def _number(name: str, value: Any, low: float, high: float) -> float:

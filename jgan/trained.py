@@ -86,16 +86,16 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
     Args:
         workdir: the directory of a training run.
         step: a step with a checkpoint, `latest` or `best`.
-        latent: whether it must have a latent space, so that `run.space()` is one.
+        latent: whether it must draw from codes alone, so that `run.space()` can be searched.
 
     Raises:
-        jgan.UserError: no run, no such checkpoint, or a run without a latent space.
+        jgan.UserError: no run, no such checkpoint, or a run that draws nothing from codes alone.
     """
     config = run_config.read(workdir)
     system = SYSTEMS[config.system](config)
-    if latent and not system.spaces:
+    if latent and not draws(system):
         raise jgan.UserError(
-            f"{workdir} is a run of {config.system}, which translates pictures and has no codes to draw: "
+            f"{workdir} is a run of {config.system}, which translates pictures and draws none from codes alone: "
             "launch.translate uses it."
         )
     with checkpoint.Checkpoints(
@@ -112,6 +112,11 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
         params, stats = restore_weights(checkpoints, int(found), config, system)
     weights = {"params": params, "stats": stats, "frozen": {}, "given": {}}
     return Run(config, int(found), system, weights, run_config.facts(workdir).get("halves"))
+
+
+def draws(system: system_lib.System) -> bool:
+    """Whether the default way of a system makes pictures from codes of a space, and of nothing else."""
+    return bool(system.spaces) and not next(iter(system.ways.values())).inputs
 
 
 def start_from(state: state_lib.State, other: str) -> tuple[state_lib.State, str]:

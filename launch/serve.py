@@ -1,8 +1,8 @@
 """The editor in the browser: python -m launch.serve --workdir=RUN [--translator=RUN2] [--port=8000] [--open]
 
-RUN has a latent space and is painted with; RUN2 translates (pix2pix, CycleGAN) what is drawn in a second tab. Either
-may be the only one. With --train=configs/dcgan.py:editor a run that is not there, or not finished, is trained first,
-and the page shows how far it is.
+RUN draws from codes and is painted with; RUN2 translates what is drawn in a second tab. Either may be the only one.
+With --train=configs/dcgan.py:editor a run that is not there, or not finished, is trained first, and the page shows how
+far it is.
 
 Only this machine is let in, unless --host names another address; that needs --token as well.
 """
@@ -55,12 +55,13 @@ def main() -> None:
     elif workdir and not _draws(workdir):
         if translator:
             raise jgan.UserError(
-                f"--workdir={workdir} is a run that translates, as --translator is: a run of gan or dcgan would work."
+                f"--workdir={workdir} is a run that translates, as --translator is: "
+                "one that draws from codes would work."
             )
         workdir, translator = "", workdir
     if translator and _draws(translator):
         raise jgan.UserError(
-            f"--translator={translator} is a run that makes pictures from codes: one of pix2pix or cyclegan would work."
+            f"--translator={translator} is a run that makes pictures from codes: one that translates would work."
         )
     with contextlib.closing(_listen(door)) as listening:
         door = door._replace(port=listening.getsockname()[1])
@@ -86,8 +87,10 @@ def _draws(workdir: str) -> bool:
     """Whether the run in `workdir` draws from codes; else it translates. `jgan.UserError` where it is no run."""
     from jgan.runs import config as run_config
 
-    # The config tells: to build its system would take seconds of imports.
-    return "latent" in run_config.read(workdir)
+    # Its ways and spaces tell for sure (`trained.draws`), but to build the system takes seconds of imports, and the
+    # page should be there at once. Runs on two sides of data translate; a latent of theirs only varies it.
+    config = run_config.read(workdir)
+    return "latent" in config and config.data.get("kind", "aligned") not in ("aligned", "unaligned")
 
 
 def _listen(door) -> socket.socket:

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jgan import space as spaces
+
 
 def names(space: str, latent: Any) -> list[str]:
     """The names of a latent's arrays in files: that of its space, with a number each where there are several."""
@@ -28,9 +30,9 @@ class Codec:
     _tree: Any
 
     @classmethod
-    def of(cls, sample: Any) -> "Codec":
-        """The codec of a space that `sample` draws from (`Space.sample`)."""
-        leaves, tree = jax.tree.flatten(jax.eval_shape(sample, jax.random.key(0)))
+    def of(cls, space: spaces.Space) -> "Codec":
+        """The codec of the latents that a space draws."""
+        leaves, tree = jax.tree.flatten(jax.eval_shape(space.sample, jax.random.key(0)))
         return cls(sum(leaf.size for leaf in leaves), tuple(leaves), tree)
 
     def flat(self, latent: Any) -> jax.Array:

@@ -26,7 +26,12 @@ def linear(a: Any, b: Any, n: int = FRAMES) -> Any:
 
 
 def spherical(a: Any, b: Any, n: int = FRAMES) -> Any:
-    """Latents [n, ...] in equal angles on the arc from `a` to `b`, both included.
+    """Latents [n, ...] in equal angles on the arc from `a` to `b`, both included."""
+    return arc(a, b, jnp.linspace(0, 1, n))
+
+
+def arc(a: Any, b: Any, shares: jax.Array) -> Any:
+    """Latents [n, ...] on the arc from `a` to `b`, at shares [n] of its angle, 0 to 1.
 
     Shoemake, "Animating Rotation with Quaternion Curves" (1985): the weights are sin((1 - t) w) / sin w and
     sin(t w) / sin w, with w the angle between the two. Every array of a latent is taken as one vector; lengths that
@@ -34,7 +39,7 @@ def spherical(a: Any, b: Any, n: int = FRAMES) -> Any:
     """
 
     def leaf(a: jax.Array, b: jax.Array) -> jax.Array:
-        t = _shares(n, a)
+        t = shares.astype(a.dtype).reshape(-1, *[1] * a.ndim)
         length = jnp.linalg.norm(a.ravel()), jnp.linalg.norm(b.ravel())
         x, y = a / _positive(length[0]), b / _positive(length[1])
         # By the half angle's tangent: the cosine's inverse loses small angles.

@@ -9,7 +9,6 @@ import numpy as np
 import jgan
 from jgan import output as output_lib
 from jgan import pictures
-from jgan import trained
 from jgan.data import check
 from jgan.data import images as image_files
 from jgan.data import outputs
@@ -125,10 +124,9 @@ def _variants(translator: Translator, samples: int, strip: bool) -> list[tuple[i
     first = next(iter(translator.way.controls), "")
     if missing and missing != [first]:
         raise jgan.UserError(f"--set={missing[-1]}=VALUE must be given.")
-    run = trained.Run(translator.config, translator.step, translator._system, translator.weights)
     made = []
     for _, value in _titles(translator, samples):
-        given = {} if value is None else controls.values(run, translator.way, {first: value})
+        given = {} if value is None else controls.values(translator.loaded, translator.way, {first: value})
         made.append((0, translator.set({**translator.weights["given"], **given})))
     return made
 

@@ -88,6 +88,12 @@ class Translator:
         return dataclasses.replace(self, weights={**self.weights, "given": values})
 
     @property
+    def loaded(self) -> trained.Run:
+        """The run as it was read, with nothing set."""
+        weights = {**self.weights, "given": {}}
+        return trained.Run(self.config, self.step, self._system, weights, self.halves)
+
+    @property
     def part(self) -> str:
         """The half, A or B, of a pair side by side that is the input of this way."""
         turned = self.config.data.kind == "aligned" and self.config.data.direction == "BtoA"

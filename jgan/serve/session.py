@@ -20,6 +20,9 @@ MAX_OPERATIONS = 10_000  # of a session, those undone included
 MAX_NUMBERS = 500_000  # in all of them together: coordinates, latents
 
 Latent = tuple[float, ...]  # all numbers of a latent, leaf after leaf, in the order of the tree
+# What is set of a control: the name of a class, an amount, or (name, number) of attributes.
+Value = str | float | tuple[tuple[str, float], ...]
+Given = tuple[tuple[str, Value], ...]  # (control, value), by name
 
 # Operations: what `Session.operations` holds and undo undoes.
 
@@ -53,6 +56,13 @@ class Fix(NamedTuple):
     latent: Latent
 
 
+class Give(NamedTuple):
+    """Sets a control of what is painted with, such as the class that is drawn; strokes and anchor stay."""
+
+    name: str
+    value: Value
+
+
 class Restart(NamedTuple):
     """Begins anew without strokes: from the photo's projection where one is open, else from random starts."""
 
@@ -81,9 +91,9 @@ class Close(NamedTuple):
     """Puts the photo away, and the strokes with it."""
 
 
-Operation = Stroke | Erase | Clear | Weigh | Fix | Restart | Open | Close
+Operation = Stroke | Erase | Clear | Weigh | Fix | Give | Restart | Open | Close
 # Candidates begin anew after these.
-GROUNDS = (Fix, Restart, Open, Close)
+GROUNDS = (Fix, Give, Restart, Open, Close)
 
 # Events that are no operations.
 
@@ -122,6 +132,8 @@ class Drawing:
         seed: of the starts.
         photo: the photo that is open.
         size: height and width of the canvas.
+        given: what is set; other controls stand at their default.
+        opened: the same, when the photo was opened: its projection is a latent under these.
         since: how many operations there are up to the one that candidates began at; 0: the first start.
         version: another number after every change.
         ground: another number whenever candidates must begin anew.
@@ -133,6 +145,8 @@ class Drawing:
     seed: int = 0
     photo: Open | None = None
     size: tuple[int, int] = CANVAS
+    given: Given = ()
+    opened: Given = ()
     since: int = 0
     # Two drawings are equal if they look equal, however they came about.
     version: int = dataclasses.field(default=0, compare=False)
@@ -278,12 +292,15 @@ def _changes(drawing: Drawing, operation: Operation, place: int) -> dict[str, ob
             return {"weights": weights}
         case Fix(latent):
             return {"anchor": latent}
+        case Give(name, value):
+            return {"given": tuple(sorted({**dict(drawing.given), name: value}.items()))}
         case Restart(seed):
             return {"strokes": (), "seed": seed, "anchor": drawing.photo and drawing.photo.latent}
         case Open():
-            return {"strokes": (), "photo": operation, "anchor": operation.latent, "size": operation.size}
+            opened = {"photo": operation, "anchor": operation.latent, "size": operation.size}
+            return {"strokes": (), **opened, "opened": drawing.given}
         case Close():
-            return {"strokes": (), "photo": None, "anchor": None, "size": CANVAS}
+            return {"strokes": (), "photo": None, "anchor": None, "size": CANVAS, "opened": ()}
 
 
 def _says_nothing(drawing: Drawing, operation: Operation) -> bool:
@@ -294,6 +311,8 @@ def _says_nothing(drawing: Drawing, operation: Operation) -> bool:
             return not drawing.strokes
         case Weigh(weights):
             return weights == drawing.weights
+        case Give(name, value):
+            return (name, value) in drawing.given
         case Close():
             return drawing.photo is None
     return False
@@ -331,4 +350,6 @@ def _numbers(operation: Operation) -> int:
             count += 2 * len(getattr(stroke, "points", ()))
         case Erase(numbers):
             count += len(numbers)
+        case Give(_, value):
+            count += len(value) if isinstance(value, tuple) else 1
     return count

@@ -9,20 +9,24 @@
 
 import base64
 import binascii
+from collections.abc import Mapping
 import json
 import re
 from typing import Any
 from typing import NamedTuple
 
 import jgan
+from jgan import fields as fields_lib
 from jgan.latent import document
 from jgan.serve import session as sessions
 
 FORMAT, VERSION = "jgan-session", 1
 MAX_BYTES = 64 * 2**20
 MAX_LATENT = 100_000  # numbers of one latent
+MAX_ATTRIBUTES = 1000  # of one value
 _CANDIDATES = 10_000  # more than any engine has
 _check, _show = document.check_fields, document.show
+Controls = Mapping[str, fields_lib.Field]  # what can be set of a run, by name
 
 
 class Photo(NamedTuple):
@@ -46,12 +50,15 @@ class Ping(NamedTuple):
     """A page asks whether anyone is there."""
 
 
-def parse_event(tree: Any, size: tuple[int, int]) -> sessions.Event | Choice | Ready | Ping:
+def parse_event(
+    tree: Any, size: tuple[int, int], controls: Controls | None = None
+) -> sessions.Event | Choice | Ready | Ping:
     """What a page's message means.
 
     Args:
         tree: the message, from anyone; nothing in it is trusted.
         size: of the session's canvas (`session.drawing.size`).
+        controls: what can be set of the run; None takes anything that has the form of a value.
 
     Raises:
         jgan.UserError: it is none of the messages, a field is missing or unknown, or a value is out of range.
@@ -65,7 +72,7 @@ def parse_event(tree: Any, size: tuple[int, int]) -> sessions.Event | Choice | R
             return sessions.Live(sessions.Stroke(document.parse_stroke(tree["stroke"], "the stroke", size)))
         case "op":
             _check(tree, "the message", {"type", "op"})
-            operation = parse_operation(tree["op"], size)
+            operation = parse_operation(tree["op"], size, controls)
             if isinstance(operation, sessions.Fix | sessions.Open) or getattr(operation, "latent", None):
                 raise jgan.UserError("a latent comes from the server alone.")
             return operation
@@ -83,8 +90,8 @@ def parse_event(tree: Any, size: tuple[int, int]) -> sessions.Event | Choice | R
     )
 
 
-def parse_operation(tree: Any, size: tuple[int, int]) -> sessions.Operation:
-    """The operation in a JSON object; `size` is that of the canvas before it.
+def parse_operation(tree: Any, size: tuple[int, int], controls: Controls | None = None) -> sessions.Operation:
+    """The operation in a JSON object; `size` is that of the canvas before it, `controls` as for `parse_event`.
 
     Raises:
         jgan.UserError: as for `parse_event`.
@@ -115,6 +122,10 @@ def parse_operation(tree: Any, size: tuple[int, int]) -> sessions.Operation:
         case "fix":
             _check(tree, where, {"op", "latent"})
             return sessions.Fix(_latent(tree["latent"]))
+        case "give":
+            _check(tree, where, {"op", "name", "value"})
+            name = _text(tree["name"], "the control's name", 100)
+            return sessions.Give(name, _value(name, tree["value"], controls))
         case "restart":
             _check(tree, where, {"op", "seed"})
             return sessions.Restart(_whole(tree["seed"], "seed", 0, 2**32 - 1))
@@ -124,7 +135,7 @@ def parse_operation(tree: Any, size: tuple[int, int]) -> sessions.Operation:
             _check(tree, where, {"op"})
             return sessions.Clear() if kind == "clear" else sessions.Close()
     raise jgan.UserError(
-        f"the operation is {_show(kind)}; there are stroke, erase, clear, weights, fix, restart, open and close."
+        f"the operation is {_show(kind)}; there are stroke, erase, clear, weights, fix, give, restart, open and close."
     )
 
 
@@ -136,10 +147,30 @@ def operation_fields(operation: sessions.Operation) -> dict[str, Any]:
             return fields if latent is None else fields | {"latent": latent}
         case sessions.Weigh(weights):
             return {"op": "weights", "weights": weights._asdict()}
+        case sessions.Give(name, value):
+            return {"op": "give", "name": name, "value": plain(value)}
     return {"op": type(operation).__name__.lower(), **operation._asdict()}
 
 
-def parse(text: str | bytes, space: str | None = None) -> tuple[sessions.Session, dict[str, Photo]]:
+def plain(value: sessions.Value) -> Any:
+    """A control's value as JSON has it, for its field's `check`: a name, a number, or {name: number}."""
+    return dict(value) if isinstance(value, tuple) else value
+
+
+def given(tree: Any, controls: Controls) -> sessions.Given:
+    """What a JSON object {control: value} sets; a `jgan.UserError` where that cannot be."""
+    fields_lib.check(controls, tree)
+    return tuple(sorted((name, _value(name, value, controls)) for name, value in tree.items()))
+
+
+def checked(given: sessions.Given, controls: Controls) -> dict[str, Any]:
+    """What is given as the fields of controls have it; a `jgan.UserError` where one of them refuses it."""
+    return fields_lib.check(controls, {name: plain(value) for name, value in given})
+
+
+def parse(
+    text: str | bytes, space: str | None = None, controls: Controls | None = None
+) -> tuple[sessions.Session, dict[str, Photo]]:
     """(the session in a JSON text, the photos in it by what they are kept under); `load` says what is refused."""
     if len(text) > MAX_BYTES:
         raise jgan.UserError(f"a session has at most {MAX_BYTES} bytes, this one is longer.")
@@ -147,15 +178,18 @@ def parse(text: str | bytes, space: str | None = None) -> tuple[sessions.Session
         tree = json.loads(text)
     except (ValueError, RecursionError):
         raise jgan.UserError("the session is not a JSON document in UTF-8.") from None
-    return load(tree, space)
+    return load(tree, space, controls)
 
 
-def load(tree: Any, space: str | None = None) -> tuple[sessions.Session, dict[str, Photo]]:
+def load(
+    tree: Any, space: str | None = None, controls: Controls | None = None
+) -> tuple[sessions.Session, dict[str, Photo]]:
     """(the session in a JSON object, the photos in it by what they are kept under).
 
     Args:
         tree: from anyone; nothing in it is trusted.
         space: the name of the space its latents have to be of; None takes any.
+        controls: as for `parse_event`.
 
     Raises:
         jgan.UserError: it is no session, of a later version or another space, or a value in it is wrong.
@@ -178,7 +212,7 @@ def load(tree: Any, space: str | None = None) -> tuple[sessions.Session, dict[st
         )
     operations, size = [], sessions.CANVAS
     for value in found:
-        operation = parse_operation(value, size)
+        operation = parse_operation(value, size, controls)
         if isinstance(operation, sessions.Open | sessions.Close):
             size = getattr(operation, "size", sessions.CANVAS)
         operations.append(operation)
@@ -212,9 +246,33 @@ def describe(drawing: sessions.Drawing) -> dict[str, Any]:
         "size": drawing.size,
         "photo": photo and {"id": photo.photo, "name": photo.name, "box": photo.box},
         "anchored": drawing.anchor is not None,
+        "given": {name: plain(value) for name, value in drawing.given},
         "version": drawing.version,
         "ground": drawing.ground,
     }
+
+
+def _value(name: str, value: Any, controls: Controls | None) -> sessions.Value:
+    """The value of a control that a `Give` keeps, checked by its field where that is known."""
+    if controls is not None:
+        found = fields_lib.check(controls, {name: value})[name]
+        match controls[name]:
+            case fields_lib.Label(names):
+                return names[int(found)]
+            case fields_lib.Amount():
+                return float(value)
+            case fields_lib.Attributes(names, low):
+                # What was said of each, and what follows from it; the others stay unset.
+                known = zip(names, found, strict=True)
+                return tuple((name, float(value.get(name, low))) for name, x in known if x == x)
+    if isinstance(value, dict) and len(value) <= MAX_ATTRIBUTES:
+        if all(1 <= len(x) <= 100 and document.is_number(value[x]) for x in value):
+            return tuple((x, float(number)) for x, number in value.items())
+    elif document.is_number(value):
+        return value
+    elif isinstance(value, str):
+        return _text(value, name, 1000)
+    raise jgan.UserError(f"{_show(name)} is {_show(value)}: a name, a number or {{name: number}} would work.")
 
 
 def _look(tree: dict[str, Any], size: tuple[int, int]) -> sessions.Look:

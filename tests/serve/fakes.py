@@ -7,6 +7,7 @@ import types
 import numpy as np
 
 import jgan
+from jgan import fields
 from jgan.serve import session as sessions
 from jgan.serve import session_file
 from jgan.serve.device import search
@@ -18,6 +19,11 @@ class Engine:
 
     def __init__(self):
         self.space, self.candidates = "z", 2
+        self.controls = {
+            "label": fields.Label(("cat", "dog")),
+            "look": fields.Attributes(("red", "blue", "striped"), exclusive=("red", "blue")),
+            "truncation": fields.Amount(0.1, 1.0, 1.0),
+        }
         data = types.SimpleNamespace(channels=(3,), size=8)
         self.run = types.SimpleNamespace(
             config=types.SimpleNamespace(data=data, system="dcgan"),
@@ -39,8 +45,15 @@ class Engine:
     def status(self):
         return "ready", ""
 
+    def ways(self):
+        described = {name: field.describe() for name, field in self.controls.items()}
+        way = {"name": "sample", "inputs": {}, "controls": described, "returns": ["output"]}
+        return [{**way, "spaces": {"z": {"predicts": False}}}]
+
     def check(self, session):
         for operation in session.operations:
+            if isinstance(operation, sessions.Give):
+                session_file.checked(((operation.name, operation.value),), self.controls)
             if len(getattr(operation, "latent", None) or (0, 0)) != 2:
                 raise jgan.UserError("the session is of another run.")
 

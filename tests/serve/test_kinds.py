@@ -88,19 +88,19 @@ def test_both_directions_of_a_cyclegan(runs, serve, page):
     page.goto(server.address)
     page.wait_for_selector("body[data-screen=ready]", timeout=180_000)
     page.click("#tab-translate")
-    assert page.locator("#direction option").all_inner_texts() == ["day → dusk", "dusk → day"]
+    assert page.locator("#way option").all_inner_texts() == ["day → dusk", "dusk → day"]
     draw(page)
     there = page.eval_on_selector("#t-answer", "c => c.toDataURL()")
     before = int(page.get_attribute("#t-answer", "data-answers"))
-    page.select_option("#direction", "BtoA")
+    page.select_option("#way", "BtoA")
     wait_for_answer(page, before)
     assert page.eval_on_selector("#t-answer", "c => c.toDataURL()") != there
     names = [told["name"] for told in server.status()["translations"]]
     assert names == ["AtoB", "BtoA"]
-    ways = [translated(page, server, direction=name) for name in names]
+    ways = [translated(page, server, way=name) for name in names]
     assert ways[0].shape == (16, 16, 3) and np.abs(ways[0] - ways[1]).mean() > 0.1
     answer = page.request.post(
-        f"{server.address}api/translate", params={"direction": "up"}, multipart={"file": picture()}
+        f"{server.address}api/translate", params={"way": "up"}, multipart={"file": picture()}
     )
     assert answer.status == 400 and "AtoB and BtoA" in answer.json()["error"]
 
@@ -110,7 +110,7 @@ def test_a_run_that_translates_alone(runs, serve, page):
     page.goto(server.address)
     page.wait_for_selector("body[data-screen=ready]", timeout=180_000)
     assert page.is_visible("#translate") and page.is_hidden("#edit") and page.is_hidden(".tabs")
-    assert page.is_hidden("#save") and page.is_hidden("#direction-label")
+    assert page.is_hidden("#save") and page.is_hidden("#way-label")
     draw(page)
     with page.expect_download() as download:
         page.click("#t-download")

@@ -208,7 +208,7 @@ def test_killed_and_started_again_a_page_goes_on(runs):
             edited = Image.open(io.BytesIO(second.http.get(job["results"][0]).content))
             assert edited.size == (30, 20)
         files = {"file": ("labels.png", picture(16, 16), "image/png")}
-        answer = second.http.post("/api/translate", params={"direction": "AtoB"}, files=files)
+        answer = second.http.post("/api/translate", params={"way": "AtoB"}, files=files)
         assert Image.open(io.BytesIO(answer.content)).size == (16, 16)
         assert second.http.get("/api/palette").json()[0]["name"] == "sky"
         assert second.stop() == 0

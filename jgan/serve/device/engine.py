@@ -26,6 +26,7 @@ import jgan
 from jgan import trained
 from jgan.latent import document
 from jgan.latent import raster
+from jgan.programs import controls
 from jgan.serve import session as sessions
 from jgan.serve import session_file
 from jgan.serve.device import programs as programs_lib
@@ -48,7 +49,14 @@ class Status(NamedTuple):
 
 
 class Engine:
-    """The candidates of all sessions, on one device."""
+    """The candidates of all sessions, on one device.
+
+    Attributes:
+        run: whose pictures are painted on.
+        candidates: of each session.
+        space: the name of the space that they are latents of.
+        controls: {name: field}, what a session may `Give`.
+    """
 
     def __init__(
         self,
@@ -61,13 +69,16 @@ class Engine:
         """The engine of a run with a latent space.
 
         Args:
-            run: as `trained.load(..., latent=True)` gives it.
+            run: as `trained.load(..., latent=True)` gives it; its first way is painted with.
             candidates: of each session.
             slice_steps: steps of the optimiser after which what was drawn is looked at again.
             lanes: how many sessions programs move on together, 1 first; None: what suits the device.
         """
-        self.run, self.candidates = run, candidates
+        self._way = run.way()
+        self.run = run = run._replace(weights={**run.weights, "given": controls.standing(self._way)})
+        self.candidates = candidates
         self.space = run.space().name
+        self.controls = controls.settable(self._way)
         self._changed = threading.Condition()
         self._awake = self._stopped = False
         self._searches: dict[str, search_lib.Search] = {}
@@ -105,9 +116,15 @@ class Engine:
             return Status("loading", "the programs of the editor are being compiled.")
         return Status("ready", "")
 
+    def ways(self) -> list[dict[str, Any]]:
+        """What the run can do, as JSON (`controls.described`)."""
+        return controls.described(self.run)
+
     def check(self, session: sessions.Session) -> None:
-        """Refuses a session whose latents are not of this run's space with a `jgan.UserError`."""
+        """Refuses a session with latents or values that are not of this run with a `jgan.UserError`."""
         for operation in session.operations:
+            if isinstance(operation, sessions.Give):
+                session_file.checked(((operation.name, operation.value),), self.controls)
             latent = getattr(operation, "latent", None)
             if latent is not None and len(latent) != self.programs.codec.size:
                 raise jgan.UserError(
@@ -202,6 +219,11 @@ class Engine:
         self._wake()
         return future
 
+    def under(self, given: sessions.Given) -> dict[str, Any]:
+        """The weights on the device, and with them the values of controls that are given; for programs."""
+        values = controls.given(self._way, session_file.checked(given, self.controls)) if given else {}
+        return {**self.weights, "given": {**self.run.weights["given"], **values}}
+
     # For jobs, in the engine's thread.
 
     def seen(self, key: str) -> search_lib.Seen:
@@ -251,7 +273,7 @@ class Engine:
 
     def _work(self) -> None:
         self.weights = jax.device_put(self.run.weights)
-        slices = schedule.Slices(self.programs, self.weights, self.space)
+        slices = schedule.Slices(self.programs, self.under, self.space)
         # Strokes are drawn by a small program of their own, which is compiled here.
         dot = document.Sketch(((0.0, 0.0),), 1.0)
         size = self.programs.image

@@ -1,6 +1,8 @@
 """The device programs of the editor, compiled ahead in the background: no stroke waits for a compilation.
 
-All are functions of a run's weights. Latents leave them flat, leaves after each other, as host code and JSON keep them.
+All are functions of a run's weights, which hold what is set of its controls under `given`: another value compiles
+nothing. In a slice, whose sessions may have set different ones, they are part of what each session asks for. Latents
+leave the programs as flat vectors.
 """
 
 from collections.abc import Callable
@@ -67,6 +69,7 @@ class Asked(NamedTuple):
         before: [n] bool, those that are shown now.
         refill: [n] bool, those that begin anew if they are not shown.
         seed: [2] uint32, of their beginnings.
+        given: {control: value of one example}, under which images are drawn.
     """
 
     constraints: constraints.Constraints
@@ -76,6 +79,7 @@ class Asked(NamedTuple):
     before: Any
     refill: Any
     seed: Any
+    given: dict[str, Any]
 
 
 class Programs:
@@ -94,13 +98,13 @@ class Programs:
         changed: Callable[[], None],
     ):
         """`changed` is called, in that thread, whenever a program has been made or could not be."""
-        self.codec = codec_lib.Codec.of(run.space().sample)
+        self.codec = codec_lib.Codec.of(run.space())
         self.image = (run.config.data.size, run.config.data.size, run.config.data.channels[0])
         self.bits = framing.bits(run.config.data)
         self.judges = run.judges
         self.predicts = run.predicts
         self.lanes = lanes = lanes or (LANES[:1] if jax.default_backend() == "cpu" else LANES)
-        self.nothing = _nothing(self.image, candidates)
+        self.nothing = _nothing(self.image, candidates, run.weights["given"])
         self.failed: set[Any] = set()
         self._changed, self._asked_for = changed, threading.Condition()
         self._queue: list[Any] = []
@@ -188,10 +192,10 @@ def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> di
         )
 
     def slices(judged: bool, weights: Any, states: Any, asked: Any) -> Any:
-        space = run.space(weights)
-        realism = functools.partial(realism_of, weights) if judged else None
-
         def one(state: candidates_lib.State, asked: Asked) -> tuple[candidates_lib.State, Sight]:
+            under = {**weights, "given": asked.given}
+            space = run.space(under)
+            realism = functools.partial(realism_of, under) if judged else None
             state, way = candidates_lib.trace(space, state, asked.constraints, asked.weights, steps, realism)
             seen = sight(codec, state, way, asked, judged)
             kept = candidates_lib.shows(seen.shown, count) | ~asked.refill
@@ -294,13 +298,13 @@ def sight(codec: codec_lib.Codec, state: candidates_lib.State, way: Any, asked: 
     )
 
 
-def _nothing(image: tuple[int, int, int], count: int) -> Asked:
+def _nothing(image: tuple[int, int, int], count: int, given: dict[str, Any]) -> Asked:
     # On the host: an array made by jnp would have a program of its own compiled.
     shapes = jax.eval_shape(lambda: constraints.empty(image))
     drawn = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
     weights = constraints.Weights(*map(np.float32, constraints.Weights()))
     order, none = np.zeros(count, np.int32), np.zeros(count, bool)
-    return Asked(drawn, weights, order, np.bool_(False), none, none, np.zeros(2, np.uint32))
+    return Asked(drawn, weights, order, np.bool_(False), none, none, np.zeros(2, np.uint32), given)
 
 
 def _key(seed: jax.Array) -> jax.Array:

@@ -24,10 +24,11 @@ class Slices:
         seconds: spent on the last turn's slice, 0 where there was none.
     """
 
-    def __init__(self, programs: programs_lib.Programs, weights: Any, space: str):
-        """Of a run's programs, its weights on the device and the name of its space."""
+    def __init__(self, programs: programs_lib.Programs, under: Callable[[Any], Any], space: str):
+        """Of a run's programs, its weights on the device under what a drawing is given, and the name of its space."""
         self.seconds = 0.0
-        self._programs, self._weights, self._space = programs, weights, space
+        self._programs, self._under, self._space = programs, under, space
+        self._weights = under(())
         self._turns = 0
         self._times: dict[tuple[int, bool], list[float]] = {}  # of slices, by sessions in them
 
@@ -37,7 +38,7 @@ class Slices:
         self.seconds = 0.0
         for search in present:
             if search.taken is not search.session:
-                self.guard([search], lambda search=search: search.take(self.draw, self._space))
+                self.guard([search], lambda search=search: search.take(self.draw, self._space, self._under))
         began = self._begin(present)
         batch, judged = self._pick(present)
         if batch:
@@ -59,9 +60,9 @@ class Slices:
                 search.problem = "this drawing could not be followed; the candidates began anew."
             return False
 
-    def draw(self, latent: np.ndarray) -> Any:
+    def draw(self, weights: Any, latent: np.ndarray) -> Any:
         """The image of a flat latent, in [-1, 1] and as uint8."""
-        return self._programs.get("draw")(self._weights, latent)
+        return self._programs.get("draw")(weights, latent)
 
     def _begin(self, present: list[search_lib.Search]) -> bool:
         # One session's candidates in a turn, so that the others need not wait for many.
@@ -77,7 +78,7 @@ class Slices:
     def _begin_one(self, search: search_lib.Search, program: Callable[..., Any]) -> None:
         drawing = search.taken.drawing
         latent = [] if drawing.anchor is None else [np.float32(drawing.anchor)]
-        state = program(self._weights, np.uint32([drawing.seed, drawing.since]), *latent)
+        state = program(search.weights, np.uint32([drawing.seed, drawing.since]), *latent)
         sight = jax.device_get(self._programs.get("look")(state, self._programs.nothing))
         search.begin(state, sight, self.draw, self._space)
 

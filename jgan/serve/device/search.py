@@ -108,6 +108,7 @@ class Search:
         self.seen: Seen | None = None
         self.taken: sessions.Session | None = None  # the session that the rest is about
         self.state: candidates_lib.State | None = None  # None: candidates have to begin
+        self.weights: Any = None  # on the device, and what `taken` is given
         self.sight: programs_lib.Sight | None = None
         self.asked: programs_lib.Asked | None = None
         self.judged = False  # by the discriminator
@@ -122,16 +123,20 @@ class Search:
         self._stride = 1
         self._ground: np.ndarray | None = None  # an image as they began
         self._sources: dict[sessions.Latent, np.ndarray] = {}  # uint8 images that warps take patches from
+        self._sources_of: Any = None  # what was given when they were drawn
 
-    def take(self, draw: Callable[..., Any], space: str) -> None:
+    def take(self, draw: Callable[..., Any], space: str, under: Callable[[sessions.Given], Any]) -> None:
         """Follows the newest session: what it asks for, and whether candidates begin anew.
 
         Args:
-            draw: flat latent -> (image in [-1, 1], image uint8).
+            draw: (weights, flat latent) -> (image in [-1, 1], image uint8).
             space: the name of the space.
+            under: the weights under what a drawing is given.
         """
         before, self.taken = self.taken, self.session
         after = self.taken
+        if before is None or before.drawing.given != after.drawing.given:
+            self.weights = under(after.drawing.given)
         strokes, anew = sessions.strokes(after), False
         if before is None or before.drawing.ground != after.drawing.ground:
             anew = True
@@ -175,11 +180,14 @@ class Search:
     def ask(self, draw: Callable[..., Any], space: str) -> None:
         """Draws the constraints anew; the next slice follows them."""
         drawing, strokes = self.taken.drawing, sessions.strokes(self.taken)
-        # A warp's patch stays what it was when the stroke was made.
+        # A warp's patch stays what it was when the stroke was made, but for what is given: a patch of another class
+        # would ask for what the candidates cannot become.
+        known = self._sources if self._sources_of == drawing.given else {}
+        self._sources_of = drawing.given
         self._sources = {
-            latent: self._sources[latent]
-            if latent in self._sources
-            else np.asarray(draw(np.float32(latent))[1])
+            latent: known[latent]
+            if latent in known
+            else np.asarray(draw(self.weights, np.float32(latent))[1])
             for latent in {stroke.latent for stroke in strokes} - {None}
         }
         self.problem = ""
@@ -218,6 +226,7 @@ class Search:
             "before": np.isin(numbers, self.sight.shown.indices[self.sight.shown.mask]),
             "refill": (self.left > due >= self.left - steps) & (numbers != self.taken.view.chosen),
             "seed": np.uint32([self.taken.drawing.seed, self.iterations]),
+            "given": self.weights["given"],
         }
 
     def frame(self, shadow: Callable[..., Any] | None, draw: Callable[..., Any]) -> Frame | None:
@@ -229,7 +238,7 @@ class Search:
         if view.average:
             pad = sight.average
         elif view.slider is not None:
-            pad = np.asarray(draw(along(seen.path(chosen), [view.slider])[0])[1])
+            pad = np.asarray(draw(self.weights, along(seen.path(chosen), [view.slider])[0])[1])
         if view.shadow:
             if shadow is None:
                 return None

@@ -80,18 +80,23 @@ class Exported(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Project:
-    """The projection of a photo [h, w, c] of any type: `Projected`. `fit` as in `framing.fit`."""
+    """The projection of a photo [h, w, c] of any type: `Projected`. `fit` as in `framing.fit`.
+
+    The latent is found under what is `given`, as a drawing has it.
+    """
 
     photo: Photo
     fit: str = "letterbox"
     seed: int = 0
+    given: sessions.Given = ()
 
     def parts(self, engine: Any) -> Parts:
         size, _, channels = engine.programs.image
         framed = yield from engine.aside(_frame, self.photo, size, channels, self.fit, engine.programs.bits)
         begin = yield from engine.program("project")
         on = yield from engine.program("project_on")
-        square = engine.weights, framed.image, framed.mask
+        weights = engine.under(self.given)
+        square = weights, framed.image, framed.mask
         carry = begin(*square, np.uint32([self.seed % 2**32, 0]))
         done, until, count = False, 0, 1
         while not done and until < programs_lib.PROJECTION.evaluations:
@@ -108,7 +113,7 @@ class Project:
             self.photo.shape[:2],
             (framed.top, framed.left, framed.side),
             float(cost),
-            np.asarray(engine.programs.get("draw")(engine.weights, latent)[1]),
+            np.asarray(engine.programs.get("draw")(weights, latent)[1]),
         )
 
 
@@ -121,8 +126,11 @@ class Film:
     frames: int = FRAMES
 
     def parts(self, engine: Any) -> Parts:
-        path = engine.seen(self.key).path(self.candidate)
-        return (yield from _drawn(engine, search.along(path, np.linspace(0, 1, self.frames)), 1))
+        path, weights = (
+            engine.seen(self.key).path(self.candidate),
+            engine.under(engine.drawing(self.key).given),
+        )
+        return (yield from _drawn(engine, weights, search.along(path, np.linspace(0, 1, self.frames)), 1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,12 +145,14 @@ class Between:
     frames: int = FRAMES
     photos: tuple[Photo, Photo] | None = None
     fit: str = "letterbox"
+    given: sessions.Given = ()
 
     def parts(self, engine: Any) -> Parts:
+        weights = engine.under(self.given)
         latents = search.along(np.float32([self.a, self.b]), np.linspace(0, 1, self.frames))
         if self.photos is None:
-            return (yield from _drawn(engine, latents, 1))
-        film = yield from _drawn(engine, latents, 0)
+            return (yield from _drawn(engine, weights, latents, 1))
+        film = yield from _drawn(engine, weights, latents, 0)
         channels = engine.programs.image[-1]
         seen = []
         for photo in self.photos:
@@ -171,7 +181,12 @@ class Transfer:
         path = search.along(path, np.linspace(0, end, 64))
         # What was fixed on the way counts as well: the photo is where the projection is.
         path = np.concatenate([np.float32([drawing.photo.latent]), path])
-        film = yield from _drawn(engine, search.along(path, np.linspace(0, 1, self.frames)), 0)
+        weights = engine.under(drawing.given)
+        film = yield from _drawn(engine, weights, search.along(path, np.linspace(0, 1, self.frames)), 0)
+        if drawing.opened != drawing.given:
+            # The photo looks like its projection under what was given then.
+            before = engine.under(drawing.opened)
+            film[:1] = yield from _drawn(engine, before, path[:1], 0)
         fit = "letterbox" if drawing.photo.box[2] == max(drawing.photo.size) else "crop"
         taken = framing.adapt(self.photo, engine.programs.image[-1], engine.programs.bits)
         made, moving = yield from engine.aside(edit.carry, taken.pixels, film, fit)
@@ -201,11 +216,14 @@ class Edit:
     photo: Photo | None = None
     fit: str = "letterbox"
     seed: int = 0
+    given: sessions.Given = ()
 
     def parts(self, engine: Any) -> Parts:
         session = sessions.reduce(sessions.Session(), sessions.Restart(self.seed % 2**32))
+        for name, value in self.given:
+            session = sessions.reduce(session, sessions.Give(name, value))
         if self.photo is not None:
-            found = yield from _half(Project(self.photo, self.fit, self.seed).parts(engine))
+            found = yield from _half(Project(self.photo, self.fit, self.seed, self.given).parts(engine))
             photo = sessions.Open("photo", "photo", found.size, found.box, found.latent)
             session = sessions.reduce(session, photo)
         size = session.drawing.size
@@ -252,12 +270,12 @@ def _frame(photo: Photo, size: int, channels: int, fit: str, bits: int) -> frami
     return framed
 
 
-def _drawn(engine: Any, latents: np.ndarray, which: int) -> Parts:
-    """The images of latents [n, d]: in [-1, 1] (`which` 0) or uint8 (1)."""
+def _drawn(engine: Any, weights: Any, latents: np.ndarray, which: int) -> Parts:
+    """The images of latents [n, d] under weights: in [-1, 1] (`which` 0) or uint8 (1)."""
     draw: Callable[..., Any] = yield from engine.program("draw")
     made = []
     for k, latent in enumerate(latents):
-        made.append(np.asarray(draw(engine.weights, np.float32(latent))[which]))
+        made.append(np.asarray(draw(weights, np.float32(latent))[which]))
         yield k / len(latents)
     return np.stack(made)
 

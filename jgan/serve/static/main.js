@@ -6,6 +6,7 @@ import { createCandidates } from "./candidates.js";
 import { createCloseness } from "./closeness.js";
 import { createKeys } from "./keys.js";
 import { createPad } from "./pad.js";
+import { createPanel } from "./panel.js";
 import { createPath } from "./path.js";
 import { createPhoto } from "./photo.js";
 import { choose, isSession, receive } from "./pictures.js";
@@ -44,6 +45,7 @@ function createEditor() {
     const file = await choose(".json,application/json");
     if (file) session.open(file);
   };
+  wirePanel(session);
   wireExport(pad);
   wireBanner(session);
   wireHint();
@@ -106,6 +108,16 @@ function wireTabs() {
   };
   show(edits ? "edit" : "translate");
   if (!edits) createKeys(store, {}, translate.keys);
+}
+
+/** What is set of the network that is painted with; every change begins new candidates and can be undone. */
+function wirePanel(session) {
+  const way = status.ways.find(({ of }) => of === "painting");
+  if (!way) return;
+  const panel = createPanel(way, { change: (values, name) => session.give(name, values[name]), painted: true });
+  $("panel").append(panel.element);
+  $("panel").hidden = !panel.element.children.length;
+  store.watch(["drawing"], ({ drawing }) => drawing && panel.show(drawing.given ?? {}));
 }
 
 function wireExport(pad) {

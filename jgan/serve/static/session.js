@@ -107,6 +107,7 @@ export function createSession(store, paint) {
     },
     erase: (strokes) => op({ op: "erase", strokes }),
     clear: () => op({ op: "clear" }),
+    give: (name, value) => op({ op: "give", name, value }),
     weights: (weights) => op({ op: "weights", weights }),
     restart: () => op({ op: "restart", seed: Math.floor(Math.random() * 2 ** 31) }),
     closePhoto: () => op({ op: "close" }),

@@ -1,6 +1,7 @@
 // The second tab: a drawing in flat colours or lines, and the network's answer to it while it grows.
 
 import { ask, download } from "./api.js";
+import { createPanel } from "./panel.js";
 import { choose } from "./pictures.js";
 import { radios } from "./radios.js";
 import * as raster from "./raster.js";
@@ -49,7 +50,7 @@ export function createTranslate(status) {
     paint();
   }
 
-  const way = () => status.translations.find((t) => t.name === $("direction").value) ?? status.translations[0];
+  const way = () => status.translations.find((t) => t.name === $("way").value) ?? status.translations[0];
   const side = () => way().size?.[0] ?? 256;
   const word = () => raster.word(state.tool === "eraser" ? ground.colour : state.colour);
   const at = (event) => {
@@ -137,8 +138,9 @@ export function createTranslate(status) {
       const png = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
       const file = new File([png], "drawing.png", { type: "image/png" });
       // Of a photo the server makes its own edges, where it is edges that the network takes.
-      const query = `direction=${way().name}${image.photo && !labels ? "&photo=1" : ""}`;
-      const blob = await ask("POST", `api/translate?${query}`, { file, raw: true });
+      const query = new URLSearchParams({ way: way().name, ...(image.photo && !labels ? { photo: 1 } : {}) });
+      const fields = { set: JSON.stringify(panel?.values() ?? {}) };
+      const blob = await ask("POST", `api/translate?${query}`, { file, fields, raw: true });
       const picture = await createImageBitmap(blob);
       [answer.width, answer.height] = [picture.width, picture.height];
       answer.getContext("2d").drawImage(picture, 0, 0);
@@ -203,10 +205,10 @@ export function createTranslate(status) {
     $("palette").append(button);
   }
   for (const { name, input, output } of status.translations) {
-    $("direction").append(new Option(input && output ? `${input} → ${output}` : name, name));
+    $("way").append(new Option(input && output ? `${input} → ${output}` : name, name));
   }
-  $("direction-label").hidden = status.translations.length < 2;
-  $("direction").onchange = later;
+  $("way-label").hidden = status.translations.length < 2;
+  $("way").onchange = () => (board(), later());
   $("t-size").oninput = () => resize(+$("t-size").value - state.size);
   $("t-undo").onclick = () => back(undo, redo);
   $("t-redo").onclick = () => back(redo, undo);
@@ -218,7 +220,24 @@ export function createTranslate(status) {
   $("t-download").onclick = () => answer.toBlob((blob) => download(blob, "translation.png").catch(complain), "image/png");
   new ResizeObserver(cursor).observe(pad);
 
+  // One panel for each way, which keeps what was set in it.
+  const panels = new Map();
+  let panel = null;
+  function board() {
+    const { name } = way(), host = $("t-panel");
+    if (!panels.has(name)) {
+      const told = status.ways.find((w) => w.of === "translating" && w.name === name);
+      panels.set(name, told ? createPanel(told, { change: later, encode: (file, control) => encode(name, file, control) }) : null);
+    }
+    panel = panels.get(name);
+    host.replaceChildren(...(panel ? [panel.element] : []));
+    host.hidden = !panel?.element.children.length;
+  }
+  const encode = async (name, file, control) =>
+    (await ask("POST", `api/encode?${new URLSearchParams({ way: name, control })}`, { file })).code;
+
   empty();
+  board();
   tool("brush");
   colours.show(palette.find((p) => p.colour === state.colour).name);
   resize(Math.round(side() / (labels ? 25 : 85)) - 1);

@@ -50,7 +50,7 @@ _TWO_PICTURES = 2 * UPLOAD_BYTES + JSON_BYTES
 _LIMITS = (
     (re.compile(r"/api/sessions"), SESSION_BYTES),
     (re.compile(r"/api/sessions/[^/]*/between"), _TWO_PICTURES),
-    (re.compile(r"/api/(sessions/[^/]*/photo|project|edit|translate)"), UPLOAD_BYTES + JSON_BYTES),
+    (re.compile(r"/api/(sessions/[^/]*/photo|project|edit|translate|encode)"), UPLOAD_BYTES + JSON_BYTES),
 )
 _HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' blob: data:; connect-src 'self'; "

@@ -94,7 +94,8 @@ def _sessions(app: fastapi.FastAPI, service: service_lib.Service) -> None:
         tree = await asyncio.to_thread(uploads.tree, await request.body() or b"{}")
         session, photos = sessions.Session(), {}
         if tree != {}:
-            session, photos = await asyncio.to_thread(session_file.load, tree, keeper.engine.space)
+            engine = keeper.engine
+            session, photos = await asyncio.to_thread(session_file.load, tree, engine.space, engine.controls)
         entry = keeper.add(session, photos)
         made = await asyncio.to_thread(session_file.dump, entry.session, keeper.engine.space)
         return responses.JSONResponse({"id": entry.key, "session": made}, 201)

@@ -1,20 +1,37 @@
 """A run that translates, for the page: pictures drawn with the palette of its data, and what becomes of them."""
 
+from collections.abc import Callable
 from concurrent import futures
+import types
 from typing import Any
 
 import numpy as np
 
 import jgan
+from jgan import fields
 from jgan.data import framing
 from jgan.data import images
 from jgan.metrics import segmentation
+from jgan.programs import controls
 from jgan.programs import translator as translators
 from jgan.runs import config as run_config
 from jgan.serve.web import access
+from jgan.systems import system as system_lib
 
 _SIZES = 8  # of pictures; for each of them there is a program
 _WAITING = 16  # pictures at most
+_CRAYONS = {
+    "background": (255, 255, 255),
+    "black": (30, 30, 30),
+    "grey": (140, 140, 140),
+    "red": (224, 49, 49),
+    "orange": (247, 140, 30),
+    "yellow": (250, 210, 60),
+    "green": (47, 158, 68),
+    "blue": (34, 110, 200),
+    "violet": (132, 78, 190),
+    "brown": (130, 84, 50),
+}
 
 
 class Translation:
@@ -23,14 +40,16 @@ class Translation:
     def __init__(self, workdir: str, step: int | str = "latest"):
         """Of the run in `workdir`; `jgan.UserError` as for `translators.load`."""
         first = translators.load(workdir, step=step)
+        self._loaded = first.loaded
         self._translators = {name: first.to(name) for name in first.ways}
+        self._codes: dict[tuple[str, str], controls.Codes] = {}
         self._sizes: set[tuple[int, ...]] = set()
         self._waiting = 0
         self._thread = futures.ThreadPoolExecutor(1, "jgan-translation")
         self.config = first.config
 
     def describe(self) -> list[dict[str, Any]]:
-        """What `status` says of each way."""
+        """What `status` says of the drawing board of each way."""
         return [
             {
                 "name": name,
@@ -42,58 +61,108 @@ class Translation:
             for name, translator in self._translators.items()
         ]
 
-    def submit(self, data: bytes, name: str, direction: str, made: bool) -> futures.Future:
+    def ways(self) -> list[dict[str, Any]]:
+        """What the run can do, as JSON (`controls.described`)."""
+        return [way for way in controls.described(self._loaded) if way["name"] in self._translators]
+
+    def submit(
+        self, data: bytes, name: str, way: str, made: bool, asked: Any = types.MappingProxyType({})
+    ) -> futures.Future:
         """The future translation [h, w, c] of a picture, given as the bytes of its file.
 
         Args:
             data: of the file, from anyone.
             name: that its mistakes are told by.
-            direction: one of `describe`; empty: the first.
+            way: one of `describe`; empty: the first.
             made: whether a run on made pairs (such as edges) first makes its input from the picture; else the
                 picture is taken for the input.
+            asked: {control: value}, as it came in JSON.
 
         Raises:
-            jgan.UserError: an unknown direction, or too many pictures are waiting; others come with the future.
+            jgan.UserError: an unknown way or control, a wrong value, or too many pictures are waiting; others come with
+                the future.
         """
-        direction = direction or next(iter(self._translators))
-        if direction not in self._translators:
-            raise jgan.UserError(f"direction: the run translates {' and '.join(self._translators)} only.")
-        if self._waiting >= _WAITING:
-            raise jgan.UserError("too many pictures are waiting to be translated: try again later.")
-        self._waiting += 1
-        future = self._thread.submit(self._translate, data, name, direction, made)
-        future.add_done_callback(self._done)
-        return future
+        way = self._known(way)
+        values = fields.check(self._translators[way].way.controls, asked)
+        return self._queue(self._translate, data, name, way, made, values)
+
+    def encode(self, data: bytes, name: str, way: str, control: str = "") -> futures.Future:
+        """The future (name of the control, its code as a list of numbers) of a picture, given as for `submit`.
+
+        Raises:
+            jgan.UserError: an unknown way, no such control of it or none that is a code, or too many pictures are
+                waiting; others come with the future.
+        """
+        way = self._known(way)
+        codes = _codes(self._translators[way].way)
+        if not codes or (control and control not in codes):
+            known = f"{' and '.join(codes)} would work" if codes else f"the way {way} has none"
+            raise jgan.UserError(f"control: {control[:40]!r} is no code: {known}.")
+        return self._queue(self._encode, data, name, way, control or next(iter(codes)))
 
     def warm(self) -> None:
         """Has the programs of the page's canvas made, so that the first stroke need not wait for them."""
         size = self.config.data.size
-        for direction, told in zip(self._translators, self.describe(), strict=True):
-            black = images.Picture(np.zeros((size, size, told["channels"]), np.uint8))
-            self._run(black, direction, False)
+        for way, translator in self._translators.items():
+            black = images.Picture(np.zeros((size, size, translator.channels), np.uint8))
+            self._run(black, way, False, {})
 
     def stop(self) -> None:
         self._thread.shutdown(cancel_futures=True)
 
+    def _known(self, way: str) -> str:
+        way = way or next(iter(self._translators))
+        if way not in self._translators:
+            raise jgan.UserError(f"way: the run translates {' and '.join(self._translators)} only.")
+        return way
+
+    def _queue(self, work: Callable[..., Any], *arguments: Any) -> futures.Future:
+        if self._waiting >= _WAITING:
+            raise jgan.UserError("too many pictures are waiting to be translated: try again later.")
+        self._waiting += 1
+        future = self._thread.submit(work, *arguments)
+        future.add_done_callback(self._done)
+        return future
+
     def _done(self, _: futures.Future) -> None:
         self._waiting -= 1
 
-    def _translate(self, data: bytes, name: str, direction: str, made: bool) -> np.ndarray:
-        return self._run(access.picture(data, name, access.TRANSLATED_PIXELS), direction, made)
+    def _translate(self, data: bytes, name: str, way: str, made: bool, values: dict[str, Any]) -> np.ndarray:
+        return self._run(access.picture(data, name, access.TRANSLATED_PIXELS), way, made, values)
 
-    def _run(self, picture: images.Picture, direction: str, made: bool) -> np.ndarray:
-        translator = self._translators[direction]
+    def _encode(self, data: bytes, name: str, way: str, control: str) -> tuple[str, list[float]]:
+        picture = access.picture(data, name, access.TRANSLATED_PIXELS)
+        return control, self._codes_of(way, control).encode(picture).tolist()
+
+    def _codes_of(self, way: str, control: str) -> controls.Codes:
+        # Made once: its programs are compiled for the run, not for a value.
+        if (way, control) not in self._codes:
+            declared = self._translators[way].way
+            self._codes[way, control] = controls.Codes(self._loaded, declared, control)
+        return self._codes[way, control]
+
+    def _given(self, way: str, values: dict[str, Any]) -> dict[str, Any]:
+        """{name: value of one example} of all controls of a way, whatever is set: one tree for one program."""
+        declared = self._translators[way].way
+        codes = _codes(declared)
+        plain = {name: value for name, value in values.items() if name not in codes}
+        found: dict[str, Any] = dict(controls.given(declared, plain))
+        for name in codes:
+            found[name] = self._codes_of(way, name).latent(values.get(name, 0))
+        return found
+
+    def _run(self, picture: images.Picture, way: str, made: bool, values: dict[str, Any]) -> np.ndarray:
         if picture.pixels.dtype == np.float32:
             raise jgan.UserError(
                 f"{picture.name} holds floats: pictures of 8 or 16 bits can be translated here."
             )
-        size = (direction, *picture.shape, made)
+        size = (way, *picture.shape, made)
         if size not in self._sizes and len(self._sizes) >= _SIZES:
             # A new translator comes with no programs, and those of the old one go with it.
             self._sizes.clear()
-            self._translators = {d: t.to(d) for d, t in self._translators.items()}
-            translator = self._translators[direction]
+            self._translators = {name: t.to(name) for name, t in self._translators.items()}
         self._sizes.add(size)
+        translator = self._translators[way].set(self._given(way, values))
         channels = translator.channels
         alpha = None if picture.opaque else picture.alpha
         if not made and channels == 1 and picture.shape[-1] == 3:  # the page draws in colour
@@ -109,14 +178,22 @@ class Translation:
         return _bytes(np.asarray(made_of)[0])
 
 
+def _codes(way: system_lib.Way) -> dict[str, fields.Code]:
+    """The controls of a way that are codes."""
+    return {name: field for name, field in way.controls.items() if isinstance(field, fields.Code)}
+
+
 def palette(workdir: str) -> list[dict[str, Any]] | None:
     """The colours to draw with for the run in `workdir`: [{"name", "colour"}], or None: black lines on white.
 
-    They are those of the run's data set where its config names a file of them, else those of the built-in facades.
+    They are those of the run's data set where its config names a file of them, else those of the built-in facades; of
+    runs whose data have no two sides, which take photos, crayons.
     """
     data = run_config.read(workdir).data
     if data.get("pair", ""):
         return None
+    if data.get("kind", "aligned") not in ("aligned", "unaligned"):
+        return [{"name": name, "colour": list(colour)} for name, colour in _CRAYONS.items()]
     if data.get("palette", ""):
         colours = segmentation.load_palette(data.palette)
     else:
@@ -134,6 +211,8 @@ def _words(config: Any, side: str) -> str:
     """What a person calls the pictures of one side of the data."""
     if config.data.get("pair", ""):
         return config.data.pair if side == "a" else "photo"
+    if side not in ("a", "b"):
+        return side
     if config.data.source == "facades":
         if config.data.get("kind", "aligned") == "unaligned":
             return {"a": "day", "b": "dusk"}[side]

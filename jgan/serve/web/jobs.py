@@ -118,7 +118,7 @@ def project(keeper: Any, entry: Any, photo: session_file.Photo, fit: str) -> Cal
     async def work(task: Task) -> dict[str, tuple[str, bytes]]:
         async with keeper.hands:
             picture = await decode(photo)
-            job = work_lib.Project(picture, fit)
+            job = work_lib.Project(picture, fit, given=entry.session.drawing.given)
             found = await task.ask(keeper.engine, job, message="finding the photo's projection")
         task.photo = keeper.keep_photo(entry, photo)
         operation = sessions.Open(task.photo, photo.name, found.size, found.box, found.latent)
@@ -147,12 +147,13 @@ def apply(keeper: Any, entry: Any, candidate: int | None) -> Callable[[Task], An
     return work
 
 
-def between(keeper: Any, ends: list[tuple[Any, Any]]) -> Callable[[Task], Any]:
+def between(keeper: Any, ends: list[tuple[Any, Any]], given: sessions.Given = ()) -> Callable[[Task], Any]:
     """Work that goes from one photo to another: film.webp.
 
     Args:
         keeper: whose engine is asked.
         ends: (photo, its latent or None where it is to be projected first) of both.
+        given: what is set of controls, under which all of it is drawn.
     """
 
     async def work(task: Task) -> dict[str, tuple[str, bytes]]:
@@ -167,11 +168,15 @@ def between(keeper: Any, ends: list[tuple[Any, Any]]) -> Callable[[Task], Any]:
             if latent is None:
                 at = share * sum(known is None for _, known in ends[: len(latents)])
                 found = await task.ask(
-                    keeper.engine, work_lib.Project(photos[-1]), at, at + share, f"finding {photo.name}"
+                    keeper.engine,
+                    work_lib.Project(photos[-1], given=given),
+                    at,
+                    at + share,
+                    f"finding {photo.name}",
                 )
                 latent = found.latent
             latents.append(latent)
-        job = work_lib.Between(*latents, FRAMES, tuple(photos))
+        job = work_lib.Between(*latents, FRAMES, tuple(photos), given=given)
         begin = 0.6 if count else 0.0
         film = await task.ask(keeper.engine, job, begin, 0.95, "drawing what lies between")
         return {"film.webp": ("image/webp", await asyncio.to_thread(pictures.film, film))}

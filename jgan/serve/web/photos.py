@@ -95,7 +95,8 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
             except pydantic.ValidationError as error:
                 raise exceptions.RequestValidationError(error.errors()) from None
             ends = [_end(entry, name) for name in (asked.a, asked.b)]
-        return _job(keeper.begin(entry, "between", jobs_lib.between(keeper, ends)))
+        given = entry.session.drawing.given
+        return _job(keeper.begin(entry, "between", jobs_lib.between(keeper, ends, given)))
 
     @app.get("/api/jobs/{job}")
     async def job(job: str) -> Job:

@@ -42,6 +42,7 @@ class Service:
         self.keeper: store.Keeper | None = None
         self.translation: generation.Translation | None = None
         self._palette: Any = None
+        self._ways: list[dict[str, Any]] = []
         self._thread = threading.Thread(target=self._load, name="jgan-loading", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -106,6 +107,7 @@ class Service:
             "message": message,
             **progress,
             **self._latent_facts(),
+            "ways": self._ways,
             "translations": self.translation.describe() if self.translation else [],
             "palette": self.palette(),
             "limits": {
@@ -145,6 +147,7 @@ class Service:
             if self.latent:
                 engine = self._make_engine(self.latent)
                 engine.start()
+                self._ways = [{"of": "painting", **way} for way in engine.ways()]
                 self.engine = engine
                 asyncio.run_coroutine_threadsafe(self._open_keeper(), self._loop).result(10)
             if self.translator:
@@ -152,6 +155,7 @@ class Service:
                 _check_known(self.translator)
                 translation = generation.Translation(self.translator)
                 translation.warm()
+                self._ways = [*self._ways, *({"of": "translating", **way} for way in translation.ways())]
                 self.translation = translation
             self._state, self._message = "ready", ""
         except jgan.UserError as error:

@@ -111,7 +111,8 @@ class Socket:
         if text is None:
             raise jgan.UserError("messages have to be text in JSON.")
         entry = self._entry
-        event = session_file.parse_event(uploads.tree(text), entry.session.drawing.size)
+        controls = self._keeper.engine.controls
+        event = session_file.parse_event(uploads.tree(text), entry.session.drawing.size, controls)
         if isinstance(event, session_file.Ready):
             self._free = True
             self._news.set()

@@ -65,7 +65,7 @@ class Front:
             if self._failed:
                 state, message = "failed", "the server could not be started; its log says more."
             nothing = {"step": None, "steps": None, "seconds_left": None, "samples": [], "space": None}
-            return {"state": state, "message": message, **nothing, "translations": []}
+            return {"state": state, "message": message, **nothing, "ways": [], "translations": []}
 
         return app
 

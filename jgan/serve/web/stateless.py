@@ -8,6 +8,7 @@ from typing import Any
 import fastapi
 from fastapi import responses
 import numpy as np
+import pydantic
 
 import jgan
 from jgan import pictures as pictures_lib
@@ -22,6 +23,11 @@ from jgan.serve.web import store
 from jgan.serve.web import uploads
 
 _AT_ONCE = 4  # projections and edits
+
+
+class Code(pydantic.BaseModel):
+    control: str
+    code: list[float]
 
 
 def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
@@ -40,16 +46,18 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
         finally:
             running -= 1
 
-    @app.post("/api/project", openapi_extra=uploads.describe("file"))
+    @app.post("/api/project", openapi_extra=uploads.describe("file", texts=("set",)))
     async def project(request: fastapi.Request, fit: str = "letterbox", seed: int = 0) -> dict[str, Any]:
-        """Projects a photo: {"latent", "cost", "space", "reconstruction": a data URI}."""
+        """Projects a photo, under what `set` gives: {"latent", "cost", "space", "reconstruction": a data URI}."""
         keeper = service.need_keeper()
         engine = keeper.engine
         photos.check_fit(fit)
-        file = await uploads.file(request)
+        files, texts = await uploads.form(request)
+        given = session_file.given(uploads.tree(texts.get("set") or "{}"), engine.controls)
+        file = uploads.need(files, "file")
         async with turn(keeper):
             picture = await jobs_lib.decode(session_file.Photo(*file))
-            found = await jobs_lib.result(engine.submit(work.Project(picture, fit, seed % 2**32)))
+            found = await jobs_lib.result(engine.submit(work.Project(picture, fit, seed % 2**32, given)))
         return {
             "latent": list(found.latent),
             "cost": found.cost,
@@ -57,7 +65,7 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
             "reconstruction": pictures_lib.data_uri(found.reconstruction),
         }
 
-    edit_body = uploads.describe("file", texts=("edit",), required=False)
+    edit_body = uploads.describe("file", texts=("edit", "set"), required=False)
 
     @app.post("/api/edit", openapi_extra=edit_body)
     async def edit(request: fastapi.Request, fit: str = "letterbox", seed: int = 0) -> dict[str, Any]:
@@ -70,11 +78,12 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
         if not text:
             raise jgan.UserError("the form has no 'edit', an edit document in JSON.")
         drawn = document.parse(text, engine.space)
+        given = session_file.given(uploads.tree(texts.get("set") or "{}"), engine.controls)
         async with turn(keeper):
             picture = None
             if "file" in files:
                 picture = await jobs_lib.decode(session_file.Photo(*files["file"]))
-            found = await jobs_lib.result(engine.submit(work.Edit(drawn, picture, fit, seed % 2**32)))
+            found = await jobs_lib.result(engine.submit(work.Edit(drawn, picture, fit, seed % 2**32, given)))
         shown = zip(found.images, found.costs, found.latents, strict=True)
         return {
             "space": engine.space,
@@ -92,16 +101,27 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
         "/api/translate",
         response_class=responses.Response,
         responses=photos.PNG,
-        openapi_extra=uploads.describe("file"),
+        openapi_extra=uploads.describe("file", texts=("set",)),
     )
-    async def translate(
-        request: fastapi.Request, direction: str = "", photo: bool = False
-    ) -> fastapi.Response:
+    async def translate(request: fastapi.Request, way: str = "", photo: bool = False) -> fastapi.Response:
         """The translation of a picture, as PNG of the same size.
 
-        A run on made pairs (edges) takes the picture for its input, or, with `photo`, makes its input from it.
+        A run on made pairs (edges) takes the picture for its input, or, with `photo`, makes its input from it. `set`
+        is a JSON object {control: value}, as `status` lists them: the name of a class, {attribute: number}, an amount;
+        a code is a seed, a list of numbers, or {"between": [A, B], "share": 0 to 1} of two of these. What is not set
+        stands at its default: the first class, attributes as they are, the code of seed 0.
         """
         translation = service.need_translation()
-        file = await uploads.file(request)
-        made = await jobs_lib.result(translation.submit(file.data, file.name, direction, photo))
+        files, texts = await uploads.form(request)
+        tree = uploads.tree(texts.get("set") or "{}")
+        file = uploads.need(files, "file")
+        made = await jobs_lib.result(translation.submit(file.data, file.name, way, photo, tree))
         return photos.png(await asyncio.to_thread(pictures.png, made))
+
+    @app.post("/api/encode", openapi_extra=uploads.describe("file"))
+    async def encode(request: fastapi.Request, way: str = "", control: str = "") -> Code:
+        """The code of a picture of what a way makes, its style, to be set of `control` (the first code of the way)."""
+        translation = service.need_translation()
+        file = await uploads.file(request)
+        name, vector = await jobs_lib.result(translation.encode(file.data, file.name, way, control))
+        return Code(control=name, code=vector)
