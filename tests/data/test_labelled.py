@@ -97,6 +97,20 @@ def test_names_choose_the_classes_and_their_numbers(classes):
     }
 
 
+def test_with_its_facts_a_run_keeps_its_numbers_whatever_class_comes_later(classes):
+    data = config(classes)
+    before = pipeline.train(data, batch_size=1, seed=0)
+    before.close()
+    put(classes / "train" / "ant" / "0.png", 200)
+    data.update(before.facts)
+    after = pipeline.train(data, batch_size=1, seed=0)
+    after.close()
+    assert after.facts == before.facts and after.names == before.names
+    new = pipeline.train(config(classes), batch_size=1, seed=0)
+    new.close()
+    assert new.facts["names"] == ("ant", *before.facts["names"])
+
+
 @pytest.mark.parametrize("names", [(), ("y", "x")])
 def test_every_picture_keeps_its_attributes_and_what_is_not_known_is_nan(attributes, names):
     data = config(attributes, label="attributes", names=names)

@@ -167,9 +167,9 @@ def _labels(features: Any, data: Any) -> tuple[str, tuple[str, ...]]:
             f"{source} has no classes, which are a ClassLabel 'label': it has {_listed(features)}"
         )
     if isinstance(features.get("attributes"), kinds.FeaturesDict):
-        there = {name: one for name, one in features["attributes"].items() if one.np_dtype == np.bool_}
+        there = [name for name, one in features["attributes"].items() if one.np_dtype == np.bool_]
         if there:
-            return "attributes", tuple(there)
+            return "attributes", tuple(sorted(there))  # their own order is another one in each process
     raise jgan.UserError(
         f"{source} has no attributes, which are a dict 'attributes' of yes and no: it has {_listed(features)}"
     )
