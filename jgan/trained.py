@@ -149,5 +149,7 @@ def restore_weights(
 
 def batch_shape(config: ml_collections.ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes of one training batch of the run, as a `System.init` needs them."""
-    spec = fields.batch(fields.of(config.data), config.batch_size, config.data.size)
-    return {name: jax.ShapeDtypeStruct(shape, dtype) for name, (shape, dtype) in spec.items()}
+    n, size = config.batch_size, config.data.size
+    return {
+        name: jax.ShapeDtypeStruct(*field.spec(n, size)) for name, field in fields.of(config.data).items()
+    }

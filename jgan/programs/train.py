@@ -333,7 +333,7 @@ class _Loop:
 
 def _take_facts(config: ml_collections.ConfigDict, old: ml_collections.ConfigDict) -> None:
     """Gives the config what the data told about themselves when the run began, where it leaves that to them."""
-    for name in ("channels", "names"):
+    for name in ("channels", "names", "exclusive"):
         if name in config.data and name in old.data and not config.data[name]:
             config.data[name] = old.data[name]
 

@@ -178,13 +178,16 @@ def test_with_its_facts_a_config_describes_its_batches_exactly(tmp_path, changes
     data.update(stream.facts)
     of = fields.of(data)
     assert list(of) == list(batch) == list(stream.dtypes)
-    for name, (shape, dtype) in fields.batch(of, 2, 16).items():
+    for name, (shape, dtype) in {name: field.spec(2, 16) for name, field in of.items()}.items():
         assert batch[name].shape == shape and batch[name].dtype == stream.dtypes[name]
         # Pictures travel in the type of their files.
         assert isinstance(of[name], fields.Picture) or dtype == batch[name].dtype
     example = pipeline.evaluation(data, "val")[0]
     assert set(example) == {*of, "name"}
-    assert all(example[name].shape == shape[1:] for name, (shape, _) in fields.batch(of, 1, 16).items())
+    assert all(
+        example[name].shape == shape[1:]
+        for name, (shape, _) in {name: x.spec(1, 16) for name, x in of.items()}.items()
+    )
     # With the facts in the config, the data tell the same again.
     again = pipeline.train(data, batch_size=2, seed=0)
     again.close()
