@@ -18,6 +18,7 @@ from jgan import state as state_lib
 from jgan.metrics import scores
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
+from jgan.runs import frozen as frozen_files
 from jgan.systems import SYSTEMS
 from jgan.systems import system as system_lib
 
@@ -110,7 +111,8 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
                 f"{workdir} has no checkpoint {step!r}: it has {checkpoints.steps or 'none yet'}."
             )
         params, stats = restore_weights(checkpoints, int(found), config, system)
-    weights = {"params": params, "stats": stats, "frozen": {}, "given": {}}
+    frozen = {net: {"stats": {}, **kept} for net, kept in frozen_files.read(workdir).items()}
+    weights = {"params": params, "stats": stats, "frozen": frozen, "given": {}}
     return Run(config, int(found), system, weights, run_config.facts(workdir).get("halves"))
 
 

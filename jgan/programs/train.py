@@ -4,6 +4,7 @@ The loop never waits for the device but to save: metrics of step t are fetched a
 Nothing is saved before its metrics and its parameters were seen finite.
 """
 
+import dataclasses
 import importlib.metadata
 import os
 import signal
@@ -19,6 +20,7 @@ import numpy as np
 
 import jgan
 from jgan import fields
+from jgan import frozen
 from jgan import output
 from jgan import pictures as pictures_lib
 from jgan import sharding
@@ -161,8 +163,12 @@ class _Loop:
             for name, x in shapes.items()
         }
 
+        kept = frozen.gather(workdir, system.frozen)
+        kept = jax.device_put(kept, whole) if kept else {}
+
         def ahead(state: state_lib.State) -> None:
             """Has the step compiled beside all that comes before it; `run` waits for that."""
+            state = dataclasses.replace(state, frozen=kept)
             state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), state)
             self.ahead = timing.Ahead(self.step, state, batch, updates=system.plan(latest or 0))
             if jax.process_count() == 1 and (latest or 0) < config.steps:
@@ -190,6 +196,7 @@ class _Loop:
             if init_from:
                 self.state, told = trained.start_from(self.state, init_from)
                 _say(told)
+        self.state = dataclasses.replace(self.state, frozen=kept)
         self.start = latest or 0
         first = jax.process_index() == 0
         self.log = log.Log(os.path.join(workdir, "metrics.jsonl") if first else None, self.start)
