@@ -64,8 +64,5 @@ def test_a_frozen_net_is_kept_in_the_run_and_never_changed(runs):
 def test_a_net_that_another_run_has_not_is_named(runs):
     config, workdir, teacher = runs
     declared = {"teacher": system.Frozen(str(teacher), "encoder")}
-    with pytest.raises(
-        jgan.UserError, match="a run without a net 'encoder': it has generator, discriminator"
-    ):
-        train.frozen.gather(str(workdir), declared)
-    assert dataclasses.is_dataclass(train.state_lib.State)
+    with pytest.raises(jgan.UserError, match="a run without a net 'encoder': it has .*generator"):
+        frozen.gather(str(workdir), declared)
