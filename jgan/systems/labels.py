@@ -93,21 +93,17 @@ class Domains(NamedTuple):
         """
         if to is None:
             return own, own
-        vector = self.vector(jnp.asarray(to), own.dtype)
-        vector = jnp.broadcast_to(vector, own.shape)
+        vector = jnp.broadcast_to(self.vector(jnp.asarray(to), own.dtype), own.shape)
         said = ~jnp.isnan(vector)
-        target = jnp.where(said, vector, own)
-        if len(self.groups) > 1:
-            of_set = jnp.concatenate(
-                [
-                    jnp.broadcast_to(jnp.any(said[:, a:b], 1, keepdims=True), (own.shape[0], b - a))
-                    for a, b, _ in self.groups
-                ],
-                1,
-            )
-            of_set |= ~jnp.any(said, 1, keepdims=True)
-            own, target = (jnp.where(of_set, x, jnp.nan) for x in (own, target))
-        return own, target
+        nothing, back, target = ~jnp.any(said, 1, keepdims=True), [], []
+        for a, b, kind in self.groups:
+            there = jnp.any(said[:, a:b], 1, keepdims=True)
+            # Who sets one class takes the others away.
+            rest = jnp.where(there, 0, own[:, a:b]) if kind == "softmax" else own[:, a:b]
+            known = there | nothing | (len(self.groups) == 1)
+            back.append(jnp.where(known, own[:, a:b], jnp.nan))
+            target.append(jnp.where(known, jnp.where(said[:, a:b], vector[:, a:b], rest), jnp.nan))
+        return jnp.concatenate(back, 1), jnp.concatenate(target, 1)
 
 
 def domains(config: Any) -> Domains:

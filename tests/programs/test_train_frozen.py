@@ -10,6 +10,7 @@ import pytest
 
 from configs import pix2pix as presets
 import jgan
+from jgan import frozen
 from jgan import losses
 from jgan import trained
 from jgan.nets import generators

@@ -195,7 +195,7 @@ def test_a_mean_of_a_convolution_is_one_convolution():
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"batch_size": 3}, "batch_size=3 has no two halves"),
+        ({"batch_size": 3}, "batch_size=3 holds no pairs"),
         ({"loss.adversarial": "wgan_gp"}, "a penalty that this system has not"),
         ({"loss.adversarial": "wgan"}, "'wgan' is unknown"),
         ({"generator.name": "resnet_9blocks"}, "takes no code"),

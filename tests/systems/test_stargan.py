@@ -159,6 +159,9 @@ def test_what_nobody_asks_for_stays():
     back, to = domains(**SETS).asked(own, np.float32([[nan, 1, nan, nan, nan]]))
     np.testing.assert_array_equal(back, [[1, 0, nan, nan, nan]])
     np.testing.assert_array_equal(to, [[1, 1, nan, nan, nan]])
+    # Who sets one class of a set takes the others away.
+    _, to = domains(**SETS).asked(own, np.float32([nan, nan, 1, nan, nan]))
+    np.testing.assert_array_equal(to, [[nan, nan, 1, 0, 0]])
 
 
 def test_a_translation_is_of_any_size_and_comes_back():
