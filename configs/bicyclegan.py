@@ -100,7 +100,7 @@ PRESETS = {
     },
     "facades64": {
         **_SMALL,
-        "steps": 12_000,
+        "steps": 8_000,
         "batch_size": 4,
         "generator.levels": 5,
         "loss.lambda_kl": 0.005,  # the sum has two codes here, and one in the paper

@@ -59,10 +59,10 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 
 _HAIR = ("Black_Hair", "Blond_Hair", "Brown_Hair")
-# Counted, at 0.07 s a step on two quiet cores, 20 minutes. G takes every second step: most of a step of D is a forward
-# pass of G, which with the five of the paper would have half of its updates in that time.
+# A quarter of an hour on two cores. G takes every second step: most of a step of D is a forward pass of G, which with
+# the five of the paper would have half of its updates in that time.
 _OBJECTS = {
-    "steps": 16_000,
+    "steps": 6_000,
     "n_critic": 2,
     "batch_size": 8,
     "data.source": "objects",
