@@ -2,6 +2,8 @@
 
 import io
 import json
+import pathlib
+import shlex
 
 import jax
 import numpy as np
@@ -170,6 +172,21 @@ def test_other_mistakes_are_told(clients):
         assert answer.status_code == 400 and sentence in answer.json()["error"]
     answer = client.post("/api/encode", files={"file": ("b.png", b"none")})
     assert answer.status_code == 400 and "no picture" in answer.json()["error"]
+
+
+def test_the_commands_of_the_document_do_as_they_say(clients):
+    text = (pathlib.Path(__file__).parents[3] / "docs" / "editor.md").read_text()
+    commands = [shlex.split(line) for line in text.splitlines() if line.startswith("curl ")]
+    assert len(commands) == 5
+    for _, address, *rest in commands:
+        path, form = address.removeprefix("http://127.0.0.1:8000"), [x for x in rest if "=" in x]
+        if not form:
+            assert clients["bicyclegan"].get(path).status_code == 200
+            continue
+        found = dict(x.split("=", 1) for x in form)
+        assert found.pop("file").startswith("@")
+        answer = clients["bicyclegan"].post(path, files={"file": ("a.png", noise())}, data=found)
+        assert answer.status_code == 200, (address, answer.text)
 
 
 @pytest.mark.slow
