@@ -7,6 +7,7 @@ import time
 
 from fastapi import testclient
 import hypothesis
+from hypothesis import strategies
 import numpy as np
 from PIL import Image
 from starlette import websockets
@@ -29,7 +30,12 @@ SETTINGS = hypothesis.settings(
 
 def served(engine, door=None, **kwargs):
     """A client of a server whose engine is there."""
-    service, door = service_lib.Service("run", make_engine=lambda _: engine, **kwargs), door or access.Door()
+    return client_of(service_lib.Service("run", make_engine=lambda _: engine, **kwargs), door)
+
+
+def client_of(service, door=None):
+    """A client of a server of a service."""
+    door = door or access.Door()
     client = testclient.TestClient(
         app.build(service, door), base_url=f"http://127.0.0.1:{door.port}", raise_server_exceptions=False
     )
@@ -37,8 +43,8 @@ def served(engine, door=None, **kwargs):
     return client
 
 
-def until(true):
-    for _ in range(500):
+def until(true, tries=500):
+    for _ in range(tries):
         if true():
             return
         time.sleep(0.01)
@@ -81,3 +87,35 @@ def done(client, answer):
     key = answer.json()["job"]
     until(lambda: client.get(f"/api/jobs/{key}").json()["state"] in ("done", "failed"))
     return client.get(f"/api/jobs/{key}").json()
+
+
+def fuzz(client, least, adapt=lambda case: None):
+    """Requests by the server's own description, right and wrong ones: each has an answer that is no fault of ours."""
+    import requests
+    import schemathesis
+
+    schema = schemathesis.openapi.from_dict(client.get("/openapi.json").json())
+    modes = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
+    operations = [found.ok() for found in schema.get_all_operations()]
+    assert len(operations) > least
+    cases = strategies.one_of(
+        [operation.as_strategy(generation_mode=mode) for operation in operations for mode in modes]
+    )
+    count = 0
+
+    @SETTINGS
+    @hypothesis.given(case=cases, real=strategies.booleans())
+    def run(case, real):
+        nonlocal count
+        if real:
+            adapt(case)
+        asked = case.as_transport_kwargs(base_url="http://127.0.0.1:8000")
+        made = requests.Request(**asked).prepare()  # in whose words the arguments are
+        answer = client.request(made.method, made.url, content=made.body or b"", headers=dict(made.headers))
+        count += 1
+        assert answer.status_code < 500, (made.method, made.url, made.body, answer.text)
+        if answer.status_code >= 400:
+            assert isinstance(answer.json()["error"], str)
+
+    run()
+    assert count >= 200 and client.get("/api/status").json()["state"] == "ready"

@@ -133,3 +133,47 @@ class Engine:
             return film
         latents, costs = np.zeros((2, 2), np.float32), np.float32([0.1, np.nan])
         return work_lib.Exported(np.int32([1, 0]), film[:2], latents, costs)
+
+
+class Translation:
+    """As `jgan.serve.web.generation.Translation`, with a control of every kind; it answers by flat colours.
+
+    Attributes:
+        asked: what has been set, in the order of the questions.
+        encoded: names of the files whose codes were asked for.
+    """
+
+    def __init__(self):
+        self.asked, self.encoded = [], []
+        self._pool = futures.ThreadPoolExecutor(1)
+        look = fields.Attributes(("red", "blue", "striped"), exclusive=("red", "blue"))
+        self._controls = {
+            "to": look,
+            "label": fields.Label(tuple(f"class_{k}" for k in range(12))),
+            "strength": fields.Amount(0.0, 2.0, 1.0),
+            "z": fields.Code(("z",)),
+        }
+
+    def describe(self):
+        told = {"input": "a", "output": "b", "size": [8, 8], "channels": 3}
+        return [{"name": name, **told} for name in ("AtoB", "plain")]
+
+    def ways(self):
+        controls = {name: field.describe() for name, field in self._controls.items()}
+        told = {"inputs": {"a": fields.Picture().describe()}, "returns": ["output"]}
+        return [
+            {"name": "AtoB", **told, "controls": controls, "spaces": {"z": {"predicts": True}}},
+            {"name": "plain", **told, "controls": {}, "spaces": {}},
+        ]
+
+    def submit(self, data, name, way, made, asked):
+        fields.check(self._controls if way == "AtoB" else {}, asked)
+        self.asked.append(asked)
+        return self._pool.submit(lambda: np.full((8, 8, 3), len(self.asked), np.uint8))
+
+    def encode(self, data, name, way, control):
+        self.encoded.append(name)
+        return self._pool.submit(lambda: (control, [0.5, 0.25]))
+
+    def stop(self):
+        self._pool.shutdown(cancel_futures=True)

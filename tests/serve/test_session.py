@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 import pytest
 
 import jgan
+from jgan import fields
 from jgan.latent import constraints
 from jgan.latent import document
 from jgan.serve import session as sessions
@@ -28,9 +29,22 @@ strokes = st.one_of(
 photos = st.tuples(st.integers(384, 500), st.integers(384, 500), st.booleans(), latents).map(
     lambda x: sessions.Open("p1", "a.png", (x[0], x[1]), box(x[0], x[1], (max if x[2] else min)(x[:2])), x[3])
 )
+CONTROLS = {
+    "label": fields.Label(("cat", "dog")),
+    "look": fields.Attributes(("red", "blue", "striped"), exclusive=("red", "blue")),
+    "truncation": fields.Amount(0.1, 1.0, 1.0),
+}
+gifts = st.one_of(
+    st.sampled_from(["cat", "dog"]).map(lambda x: sessions.Give("label", x)),
+    st.floats(0.1, 1).map(lambda x: sessions.Give("truncation", x)),
+    st.sampled_from([(), (("striped", 0.25),), (("red", 1.0), ("blue", 0.0))]).map(
+        lambda x: sessions.Give("look", x)
+    ),
+)
 operations = st.one_of(
     strokes,
     strokes,
+    gifts,
     st.lists(st.integers(0, 12), min_size=1, max_size=3).map(tuple).map(sessions.Erase),
     st.just(sessions.Clear()),
     st.builds(constraints.Weights, *[st.floats(0, 9)] * 5).map(sessions.Weigh),
@@ -102,7 +116,8 @@ def test_a_session_and_its_json_are_the_same(events):
     session = after(events)
     kept = {"p1": session_file.Photo("a.png", b"\x00\xff")}
     text = json.dumps(session_file.dump(session, "z", kept), allow_nan=False)
-    found, photos = session_file.parse(text, "z")
+    assert session_file.parse(text, "z", CONTROLS)[0] == session_file.parse(text, "z")[0]
+    found, photos = session_file.parse(text, "z", CONTROLS)
     assert (found.operations, found.cursor, found.drawing) == (
         session.operations,
         session.cursor,
@@ -141,13 +156,15 @@ def test_a_hostile_session_is_valid_or_refused(operations, data):
             continue
         at[key] = data.draw(values)
         break
-    try:
-        session, _ = session_file.load(tree, "z")
-    except jgan.UserError as error:
-        assert "\n" not in str(error) and len(str(error)) < 300
-        return
-    assert session_file.load(json.loads(json.dumps(session_file.dump(session, "z"))), "z")[0] == session
-    assert session.drawing == sessions.fold(session.operations[: session.cursor])
+    for controls in (None, CONTROLS):
+        try:
+            session, _ = session_file.load(tree, "z", controls)
+        except jgan.UserError as error:
+            assert "\n" not in str(error) and len(str(error)) < 300
+            continue
+        again = json.loads(json.dumps(session_file.dump(session, "z")))
+        assert session_file.load(again, "z", controls)[0] == session
+        assert session.drawing == sessions.fold(session.operations[: session.cursor])
 
 
 @hypothesis.settings(max_examples=150, deadline=None, derandomize=True)
@@ -171,13 +188,16 @@ def test_a_hostile_session_is_valid_or_refused(operations, data):
         ),
         values
         | st.sampled_from(["live", "op", "fix", "view", "undo", "redo", "ready", "ping"])
-        | st.fixed_dictionaries({"op": st.sampled_from(["erase", "clear", "restart", "close", "open"])}),
+        | st.fixed_dictionaries({"op": st.sampled_from(["erase", "clear", "restart", "close", "open"])})
+        | st.fixed_dictionaries(
+            {"op": st.just("give"), "name": st.sampled_from([*CONTROLS]), "value": values}
+        ),
     )
     | values
 )
 def test_any_message_is_an_event_or_refused(tree):
     try:
-        event = session_file.parse_event(tree, (384, 384))
+        event = session_file.parse_event(tree, (384, 384), CONTROLS)
     except jgan.UserError:
         return
     if not isinstance(event, session_file.Choice | session_file.Ready | session_file.Ping):
@@ -289,6 +309,45 @@ def test_what_begins_where():
     )
     session = after([sessions.Close()], session)
     assert session.drawing.anchor is None and session.drawing.size == sessions.CANVAS
+
+
+def test_what_is_given_stays_and_can_be_undone():
+    """A value begins candidates anew around the same start; strokes stay, and so does it through restart and photo."""
+    give = sessions.Give("label", "dog")
+    session = after([RED, sessions.Fix((0.1, 0.2))])
+    given = after([give], session)
+    assert given.drawing.given == (("label", "dog"),) and given.drawing.ground > session.drawing.ground
+    assert given.drawing.strokes == session.drawing.strokes and given.drawing.anchor == (0.1, 0.2)
+    assert after([give], given) is given
+    photo = sessions.Open("p1", "a.png", (20, 30), box(20, 30, 30), (0.5, 0.5))
+    later = after([sessions.Restart(3), photo, sessions.Give("label", "cat")], given)
+    assert later.drawing.given == (("label", "cat"),) and later.drawing.opened == (("label", "dog"),)
+    back = after([sessions.Undo()], given)
+    assert back.drawing == session.drawing and back.drawing.ground > given.drawing.ground
+
+
+@pytest.mark.parametrize(
+    "name, value, sentence",
+    [
+        ("label", "cow", "'cow' is none of the classes: cat, dog would work"),
+        ("label", 2, "cat, dog would work"),
+        ("label", None, "cat, dog would work"),
+        ("look", {"green": 1}, "red, blue, striped would work"),
+        ("look", {"red": 2}, "0 to 1 would work"),
+        ("look", [1], "{name: number}"),
+        ("truncation", 1.5, "0.1 to 1 would work"),
+        ("truncation", True, "no number"),
+        ("zoom", 1, "label, look, truncation can be set"),
+        ("", 1, "1 to 100 characters"),
+    ],
+)
+def test_values_that_are_refused_in_messages_and_sessions(name, value, sentence):
+    operation = {"op": "give", "name": name, "value": value}
+    with pytest.raises(jgan.UserError, match=sentence):
+        session_file.parse_event({"type": "op", "op": operation}, (384, 384), CONTROLS)
+    tree = session_file.dump(sessions.Session(), "z") | {"ops": [operation]}
+    with pytest.raises(jgan.UserError, match=sentence):
+        session_file.load(tree, "z", CONTROLS)
 
 
 def test_looking_is_no_operation_and_drawing_leads_the_slider_back():

@@ -193,12 +193,13 @@ function choices(name, pairs, changed) {
 function slider(name, low, high, usual, changed, unset = "") {
   const element = document.createElement("div"), input = document.createElement("input"), output = document.createElement("output");
   element.className = "control";
-  Object.assign(input, { type: "range", min: low, max: high, step: (high - low) / 100, value: usual, id: `control-${++count}` });
+  Object.assign(input, { type: "range", min: low, max: high, step: "any", value: usual, id: `control-${++count}` });
   const heading = Object.assign(document.createElement("label"), { textContent: name, htmlFor: input.id, title: name });
   heading.className = "control-title";
+  const read = () => Math.min(high, Math.max(low, +(+input.value).toFixed(4)));
   let open = Boolean(unset), reset = null;
   const tell = () => {
-    output.textContent = open ? "" : (+(+input.value).toFixed(2)).toString();
+    output.textContent = open ? "" : (+read().toFixed(2)).toString();
     element.toggleAttribute("data-open", open);
     reset?.setAttribute("aria-pressed", open);
     if (open) input.setAttribute("aria-valuetext", unset);
@@ -219,7 +220,7 @@ function slider(name, low, high, usual, changed, unset = "") {
   tell();
   return {
     element,
-    value: () => (open ? undefined : +input.value),
+    value: () => (open ? undefined : read()),
     show(value) {
       if (document.activeElement === input && input.matches(":active")) return; // a hand is on it
       open = value === undefined && Boolean(unset);

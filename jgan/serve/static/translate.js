@@ -205,7 +205,7 @@ export function createTranslate(status) {
     $("palette").append(button);
   }
   for (const { name, input, output } of status.translations) {
-    $("way").append(new Option(input && output ? `${input} → ${output}` : name, name));
+    $("way").append(new Option(input && output && input !== output ? `${input} → ${output}` : name, name));
   }
   $("way-label").hidden = status.translations.length < 2;
   $("way").onchange = () => (board(), later());

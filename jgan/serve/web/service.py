@@ -26,6 +26,7 @@ class Service:
         translator: str = "",
         training: training_lib.Training | None = None,
         make_engine: Callable[[str], Any] | None = None,
+        make_translation: Callable[[str], Any] | None = None,
     ):
         """Of the directories of runs.
 
@@ -33,10 +34,12 @@ class Service:
             latent: of a run with a latent; empty: none.
             translator: of a run that translates; empty: none.
             training: what has to be done before the run in `latent` is there.
-            make_engine: its engine, of its directory; by default that of `jgan.serve.engine`.
+            make_engine: its engine, of its directory; by default that of `jgan.serve.device.engine`.
+            make_translation: what translates, of its directory; by default that of `generation`, which is warm.
         """
         self.latent, self.translator = latent, translator
         self._training, self._make_engine = training, make_engine or _engine
+        self._make_translation = make_translation or _translation
         self._state, self._message = ("training", "") if training else ("loading", "reading the run")
         self.engine: Any = None
         self.keeper: store.Keeper | None = None
@@ -152,9 +155,7 @@ class Service:
                 asyncio.run_coroutine_threadsafe(self._open_keeper(), self._loop).result(10)
             if self.translator:
                 self._message = "preparing the translator"
-                _check_known(self.translator)
-                translation = generation.Translation(self.translator)
-                translation.warm()
+                translation = self._make_translation(self.translator)
                 self._ways = [*self._ways, *({"of": "translating", **way} for way in translation.ways())]
                 self.translation = translation
             self._state, self._message = "ready", ""
@@ -173,6 +174,13 @@ def _engine(workdir: str) -> Any:
 
     _check_known(workdir)
     return engine.Engine(trained.load(workdir, latent=True))
+
+
+def _translation(workdir: str) -> generation.Translation:
+    _check_known(workdir)
+    translation = generation.Translation(workdir)
+    translation.warm()
+    return translation
 
 
 def _check_known(workdir: str) -> None:

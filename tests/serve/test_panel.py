@@ -1,0 +1,131 @@
+"""What a person sets on the page, in a browser, on an engine and a translator that need no device."""
+
+import io
+import threading
+
+import numpy as np
+from PIL import Image
+import pytest
+import uvicorn
+
+from jgan.serve.web import access
+from jgan.serve.web import app
+from jgan.serve.web import service as service_lib
+from tests.serve import browsing
+from tests.serve import fakes
+from tests.serve import test_page
+
+pytestmark = pytest.mark.slow
+
+browser = test_page.browser
+
+
+class Server:
+    """An application in a thread, with fakes behind it."""
+
+    def __init__(self, door):
+        self.engine, self.translation = fakes.Engine(), fakes.Translation()
+        service = service_lib.Service(
+            "run",
+            "run2",
+            make_engine=lambda _: self.engine,
+            make_translation=lambda _: self.translation,
+        )
+        service._palette = [
+            {"name": "background", "colour": [255, 255, 255]},
+            {"name": "red", "colour": [224, 49, 49]},
+        ]
+        self.address = door.address()
+        config = uvicorn.Config(app.build(service, door), port=door.port, log_level="warning")
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run)
+        self.thread.start()
+
+    def stop(self):
+        self.server.should_exit = True
+        self.thread.join()
+
+
+@pytest.fixture
+def server():
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    made = Server(access.Door(port=port))
+    browsing.until(lambda: made.server.started, "the server")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def editor(browser, server):
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    made = browsing.Editor(context.new_page(), server)
+    yield made
+    context.close()
+    assert not made.told
+
+
+def test_what_is_painted_with_is_set_in_the_panel(editor, server):
+    page, panel = editor.page, editor.page.locator("#panel")
+    dog = panel.get_by_role("radio", name="Dog")
+    dog.click()
+    editor.expects("give")
+    assert dog.get_attribute("aria-checked") == "true"
+    panel.get_by_role("radiogroup", name="Look").get_by_role("radio", name="Blue").click()
+    slider = panel.get_by_label("Truncation")
+    slider.fill("0.1")
+    editor.expects("give", "give", "give")
+    given = dict(next(iter(server.engine.lives.values())).session.drawing.given)
+    assert given["label"] == "dog" and given["truncation"] == 0.1
+    assert dict(given["look"]) == {"red": 0.0, "blue": 1.0, "striped": 0.0}
+    for _ in range(3):
+        page.click("#undo")
+    editor.expects()
+    cat = panel.get_by_role("radio", name="Cat")
+    browsing.until(lambda: cat.get_attribute("aria-checked") == "true", "the first class")
+    browsing.until(lambda: float(slider.input_value()) == 1, "the usual amount")
+    # By keys, and through a reload.
+    cat.focus()
+    page.keyboard.press("ArrowRight")
+    editor.expects("give")
+    page.reload()
+    editor.ready()
+    browsing.until(lambda: dog.get_attribute("aria-checked") == "true", "what was set")
+
+
+def test_what_a_translation_is_set_to(editor, server):
+    page, panel, asked = editor.page, editor.page.locator("#t-panel"), server.translation.asked
+
+    def expects(what, holds):
+        browsing.until(lambda: asked and holds(asked[-1]), what, lambda: asked[-1:])
+
+    page.click("#tab-translate")
+    panel.get_by_role("radio", name="Blue").click()
+    expects("an attribute", lambda x: x["to"] == {"red": 0, "blue": 1})
+    panel.get_by_label("Striped").fill("0.25")
+    expects("another one", lambda x: x["to"] == {"red": 0, "blue": 1, "striped": 0.25})
+    panel.get_by_role("radio", name="as it is").click()
+    panel.get_by_role("button", name="as it is").click()
+    expects("the picture's own", lambda x: "to" not in x)
+    panel.get_by_label("Label").select_option("class_11")
+    panel.get_by_label("Strength").fill("2")
+    expects("a class and an amount", lambda x: (x["label"], x["strength"]) == ("class_11", 2))
+    first = asked[-1]["z"]
+    panel.get_by_role("button", name="Throw the dice").click()
+    expects("another code", lambda x: isinstance(x["z"], int) and x["z"] != first)
+    second = asked[-1]["z"]
+    panel.get_by_label("From the code before").fill("0.5")
+    expects("a code between", lambda x: x["z"] == {"between": [first, second], "share": 0.5})
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(file, "PNG")
+    with page.expect_file_chooser() as chooser:
+        panel.get_by_role("button", name="Style from a picture").click()
+    chooser.value.set_files({"name": "style.png", "mimeType": "image/png", "buffer": file.getvalue()})
+    expects("the code of a picture", lambda x: x["z"] == [0.5, 0.25])
+    assert server.translation.encoded == ["style.png"]
+    page.select_option("#way", "plain")
+    expects("a way without controls", lambda x: x == {})
+    assert panel.is_hidden()
