@@ -1,9 +1,10 @@
 """Times one training step of ours against a PyTorch peer's.
 
-    python -m benchmarks.train_step --system=pix2pix|cyclegan|bicyclegan [--size=256 --batch=1]
+    python -m benchmarks.train_step --system=pix2pix|cyclegan|stargan|bicyclegan [--size=256 --batch=1]
 
 pix2pix and BiCycleGAN are timed with the U-Net that halves the image to one pixel, CycleGAN with instance norm,
-identity terms and the paper's generator for the size: 6 residual blocks up to 128 pixels, 9 above.
+identity terms and the paper's generator for the size: 6 residual blocks up to 128 pixels, 9 above. A step of StarGAN
+is here one cycle of its plan, five updates of D and one of G, with five attributes (--size=128 --batch=4).
 
 Each side lives in a process of its own with two threads; they take turns, one at work while the other waits,
 so that whatever else the machine does hits both. The last line of the output is one JSON object:
@@ -28,7 +29,8 @@ from benchmarks import sides
 import jgan
 import launch
 
-SYSTEM = flags.DEFINE_enum("system", "pix2pix", ["pix2pix", "cyclegan", "bicyclegan"], "What to train.")
+CYCLES = {"pix2pix": 1, "cyclegan": 1, "stargan": 5, "bicyclegan": 1}  # training steps in one that is timed
+SYSTEM = flags.DEFINE_enum("system", "pix2pix", list(CYCLES), "What to train.")
 SIZE = flags.DEFINE_integer("size", 256, "Height and width of the images.", lower_bound=32)
 BATCH = flags.DEFINE_integer("batch", 1, "Images per step.", lower_bound=1)
 TURNS = flags.DEFINE_integer("turns", 12, "Turns that each side takes.", lower_bound=1)
@@ -98,6 +100,13 @@ def useful_flops(system, size, batch):
         judge = [macs for k in range(2) for macs in flops.patch(size // 2**k, channels=3, width=64 // 2**k)]
         nets = flops.unet(size, levels(size)), flops.encoder(size, encoder_blocks(size)), judge
         return flops.bicyclegan(*nets, batch)
+    if system == "stargan":
+        if size < 64 or size % 64:
+            raise jgan.UserError(
+                f"--size={size}: StarGAN's discriminator halves a picture six times, 128 would work."
+            )
+        nets = flops.stargan_generator(size), flops.stargan_discriminator(size)
+        return flops.stargan(*nets, batch, CYCLES[system])
     return flops.pix2pix(flops.unet(size, levels(size)), flops.patch(size), batch)
 
 
@@ -127,6 +136,13 @@ def images(size, batch):
 
     rng = np.random.default_rng(0)
     return tuple(rng.integers(0, 256, (batch, size, size, 3), np.uint8) for _ in "ab")
+
+
+def attributes(batch):
+    """Five attributes for each image, present or not, float32 [batch, 5]."""
+    import numpy as np
+
+    return np.random.default_rng(0).integers(0, 2, (batch, 5)).astype(np.float32)
 
 
 # The two sides. Their imports stay inside: neither process may carry the other's library.
@@ -165,17 +181,19 @@ def ours_step(name, size, batch, **changes):
         compiler_options=system_lib.supported(system.compiler_options),
     )
     inputs, targets = images(size, batch)
-    data = jax.device_put({"images": targets} if name == "dcgan" else {"a": inputs, "b": targets})
+    data = {"images": targets} if name in ("dcgan", "stargan") else {"a": inputs, "b": targets}
+    data = jax.device_put(data | ({"label": attributes(batch)} if name == "stargan" else {}))
     key = jax.random.key(0)
     init = jax.jit(system.init)
     state = init(key, data)
     init.clear_cache()  # as training does
-    updates, taken = system.plan(0), 0
+    cycle, taken = CYCLES.get(name, 1), 0
+    plan = [system.plan(k) for k in range(cycle)]
 
     def run(count):
         nonlocal state, taken
-        for _ in range(count):
-            state, metrics = step(state, data, jax.random.fold_in(key, taken), updates)
+        for _ in range(count * cycle):
+            state, metrics = step(state, data, jax.random.fold_in(key, taken), plan[taken % cycle])
             taken += 1
         jax.block_until_ready((state, metrics))
 
@@ -209,6 +227,10 @@ def peer_step(name, size, batch, adam="default", *, device="cpu", width=64, bflo
             from benchmarks import peer_bicyclegan
 
             model = peer_bicyclegan.bicyclegan(levels(size), encoder_blocks(size), width=width, adam=adam)
+        elif name == "stargan":
+            from benchmarks import peer_stargan
+
+            model = peer_stargan.stargan(size, attributes(1).shape[1], CYCLES[name], width=width, adam=adam)
         elif name == "dcgan":
             model = peer.dcgan(levels(size) - 2, width=width, adam=adam)
         else:
@@ -218,12 +240,15 @@ def peer_step(name, size, batch, adam="default", *, device="cpu", width=64, bflo
             if isinstance(net, torch.nn.Module):
                 net.compile()
     data = [torch.from_numpy(x).permute(0, 3, 1, 2).contiguous() / 127.5 - 1 for x in images(size, batch)]
-    data = [x.to(device) for x in (data[1:] if name == "dcgan" else data)]
+    data = data[1:] if name in ("dcgan", "stargan") else data
+    data += [torch.from_numpy(attributes(batch))] if name == "stargan" else []
+    data = [x.to(device) for x in data]
+    take = model.cycle if name == "stargan" else model.step
 
     def run(count):
         with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             for _ in range(count):
-                model.step(*data)
+                take(*data)
         if device != "cpu":
             torch.cuda.synchronize()
 
