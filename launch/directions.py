@@ -9,6 +9,7 @@ from absl import flags
 
 import jgan
 import launch
+from launch import flags as shared
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _OUTPUT = flags.DEFINE_string("output", "", "file of directions, .npz")
@@ -17,8 +18,7 @@ _SAMPLES = flags.DEFINE_integer("samples", 1000, "draws of which they are taken"
 _NAME = flags.DEFINE_string("name", "", "of a direction between photos")
 _WITH = flags.DEFINE_string("with", "", "projections of photos that have what the direction adds")
 _WITHOUT = flags.DEFINE_string("without", "", "projections of photos that lack it")
-_SEED = flags.DEFINE_integer("seed", 0, "of the draws")
-_STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
+flags.adopt_module_key_flags(shared)
 
 
 def main() -> None:
@@ -29,9 +29,11 @@ def main() -> None:
     from jgan.programs import directions
     from jgan.runs import config as run_config
 
-    run = trained.load(_WORKDIR.value, run_config.parse_step(_STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, run_config.parse_step(shared.STEP.value), latent=True)
     if _PRINCIPAL.present:
-        names = directions.write_principal(run, _OUTPUT.value, _PRINCIPAL.value, _SAMPLES.value, _SEED.value)
+        names = directions.write_principal(
+            run, _OUTPUT.value, _PRINCIPAL.value, _SAMPLES.value, shared.SEED.value
+        )
         print(f"{names[0]} to {names[-1]} in {_OUTPUT.value}")
     else:
         directions.write_difference(run, _OUTPUT.value, _NAME.value, _WITH.value, _WITHOUT.value)

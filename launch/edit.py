@@ -10,6 +10,8 @@ from absl import flags
 
 import jgan
 import launch
+from launch import flags as shared
+from launch import projection_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _EDIT = flags.DEFINE_string("edit", "", "file of the edit, drawn on the photo at any scale or on a square")
@@ -29,48 +31,33 @@ _METHOD = flags.DEFINE_enum(
     ["", "optimise", "network", "hybrid"],
     "of the photo's projection; empty: hybrid where the run has a predictor",
 )
-_STARTS = flags.DEFINE_integer("starts", 4, "of the projection; the best is kept")
-_OPTIMISER = flags.DEFINE_enum("optimiser", "lbfgs", ["lbfgs", "adam"], "of the projection")
-_EVALUATIONS = flags.DEFINE_integer("evaluations", 320, "of the projection, by each start")
-_WEIGHT = flags.DEFINE_float("feature_weight", 0.1, "of features beside the pixels, in the projection")
-_FEATURES = flags.DEFINE_string(
-    "features",
-    "",
-    "file of AlexNet's or VGG-16's weights, .pth or .safetensors; empty: the run's discriminator",
-)
-_PART = flags.DEFINE_enum(
-    "part",
-    "",
-    ["", "A", "B", "whole"],
-    "of a pair side by side: A, the left half, or B; whole: pictures as they are",
-)
-_FIT = flags.DEFINE_enum("fit", "letterbox", ["letterbox", "crop"], "how a photo that is not square is seen")
-_SEED = flags.DEFINE_integer("seed", 0, "of all starts")
-_STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
+flags.adopt_module_key_flags(shared)
+flags.adopt_module_key_flags(projection_flags)
 
 
 def main() -> None:
     if not _EDIT.value and not _DIRECTIONS.value:
         raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
-    from jgan import frozen
     from jgan import trained
     from jgan.latent import projection
     from jgan.programs import edit
     from jgan.runs import config as run_config
 
-    run = trained.load(_WORKDIR.value, run_config.parse_step(_STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, run_config.parse_step(shared.STEP.value), latent=True)
     edit.edit_file(
         run,
         _EDIT.value,
         _OUTPUT.value,
         image=_IMAGE.value,
         method=_METHOD.value,
-        starts=_STARTS.value,
-        projection=projection.Settings(optimiser=_OPTIMISER.value, evaluations=_EVALUATIONS.value),
-        feature_weight=_WEIGHT.value,
-        features=frozen.load(_FEATURES.value, run.config.data.channels[0]) if _FEATURES.value else None,
-        fit=_FIT.value,
-        part=_PART.value,
+        starts=projection_flags.STARTS.value,
+        projection=projection.Settings(
+            optimiser=projection_flags.OPTIMISER.value, evaluations=projection_flags.EVALUATIONS.value
+        ),
+        feature_weight=projection_flags.FEATURE_WEIGHT.value,
+        features=projection_flags.features(run),
+        fit=projection_flags.FIT.value,
+        part=projection_flags.PART.value,
         settings=edit.Settings(
             candidates=_CANDIDATES.value,
             iterations=_ITERATIONS.value,
@@ -81,7 +68,7 @@ def main() -> None:
         directions=_DIRECTIONS.value,
         direction=_DIRECTION.value,
         amount=_AMOUNT.value,
-        seed=_SEED.value,
+        seed=shared.SEED.value,
     )
 
 

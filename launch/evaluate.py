@@ -11,6 +11,7 @@ from absl import flags
 
 import jgan
 import launch
+from launch import flags as shared
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _DATA = flags.DEFINE_string("data", "", "folder of other data; by default the run's own data")
@@ -18,7 +19,6 @@ _SPLIT = flags.DEFINE_string("split", "", "by default the run's validation split
 _WAY = flags.DEFINE_string("way", "", "such as AtoB or BtoA; by default all that the run has")
 _SIZE = flags.DEFINE_integer("size", None, "resize pictures to this many pixels a side", lower_bound=1)
 _PALETTE = flags.DEFINE_string("palette", "", "JSON file of class colours, for segmentation scores")
-_STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
 _STATISTICS = flags.DEFINE_enum(
     "statistics",
     "",
@@ -27,7 +27,7 @@ _STATISTICS = flags.DEFINE_enum(
 )
 _DROPOUT = flags.DEFINE_bool("dropout", False, "keep dropout on")
 _BATCH = flags.DEFINE_integer("batch", 1, "images that pass at once", lower_bound=1)
-_SEED = flags.DEFINE_integer("seed", 0, "of codes and of dropout")
+flags.adopt_module_key_flags(shared)
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     from jgan.programs import evaluate
     from jgan.runs import config as run_config
 
-    run = trained.load(_WORKDIR.value, run_config.parse_step(_STEP.value))
+    run = trained.load(_WORKDIR.value, run_config.parse_step(shared.STEP.value))
     ways = (_WAY.value,) if _WAY.value else tuple(run.system.ways)
     if _PALETTE.value and len(ways) > 1:
         raise jgan.UserError(
@@ -53,7 +53,7 @@ def main() -> None:
             batch_size=_BATCH.value,
             statistics=_STATISTICS.value,
             dropout=_DROPOUT.value,
-            seed=_SEED.value,
+            seed=shared.SEED.value,
         )
         for way in ways
     }

@@ -6,11 +6,11 @@ The same seed draws the same codes; a larger number goes on where a smaller one 
 from absl import flags
 
 import launch
+from launch import flags as shared
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _OUTPUT = flags.DEFINE_string("output", "", "folder for what is drawn")
 _NUMBER = flags.DEFINE_integer("number", 64, "how many pictures")
-_SEED = flags.DEFINE_integer("seed", 0, "of the codes")
 _FORMAT = flags.DEFINE_enum(
     "format", "files", ["files", "grid", "npz"], "a PNG each, one grid, or images and codes in samples.npz"
 )
@@ -19,7 +19,7 @@ _SET = flags.DEFINE_multi_string("set", [], "NAME=VALUE of what the run lets a p
 _DIRECTIONS = flags.DEFINE_string("directions", "", "instead, show a file of directions: directions.png")
 _DIRECTION = flags.DEFINE_string("direction", "", "only the one of this name, on --number codes")
 _AMOUNT = flags.DEFINE_float("amount", 3.0, "how far along directions, both ways")
-_STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
+flags.adopt_module_key_flags(shared)
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     from jgan.programs import sample
     from jgan.runs import config as run_config
 
-    run = trained.load(_WORKDIR.value, run_config.parse_step(_STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, run_config.parse_step(shared.STEP.value), latent=True)
     if _DIRECTIONS.value:
         directions.show(
             run,
@@ -37,14 +37,14 @@ def main() -> None:
             name=_DIRECTION.value,
             amount=_AMOUNT.value,
             number=_NUMBER.value if _NUMBER.present else 8,
-            seed=_SEED.value,
+            seed=shared.SEED.value,
         )
         return
     sample.write(
         run,
         _OUTPUT.value,
         number=_NUMBER.value,
-        seed=_SEED.value,
+        seed=shared.SEED.value,
         form=_FORMAT.value,
         stations=_WALK.value,
         given=_SET.value,

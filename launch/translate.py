@@ -6,6 +6,7 @@ Every picture keeps its name, size and bit depth.
 from absl import flags
 
 import launch
+from launch import flags as shared
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _INPUT = flags.DEFINE_string("input", "", "a picture, or a folder of pictures")
@@ -27,12 +28,11 @@ _STRIP = flags.DEFINE_bool(
     "one PNG for each picture: itself, and beside it its samples or what all values make of it",
 )
 _TILE = flags.DEFINE_integer("tile", 0, "translate in overlapping tiles of so many pixels", lower_bound=0)
-_STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
 _STATISTICS = flags.DEFINE_enum(
     "statistics", "image", ["image", "running"], "what normalises: each image, or training's averages"
 )
 _DROPOUT = flags.DEFINE_bool("dropout", False, "keep dropout on")
-_SEED = flags.DEFINE_integer("seed", 0, "of codes and of dropout")
+flags.adopt_module_key_flags(shared)
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     translator = translate.load(
         _WORKDIR.value,
         way=_WAY.value,
-        step=run_config.parse_step(_STEP.value),
+        step=run_config.parse_step(shared.STEP.value),
         statistics=_STATISTICS.value,
         dropout=_DROPOUT.value,
         samples=_SAMPLES.value,
@@ -54,7 +54,7 @@ def main() -> None:
         _OUTPUT.value,
         samples=_SAMPLES.value,
         strip=_STRIP.value,
-        seed=_SEED.value,
+        seed=shared.SEED.value,
         tile=_TILE.value,
         part=_PART.value,
     )

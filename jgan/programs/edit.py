@@ -214,8 +214,7 @@ def edit_file(
     if not edit:  # one candidate, which stays where the direction leads
         settings = settings._replace(candidates=1, iterations=1, top_k=1)
     search = editor(run, settings)
-    channels = run.config.data.channels[0]
-    shape = (size, size, channels)
+    shape = (size, size, run.config.data.channels[0])
     photo = opened = framed = found = None
     if image:
         method = method or ("hybrid" if run.predicts else "optimise")
