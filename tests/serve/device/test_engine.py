@@ -21,7 +21,7 @@ from jgan.serve.device import work
 from jgan.serve.web import kept
 from tests.serve import fakes
 
-WAIT = 60  # seconds, for a machine that is busy
+WAIT = 300  # seconds, for a machine that is busy
 
 RED = sessions.Stroke(document.Colour(((100.0, 100.0), (300.0, 200.0)), 80.0, (255.0, 0.0, 0.0)))
 BLUE = sessions.Stroke(document.Colour(((200.0, 300.0),), 90.0, (0.0, 0.0, 255.0)))
