@@ -1,21 +1,23 @@
 """How many samples of a generator show each family of the drawn objects.
 
-    python -m benchmarks.families [--samples=FOLDER|FILE.npy|FILE.npz]
+    python -m benchmarks.families [--samples=FOLDER|FILE.npy|FILE.npz | --workdir=RUN]
 
 A small convnet learns the families of drawn objects (`jgan.data.objects`) and is tried on others. A sample belongs to
-the family that it names. The bar: every family has at least half of its share, which is an eighth. The last line of
-the output is one JSON object:
+the family that it names. The bar: every family has at least half of its share, which is an eighth. Of a run of a
+conditional GAN each family is asked for equally often, and the bar is that nine samples in ten show the one that was
+asked for. Pictures are looked at in 64 pixels. The last line of the output is one JSON object:
 
-    accuracy    share of held-out drawn pictures whose family is named right
-    number      samples looked at (without --samples this and what follows is absent)
-    shares      {family: share of the samples}
-    sure        share of the samples whose family has a probability of at least 0.9
-    least       the smallest share, as a multiple of an even one: at least 0.5 meets the bar
-    passed      whether the bar is met, by a classifier that is right at least 98 times in 100
+    accuracy             share of held-out drawn pictures whose family is named right
+    number               samples looked at (without --samples or --workdir this and what follows is absent)
+    shares               {family: share of the samples}
+    sure                 share of the samples whose family has a probability of at least 0.9
+    least                the smallest share, as a multiple of an even one: at least 0.5 meets the bar of --samples
+    accuracy_at_size     of --workdir: as `accuracy`, of pictures drawn in the run's size and enlarged as samples are
+    agreement            of --workdir: share of the samples whose family is the one asked for: 0.9 meets the bar
+    agreement_by_family  of --workdir: {family asked for: that share}
+    passed               whether the bar is met, by a classifier that is right at least 98 times in 100
 """
 
-import functools
-import itertools
 import json
 import pathlib
 import zipfile
@@ -26,71 +28,106 @@ import numpy as np
 import optax
 import tqdm
 
+from benchmarks import convnet
 import jgan
+from jgan import fields
+from jgan import trained
 from jgan.data import images as image_files
 from jgan.data import objects
 from jgan.data import transforms
+from jgan.programs import draws
 import launch
 
 SIZE = 64
 WIDTHS = (16, 32, 64, 96)
 BATCH = 64
-TRUSTED, BAR, SURE = 0.98, 0.5, 0.9
+TRUSTED, BAR, SURE, AGREED = 0.98, 0.5, 0.9, 0.9
 
 
 def main():
-    samples = (
-        read(SAMPLES.value) if SAMPLES.value else None
-    )  # first: a mistake should not take minutes to show
+    # First what can be a mistake, which should not take minutes to show.
+    if SAMPLES.value and WORKDIR.value:
+        raise jgan.UserError("--samples and --workdir both say what to look at: one of them would work.")
+    run = trained.load(WORKDIR.value) if WORKDIR.value else None
+    if run:
+        check(run, WORKDIR.value)
+    samples = read(SAMPLES.value) if SAMPLES.value else None
     params = train(*drawn(DRAWN.value, 2 * SEED.value), steps=STEPS.value, seed=SEED.value)
     pictures, labels = drawn(HELD_OUT.value, 2 * SEED.value + 1)
     accuracy = float((classify(params, pictures)[0] == labels).mean())
     print(f"{accuracy:.4f} of {len(labels)} held-out drawn objects are named right")
     result = {"accuracy": accuracy}
+    if run:
+        size = run.config.data.size
+        pictures, labels = drawn(HELD_OUT.value, 2 * SEED.value + 1, size)
+        result["accuracy_at_size"] = float((classify(params, pictures)[0] == labels).mean())
+        print(f"{result['accuracy_at_size']:.4f} of those that were drawn in {size} pixels")
+        samples, asked = ask(run, NUMBER.value, SEED.value)
     if samples is not None:
-        result |= report(*classify(params, samples), accuracy)
-        for family, share in result["shares"].items():
-            print(f"{family:>8} {share:6.1%} {'#' * round(200 * share)}")
+        named, probability = classify(params, samples)
+        result |= report(named, probability, accuracy)
+        if run:
+            result |= agreement(named, asked, accuracy)
+        for family, share in (result.get("agreement_by_family") or result["shares"]).items():
+            print(f"{family:>8} {share:6.1%} {'#' * round((20 if run else 200) * share)}")
     print(json.dumps(result))
 
 
-def drawn(number, seed):
-    """Returns drawn objects, uint8 [n, 64, 64, 3], and the numbers of their families, int32 [n]."""
-    source = objects.Objects(SIZE, number, seed)
-    pictures = np.stack([source[i] for i in tqdm.trange(number, desc="drawing", leave=False, disable=None)])
+def check(run, workdir):
+    """Raises a jgan.UserError unless a run draws families of objects that one asks for."""
+    way = run.way()
+    label = way.controls.get("label")
+    known = label.names if isinstance(label, fields.Label) else ()
+    if way.inputs or not known or not set(known) <= set(objects.FAMILIES):
+        raise jgan.UserError(
+            f"{workdir} is a run of {run.config.system} that is asked for no families of drawn objects: one of cgan "
+            "with data.source=objects would work, and --samples takes the pictures of any."
+        )
+
+
+def ask(run, number, seed):
+    """Returns samples uint8 [n, 64, 64, 3] of a run, and the numbers of the families asked for, equally often, [n]."""
+    way, label = run.way(), run.way().controls["label"]
+    asked = np.arange(number, dtype=np.int32) % len(label.names)
+    statistics = run.system.statistics(run.step)
+    made = jax.jit(lambda weights, inputs: way.run(weights, inputs, statistics=statistics)["output"])
+    codes = {"z": draws.codes(run.space(), seed, number), "label": asked}
+    images = draws.draw(lambda inputs: made(run.weights, inputs), codes)
+    families = np.asarray([objects.FAMILIES.index(name) for name in label.names], np.int32)
+    return np.stack([_prepared(image, "the run") for image in images]), families[asked]
+
+
+def drawn(number, seed, size=SIZE):
+    """Returns objects drawn in a size, uint8 [n, 64, 64, 3], and the numbers of their families, int32 [n]."""
+    source = objects.Objects(size, number, seed)
+    pictures = (source[i] for i in tqdm.trange(number, desc="drawing", leave=False, disable=None))
     labels = [objects.FAMILIES.index(source.factors(i)["family"]) for i in range(number)]
-    return pictures, np.asarray(labels, np.int32)
+    return np.stack([_prepared(picture, "a drawing") for picture in pictures]), np.asarray(labels, np.int32)
 
 
 def train(pictures, labels, *, steps, seed=0, batch=BATCH, learning_rate=2e-3):
     """Returns the parameters of a classifier of pictures, uint8 [n, 64, 64, 3], by labels, int32 [n]."""
     rng = np.random.default_rng(seed % 2**63)
-    params = init(rng)
-    optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
-    moments = optimiser.init(params)
 
-    @functools.partial(jax.jit, donate_argnums=(0, 1))
-    def step(params, moments, images, named):
-        def loss(params):
-            logits = apply(params, images)
-            return optax.softmax_cross_entropy_with_integer_labels(logits, named).mean()
+    def loss(params, images, named):
+        logits = convnet.apply(params, images)
+        return optax.softmax_cross_entropy_with_integer_labels(logits, named).mean()
 
-        change, moments = optimiser.update(jax.grad(loss)(params), moments, params)
-        return optax.apply_updates(params, change), moments
-
-    for _ in tqdm.trange(steps, desc="training", leave=False, disable=None):
+    def draw():
         chosen = rng.integers(len(labels), size=batch)
-        params, moments = step(params, moments, _disturbed(_scaled(pictures[chosen]), rng), labels[chosen])
-    return params
+        images = convnet.scaled(pictures[chosen])
+        # Samples stand a little to the side.
+        moved = np.stack([np.roll(image, rng.integers(-4, 5, 2), (0, 1)) for image in images])
+        return convnet.disturbed(moved, rng), labels[chosen]
+
+    # The reach of the last layer is nearly the picture, and its mean over places knows no position.
+    params = convnet.init(rng, WIDTHS, len(objects.FAMILIES))
+    return convnet.fit(params, loss, draw, steps=steps, learning_rate=learning_rate)
 
 
 def classify(params, pictures, batch=250):
     """Returns the family's number, int [n], and its probability, float [n], of uint8 [n, 64, 64, 3]."""
-    run = jax.jit(lambda params, images: jax.nn.softmax(apply(params, images)))
-    parts = [
-        np.asarray(run(params, _scaled(pictures[i : i + batch]))) for i in range(0, len(pictures), batch)
-    ]
-    probabilities = np.concatenate(parts)
+    probabilities = np.asarray(jax.nn.softmax(convnet.predict(params, pictures, batch)))
     return probabilities.argmax(-1), probabilities.max(-1)
 
 
@@ -104,6 +141,19 @@ def report(named, probability, accuracy):
         "sure": float((probability >= SURE).mean()),
         "least": least,
         "passed": bool(accuracy >= TRUSTED and least >= BAR),
+    }
+
+
+def agreement(named, asked, accuracy):
+    """Returns how often the family [n] that is named is the one that was asked for: see the top of this file."""
+    right = named == asked
+    share = float(right.mean())
+    return {
+        "agreement": share,
+        "agreement_by_family": {
+            objects.FAMILIES[k]: float(right[asked == k].mean()) for k in np.unique(asked)
+        },
+        "passed": bool(accuracy >= TRUSTED and share >= AGREED),
     }
 
 
@@ -122,54 +172,19 @@ def read(path):
             raise jgan.UserError(f"{where} holds no images ({' '.join(image_files.SUFFIXES)})")
     else:
         pictures = _array(where)
-    prepared = []
-    for picture in pictures:
-        if picture.ndim != 3 or picture.shape[-1] != 3 or picture.dtype.kind not in "uf":
-            raise jgan.UserError(
-                f"{where} holds {picture.dtype} {list(picture.shape)}: colour images [h, w, 3] would work"
-            )
-        if picture.dtype.kind == "f":
-            picture = np.rint(np.clip(picture.astype(np.float32), -1, 1) * 127.5 + 127.5).astype(np.uint8)
-        elif picture.dtype != np.uint8:
-            picture = (picture // 257).astype(np.uint8)
-        prepared.append(transforms.resize(picture, (SIZE, SIZE)))
-    return np.stack(prepared)
+    return np.stack([_prepared(picture, where) for picture in pictures])
 
 
-def init(rng):
-    """Returns the classifier's parameters: [(kernel, bias), ...], strided 3x3 convolutions and a last product."""
-    shapes = [(3, 3, into, out) for into, out in itertools.pairwise((3, *WIDTHS))]
-    shapes.append((WIDTHS[-1], len(objects.FAMILIES)))
-    return [(_normal(rng, shape, np.prod(shape[:-1])), np.zeros(shape[-1], np.float32)) for shape in shapes]
-
-
-def apply(params, images):
-    """Returns logits [n, families] of images [n, 64, 64, 3] in [-1, 1]."""
-    # The reach of the last layer is nearly the picture, and its mean over places knows no position.
-    for kernel, bias in params[:-1]:
-        images = jax.lax.conv_general_dilated(
-            images, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+def _prepared(picture, where):
+    if picture.ndim != 3 or picture.shape[-1] != 3 or picture.dtype.kind not in "uf":
+        raise jgan.UserError(
+            f"{where} holds {picture.dtype} {list(picture.shape)}: colour images [h, w, 3] would work"
         )
-        images = jax.nn.relu(images + bias)
-    kernel, bias = params[-1]
-    return images.mean((1, 2)) @ kernel + bias
-
-
-def _normal(rng, shape, reach):
-    return rng.standard_normal(shape, np.float32) * np.float32(np.sqrt(2 / reach))
-
-
-def _scaled(pictures):
-    return pictures.astype(np.float32) / np.float32(127.5) - 1
-
-
-def _disturbed(images, rng):
-    # Samples are noisier and paler than drawings, and stand a little to the side.
-    n = len(images)
-    moved = np.stack([np.roll(image, rng.integers(-4, 5, 2), (0, 1)) for image in images])
-    gain = rng.uniform(0.85, 1.0, (n, 1, 1, 1)).astype(np.float32)
-    sigma = rng.uniform(0.0, 0.15, (n, 1, 1, 1)).astype(np.float32)
-    return 1 - gain * (1 - moved) + sigma * rng.standard_normal(images.shape, np.float32)
+    if picture.dtype.kind == "f":
+        picture = np.rint(np.clip(picture.astype(np.float32), -1, 1) * 127.5 + 127.5).astype(np.uint8)
+    elif picture.dtype != np.uint8:
+        picture = (picture // 257).astype(np.uint8)
+    return transforms.resize(picture, (SIZE, SIZE))
 
 
 def _array(where):
@@ -192,8 +207,10 @@ def _array(where):
 if __name__ == "__main__":
     # Only here: flags are one namespace, and tests import several of these files.
     SAMPLES = flags.DEFINE_string("samples", "", "Folder of images, or .npy or .npz of samples [n, h, w, 3].")
+    WORKDIR = flags.DEFINE_string("workdir", "", "Run of a conditional GAN whose samples are looked at.")
+    NUMBER = flags.DEFINE_integer("number", 1_000, "Samples of the run.", lower_bound=8)
     DRAWN = flags.DEFINE_integer("drawn", 4_000, "Drawn objects to learn from.", lower_bound=8)
     HELD_OUT = flags.DEFINE_integer("held_out", 1_000, "Drawn objects to try it on.", lower_bound=8)
     STEPS = flags.DEFINE_integer("steps", 300, "Training steps of 64 pictures.", lower_bound=1)
     SEED = flags.DEFINE_integer("seed", 0, "Of the drawn objects and of everything random.")
-    launch.run(main)
+    launch.run(main, runs=("workdir",))

@@ -72,3 +72,70 @@ def cyclegan(generator, discriminator, batch=1, identity=True):
     of_generator = (2 if identity else 1) * to_real + to_fake
     of_discriminator = 2 * d + 2 * (3 * d - discriminator[0])
     return round(2 * batch * 2 * (of_generator + of_discriminator))
+
+
+def encoder(size, blocks, channels=3, width=64):
+    """MACs per layer of BiCycleGAN's residual encoder on size x size pixels.
+
+    The mean after a block's second 3x3 convolution makes it one of 4x4 with stride 2.
+    """
+    size //= 2
+    layers, into = [size**2 * 16 * channels * width], width
+    for k in range(2, blocks + 2):
+        out = width * min(k, 4)
+        layers += [size**2 * 9 * into**2, (size // 2) ** 2 * 16 * into * out, (size // 2) ** 2 * into * out]
+        size, into = size // 2, out
+    return layers
+
+
+def bicyclegan(generator, encoder, discriminator, batch=2):
+    """FLOPs of one BiCycleGAN update of all four nets, both discriminators alike.
+
+    Half of the batch passes G with the encoded code and with a random one; what a constant plane adds is left out. E
+    passes half of the real images, and the pictures of random codes, back to the image alone. Each D judges half a
+    batch of fakes for G, forward and back to the image, and as many fakes and real images for itself. Its layers are
+    those of its first scale and then those of the second.
+    """
+    g, e, d = sum(generator), sum(encoder), sum(discriminator)
+    first = discriminator[0] + discriminator[len(discriminator) // 2]
+    of_encoder = (3 * e - encoder[0] + 2 * e) / 2
+    of_discriminator = 2 * d + 2 * (3 * d - first)
+    return round(2 * batch * (3 * g - generator[0] + of_encoder + of_discriminator))
+
+
+def stargan_generator(size, blocks=6, channels=3, width=64):
+    """MACs per layer of StarGAN's generator on size x size pixels, but for what label planes add."""
+    whole, half, quarter = size**2, (size // 2) ** 2, (size // 4) ** 2
+    down = [half * 16 * 2 * width**2, quarter * 16 * 8 * width**2]
+    body = [quarter * 9 * 16 * width**2] * (2 * blocks)
+    ends = [whole * 49 * channels * width]
+    return [*ends, *down, *body, *down[::-1], *ends]
+
+
+def stargan_discriminator(size, layers=6, classes=5, channels=3, width=64):
+    """MACs per layer of StarGAN's discriminator on size x size pixels; the last two are its patches and its classes."""
+    found, into = [], channels
+    for k in range(layers):
+        size //= 2
+        found.append(size**2 * 16 * into * width * 2**k)
+        into = width * 2**k
+    return [*found, size**2 * 9 * into, size**2 * into * classes]
+
+
+def stargan(generator, discriminator, batch=4, critic=5):
+    """FLOPs of one StarGAN cycle of `critic` updates of D, the last of them with one of G.
+
+    For each update of D, G passes forward once, and D passes real and generated images forward, and back to its
+    weights. Its penalty passes points between them forward and back to the image; back through both leads to the
+    weights and, from the image up, through each layer once more, but there is no slope through activations that
+    are linear on either side of 0. For G, D judges the fake, forward and back to it; G passes it forward (the cycle)
+    and back to the weights and to the fake, and the fake back to the weights.
+    """
+    g, (*trunk, patches, classes) = sum(generator), discriminator
+    t = sum(trunk)
+    judged = 2 * (t + patches) + classes
+    of_weights = 2 * judged - 2 * trunk[0]
+    penalty = t + (t + patches) + (t + patches) + t
+    of_critic = g + judged + of_weights + penalty
+    of_generator = 2 * (t + patches + classes) + g + 2 * g + 2 * g - generator[0]
+    return round(2 * batch * (critic * of_critic + of_generator))

@@ -1,22 +1,14 @@
 """BiCycleGAN's networks and training step as the field's PyTorch code has them, as the side to be timed against.
 
 Zhu et al., "Toward Multimodal Image-to-Image Translation" (NIPS 2017, arXiv:1711.11586), in the manner of `peer`: eager
-mode, NCHW, PyTorch's default Adam, one for each net. Nothing here is used by `jgan` itself.
-
-    python -m benchmarks.peer_bicyclegan [--size=128 --batch=2]
-
-times a step of it against ours, as `benchmarks.train_step` does for the other systems; its last line is the same JSON.
+mode, NCHW, an Adam for each net with PyTorch's default implementation. Nothing here is used by `jgan` itself.
 """
 
-from absl import flags
 import torch
 from torch import nn
 from torch.nn import functional
 
 from benchmarks import peer
-
-SIZE = flags.DEFINE_integer("size", 128, "Height and width of the images.", lower_bound=32)
-BATCH = flags.DEFINE_integer("batch", 2, "Images per step, an even number.", lower_bound=2)
 
 
 class UNet(peer.UNet):
@@ -160,10 +152,10 @@ def initialise(net):
     return net
 
 
-def bicyclegan(levels=8, blocks=4, nz=8, n_layers=3, width=64, seed=0):
-    """A freshly initialised BiCycleGAN for images that `levels` halve to one pixel."""
+def bicyclegan(levels=8, blocks=4, nz=8, n_layers=3, width=64, seed=0, adam="default"):
+    """A freshly initialised BiCycleGAN for images that `levels` halve to one pixel; `adam` as in `peer.pix2pix`."""
     torch.manual_seed(seed)
+    implementation = {} if adam == "default" else {adam: True}
     judges = [initialise(Judge(n_layers=n_layers, width=width)) for _ in range(2)]
-    return BiCycleGAN(
-        initialise(UNet(levels, nz, width=width)), initialise(Encoder(nz, blocks, width)), judges
-    )
+    generator, encoder = initialise(UNet(levels, nz, width=width)), initialise(Encoder(nz, blocks, width))
+    return BiCycleGAN(generator, encoder, judges, **implementation)

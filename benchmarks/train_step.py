@@ -1,9 +1,10 @@
 """Times one training step of ours against a PyTorch peer's.
 
-    python -m benchmarks.train_step --system=pix2pix|cyclegan [--size=256 --batch=1]
+    python -m benchmarks.train_step --system=pix2pix|cyclegan|stargan|bicyclegan [--size=256 --batch=1]
 
-pix2pix is timed with the U-Net that halves the image to one pixel, CycleGAN with instance norm, identity terms
-and the paper's generator for the size: 6 residual blocks up to 128 pixels, 9 above.
+pix2pix and BiCycleGAN are timed with the U-Net that halves the image to one pixel, CycleGAN with instance norm,
+identity terms and the paper's generator for the size: 6 residual blocks up to 128 pixels, 9 above. A step of StarGAN
+is here one cycle of its plan, five updates of D and one of G, with five attributes (--size=128 --batch=4).
 
 Each side lives in a process of its own with two threads; they take turns, one at work while the other waits,
 so that whatever else the machine does hits both. The last line of the output is one JSON object:
@@ -28,7 +29,8 @@ from benchmarks import sides
 import jgan
 import launch
 
-SYSTEM = flags.DEFINE_enum("system", "pix2pix", ["pix2pix", "cyclegan"], "What to train.")
+CYCLES = {"pix2pix": 1, "cyclegan": 1, "stargan": 5, "bicyclegan": 1}  # training steps in one that is timed
+SYSTEM = flags.DEFINE_enum("system", "pix2pix", list(CYCLES), "What to train.")
 SIZE = flags.DEFINE_integer("size", 256, "Height and width of the images.", lower_bound=32)
 BATCH = flags.DEFINE_integer("batch", 1, "Images per step.", lower_bound=1)
 TURNS = flags.DEFINE_integer("turns", 12, "Turns that each side takes.", lower_bound=1)
@@ -94,6 +96,17 @@ def useful_flops(system, size, batch):
     """Closed form of the step that is timed."""
     if system == "cyclegan":
         return flops.cyclegan(flops.resnet(size, blocks(size)), flops.patch(size, channels=3), batch)
+    if system == "bicyclegan":
+        judge = [macs for k in range(2) for macs in flops.patch(size // 2**k, channels=3, width=64 // 2**k)]
+        nets = flops.unet(size, levels(size)), flops.encoder(size, encoder_blocks(size)), judge
+        return flops.bicyclegan(*nets, batch)
+    if system == "stargan":
+        if size < 64 or size % 64:
+            raise jgan.UserError(
+                f"--size={size}: StarGAN's discriminator halves a picture six times, 128 would work."
+            )
+        nets = flops.stargan_generator(size), flops.stargan_discriminator(size)
+        return flops.stargan(*nets, batch, CYCLES[system])
     return flops.pix2pix(flops.unet(size, levels(size)), flops.patch(size), batch)
 
 
@@ -112,6 +125,11 @@ def blocks(size):
     return 6 if size <= 128 else 9
 
 
+def encoder_blocks(size):
+    """Residual blocks of BiCycleGAN's encoder for a size: as many as leave 8 pixels a side."""
+    return max(levels(size) - 4, 1)
+
+
 def images(size, batch):
     """Two batches of noise, uint8 [batch, size, size, 3]: the inputs and the targets."""
     import numpy as np
@@ -120,23 +138,30 @@ def images(size, batch):
     return tuple(rng.integers(0, 256, (batch, size, size, 3), np.uint8) for _ in "ab")
 
 
+def attributes(batch):
+    """Five attributes for each image, present or not, float32 [batch, 5]."""
+    import numpy as np
+
+    return np.random.default_rng(0).integers(0, 2, (batch, 5)).astype(np.float32)
+
+
 # The two sides. Their imports stay inside: neither process may carry the other's library.
 
 
 def setting(name, size, batch, **changes):
     """The config of what is timed; `changes` are further fields, with __ for dots."""
-    from configs import cyclegan
-    from configs import dcgan
-    from configs import pix2pix
+    import importlib
 
-    config = {"pix2pix": pix2pix, "cyclegan": cyclegan, "dcgan": dcgan}[name].get_config("")
+    config = importlib.import_module(f"configs.{name}").get_config("")
     config.data.size, config.batch_size = size, batch
-    if name == "pix2pix":
+    if name in ("pix2pix", "bicyclegan"):
         config.generator.name, config.generator.levels = "unet", levels(size)
     elif name == "cyclegan":
         config.generator.name = f"resnet_{blocks(size)}blocks"
     else:
         config.ema = 0.0  # the peer has no averages
+    if name == "bicyclegan":
+        config.encoder.blocks = encoder_blocks(size)
     config.update_from_flattened_dict({field.replace("__", "."): value for field, value in changes.items()})
     return config
 
@@ -156,17 +181,19 @@ def ours_step(name, size, batch, **changes):
         compiler_options=system_lib.supported(system.compiler_options),
     )
     inputs, targets = images(size, batch)
-    data = jax.device_put({"images": targets} if name == "dcgan" else {"a": inputs, "b": targets})
+    data = {"images": targets} if name in ("dcgan", "stargan") else {"a": inputs, "b": targets}
+    data = jax.device_put(data | ({"label": attributes(batch)} if name == "stargan" else {}))
     key = jax.random.key(0)
     init = jax.jit(system.init)
     state = init(key, data)
     init.clear_cache()  # as training does
-    updates, taken = system.plan(0), 0
+    cycle, taken = CYCLES.get(name, 1), 0
+    plan = [system.plan(k) for k in range(cycle)]
 
     def run(count):
         nonlocal state, taken
-        for _ in range(count):
-            state, metrics = step(state, data, jax.random.fold_in(key, taken), updates)
+        for _ in range(count * cycle):
+            state, metrics = step(state, data, jax.random.fold_in(key, taken), plan[taken % cycle])
             taken += 1
         jax.block_until_ready((state, metrics))
 
@@ -196,6 +223,14 @@ def peer_step(name, size, batch, adam="default", *, device="cpu", width=64, bflo
     with torch.device(device):
         if name == "cyclegan":
             model = peer.cyclegan(blocks(size), width=width, adam=adam)
+        elif name == "bicyclegan":
+            from benchmarks import peer_bicyclegan
+
+            model = peer_bicyclegan.bicyclegan(levels(size), encoder_blocks(size), width=width, adam=adam)
+        elif name == "stargan":
+            from benchmarks import peer_stargan
+
+            model = peer_stargan.stargan(size, attributes(1).shape[1], CYCLES[name], width=width, adam=adam)
         elif name == "dcgan":
             model = peer.dcgan(levels(size) - 2, width=width, adam=adam)
         else:
@@ -205,12 +240,15 @@ def peer_step(name, size, batch, adam="default", *, device="cpu", width=64, bflo
             if isinstance(net, torch.nn.Module):
                 net.compile()
     data = [torch.from_numpy(x).permute(0, 3, 1, 2).contiguous() / 127.5 - 1 for x in images(size, batch)]
-    data = [x.to(device) for x in (data[1:] if name == "dcgan" else data)]
+    data = data[1:] if name in ("dcgan", "stargan") else data
+    data += [torch.from_numpy(attributes(batch))] if name == "stargan" else []
+    data = [x.to(device) for x in data]
+    take = model.cycle if name == "stargan" else model.step
 
     def run(count):
         with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             for _ in range(count):
-                model.step(*data)
+                take(*data)
         if device != "cpu":
             torch.cuda.synchronize()
 

@@ -30,9 +30,7 @@ MAX_CODE = 100_000  # numbers of a code
 class Picture(NamedTuple):
     """An image [h, w, channels], in the type of its file or float32 in [-1, 1].
 
-    Attributes:
-        channels: how many.
-        plain: whether it holds classes in plain colours, which must not be mixed.
+    `plain` tells whether it holds classes in plain colours, which must not be mixed.
     """
 
     channels: int = 3
@@ -310,11 +308,6 @@ def of(data: Any) -> dict[str, Field]:
     return found
 
 
-def batch(found: dict[str, Field], n: int, size: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """{name: (shape, dtype)} of a batch of n."""
-    return {name: field.spec(n, size) for name, field in found.items()}
-
-
 def parse(controls: dict[str, Field], texts: list[str]) -> dict[str, Any]:
     """{name: value} of what flags `NAME=VALUE` set.
 
@@ -327,8 +320,7 @@ def parse(controls: dict[str, Field], texts: list[str]) -> dict[str, Any]:
         if not there:
             raise jgan.UserError(f"--set={text}: NAME=VALUE would work.")
         if name not in controls:
-            known = f"{_listed(controls)} can be set" if controls else "nothing can be set here"
-            raise jgan.UserError(f"--set={text}: there is no {name!r}: {known}.")
+            raise jgan.UserError(f"--set={text}: there is no {name!r}: {_settable(controls)}.")
         if name in found:
             raise jgan.UserError(f"--set={text}: {name} is set already.")
         try:
@@ -349,13 +341,16 @@ def check(controls: Mapping[str, Field], tree: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in tree.items():
         if name not in controls:
-            known = f"{_listed(controls)} can be set" if controls else "nothing can be set here"
-            raise jgan.UserError(f"there is no {ascii(name)[:MAX_TITLE]} to set: {known}.")
+            raise jgan.UserError(f"there is no {ascii(name)[:MAX_TITLE]} to set: {_settable(controls)}.")
         try:
             found[name] = controls[name].check(value)
         except jgan.UserError as error:
             raise jgan.UserError(f"{name}: {error}") from None
     return found
+
+
+def _settable(controls: Mapping[str, Field]) -> str:
+    return f"{_listed(controls)} can be set" if controls else "nothing can be set here"
 
 
 def _code(value: Any) -> int | tuple[float, ...]:
@@ -383,9 +378,8 @@ def _number(name: str, value: Any, low: float, high: float) -> float:
         if not math.isfinite(number):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        raise jgan.UserError(
-            f"{name} is {str(value)[:40]!r}, which is no number: {low:g} to {high:g} would work."
-        ) from None
+        told = f"{name} is {str(value)[:40]!r}, which is no number: {low:g} to {high:g} would work."
+        raise jgan.UserError(told) from None
     if not low <= number <= high:
         raise jgan.UserError(f"{name} is {number:g}: {low:g} to {high:g} would work.")
     return number

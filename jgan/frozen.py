@@ -5,6 +5,8 @@ projects = project.projector(run, features=found)
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping
+import os
 from typing import Any
 from typing import NamedTuple
 import zlib
@@ -13,7 +15,10 @@ import jax
 import numpy as np
 
 import jgan
+from jgan import trained
 from jgan.nets import perceptual
+from jgan.runs import frozen as frozen_files
+from jgan.systems import system as system_lib
 from jgan.weights import files
 from jgan.weights import tables
 
@@ -30,6 +35,43 @@ class Features(NamedTuple):
     name: str
     params: Any
     apply: Callable[[Any, jax.Array], list[jax.Array]]
+
+
+def gather(workdir: str, declared: Mapping[str, system_lib.Frozen]) -> dict[str, Any]:
+    """{net: {"params", "stats"}} of the nets that a system uses and does not train.
+
+    They are taken from the directory of the run where it has them, so that a run needs nothing but itself; else from
+    where the system says, and then written there.
+
+    Args:
+        workdir: directory of the run.
+        declared: `System.frozen`.
+
+    Raises:
+        jgan.UserError: a file or a run that does not have the net.
+    """
+    kept = frozen_files.read(workdir) if declared else {}
+    found = {}
+    for net, source in declared.items():
+        if net not in kept:
+            kept[net] = _from_source(source)
+            frozen_files.write(workdir, net, kept[net])
+        found[net] = {"params": kept[net]["params"], "stats": kept[net].get("stats", {})}
+    return found
+
+
+def _from_source(source: system_lib.Frozen) -> dict[str, Any]:
+    if not os.path.isdir(source.path):
+        found = load(source.path, 3)
+        if not found.name.startswith(source.net):
+            raise jgan.UserError(f"{source.path} holds {found.name.split()[0]}, and {source.net} is needed.")
+        return {"params": found.params, "stats": {}}
+    weights = trained.load(source.path).weights
+    if source.net not in weights["params"]:
+        raise jgan.UserError(
+            f"{source.path} is a run without a net {source.net!r}: it has {', '.join(weights['params'])}."
+        )
+    return {kind: weights[kind].get(source.net, {}) for kind in ("params", "stats")}
 
 
 def load(path: str, channels: int, layers: tuple[str, ...] = ()) -> Features:

@@ -53,6 +53,19 @@ def progress_over(items, unit: str = "image"):
         bar.close()
 
 
+class Silent:
+    """The progress of a process that is not the first."""
+
+    def update(self, n: int) -> None:
+        pass
+
+    def unpause(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
 class _Lines:
     """Progress for a log file: the first line after ten seconds, then one every half a minute."""
 

@@ -18,6 +18,7 @@ from jgan import state as state_lib
 from jgan.metrics import scores
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
+from jgan.runs import frozen as frozen_files
 from jgan.systems import SYSTEMS
 from jgan.systems import system as system_lib
 
@@ -110,7 +111,8 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
                 f"{workdir} has no checkpoint {step!r}: it has {checkpoints.steps or 'none yet'}."
             )
         params, stats = restore_weights(checkpoints, int(found), config, system)
-    weights = {"params": params, "stats": stats, "frozen": {}, "given": {}}
+    frozen = {net: {"stats": {}, **kept} for net, kept in frozen_files.read(workdir).items()}
+    weights = {"params": params, "stats": stats, "frozen": frozen, "given": {}}
     return Run(config, int(found), system, weights, run_config.facts(workdir).get("halves"))
 
 
@@ -149,5 +151,7 @@ def restore_weights(
 
 def batch_shape(config: ml_collections.ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
     """The shapes of one training batch of the run, as a `System.init` needs them."""
-    spec = fields.batch(fields.of(config.data), config.batch_size, config.data.size)
-    return {name: jax.ShapeDtypeStruct(shape, dtype) for name, (shape, dtype) in spec.items()}
+    n, size = config.batch_size, config.data.size
+    return {
+        name: jax.ShapeDtypeStruct(*field.spec(n, size)) for name, field in fields.of(config.data).items()
+    }

@@ -30,7 +30,7 @@ MAY = {
     "output": set(),
     "runs": {"output", "pictures"},
     "trained": CORE | LEAVES | {"systems"},
-    "frozen": CORE | LEAVES,
+    "frozen": CORE | LEAVES | {"systems", "trained"},
     "programs": READ | {"latent"},
     "serve": READ | {"latent", "programs"},
     "launch": READ | {"latent", "programs", "serve"},

@@ -51,5 +51,5 @@ def test_mistakes(saved, tmp_path):
         trained.load(str(tmp_path))
     with pytest.raises(jgan.UserError, match=r"no checkpoint 7: it has \[1, 2\]"):
         trained.load(workdir, 7)
-    with pytest.raises(jgan.UserError, match="pix2pix, which translates pictures and has no codes"):
+    with pytest.raises(jgan.UserError, match="pix2pix, which translates pictures and draws none from codes"):
         trained.load(workdir, latent=True)

@@ -6,8 +6,9 @@ calls those after it and comes back to none:
 - `pipeline`: from a config to batches; order, chance and workers.
 - `examples`: random access to a split, every file looked at first (`check`, `notes`), and `asked`: what a config asks
   of a picture.
-- `sources`: `folder` (files; `layouts` finds them), `named` (prepared sets of TensorFlow Datasets, which `prepare`
-  makes) and `drawn` (`facades` and `objects`). Each has one `open`, whose `entry.Source` is all that is known of it.
+- `sources`: `folder` (files; `layouts` finds them, `labels` those that have labels, which `lists` of attributes tell),
+  `named` (prepared sets of TensorFlow Datasets, which `prepare` makes) and `drawn` (`facades` and `objects`). Each has
+  one `open`, whose `entry.Source` is all that is known of it.
 - `framing` (the channels of a picture), `pairs` (made of single photos), `transforms` (geometry, by class of field),
   `cache` (decoded pixels).
 - `images`: files of all formats, by the decoders `formats`, `tiff` and `npy`; `outputs`: folders that no search enters.
@@ -18,4 +19,9 @@ uint8 or uint16 over their whole range, or float32 in [-1, 1].
 - `aligned`: {"a": [n, h, w, ca], "b": [n, h, w, cb]}; a is always the input, b the target.
 - `unaligned`: the same of two domains; a and b have nothing to do with each other, not even the crop.
 - `images`: {"images": [n, h, w, c]}; single images, never squashed.
+- `labelled`: {"images": [n, h, w, c], "label"}; the same, each with the number of its class (int32 [n]) or with its
+  attributes (float32 [n, k] from 0, absent, to 1, present; NaN where they are not known).
+
+What only the data can tell, the channels of pictures and the names of classes or attributes, is `Stream.facts`, which
+training writes into the config, so that `fields.of` describes the batches exactly and a run knows its labels again.
 """

@@ -1,4 +1,4 @@
-"""Latents of a space as flat vectors of numbers, as host code, JSON and files keep them, and back."""
+"""Latents as what programs hand on: arrays by name in files, and flat vectors."""
 
 import dataclasses
 from typing import Any
@@ -10,9 +10,20 @@ import numpy as np
 from jgan import space as spaces
 
 
+def names(space: str, latent: Any) -> list[str]:
+    """The names of a latent's arrays in files: that of its space, with a number each where there are several."""
+    count = len(jax.tree.leaves(latent))
+    return [space] if count == 1 else [f"{space}_{k}" for k in range(count)]
+
+
+def arrays(space: str, latent: Any) -> dict[str, np.ndarray]:
+    """{name in files: array} of a latent, or of many of them with a leading axis."""
+    return dict(zip(names(space, latent), map(np.asarray, jax.tree.leaves(latent)), strict=True))
+
+
 @dataclasses.dataclass(frozen=True)
 class Codec:
-    """Latents of a space as flat vectors of `size` numbers, leaf after leaf in the order of the tree, and back."""
+    """Latents of a space as flat vectors of `size` numbers, and back."""
 
     size: int
     _shapes: tuple[jax.ShapeDtypeStruct, ...]
@@ -20,16 +31,15 @@ class Codec:
 
     @classmethod
     def of(cls, space: spaces.Space) -> "Codec":
-        """That of the latents that a space draws."""
-        latent = jax.eval_shape(space.sample, jax.random.key(0))
-        leaves, tree = jax.tree.flatten(latent)
+        """The codec of the latents that a space draws."""
+        leaves, tree = jax.tree.flatten(jax.eval_shape(space.sample, jax.random.key(0)))
         return cls(sum(leaf.size for leaf in leaves), tuple(leaves), tree)
 
     def flat(self, latent: Any) -> jax.Array:
         """The vector [size] float32 of a latent."""
         return jnp.concatenate([leaf.astype(jnp.float32).ravel() for leaf in jax.tree.leaves(latent)])
 
-    def latent(self, vector: Any) -> Any:
+    def latent(self, vector: jax.Array) -> Any:
         """The latent of a vector [size]."""
         ends = np.cumsum([shape.size for shape in self._shapes])[:-1]
         parts = jnp.split(vector, ends)

@@ -9,7 +9,6 @@ Everything runs against the arrow of the edit: a field has the geometry of the *
 earlier one a pixel comes from and what became of its colour, so pictures are made by backward warps, without holes.
 """
 
-from collections.abc import Callable
 from typing import Any
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 import jgan
+from jgan.latent import strips
 from jgan.ops import flow as flows
 from jgan.ops import guided
 from jgan.ops import pixels
@@ -24,7 +24,6 @@ from jgan.ops import pixels
 ENDS = ("both", "a", "b")
 _COARSE, _BLURS = 24, (3.0, 1.0, 0.0)  # the smallest size in pixels, and how it is blurred at first
 _RIDGE = 1e-4  # of the pull of colours and flow to no change at all, where nothing else decides
-_STRIP = 2**18  # pixels of a photo that are made at a time
 _FADE = 1 / 16  # of a crop's side, over which the edit fades to the untouched rest of the photo
 
 
@@ -185,15 +184,15 @@ def apply(
         return jnp.clip(warp(large, part[0], part[2], cubic=True), -1, 1)
 
     motion = guided.models(
-        _reduced(guide, (height, width), (h, w), c), flow, settings.radius, settings.flow_epsilon
+        strips.reduced(guide, (height, width), (h, w), c), flow, settings.radius, settings.flow_epsilon
     )
     change = (colours - _identity(c)).reshape(h, w, -1)
-    small = _reduced(moved, (height, width), (h, w), c)
+    small = strips.reduced(moved, (height, width), (h, w), c)
     recolour = guided.models(small, change, settings.radius, settings.epsilon)
     # Only a border with photo beyond it is faded.
     down = _ramp(height, top > 0, top + height < photo.shape[0])
     across = _ramp(width, left > 0, left + width < photo.shape[1])
-    rows = _rows(tall, wide)
+    rows = strips.rows_of(tall, wide)
 
     def strip(i: jax.Array, made: jax.Array) -> jax.Array:
         at = kept_top + jnp.minimum(i * rows, tall - rows)  # the last may begin within the one before it
@@ -355,38 +354,6 @@ def _identity(c: int) -> jax.Array:
 def _coloured(change: jax.Array, image: jax.Array) -> jax.Array:
     # Sums of products by hand: exactly the image where the change is 0.
     return image + jnp.sum(change[..., :-1] * image[..., None, :], -1) + change[..., -1]
-
-
-def _rows(height: int, width: int) -> int:
-    return max(1, min(height, _STRIP // width))
-
-
-def _reduced(
-    part: Callable[..., jax.Array], old: tuple[int, int], new: tuple[int, int], channels: int
-) -> jax.Array:
-    """What `flows.resize` makes of a picture that there is in parts alone: [*new, channels]."""
-    height, width = old
-    rows = _rows(height, width)
-    across = _shares(width, new[1], jnp.arange(width))
-    across = across / jnp.sum(across, 1, keepdims=True)
-
-    def add(sums: tuple[jax.Array, jax.Array], i: jax.Array) -> tuple:
-        begin = jnp.minimum(i * rows, height - rows)
-        at = begin + jnp.arange(rows)
-        share = jnp.where(at < i * rows, 0, _shares(height, new[0], at))  # rows of the strip before this one
-        seen = jnp.einsum("xw,rwc->rxc", across, part(begin, rows, 0, width), precision="highest")
-        new_rows = jnp.einsum("yr,rxc->yxc", share, seen, precision="highest")
-        return (sums[0] + new_rows, sums[1] + jnp.sum(share, 1)), None
-
-    zeros = jnp.zeros((*new, channels), jnp.float32), jnp.zeros(new[0], jnp.float32)
-    (total, shares), _ = jax.lax.scan(add, zeros, jnp.arange(-(-height // rows)))
-    return total / shares[:, None, None]
-
-
-def _shares(old: int, new: int, at: jax.Array) -> jax.Array:
-    """[new, n]: how much of the old pixels `at` is in every new one, up to a factor: a triangle of its width or one."""
-    middle = (jnp.arange(new, dtype=jnp.float32) + 0.5) * (old / new) - 0.5
-    return jnp.maximum(0, 1 - jnp.abs(at - middle[:, None]) / max(old / new, 1))
 
 
 def _kept(shape: tuple[int, ...], box: Box) -> Box:

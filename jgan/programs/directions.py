@@ -21,6 +21,7 @@ from jgan import pictures
 from jgan import trained
 from jgan.data import images as image_files
 from jgan.data import outputs
+from jgan.latent import codec
 from jgan.latent import directions
 from jgan.latent import paths
 from jgan.programs import draws
@@ -195,7 +196,7 @@ def _latents(run: trained.Run, flag: str, place: str, output: str) -> Any:
         )
     space = run.space()
     leaves, tree = jax.tree.flatten(jax.eval_shape(space.sample, jax.random.key(0)))
-    names = [space.name] if len(leaves) == 1 else [f"{space.name}_{i}" for i in range(len(leaves))]
+    names = codec.names(space.name, leaves)
     found = []
     for file in files:
         try:

@@ -10,7 +10,6 @@ The photo is projected (`project`), candidates around its projection follow the 
 
 from collections.abc import Callable
 import dataclasses
-import functools
 import io
 import math
 import pathlib
@@ -29,22 +28,20 @@ from jgan import trained
 from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.data import outputs
-from jgan.data import transforms
 from jgan.latent import candidates as candidates_lib
+from jgan.latent import codec
 from jgan.latent import constraints
 from jgan.latent import document
 from jgan.latent import projection as projection_lib
 from jgan.latent import raster
-from jgan.latent import transfer
 from jgan.ops import hog
-from jgan.ops import pixels
 from jgan.programs import directions as directions_lib
 from jgan.programs import draws
 from jgan.programs import edit_page
+from jgan.programs import photos
 from jgan.programs import project as project_lib
 from jgan.runs import config as run_config
 
-_FILM = 512  # pixels: the longer side of the animated photo
 _SECONDS = 2.0  # of an animation
 
 
@@ -156,32 +153,6 @@ def editor(run: trained.Run, settings: Settings = DEFAULT) -> Editor:
     return Editor(run, settings, jax.jit(begin), jax.jit(follow, static_argnames="judged"))
 
 
-def carry(photo: np.ndarray, film: np.ndarray, fit: str = "letterbox") -> tuple[np.ndarray, np.ndarray]:
-    """(the photo [H, W, c] as the film's last frame has it, in its own size and type; the film of it in [-1, 1]).
-
-    The second has a longer side of 512 pixels at most. What a generator shows in the margins of a letterbox does not
-    count: frames go on beyond the photo's border as the photo does.
-
-    Args:
-        photo: of any type and as many channels as the film.
-        film: [n, h, w, c] in [-1, 1], from the projection of the photo to its edited version; n at least 2.
-        fit: how the film sees the photo, as in `framing.fit`.
-    """
-    height, width = photo.shape[:2]
-    ratio = min(1.0, _FILM / max(height, width))
-    small = transforms.resize(photo, (max(1, round(height * ratio)), max(1, round(width * ratio))))
-    small = image_files.convert(small, np.float32)
-    rows, columns = map(_inner, framing.inside(photo.shape, film.shape[1], fit))
-    made = _fields(film[:, rows][:, :, columns])
-    follow, apply = _programs(photo.shape, photo.dtype, small.shape, fit)
-    moving = np.asarray(follow(small, made))
-    if ratio == 1:
-        return np.asarray(pixels.from_float(moving[-1], photo.dtype)), moving
-    # Large photos are edited once more for their last frame alone: all frames of them would not fit in memory.
-    flow, colours = (x[-1] for x in made)
-    return np.asarray(apply(photo, flow, colours)), moving
-
-
 def edit_file(
     run: trained.Run,
     edit: str,
@@ -239,22 +210,15 @@ def edit_file(
         raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
     along = directions_lib.load(run, directions, direction) if directions else None
     directions_lib.check(amount)
-    drawn = document.read(edit, space.name) if edit else document.Document(space.name, (size, size), ())
+    drawn = _document(run, edit, realism)
     if not edit:  # one candidate, which stays where the direction leads
         settings = settings._replace(candidates=1, iterations=1, top_k=1)
-    if realism is not None:
-        if not 0 <= realism <= document.MAX_WEIGHT:
-            raise jgan.UserError(f"--realism={realism:g}: it must be 0 or more.")
-        drawn = drawn._replace(weights=drawn.weights._replace(realism=realism))
-    if drawn.weights.realism > 0 and not run.judges:
-        raise jgan.UserError("realism needs a discriminator, and this run keeps none: use --realism=0.")
     search = editor(run, settings)
     channels = run.config.data.channels[0]
     shape = (size, size, channels)
     photo = opened = framed = found = None
     if image:
-        if not method:
-            method = "hybrid" if run.predicts else "optimise"
+        method = method or ("hybrid" if run.predicts else "optimise")
         projects = project_lib.projector(
             run,
             method=method,
@@ -282,8 +246,7 @@ def edit_file(
     begin = start = None if found is None else found.latent
     way = None
     if along is not None:
-        if start is None:
-            start = jax.tree.map(lambda x: x[0], draws.codes(space, seed, 1))
+        start = jax.tree.map(lambda x: x[0], draws.codes(space, seed, 1)) if start is None else start
         begin, way = directions_lib.follow(run, start, along, amount, settings.frames)
     state = search.begin(seed, begin)
     # Warps take their patches from the projection; of random starts only the ground is looked at, which lines lie on.
@@ -292,27 +255,14 @@ def edit_file(
     if way is not None:  # to where the strokes begin, and from there on as they go
         made = made._replace(film=np.concatenate([way, made.film[1:]]) if drawn.strokes else way)
     if drawn.strokes:
-        # The order counts nearness to the start as well: the best need not be the one of least cost.
-        print(
-            f"{len(made.costs)} of {settings.candidates} candidates kept: the best at cost {made.costs[0]:.4f}, "
-            f"all between {np.min(made.costs):.4f} and {np.max(made.costs):.4f}"
-        )
+        _tell(made, settings.candidates)
     edited = None
     if image:
-        edited, moving = carry(photo, made.film, fit)
+        edited, moving = photos.carry(photo, made.film, fit)
         print(f"transferred to the photo of {photo.shape[1]} x {photo.shape[0]} pixels")
-    # From here on files are written, and what an earlier edit left goes.
-    for old in ("photo.png", "photo.tiff", "photo.webp"):
-        (target / old).unlink(missing_ok=True)
-    _save_candidates(run, target, made, made.begin if start is None else start)
-    pictures.film(target / "path.webp", made.film, seconds=_SECONDS)
-    image_files.write(target / "path.png", pictures.mosaic(made.film, "from the start to the best candidate"))
-    name = ""
+    _write(run, target, made, made.begin if start is None else start)
     if image:
-        name = "photo.tiff" if edited.dtype == np.float32 else "photo.png"
-        given = framing.shrink(edited, framing.bits(run.config.data))
-        image_files.write(target / name, opened._replace(pixels=given))
-        pictures.film(target / "photo.webp", moving, seconds=_SECONDS)
+        _write_photo(run, target, opened, edited, moving)
     image_files.write(target / "strip.png", edit_page.strip(drawn, made.film, photo, edited))
     edit_page.page(
         target,
@@ -321,29 +271,56 @@ def edit_file(
         made.film,
         [(_candidate(k), float(cost)) for k, cost in enumerate(made.costs)],
         None if framed is None else framed.image,
-        name,
+        _photo_name(edited) if image else "",
     )
     return len(made.costs)
 
 
-_fields = jax.jit(transfer.fields)
+def _tell(made: Found, candidates: int) -> None:
+    # The order counts nearness to the start as well: the best need not be the one of least cost.
+    print(
+        f"{len(made.costs)} of {candidates} candidates kept: the best at cost {made.costs[0]:.4f}, "
+        f"all between {np.min(made.costs):.4f} and {np.max(made.costs):.4f}"
+    )
 
 
-# Of eight kinds of photos at most: each has programs of its own, and a server sees photos of any size.
-@functools.lru_cache(maxsize=8)
-def _programs(
-    shape: tuple[int, ...], dtype: np.dtype, small: tuple[int, ...], fit: str
-) -> tuple[Callable, Callable]:
-    # What makes the film of a reduced photo, and what carries the edit to the photo itself.
-    follow = functools.partial(transfer.film, box=framing.place(small, fit))
-    apply = functools.partial(transfer.apply, box=framing.place(shape, fit))
-    return jax.jit(follow), jax.jit(apply)
+def _document(run: trained.Run, edit: str, realism: float | None) -> document.Document:
+    """The edit in a file, or one without strokes where none is named, with this weight of realism."""
+    name, size = run.space().name, run.config.data.size
+    drawn = document.read(edit, name) if edit else document.Document(name, (size, size), ())
+    if realism is not None:
+        if not 0 <= realism <= document.MAX_WEIGHT:
+            raise jgan.UserError(f"--realism={realism:g}: it must be 0 or more.")
+        drawn = drawn._replace(weights=drawn.weights._replace(realism=realism))
+    if drawn.weights.realism > 0 and not run.judges:
+        raise jgan.UserError("realism needs a discriminator, and this run keeps none: use --realism=0.")
+    return drawn
 
 
-def _inner(inside: np.ndarray) -> np.ndarray:
-    """For every row the nearest one that shows the photo."""
-    places = np.flatnonzero(inside)
-    return np.clip(np.arange(len(inside)), places[0], places[-1]) if len(places) else np.arange(len(inside))
+def _write(run: trained.Run, target: pathlib.Path, made: Found, start: Any) -> None:
+    """Writes the candidates and the way to the best of them; what an earlier edit left of a photo goes."""
+    for old in ("photo.png", "photo.tiff", "photo.webp"):
+        (target / old).unlink(missing_ok=True)
+    _save_candidates(run, target, made, start)
+    pictures.film(target / "path.webp", made.film, seconds=_SECONDS)
+    image_files.write(target / "path.png", pictures.mosaic(made.film, "from the start to the best candidate"))
+
+
+def _write_photo(
+    run: trained.Run,
+    target: pathlib.Path,
+    opened: image_files.Picture,
+    edited: np.ndarray,
+    moving: np.ndarray,
+) -> None:
+    """Writes the photo as the edit has it, and the film of its way there."""
+    given = framing.shrink(edited, framing.bits(run.config.data))
+    image_files.write(target / _photo_name(edited), opened._replace(pixels=given))
+    pictures.film(target / "photo.webp", moving, seconds=_SECONDS)
+
+
+def _photo_name(edited: np.ndarray) -> str:
+    return "photo.tiff" if edited.dtype == np.float32 else "photo.png"
 
 
 def _check_reach(asked: constraints.Constraints, mask: np.ndarray, fit: str) -> None:
@@ -380,10 +357,7 @@ def _save_candidates(run: trained.Run, target: pathlib.Path, made: Found, start:
     grids = [pictures.grid([[x for x, _ in row]], [title for _, title in row]) for row in rows]
     image_files.write(target / "candidates.png", np.concatenate(grids))
     space = run.space().name
-    arrays = {}
-    for name, latent in ((space, made.latents), ("start", start)):
-        leaves = jax.tree.leaves(latent)
-        arrays |= {name if len(leaves) == 1 else f"{name}_{i}": np.asarray(x) for i, x in enumerate(leaves)}
+    arrays = codec.arrays(space, made.latents) | codec.arrays("start", start)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays, space=np.array(space), cost=made.costs, step=np.array(run.step))
     output_lib.replace(target / "latents.npz", buffer.getvalue())

@@ -32,6 +32,7 @@ from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.data import outputs
 from jgan.data.sources import folder
+from jgan.latent import codec
 from jgan.latent import projection
 from jgan.ops import pixels
 from jgan.programs import projection_page
@@ -369,12 +370,10 @@ def _save(
         pasted = framing.paste(photo, framed, made[k])
         picture = pictures.show(pasted) if pasted.dtype == np.float32 else framing.shrink(pasted, bits)
         image_files.write(pathlib.Path(f"{place}.png"), picture)
-        leaves = jax.tree.leaves(jax.tree.map(lambda x, k=k: x[k], found.latent))
-        names = [space] if len(leaves) == 1 else [f"{space}_{i}" for i in range(len(leaves))]
         buffer = io.BytesIO()
         np.savez(
             buffer,
-            **dict(zip(names, leaves, strict=True)),
+            **codec.arrays(space, jax.tree.map(lambda x, k=k: x[k], found.latent)),
             space=np.array(space),
             cost=found.cost[k],
             evaluations=found.evaluations[k],

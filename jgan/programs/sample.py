@@ -12,6 +12,7 @@ from jgan import pictures
 from jgan import trained
 from jgan.data import images as image_files
 from jgan.data import outputs
+from jgan.latent import codec
 from jgan.ops import pixels
 from jgan.programs import controls
 from jgan.programs import draws
@@ -85,8 +86,7 @@ def write(
         title = f"{number} of step {run.step:,}, seed {seed}"
         image_files.write(folder / "grid.png", pictures.mosaic(images, title))
     elif form == "npz":
-        leaves = jax.tree.leaves(latents)
-        named = {space.name if len(leaves) == 1 else f"{space.name}_{k}": x for k, x in enumerate(leaves)}
+        named = codec.arrays(space.name, latents)
         np.savez(folder / "samples.npz", images=_bytes(images), **named, **conditions)
     else:
         digits = max(4, len(str(number - 1)))

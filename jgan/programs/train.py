@@ -4,12 +4,11 @@ The loop never waits for the device but to save: metrics of step t are fetched a
 Nothing is saved before its metrics and its parameters were seen finite.
 """
 
-import contextlib
+import dataclasses
 import importlib.metadata
 import os
 import signal
 import sys
-import threading
 import time
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 
 import jgan
 from jgan import fields
+from jgan import frozen
 from jgan import output
 from jgan import pictures as pictures_lib
 from jgan import sharding
@@ -30,6 +30,7 @@ from jgan.data import images as image_files
 from jgan.data import pipeline
 from jgan.metrics import scores
 from jgan.programs import previews
+from jgan.programs import timing
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
 from jgan.runs import log
@@ -162,10 +163,14 @@ class _Loop:
             for name, x in shapes.items()
         }
 
+        kept = frozen.gather(workdir, system.frozen)
+        kept = jax.device_put(kept, whole) if kept else {}
+
         def ahead(state: state_lib.State) -> None:
             """Has the step compiled beside all that comes before it; `run` waits for that."""
+            state = dataclasses.replace(state, frozen=kept)
             state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), state)
-            self.ahead = _Ahead(self.step, state, batch, updates=system.plan(latest or 0))
+            self.ahead = timing.Ahead(self.step, state, batch, updates=system.plan(latest or 0))
             if jax.process_count() == 1 and (latest or 0) < config.steps:
                 self.ahead.start()
 
@@ -191,6 +196,7 @@ class _Loop:
             if init_from:
                 self.state, told = trained.start_from(self.state, init_from)
                 _say(told)
+        self.state = dataclasses.replace(self.state, frozen=kept)
         self.start = latest or 0
         first = jax.process_index() == 0
         self.log = log.Log(os.path.join(workdir, "metrics.jsonl") if first else None, self.start)
@@ -222,7 +228,7 @@ class _Loop:
         self.ahead.wait()
         previous = _on_signals(self._stop)  # only now: until then there is nothing to save
         batches = self.stream.batches(self.start)
-        progress = output.progress(config.steps, self.start) if jax.process_index() == 0 else _Silent()
+        progress = output.progress(config.steps, self.start) if jax.process_index() == 0 else output.Silent()
         try:
             self._steps(batches, progress)
         finally:
@@ -238,7 +244,7 @@ class _Loop:
 
     def _steps(self, batches: Any, progress: Any) -> None:
         config = self.config
-        pending, window, compiled = None, _Window(config.batch_size), set()
+        pending, window, compiled = None, timing.Window(config.batch_size), set()
         for done in range(self.start + 1, config.steps + 1):
             asked = time.perf_counter()
             batch = sharding.global_batch(next(batches), self.split)
@@ -277,7 +283,7 @@ class _Loop:
         if self.stopped and done < config.steps:
             _say(f"stopped at step {done} of {config.steps}; the same command continues")
 
-    def _observe(self, step: int, metrics: dict[str, jax.Array], window: "_Window") -> None:
+    def _observe(self, step: int, metrics: dict[str, jax.Array], window: timing.Window) -> None:
         """Fetches the metrics of a step, refuses what is not finite, and logs when it is time."""
         values = {name: float(x) for name, x in jax.device_get(metrics).items()}
         for name, value in values.items():
@@ -332,78 +338,9 @@ class _Loop:
         _say(f"curves and pictures: {os.path.join(self.workdir, 'index.html')}")
 
 
-class _Ahead(threading.Thread):
-    """Compiles a program for arguments of these shapes, so that the first call finds it.
-
-    What goes wrong here goes wrong in that call as well, where it is told.
-    """
-
-    def __init__(self, program: Any, *shapes: Any, **static: Any):
-        super().__init__(name=jgan.COMPILING)
-        self._compile = lambda: program.lower(*shapes, **static).compile()
-
-    def run(self) -> None:
-        with contextlib.suppress(Exception):
-            self._compile()
-
-    def wait(self) -> None:
-        """Returns once the program is there, or will not be."""
-        if self.ident is not None:
-            self.join()
-
-
-class _Silent:
-    """The progress of a process that is not the first."""
-
-    def update(self, n: int) -> None:
-        pass
-
-    def unpause(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-class _Window:
-    """Means over the steps since the last log line, and how the time was spent."""
-
-    def __init__(self, batch_size: int):
-        self.batch_size = batch_size
-        self._reset()
-        self.paused = 0.0
-
-    def _reset(self) -> None:
-        self.sums: dict[str, float] = {}
-        self.counts: dict[str, int] = {}  # not all steps of a run tell the same
-        self.count, self.waited, self.away = 0, 0.0, 0.0
-        self.begun = time.perf_counter()
-
-    def add(self, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-            self.counts[name] = self.counts.get(name, 0) + 1
-        self.count += 1
-
-    def pause(self) -> None:
-        self.paused = time.perf_counter()
-
-    def resume(self) -> None:
-        self.away += time.perf_counter() - self.paused
-
-    def record(self) -> dict[str, float]:
-        """Mean metrics, images per second and the share of time spent waiting for input; starts anew."""
-        seconds = max(time.perf_counter() - self.begun - self.away, 1e-9)
-        record = {name: value / self.counts[name] for name, value in self.sums.items()}
-        record["images_per_second"] = self.batch_size * self.count / seconds
-        record["input_wait"] = min(self.waited / seconds, 1.0)
-        self._reset()
-        return record
-
-
 def _take_facts(config: ml_collections.ConfigDict, old: ml_collections.ConfigDict) -> None:
     """Gives the config what the data told about themselves when the run began, where it leaves that to them."""
-    for name in ("channels", "names"):
+    for name in ("channels", "names", "exclusive"):
         if name in config.data and name in old.data and not config.data[name]:
             config.data[name] = old.data[name]
 

@@ -25,8 +25,6 @@ from jgan.ops import conv
 from jgan.ops import pixels
 from jgan.programs import controls
 from jgan.programs import tiles
-from jgan.runs import config as run_config
-from jgan.systems import SYSTEMS
 from jgan.systems import system as system_lib
 
 _STATISTICS = ("image", "running", "batch")
@@ -214,8 +212,8 @@ def load(
     """
     if statistics not in _STATISTICS:
         raise jgan.UserError(f"statistics={statistics!r} is unknown: use one of {', '.join(_STATISTICS)}.")
-    config = run_config.read(workdir)
-    system = SYSTEMS[config.system](config)
+    loaded = trained.load(workdir, step)
+    config, system = loaded.config, loaded.system
     if not ways(system):
         raise jgan.UserError(
             f"{workdir} is a run of {config.system}, which makes pictures from codes and translates none: "
@@ -224,7 +222,6 @@ def load(
     way = way or next(iter(ways(system)))
     _check_way(way, system)
     asked = fields.parse(dict(system.ways[way].controls), list(given))
-    loaded = trained.load(workdir, step)
     codes = [name for name, field in system.ways[way].controls.items() if isinstance(field, fields.Code)]
     dropout = dropout or (samples > 0 and not set(codes) - set(asked))
     options = {"statistics": statistics, "dropout": dropout}

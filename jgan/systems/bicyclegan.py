@@ -5,10 +5,11 @@ code has it. A code z chooses among the results. Two cycles tie the two together
 picture and G has to make that picture with it (B -> z -> B, eq. 2 to 6: cVAE-GAN), and E has to find in a picture the
 code that G drew it with (z -> B -> z, eq. 7 and 8: cLR-GAN).
 
-A batch has two halves. Of the first, (A1, B1), E encodes B1, and G makes one picture of A1 with the code that was
-encoded and another one with a code from the prior. The discriminator of the encoded branch tells the first of these
-from B1, that of the random branch the second from B2, a real picture of the second half. So the two of them never see
-the same real picture in one step; A2 is seen only by a conditional discriminator, beside B2.
+Of every two examples of a batch, (A1, B1) and (A2, B2), E encodes B1, and G makes one picture of A1 with the code that
+was encoded and another one with a code from the prior. The discriminator of the encoded branch tells the first of these
+from B1, that of the random branch the second from B2. So the two of them never see the same real picture in one step;
+A2 is seen only by a conditional discriminator, beside B2. (The authors' code takes the two halves of a batch instead;
+neighbours are on the same device where a batch is spread over several.)
 
 G and E take one joint step, then both discriminators on the pictures that were made before it. The regression of the
 random code moves G alone: E would lower it by hiding codes rather than by reading them. It is one loss with the rest,
@@ -135,15 +136,14 @@ class _BiCycleGAN:
     ) -> tuple[jax.Array, Any]:
         """What G and E pay together, and {branch: the pictures that were made}."""
         k_noise, k_code, k_dropout = jax.random.split(key, 3)
-        loss, half = self.config.loss, a.shape[0] // 2
-        a, b = a[:half], b[:half]
+        loss, (a, _), (b, _) = self.config.loss, _split(a, 2), _split(b, 2)
         code, _ = self.encoder.apply(params["encoder"], {}, b)
         mu, logvar = code["mu"], code["logvar"]
         noise, drawn = (jax.random.normal(k, mu.shape, mu.dtype) for k in (k_noise, k_code))
-        z = jnp.concatenate([mu + jnp.exp(logvar / 2) * noise, drawn])
+        z = _join(mu + jnp.exp(logvar / 2) * noise, drawn)
         # Both branches pass G together: instance norm does not mix them.
-        made, _ = self.generator.apply(params["generator"], {}, jnp.concatenate([a, a]), z, dropout=k_dropout)
-        fakes = dict(zip(BRANCHES, jnp.split(made, 2), strict=True))
+        made, _ = self.generator.apply(params["generator"], {}, _join(a, a), z, dropout=k_dropout)
+        fakes = dict(zip(BRANCHES, _split(made, 2), strict=True))
         aux = {
             "g_l1": jnp.mean(losses.l1(fakes["encoded"], b)),
             # Kingma and Welling (2014), appendix B, of a normal distribution to the standard one.
@@ -165,12 +165,12 @@ class _BiCycleGAN:
         self, state: state_lib.State, a: jax.Array, b: jax.Array, fakes: dict[str, jax.Array], params: Any
     ) -> tuple[jax.Array, Any]:
         """What both discriminators pay together."""
-        half = a.shape[0] // 2
-        real = {"encoded": self.seen(a[:half], b[:half]), "random": self.seen(a[half:], b[half:])}
-        judged = {
-            branch: [self.seen(a[:half], jax.lax.stop_gradient(fakes[branch])), real[branch]]
-            for branch in self.judges
+        pairs = zip(_split(a, 2), _split(b, 2), strict=True)
+        real = {branch: self.seen(*pair) for branch, pair in zip(BRANCHES, pairs, strict=True)}
+        fakes = {
+            branch: self.seen(_split(a, 2)[0], jax.lax.stop_gradient(fake)) for branch, fake in fakes.items()
         }
+        judged = {branch: [fakes[branch], real[branch]] for branch in self.judges}
         aux, value = {}, 0.0
         for branch, (on_fake, on_real) in self.judgements(params, judged).items():
             term, told = adversarial.discriminator(self.terms, on_fake, on_real)
@@ -190,7 +190,7 @@ class _BiCycleGAN:
         for net in dict.fromkeys(self.judges.values()):
             branches = [branch for branch in judged if self.judges[branch] == net]
             batches = [batch for branch in branches for batch in judged[branch]]
-            output, _ = self.discriminator.apply(params[net], {}, jnp.concatenate(batches))
+            output, _ = self.discriminator.apply(params[net], {}, _join(*batches))
             parts = iter(_split(output, len(batches)))
             found |= {branch: [next(parts) for _ in judged[branch]] for branch in branches}
         return found
@@ -275,9 +275,15 @@ class _BiCycleGAN:
         return code["mu"]
 
 
-def _split(output: Any, count: int) -> list[Any]:
-    """The output of a net for a batch that was joined of `count` equal ones, for each of them."""
-    return [jax.tree.map(lambda x, k=k: jnp.split(x, count)[k], output) for k in range(count)]
+def _join(*batches: jax.Array) -> jax.Array:
+    """One batch of several equal ones [n, ...]: their first examples, their second, and so on."""
+    return jnp.stack(batches, 1).reshape(-1, *batches[0].shape[1:])
+
+
+def _split(joint: Any, count: int) -> list[Any]:
+    """Undoes `_join` of so many batches, in all arrays of a tree."""
+    parts = jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]), joint)
+    return [jax.tree.map(lambda x, k=k: x[:, k], parts) for k in range(count)]
 
 
 def _weight(config: Any, branch: str) -> float:
@@ -293,8 +299,8 @@ def _judge(config: Any, branch: str) -> str:
 def _check(config: Any) -> None:
     if config.batch_size % 2 or config.batch_size < 2:
         raise jgan.UserError(
-            f"batch_size={config.batch_size} has no two halves, one to be encoded and one to be compared with random "
-            "codes: an even number such as 2 would work."
+            f"batch_size={config.batch_size} holds no pairs of examples, one to be encoded and one that is real beside "
+            "a random code: an even number such as 2 would work."
         )
     if config.loss.adversarial == "wgan_gp":
         raise jgan.UserError(

@@ -75,10 +75,10 @@ class Domains(NamedTuple):
                 share = jax.nn.sigmoid(x)
                 found.append(jnp.where(jnp.array(self.binary[a:b]), jnp.round(share), share))
         found = jnp.concatenate(found, 1)
-        exclusive = getattr(self.field, "exclusive", ())
-        if exclusive:
-            places = jnp.array([self.field.names.index(name) for name in exclusive])
-            likeliest = jnp.argmax(logits[:, places], 1, keepdims=True) == jnp.arange(len(exclusive))
+        places = [k for k, x in enumerate(self.field.names) if x in getattr(self.field, "exclusive", ())]
+        if places:
+            places = jnp.array(places)
+            likeliest = jnp.argmax(logits[:, places], 1, keepdims=True) == jnp.arange(len(places))
             found = found.at[:, places].multiply(likeliest)
         return found
 
@@ -93,21 +93,17 @@ class Domains(NamedTuple):
         """
         if to is None:
             return own, own
-        vector = self.vector(jnp.asarray(to), own.dtype)
-        vector = jnp.broadcast_to(vector, own.shape)
+        vector = jnp.broadcast_to(self.vector(jnp.asarray(to), own.dtype), own.shape)
         said = ~jnp.isnan(vector)
-        target = jnp.where(said, vector, own)
-        if len(self.groups) > 1:
-            of_set = jnp.concatenate(
-                [
-                    jnp.broadcast_to(jnp.any(said[:, a:b], 1, keepdims=True), (own.shape[0], b - a))
-                    for a, b, _ in self.groups
-                ],
-                1,
-            )
-            of_set |= ~jnp.any(said, 1, keepdims=True)
-            own, target = (jnp.where(of_set, x, jnp.nan) for x in (own, target))
-        return own, target
+        nothing, back, target = ~jnp.any(said, 1, keepdims=True), [], []
+        for a, b, kind in self.groups:
+            there = jnp.any(said[:, a:b], 1, keepdims=True)
+            # Who sets one class takes the others away.
+            rest = jnp.where(there, 0, own[:, a:b]) if kind == "softmax" else own[:, a:b]
+            known = there | nothing | (len(self.groups) == 1)
+            back.append(jnp.where(known, own[:, a:b], jnp.nan))
+            target.append(jnp.where(known, jnp.where(said[:, a:b], vector[:, a:b], rest), jnp.nan))
+        return jnp.concatenate(back, 1), jnp.concatenate(target, 1)
 
 
 def domains(config: Any) -> Domains:

@@ -82,6 +82,18 @@ class Codes(NamedTuple):
     learnt: int = 0
 
 
+class Frozen(NamedTuple):
+    """Where the weights of a net come from that the system uses and does not train.
+
+    Attributes:
+        path: a file of weights, or the directory of another run.
+        net: of a file the architecture, `alexnet` or `vgg16`; of a run the name of one of its nets.
+    """
+
+    path: str
+    net: str
+
+
 def _image(step: int) -> str:
     return "image"
 
@@ -96,6 +108,8 @@ class System(NamedTuple):
         plan: `step -> updates`, on the host and equal on all processes.
         ways: {name: Way}, the default first.
         spaces: {name: Codes}, the default first; empty for systems without a latent.
+        frozen: {net: where its weights come from}; training keeps them in `State.frozen` as {"params", "stats"}, and in
+            the run's own directory.
         statistics: `step -> str`, what normalises pictures that are taken after that many steps.
         phases: {title: its steps}, 0-based, of a run that has several; told in the log, asked by nobody.
         compiler_options: XLA's, under which `step` is to be compiled, as far as they are `supported`.
@@ -106,6 +120,7 @@ class System(NamedTuple):
     plan: Callable[[int], tuple[str, ...]]
     ways: Mapping[str, Way]
     spaces: Mapping[str, Codes] = types.MappingProxyType({})
+    frozen: Mapping[str, Frozen] = types.MappingProxyType({})
     statistics: Callable[[int], str] = _image
     phases: Mapping[str, range] = types.MappingProxyType({})
     compiler_options: Mapping[str, Any] = types.MappingProxyType(STEP_COMPILER_OPTIONS)

@@ -2,13 +2,18 @@
 
 import json
 
+import jax
 import numpy as np
 import pytest
 
 from benchmarks import families
+from configs import cgan
+from configs import pix2pix
 import jgan
+from jgan import trained
 from jgan.data import images
 from jgan.data import objects
+from jgan.systems import SYSTEMS
 
 
 def named(counts):
@@ -71,6 +76,52 @@ def test_mistakes_are_told_in_one_sentence(tmp_path):
         with pytest.raises(jgan.UserError, match=match) as raised:
             families.read(tmp_path / name)
         assert "\n" not in str(raised.value)
+
+
+def test_every_family_of_a_run_is_asked_for_equally_often():
+    asked_for = ("lamp", "bag", "hat")
+    config = cgan.get_config("tiny")
+    config.data.names = asked_for
+    system = SYSTEMS["cgan"](config)
+    number = {}
+
+    def told(weights, inputs, key=None, *, statistics, dropout=False):
+        # A picture as dark as its label is large.
+        number["z"] = inputs["z"].shape[1]
+        shade = inputs["label"][:, None, None, None] / 4.0
+        return {"output": jax.numpy.broadcast_to(shade, (len(inputs["label"]), 16, 16, 3))}
+
+    way = system.ways["sample"]._replace(run=told)
+    run = trained.Run(config, 3, system._replace(ways={"sample": way}), {"params": {}, "stats": {}})
+    families.check(run, "RUN")
+    samples, asked = families.ask(run, 10, 0)
+    assert samples.shape == (10, 64, 64, 3) and samples.dtype == np.uint8 and number["z"] == 5
+    assert [objects.FAMILIES[k] for k in asked] == [asked_for[k % 3] for k in range(10)]
+    np.testing.assert_array_equal(samples[:, 9, 9, 0], np.rint(np.arange(10) % 3 / 4 * 127.5 + 127.5))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "accuracy", "passed"), [(0, 0.98, True), (10, 0.98, True), (11, 0.98, False), (0, 0.97, False)]
+)
+def test_nine_samples_in_ten_show_what_was_asked_for(wrong, accuracy, passed):
+    asked = np.repeat(np.arange(4), 25)
+    named = np.where(np.arange(100) < wrong, 7, asked)
+    found = families.agreement(named, asked, accuracy)
+    assert found["agreement"] == 1 - wrong / 100 and found["passed"] is passed
+    by_family = found["agreement_by_family"]
+    assert list(by_family) == list(objects.FAMILIES[:4])
+    assert by_family[objects.FAMILIES[0]] == 1 - wrong / 25 and by_family[objects.FAMILIES[1]] == 1
+    json.dumps(found)
+
+
+def test_runs_that_are_asked_for_no_families_are_refused():
+    for presets, names in ((pix2pix, ()), (cgan, ("cat", "dog"))):
+        config = presets.get_config("tiny")
+        if names:
+            config.data.names = names
+        run = trained.Run(config, 3, SYSTEMS[config.system](config), {})
+        with pytest.raises(jgan.UserError, match=f"RUN is a run of {config.system} .*would work"):
+            families.check(run, "RUN")
 
 
 @pytest.mark.slow

@@ -103,6 +103,39 @@ def test_photo_colours_are_not_determined_by_labels(sample):
         assert np.std(means, axis=0).mean() > least, name
 
 
+def means(photos, name):
+    """The mean colours of a class in pictures, [n, 3], where it is large enough to have one."""
+    found = []
+    for example in photos:
+        where = classes(example["labels"]) == list(facades.PALETTE).index(name)
+        if where.sum() > 20:
+            found.append(example["photo"][where].mean(0))
+    return np.array(found)
+
+
+def test_other_photos_of_a_label_map_show_the_same_building():
+    for index in range(6):
+        (first, _), *others = (facades.draw(32, 5, index, photo=k) for k in range(4))
+        for labels, _ in others:
+            np.testing.assert_array_equal(labels, first)
+    again = facades.Facades(32, 6, seed=5)[5]
+    np.testing.assert_array_equal(facades.draw(32, 5, 5)[1], again["photo"])
+
+
+def test_other_photos_of_a_label_map_differ_as_those_of_other_buildings_do(sample):
+    # What a class looks like is spread as widely among photos of one map as from map to map.
+    drawn = [
+        [
+            dict(zip(("labels", "photo"), facades.draw(64, 3, index, photo=k), strict=True))
+            for k in range(1, 9)
+        ]
+        for index in range(4)
+    ]
+    for name, least in (("wall", 0.6), ("window", 0.6), ("sky", 0.6)):
+        within = [np.std(means(photos, name), axis=0).mean() for photos in drawn if len(means(photos, name))]
+        assert np.mean(within) > least * np.std(means(sample, name), axis=0).mean(), name
+
+
 def test_photos_have_texture_within_a_class(sample):
     deviations = []
     for example in sample:

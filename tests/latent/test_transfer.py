@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import jgan
+from jgan.latent import strips
 from jgan.latent import transfer
 from jgan.ops import flow as flows
 
@@ -189,7 +190,7 @@ def test_a_photo_in_strips_and_in_its_own_type_is_the_same(box, monkeypatch):
     photo = np.asarray((PHOTO + 1) * 127.5).round().astype(np.uint8)
     given = flow, np.float32(colours)
     whole = apply(np.float32(photo) / 127.5 - 1, *given, box=box)
-    monkeypatch.setattr(transfer, "_STRIP", 500)  # of 5 rows or more, the last one shared with the one before
+    monkeypatch.setattr(strips, "_STRIP", 500)  # of 5 rows or more, the last one shared with the one before
     made = apply(photo, *given, box=box)
     assert made.dtype == np.uint8
     np.testing.assert_allclose(made, (np.asarray(whole) + 1) * 127.5, atol=0.51)

@@ -187,7 +187,7 @@ def test_the_end_does_not_wait_for_a_step_that_compiles(error, status, told):
 
         def main():
             import jgan
-            from jgan.programs import train
+            from jgan.programs import timing
 
             class Slow:
                 def lower(self):
@@ -195,7 +195,7 @@ def test_the_end_does_not_wait_for_a_step_that_compiles(error, status, told):
                     time.sleep(100)
 
             begun = threading.Event()
-            train._Ahead(Slow()).start()
+            timing.Ahead(Slow()).start()
             begun.wait()
             print("compiling the step")
             raise {error}

@@ -18,6 +18,7 @@ from jgan.latent import constraints
 from jgan.latent import document
 from jgan.latent import raster
 from jgan.programs import edit
+from jgan.programs import photos as photos_lib
 from tests.changed import with_codes
 
 # Projection has tests of its own (test_inversion.py): what the predictor says will do.
@@ -105,7 +106,7 @@ def test_an_edit_without_weights_leaves_the_photo_and_its_opacity_as_they_are(ru
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 def test_a_film_that_stands_still_leaves_a_photo_of_any_type_as_it_is(dtype):
     film = np.broadcast_to(np.random.default_rng(2).uniform(-1, 1, (16, 16, 3)), (2, 16, 16, 3))
-    made, _ = edit.carry(photo(dtype), film.astype(np.float32))
+    made, _ = photos_lib.carry(photo(dtype), film.astype(np.float32))
     assert made.shape == (20, 30, 3) and made.dtype == dtype
     step = 2 / 255 if dtype == np.float32 else np.iinfo(dtype).max / 255
     np.testing.assert_allclose(made.astype(np.float64), photo(dtype), atol=step)
@@ -113,7 +114,7 @@ def test_a_film_that_stands_still_leaves_a_photo_of_any_type_as_it_is(dtype):
 
 def test_a_film_that_brightens_brightens_the_photo():
     film = np.broadcast_to(np.float32([[0], [0.5]])[..., None, None], (2, 16, 16, 3))
-    made, moving = edit.carry(photo(), film)
+    made, moving = photos_lib.carry(photo(), film)
     assert made.mean() > photo().mean() + 20
     # The picture and the end of the film are the same photo.
     np.testing.assert_allclose(made, (moving[-1] + 1) * 127.5, atol=0.51)
@@ -127,9 +128,9 @@ def test_a_large_photo_and_its_small_film_tell_the_same(fit, monkeypatch):
         Image.fromarray(photo() // 2).resize((90, 60))
     )  # so dark that nothing is cut off at white
     film = np.broadcast_to(np.float32([[0], [0.5]])[..., None, None], (2, 16, 16, 3))
-    whole, _ = edit.carry(large, film, fit)
-    monkeypatch.setattr(edit, "_FILM", 30)
-    made, moving = edit.carry(large, film, fit)
+    whole, _ = photos_lib.carry(large, film, fit)
+    monkeypatch.setattr(photos_lib, "_FILM", 30)
+    made, moving = photos_lib.carry(large, film, fit)
     assert moving.shape == (2, 20, 30, 3)
     np.testing.assert_allclose(made.astype(float), whole, atol=1)
     reduced = np.asarray(Image.fromarray(made).resize((30, 20), Image.Resampling.BICUBIC))
@@ -139,11 +140,11 @@ def test_a_large_photo_and_its_small_film_tell_the_same(fit, monkeypatch):
 PEAK = """
 import resource, sys
 import numpy as np
-from jgan.programs import edit
+from jgan.programs import photos as photos_lib
 film = np.broadcast_to(np.float32([[0], [0.5]])[..., None, None], (2, 64, 64, 3))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 photo = np.zeros((int(sys.argv[1]), int(sys.argv[2]), 3), np.uint8)
-made, _ = edit.carry(photo, film)
+made, _ = photos_lib.carry(photo, film)
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
@@ -165,7 +166,7 @@ def test_what_a_generator_shows_beside_the_photo_does_not_count():
     mask = framing.fit(photo(), 16).mask
     assert mask.sum(0).tolist() == [10] * 16
     other = np.where(mask[..., None] > 0, film, rng.uniform(-1, 1, film.shape).astype(np.float32))
-    np.testing.assert_array_equal(edit.carry(photo(), film)[0], edit.carry(photo(), other)[0])
+    np.testing.assert_array_equal(photos_lib.carry(photo(), film)[0], photos_lib.carry(photo(), other)[0])
 
 
 def test_without_a_photo_candidates_begin_at_random_and_realism_counts(run, generate, tmp_path):

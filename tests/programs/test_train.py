@@ -15,6 +15,7 @@ from jgan import trained
 from jgan.data import images
 from jgan.ops import conv
 from jgan.programs import evaluate
+from jgan.programs import timing
 from jgan.programs import train
 from jgan.programs import translate
 from jgan.runs import checkpoint
@@ -129,7 +130,7 @@ def test_an_interrupted_run_ends_bit_equal(finished, tiny, tmp_path):
 
 def test_ctrl_c_before_the_first_step_ends_the_run_at_once(tiny, tmp_path, monkeypatch, capsys):
     """There is nothing to save yet; the step may take a minute to compile."""
-    monkeypatch.setattr(train._Ahead, "wait", lambda _: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(timing.Ahead, "wait", lambda _: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         train.train(tiny(), str(tmp_path / "run"))
     assert capsys.readouterr().out.endswith("compiling the step\n")

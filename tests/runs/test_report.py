@@ -13,6 +13,7 @@ import pytest
 import jgan
 from jgan import output
 from jgan import pictures as pictures_lib
+from jgan.runs import charts
 from jgan.runs import log as log_lib
 from jgan.runs import page as page_lib
 from jgan.runs import warnings
@@ -291,7 +292,7 @@ def test_the_page_of_a_run_of_two_directions(run):
     for title in ("Adversarial part", "Cycle part", "Identity part", "losses", "Validation cycle error"):
         assert title in said
     for name in (*metrics, *scores):  # or a chart of its own would be named after the key
-        assert page_lib._words(name) not in said, name
+        assert charts.words(name) not in said, name
     assert "A to B" in said and "B to A" in said
 
 
@@ -308,7 +309,7 @@ def test_curves_go_through_the_data(run):
 
 @pytest.mark.parametrize("low, high", [(0.0, 1.0), (3.2e-5, 4e-5), (-7.0, 12345.0), (0.999, 1.0)])
 def test_ticks_are_few_round_and_enclose(low, high):
-    ticks = page_lib._ticks(low, high)
+    ticks = charts._ticks(low, high)
     assert 2 <= len(ticks) <= 6
     assert ticks[0] <= low + 1e-6 * (high - low) and ticks[-1] >= high - 1e-6 * (high - low)
     digits = np.diff(ticks)[0] / 10 ** np.floor(np.log10(np.diff(ticks)[0]))

@@ -152,10 +152,9 @@ def test_one_discriminator_may_serve_both_branches():
     assert {"d_real_encoded", "d_real_random"} <= set(shapes[1])
 
 
-@pytest.mark.parametrize("preset", presets.PRESETS)
-def test_every_preset_builds_and_takes_a_step(preset):
-    config = presets.get_config(preset)
-    config.data.channels = config.data.channels or (3, 3)
+def test_the_authors_nets_have_as_many_parameters():
+    config = presets.get_config()
+    config.data.channels = (3, 3)
     system = bicyclegan.build(config)
     n, size = config.batch_size, config.data.size
     shapes = {
@@ -163,12 +162,9 @@ def test_every_preset_builds_and_takes_a_step(preset):
         for name, c in zip("ab", config.data.channels, strict=True)
     }
     state = jax.eval_shape(system.init, KEY, shapes)
-    after, _ = jax.eval_shape(functools.partial(system.step, updates=system.plan(0)), state, shapes, KEY)
-    assert jax.tree.map(jnp.shape, state) == jax.tree.map(jnp.shape, after)
-    if not preset:  # the authors' nets have as many
-        count = {net: sum(x.size for x in jax.tree.leaves(tree)) for net, tree in state.params.items()}
-        judges = dict.fromkeys(("discriminator", "discriminator_random"), 3_458_978)
-        assert count == {"generator": 54_794_627, "encoder": 2_590_032} | judges
+    count = {net: sum(x.size for x in jax.tree.leaves(tree)) for net, tree in state.params.items()}
+    judges = dict.fromkeys(("discriminator", "discriminator_random"), 3_458_978)
+    assert count == {"generator": 54_794_627, "encoder": 2_590_032} | judges
 
 
 def test_xavier_scales_what_a_layer_takes_and_gives():
@@ -199,7 +195,7 @@ def test_a_mean_of_a_convolution_is_one_convolution():
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"batch_size": 3}, "batch_size=3 has no two halves"),
+        ({"batch_size": 3}, "batch_size=3 holds no pairs"),
         ({"loss.adversarial": "wgan_gp"}, "a penalty that this system has not"),
         ({"loss.adversarial": "wgan"}, "'wgan' is unknown"),
         ({"generator.name": "resnet_9blocks"}, "takes no code"),

@@ -173,7 +173,9 @@ def both(config):
     def theirs(before, images):
         update = Update(config)
         parity.copy(update.nets(), before, find)
-        losses = update.step(*map(parity.images, images.values()), *map(torch.from_numpy, codes))
+        # PyTorch's halves are the first and the second of our neighbours.
+        halves = (np.concatenate([x[::2], x[1::2]]) for x in images.values())
+        losses = update.step(*map(parity.images, halves), *map(torch.from_numpy, codes))
         return parity.outcome_of_theirs(update.nets(), update.optimisers, before, losses, find)
 
     def ours(before, images):

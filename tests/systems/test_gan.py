@@ -108,9 +108,9 @@ def test_a_space_is_a_function_of_one_code():
     assert system.spaces["z"].predict is None and not system.ways["sample"].inputs
 
 
-@pytest.mark.parametrize("preset", presets.PRESETS)
-@pytest.mark.parametrize("loss", ["vanilla", "wgan_gp"])
-def test_every_preset_builds_and_takes_a_step(preset, loss):
+@pytest.mark.parametrize("preset", ["", "conv"])
+@pytest.mark.parametrize("loss", ["minimax", "lsgan", "wgan_gp"])
+def test_every_net_takes_a_step_under_every_loss(preset, loss):
     config = presets.get_config(preset)
     config.loss.adversarial = loss
     system = gan.build(config)

@@ -15,6 +15,7 @@ import numpy as np
 import jgan
 from jgan.data.facades import drawing
 from jgan.data.facades import lighting
+from jgan.data.facades import materials
 from jgan.data.facades import streets
 
 PALETTE = {
@@ -68,16 +69,22 @@ class Facades:
         return f"Facades({self.size}, {self.number}, seed={self.seed}, style={self.style!r})"
 
 
-def draw(size, seed, index, style="day"):
-    """Label map and photo of one facade, both uint8 [size, size, 3]."""
+def draw(size, seed, index, style="day", photo=0):
+    """Label map and photo of one facade, both uint8 [size, size, 3].
+
+    Of the other numbers of a `photo` each shows the same label map in other materials, light and textures and with
+    other curtains, drawn as freely as from one index to the next.
+    """
     # One stream for what is built, one for the light, one for textures: a change to the drawing of
     # one leaves the others alone, and dusk shows the same building as day.
     canvas = drawing.Canvas(size, PALETTE)
-    streets.scene(canvas, random.Random(f"facade {seed} {index}"))
-    light = _light(random.Random(f"light {seed} {index}"), style)
-    rng = np.random.default_rng([seed % 2**63, index])
+    built, other = f"facade {seed} {index}", f" photo {photo}" if photo else ""
+    scene = materials.Repainted(built, f"paint {seed} {index}{other}") if photo else random.Random(built)
+    streets.scene(canvas, scene)
+    light = _light(random.Random(f"light {seed} {index}{other}"), style)
+    rng = np.random.default_rng([seed % 2**63, index, photo] if photo else [seed % 2**63, index])
     if style == "dusk":
-        _switch_on(canvas, random.Random(f"lamps {seed} {index}"))
+        _switch_on(canvas, random.Random(f"lamps {seed} {index}{other}"))
     return _COLOURS[canvas.labels], lighting.render(canvas, light, rng)
 
 

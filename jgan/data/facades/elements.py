@@ -18,14 +18,21 @@ class House:
         self.step = (ground - top) / (floors - 1 + tall)
         self.floors, self.tall = floors, tall
         m = self.m = self.step / 3.3
-        self.material = d.choices(
-            ["plaster", "brick", "stone", "concrete"],
-            {"classic": [6, 2, 3, 0], "brick": [0, 1, 0, 0], "modern": [2, 2, 0, 5], "house": [4, 3, 1, 0]}[
-                kind
-            ],
-        )[0]
+        odds = {
+            "classic": [6, 2, 3, 0],
+            "brick": [0, 1, 0, 0],
+            "modern": [2, 2, 0, 5],
+            "house": [4, 3, 1, 0],
+        }[kind]
+
+        def material(d):
+            return d.choices(["plaster", "brick", "stone", "concrete"], odds)[0]
+
+        first = material(d)
         self.seed = d.randrange(200)
-        self.colour, self.second, texture = materials.wall(d, self.material, m, self.seed)
+        self.colour, self.second, texture = materials.painted(
+            d, lambda of: materials.wall(of, first if of is d else material(of), m, self.seed)
+        )
         self.texture = c.texture(texture)
         self.wall = c.surface(self.colour, z, self.texture, self.second)
         # Trim is stone, painted plaster, or the wall's own colour made lighter.
@@ -213,33 +220,31 @@ def pane(c, d, h, x0, y0, x1, y1, shape, columns, rows, deep, mirror=None, label
 
 def glass(c, d, h, x, y, w, hh, columns, rows, mirror=None, goods=0.0):
     """A surface of glass with its own room, curtains and reflection."""
+    seen = materials.painted(d, lambda d: _seen(d, h, mirror, goods))
+    return c.surface(
+        (0, 0, 0), h.z - 0.15 * h.m, glass=drawing.Glass(x, y, w, hh, columns=columns, rows=rows, **seen)
+    )
+
+
+def _seen(d, h, mirror, goods):
+    """What is seen in a pane, as fields of `drawing.Glass`."""
     curtains = d.random()
     opened = 1.3 if curtains < 0.4 else d.uniform(0.0, 0.75) if curtains < 0.85 else -0.3
     roller = d.choice([0, 0, 0, d.uniform(0.1, 0.7)])
     if goods:
         opened, roller = 1.3, 0.0
     room = d.uniform(0.008, 0.05)
-    return c.surface(
-        (0, 0, 0),
-        h.z - 0.15 * h.m,
-        glass=drawing.Glass(
-            x,
-            y,
-            w,
-            hh,
-            d.uniform(0.2, 0.6) if mirror is None else mirror,
-            d.gauss(0, 0.1),
-            opened,
-            roller,
-            materials.linear(materials.near(d, h.cloth, 12)),
-            (room * 1.1, room, room * 0.85),
-            d.choice([0, 0, 0, 0.1]) if not goods else d.uniform(0.05, 0.4),
-            columns,
-            rows,
-            d.uniform(0, 100),
-            goods,
-        ),
-    )
+    return {
+        "mirror": d.uniform(0.2, 0.6) if mirror is None else mirror,
+        "tilt": d.gauss(0, 0.1),
+        "opened": opened,
+        "roller": roller,
+        "cloth": materials.linear(materials.near(d, h.cloth, 12)),
+        "room": (room * 1.1, room, room * 0.85),
+        "lamp": d.choice([0, 0, 0, 0.1]) if not goods else d.uniform(0.05, 0.4),
+        "seed": d.uniform(0, 100),
+        "goods": goods,
+    }
 
 
 def disc(x, y, rx, ry):

@@ -3,6 +3,8 @@
 `d` is a random.Random, `m` one metre in frame units.
 """
 
+import random
+
 from jgan.data.facades import drawing
 
 BRICKS = [
@@ -54,7 +56,33 @@ SHUTTERS = [
 ]
 
 
+class Repainted(random.Random):
+    """The stream of a scene that is built as before and painted in other colours, with others at home.
+
+    What is built comes of this stream, and what is painted of `paint`; this one moves on as it did when it painted too.
+    """
+
+    def __init__(self, seed, paint):
+        super().__init__(seed)
+        self.paint = random.Random(paint)
+
+    def choice(self, seq):
+        """As in `Random`; a choice among colours, tuples of three numbers, is one of paint."""
+        chosen = super().choice(seq)
+        return self.paint.choice(seq) if all(isinstance(x, tuple) for x in seq) else chosen
+
+
+def painted(d, draw):
+    """What `draw(stream)` draws of what the label map does not tell, and a `Repainted` stream draws anew."""
+    drawn = draw(d)
+    return draw(d.paint) if isinstance(d, Repainted) else drawn
+
+
 def near(d, colour, spread=10):
+    return painted(d, lambda d: _near(d, colour, spread))
+
+
+def _near(d, colour, spread):
     shade = d.uniform(-spread, spread)
     return tuple(min(255, max(0, c + shade + d.uniform(-spread, spread) * 0.5)) for c in colour)
 

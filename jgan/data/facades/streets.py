@@ -67,7 +67,7 @@ def scene(c, d):
 
 
 def _street(c, d, ground):
-    tone = d.uniform(90, 165)
+    tone = materials.painted(d, lambda d: d.uniform(90, 165))
     slabs = c.texture(
         drawing.Texture(0.02, d.uniform(0.05, 0.12), 0.0016, 0.5, 0.14, 1, 0, 0.12, 0.3, seed=d.randrange(99))
     )
@@ -76,7 +76,7 @@ def _street(c, d, ground):
     c.rect(0, ground, 1, 1, c.surface(grey, 0.0, slabs, dark), "ground")
     road = ground + d.uniform(0.025, 0.06)
     rough = c.texture(drawing.Texture(grain=0.28, stain=0.4))
-    shade = d.uniform(58, 92)
+    shade = materials.painted(d, lambda d: d.uniform(58, 92))
     c.rect(0, road, 1, road + 0.006, c.surface(materials.near(d, (172, 168, 160)), 0.0, slabs, dark))
     c.rect(0, road + 0.005, 1, road + 0.011, c.surface((52, 50, 48), 0.0, rough))
     c.rect(0, road + 0.011, 1, 1, c.surface((shade, shade, shade * 1.03), 0.0, rough))

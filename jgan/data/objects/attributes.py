@@ -36,6 +36,13 @@ def exclusive(names: Sequence[str]) -> tuple[str, ...]:
     return found if len(found) > 1 else ()
 
 
+def given(d: random.Random, name: str, value: float) -> dict[str, float]:
+    """Returns the factors that an attribute sets, drawn for a value of it: 1.0 or 0.0, of a colour 1.0 alone."""
+    if name not in COLOURS:
+        return {name: d.uniform(*(PRESENT if value else ABSENT))}
+    return {"hue": d.uniform(*COLOURS[name])} | {name: d.uniform(*ends) for name, ends in _VIVID.items()}
+
+
 class Attributed(objects.Objects):
     """Objects with attributes: `attributes(index)` beside the picture, 1.0 where one is present and 0.0 where not.
 
@@ -90,12 +97,11 @@ class Attributed(objects.Objects):
         values = dict(zip(self.names, self.attributes(index), strict=True))
         for name, value in values.items():
             if name not in COLOURS:
-                factors[name] = d.uniform(*(PRESENT if value else ABSENT))
+                factors |= given(d, name, value)
         colours = [name for name in self.names if name in COLOURS]
         shown = [name for name in colours if values[name]]
         if shown:
-            factors["hue"] = d.uniform(*COLOURS[shown[0]])
-            factors |= {name: d.uniform(*ends) for name, ends in _VIVID.items()}
+            factors |= given(d, shown[0], 1.0)
         elif colours:
             factors["hue"] = _elsewhere(d, colours)
         return factors

@@ -51,11 +51,19 @@ class Folder:
     """The examples of one split; an `entry.Source`."""
 
     def __init__(
-        self, entries: list[Entry], fields: tuple[str, ...], bad: list[tuple[str, str]] | None = None
+        self,
+        entries: list[Entry],
+        fields: tuple[str, ...],
+        bad: list[tuple[str, str]] | None = None,
+        names: tuple[str, ...] = (),
+        lists: tuple[str, ...] = (),
     ):
-        """Of these entries, whose files hold the pictures `fields` from left to right or one after the other."""
+        """Of these entries, whose files hold the pictures `fields` from left to right or one after the other.
+
+        The others are as in `entry.Source`.
+        """
         self.entries, self.fields, self.bad = entries, fields, bad or []
-        self.names, self.exclusive, self.lists = (), (), ()
+        self.names, self.exclusive, self.lists = names, (), lists
 
     def read(self, entry: Entry) -> dict[str, images.Picture]:
         """Returns {field: picture} of an entry; errors as in `read`."""

@@ -17,9 +17,11 @@ import os
 import posixpath
 from typing import NamedTuple
 
+import numpy as np
+
 import jgan
 
-MAX_BYTES = 1 << 29
+MAX_BYTES = 1 << 27
 MAX_COLUMNS = 10_000
 MAX_NAME = 200  # letters of an attribute's name
 
@@ -59,10 +61,7 @@ def read(path: str, names: tuple[str, ...] = ()) -> Table:
                 raise jgan.UserError(f"{path} has no attribute {name!r}: it has {listed(columns)}")
         places = [1 + columns.index(name) for name in names or columns]
         found: dict[str, tuple[int, tuple[float, ...]]] = {}
-        signs, shares = (
-            {},
-            {},
-        )  # of a column: where it holds -1, and where something that does not go with that
+        known = dict(_WORDS)
         for line, cells in rows:
             if len(cells) != len(header):
                 raise jgan.UserError(
@@ -74,25 +73,16 @@ def read(path: str, names: tuple[str, ...] = ()) -> Table:
                     f"{path} names {short(cells[0])} in line {found[key][0]} and again in line {line}: "
                     "one of them would work"
                 )
-            values = tuple(_value(path, line, header[place], cells[place]) for place in places)
-            for place, value in zip(places, values, strict=True):
-                if value == -1:
-                    signs.setdefault(place, line)
-                elif 0 <= value < 1:
-                    shares.setdefault(place, line)
-            found[key] = line, values
-    for place in signs.keys() & shares.keys():
-        raise jgan.UserError(
-            f"{path} has -1 for {short(header[place])} in line {signs[place]}, but 0 or a share in line "
-            f"{shares[place]}: -1 and 1, or numbers from 0 to 1, would work"
-        )
+            texts = [cells[place] for place in places]
+            if not known.keys() >= set(texts):
+                new = zip(places, texts, strict=True)
+                known |= {text: _value(path, line, header[place], text) for place, text in new}
+            # Lists have millions of values, but few different ones.
+            found[key] = line, tuple(map(known.__getitem__, texts))
     if not found:
         raise jgan.UserError(f"{path} lists no picture: a header and a line for each picture would work")
-    if signs:
-        found = {
-            key: (line, tuple(max(x, 0.0) if x == x else x for x in v)) for key, (line, v) in found.items()
-        }
-    return Table(path, tuple(header[place] for place in places), found)
+    chosen = tuple(header[place] for place in places)
+    return Table(path, chosen, _from_zero(path, chosen, found))
 
 
 def partition(path: str) -> dict[str, str]:
@@ -196,6 +186,31 @@ def _celeba(path: str, number: int, lines: Iterator[tuple[int, str]]) -> Iterato
             yield line, text.split()
     if count != number:
         raise jgan.UserError(f"{path} says it lists {number} pictures and lists {count}: it is not whole")
+
+
+def _from_zero(
+    path: str, names: tuple[str, ...], rows: dict[str, tuple[int, tuple[float, ...]]]
+) -> dict[str, tuple[int, tuple[float, ...]]]:
+    # Columns of -1 and 1 as 0 and 1; one that holds other values besides -1 cannot be understood.
+    if not any(-1 in values for _, values in rows.values()):
+        return rows
+    lines = [line for line, _ in rows.values()]
+    values = np.array([values for _, values in rows.values()], np.float32)
+    signs, shares = values == -1, (values >= 0) & (values < 1)
+    for k in np.flatnonzero(signs.any(0) & shares.any(0)):
+        first, second = (lines[int(found[:, k].argmax())] for found in (signs, shares))
+        raise jgan.UserError(
+            f"{path} has -1 for {short(names[k])} in line {first}, but 0 or a share in line {second}: -1 and 1, or "
+            "numbers from 0 to 1, would work"
+        )
+    zero = _Zero()
+    return {key: (line, tuple(map(zero.__getitem__, row))) for key, (line, row) in rows.items()}
+
+
+class _Zero(dict):
+    # What a value means: -1 is 0, everything else is itself.
+    def __missing__(self, value: float) -> float:
+        return 0.0 if value == -1 else value
 
 
 def _check_header(path: str, header: list[str]) -> None:

@@ -159,7 +159,7 @@ def _single(data: Any, split: str) -> "Images":
 
 def _labels(features: Any, data: Any) -> tuple[str, tuple[str, ...]]:
     # The feature that holds the labels, and the names of all classes or attributes.
-    kinds, source = tfds().features, data.source
+    kinds, source, features = tfds().features, data.source, dict(features.items())
     if data.label == "class":
         if isinstance(features.get("label"), kinds.ClassLabel):
             return "label", tuple(features["label"].names)
@@ -167,9 +167,9 @@ def _labels(features: Any, data: Any) -> tuple[str, tuple[str, ...]]:
             f"{source} has no classes, which are a ClassLabel 'label': it has {_listed(features)}"
         )
     if isinstance(features.get("attributes"), kinds.FeaturesDict):
-        there = {name: one for name, one in features["attributes"].items() if one.np_dtype == np.bool_}
+        there = [name for name, one in features["attributes"].items() if one.np_dtype == np.bool_]
         if there:
-            return "attributes", tuple(there)
+            return "attributes", tuple(sorted(there))  # their own order is another one in each process
     raise jgan.UserError(
         f"{source} has no attributes, which are a dict 'attributes' of yes and no: it has {_listed(features)}"
     )
@@ -199,7 +199,7 @@ class Images:
             )
         if not info.splits[split].num_examples:
             raise entry_lib.Absent(f"split {split!r} of {name} is empty")
-        self._feature, self._channels, self._split = feature, there[feature].shape[-1], split
+        self._feature, self._channels = feature, there[feature].shape[-1]
         skip = {feature: tfds().decode.SkipDecoding()}  # its decoder is another than that of files
         self._records = builder.as_data_source(split, decoders=skip, file_format=FORMAT)
         self.fields, self.names, self.exclusive, self.bad, self.lists = (field,), (), (), [], ()
@@ -221,15 +221,10 @@ class Images:
         Raises:
           jgan.UserError: the set has none, or not these, or its records cannot be read.
         """
-        builder = open_set(data.root, data.source)
-        feature, there = _labels(builder.info.features, data)
+        feature, there = _labels(open_set(data.root, data.source).info.features, data)
         self.names = labels.chosen(data, there, data.source)
-        asked = dict.fromkeys(self.names, True) if feature == "attributes" else True
-        records = builder.as_data_source(
-            self._split, decoders=tfds().decode.PartialDecoding({feature: asked}), file_format=FORMAT
-        )
         try:
-            told = [records[int(entry.name)][feature] for entry in self.entries]
+            told = [self._records[int(entry.name)][feature] for entry in self.entries]
         except Exception as error:  # of the reader's own kinds
             raise jgan.UserError(f"{data.source} cannot be read: {_reason(error)}") from None
         if feature == "attributes":

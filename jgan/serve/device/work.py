@@ -22,7 +22,7 @@ from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.latent import document
 from jgan.latent import transfer
-from jgan.programs import edit
+from jgan.programs import photos
 from jgan.serve import session as sessions
 from jgan.serve.device import programs as programs_lib
 from jgan.serve.device import search
@@ -197,7 +197,7 @@ class Transfer:
             film[:1] = yield from _drawn(engine, before, path[:1], 0)
         fit = "letterbox" if drawing.photo.box[2] == max(drawing.photo.size) else "crop"
         taken = framing.adapt(self.photo, engine.programs.image[-1], engine.programs.bits)
-        made, moving = yield from engine.aside(edit.carry, taken.pixels, film, fit)
+        made, moving = yield from engine.aside(photos.carry, taken.pixels, film, fit)
         edited = taken._replace(pixels=framing.shrink(made, engine.programs.bits))
         return Transferred(edited.joined(), _bytes(moving))
 

@@ -1,0 +1,64 @@
+"""How a training loop uses its time: the step compiles beside what comes before it, and the rest is measured."""
+
+import contextlib
+import threading
+import time
+from typing import Any
+
+import jgan
+
+
+class Ahead(threading.Thread):
+    """Compiles a program for arguments of these shapes, so that the first call finds it.
+
+    What goes wrong here goes wrong in that call as well, where it is told.
+    """
+
+    def __init__(self, program: Any, *shapes: Any, **static: Any):
+        super().__init__(name=jgan.COMPILING)
+        self._compile = lambda: program.lower(*shapes, **static).compile()
+
+    def run(self) -> None:
+        with contextlib.suppress(Exception):
+            self._compile()
+
+    def wait(self) -> None:
+        """Returns once the program is there, or will not be."""
+        if self.ident is not None:
+            self.join()
+
+
+class Window:
+    """Means over the steps since the last log line, and how the time was spent."""
+
+    def __init__(self, batch_size: int):
+        self.batch_size = batch_size
+        self._reset()
+        self.paused = 0.0
+
+    def _reset(self) -> None:
+        self.sums: dict[str, float] = {}
+        self.counts: dict[str, int] = {}  # not all steps of a run tell the same
+        self.count, self.waited, self.away = 0, 0.0, 0.0
+        self.begun = time.perf_counter()
+
+    def add(self, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+            self.counts[name] = self.counts.get(name, 0) + 1
+        self.count += 1
+
+    def pause(self) -> None:
+        self.paused = time.perf_counter()
+
+    def resume(self) -> None:
+        self.away += time.perf_counter() - self.paused
+
+    def record(self) -> dict[str, float]:
+        """Mean metrics, images per second and the share of time spent waiting for input; starts anew."""
+        seconds = max(time.perf_counter() - self.begun - self.away, 1e-9)
+        record = {name: value / self.counts[name] for name, value in self.sums.items()}
+        record["images_per_second"] = self.batch_size * self.count / seconds
+        record["input_wait"] = min(self.waited / seconds, 1.0)
+        self._reset()
+        return record

@@ -1,0 +1,65 @@
+"""Weights that a run uses and nobody trains, in its own directory: RUN/frozen/NET.npz, one file for each net."""
+
+import io
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+import jgan
+from jgan import output
+
+
+def write(workdir: str, net: str, weights: dict[str, Any]) -> None:
+    """Writes the weights of a net, nested dicts of arrays; the file is there whole or not at all.
+
+    Raises:
+        jgan.UserError: the file cannot be written.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, **_flat(weights))
+    os.makedirs(_folder(workdir), exist_ok=True)
+    output.replace(_folder(workdir) / f"{net}.npz", buffer.getvalue())
+
+
+def read(workdir: str) -> dict[str, Any]:
+    """{net: nested dicts of arrays} of all nets that `write` left in a run; {} where there are none.
+
+    Raises:
+        jgan.UserError: a file that cannot be read.
+    """
+    nets = {}
+    for path in sorted(_folder(workdir).glob("*.npz")):
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                nets[path.stem] = _nested({name: saved[name] for name in saved.files})
+        except (OSError, ValueError, KeyError) as error:
+            raise jgan.UserError(f"{path} cannot be read as the weights of a net: {error}.") from None
+    return nets
+
+
+def _folder(workdir: str) -> pathlib.Path:
+    return pathlib.Path(workdir) / "frozen"
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
+    flat = {}
+    for name, value in tree.items():
+        flat |= (
+            _flat(value, f"{prefix}{name}/")
+            if isinstance(value, dict)
+            else {prefix + name: np.asarray(value)}
+        )
+    return flat
+
+
+def _nested(flat: dict[str, np.ndarray]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *path, last = name.split("/")
+        place = tree
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return tree
