@@ -41,6 +41,11 @@ class Codes:
         """Whether the run has learnt to find the code of a picture."""
         return self._found.predict is not None and self._run.step > self._found.learnt
 
+    @property
+    def channels(self) -> int:
+        """Of the pictures whose codes are found."""
+        return fields.of(self._run.config.data)[self._target].channels
+
     def vector(self, value: Any) -> np.ndarray:
         """The code [d] float32 of what `fields.Code` parsed or checked.
 
@@ -76,8 +81,7 @@ class Codes:
                 f"the code of a picture cannot be found by this run: {self._control} is set by a seed."
             )
         data = self._run.config.data
-        channels = fields.of(data)[self._target].channels
-        taken = framing.adapt(picture, channels, framing.bits(data, self._target))
+        taken = framing.adapt(picture, self.channels, framing.bits(data, self._target))
         square = framing.fit(taken.pixels, data.size, "crop").image
         return np.asarray(self._predict(self._run.weights, square))
 

@@ -32,6 +32,7 @@ from jgan.serve import session_file
 from jgan.serve.device import programs as programs_lib
 from jgan.serve.device import schedule
 from jgan.serve.device import search as search_lib
+from jgan.serve.device import turns
 from jgan.serve.device import work
 
 MAX_SESSIONS = 16
@@ -82,7 +83,7 @@ class Engine:
         self._changed = threading.Condition()
         self._awake = self._stopped = False
         self._searches: dict[str, search_lib.Search] = {}
-        self._jobs = work.Queue()
+        self._jobs = turns.Queue()
         self.programs = programs_lib.Programs(
             run, candidates=candidates, slice_steps=slice_steps, lanes=lanes, changed=self._wake
         )

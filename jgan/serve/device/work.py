@@ -1,19 +1,13 @@
 """What a person asks for once and waits for: a projection, a film, an edit done to the photo.
 
 A job is done in parts in the engine's thread, between slices, so that painting goes on: `parts(engine)` is a generator
-of the share that is done (None: it waits for something) that returns the result. `Queue` moves on each of those that
-wait when its turn comes; only the engine's thread calls it.
+of the share that is done (None: it waits for something) that returns the result.
 """
 
-from collections import deque
 from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
-from concurrent import futures
-import contextlib
 import dataclasses
-import logging
-import threading
 import time
 from typing import Any
 from typing import NamedTuple
@@ -34,7 +28,6 @@ from jgan.serve.device import programs as programs_lib
 from jgan.serve.device import search
 
 FRAMES = 16
-MAX_JOBS = 32
 _PART = 0.1  # seconds that a part should take
 _MOST = 32  # evaluations in a part
 _MORPH = 256  # pixels: the side of a film from one photo to another
@@ -43,10 +36,25 @@ Photo = image_files.Picture | np.ndarray  # [h, w, c] of any type
 Parts = Generator[float | None, None, Any]
 
 
+class Device(Protocol):
+    """What jobs use of the engine, in its thread; `jgan.serve.device.engine.Engine` says what each does."""
+
+    programs: programs_lib.Programs
+
+    def under(self, given: sessions.Given) -> dict[str, Any]: ...
+    def seen(self, key: str) -> search.Seen: ...
+    def drawing(self, key: str) -> sessions.Drawing: ...
+    def aside(self, function: Callable[..., Any], *arguments: Any) -> Iterator[None]: ...
+    def program(self, name: Any) -> Iterator[None]: ...
+    def open(self, key: str, session: sessions.Session, deliver: Callable[[search.Frame], None]) -> None: ...
+    def ready(self, key: str) -> None: ...
+    def close(self, key: str) -> None: ...
+
+
 class Job(Protocol):
     """What `Engine.submit` takes."""
 
-    def parts(self, engine: Any) -> Parts: ...
+    def parts(self, engine: Device) -> Parts: ...
 
 
 class Projected(NamedTuple):
@@ -90,7 +98,7 @@ class Project:
     seed: int = 0
     given: sessions.Given = ()
 
-    def parts(self, engine: Any) -> Parts:
+    def parts(self, engine: Device) -> Parts:
         size, _, channels = engine.programs.image
         framed = yield from engine.aside(_frame, self.photo, size, channels, self.fit, engine.programs.bits)
         begin = yield from engine.program("project")
@@ -125,7 +133,7 @@ class Film:
     candidate: int | None = None
     frames: int = FRAMES
 
-    def parts(self, engine: Any) -> Parts:
+    def parts(self, engine: Device) -> Parts:
         path, weights = (
             engine.seen(self.key).path(self.candidate),
             engine.under(engine.drawing(self.key).given),
@@ -147,7 +155,7 @@ class Between:
     fit: str = "letterbox"
     given: sessions.Given = ()
 
-    def parts(self, engine: Any) -> Parts:
+    def parts(self, engine: Device) -> Parts:
         weights = engine.under(self.given)
         latents = search.along(np.float32([self.a, self.b]), np.linspace(0, 1, self.frames))
         if self.photos is None:
@@ -170,7 +178,7 @@ class Transfer:
     candidate: int | None = None
     frames: int = 8
 
-    def parts(self, engine: Any) -> Parts:
+    def parts(self, engine: Device) -> Parts:
         seen, drawing = engine.seen(self.key), engine.drawing(self.key)
         if drawing.photo is None:
             raise jgan.UserError("no photo is open: open one first.")
@@ -200,7 +208,7 @@ class Export:
 
     key: str
 
-    def parts(self, engine: Any) -> Parts:
+    def parts(self, engine: Device) -> Parts:
         yield 0.0
         return _exported(engine.seen(self.key).sight)
 
@@ -218,7 +226,7 @@ class Edit:
     seed: int = 0
     given: sessions.Given = ()
 
-    def parts(self, engine: Any) -> Parts:
+    def parts(self, engine: Device) -> Parts:
         session = sessions.reduce(sessions.Session(), sessions.Restart(self.seed % 2**32))
         for name, value in self.given:
             session = sessions.reduce(session, sessions.Give(name, value))
@@ -270,7 +278,7 @@ def _frame(photo: Photo, size: int, channels: int, fit: str, bits: int) -> frami
     return framed
 
 
-def _drawn(engine: Any, weights: Any, latents: np.ndarray, which: int) -> Parts:
+def _drawn(engine: Device, weights: Any, latents: np.ndarray, which: int) -> Parts:
     """The images of latents [n, d] under weights: in [-1, 1] (`which` 0) or uint8 (1)."""
     draw: Callable[..., Any] = yield from engine.program("draw")
     made = []
@@ -313,77 +321,3 @@ def _exported(sight: programs_lib.Sight) -> Exported:
 
 def _bytes(images: np.ndarray) -> np.ndarray:
     return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)
-
-
-class Queue:
-    """Jobs of which each is moved on by a part when its turn comes."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: deque[_Running] = deque()
-
-    def add(self, parts: Iterator[float | None], progress: Callable[[float], None] | None) -> futures.Future:
-        """The future result of a job; a `jgan.UserError` where there are too many."""
-        running = _Running(parts, futures.Future(), progress)
-        with self._lock:
-            if len(self._waiting) >= MAX_JOBS:
-                raise jgan.UserError(f"{MAX_JOBS} jobs are waiting, which is the most: try again later.")
-            self._waiting.append(running)
-        return running.future
-
-    def advance(self, seconds: float) -> tuple[bool, float]:
-        """(whether a job was moved on, what is left of the seconds that jobs may take); none where it is below 0."""
-        for _ in range(len(self._waiting)):
-            if seconds < 0:
-                break
-            with self._lock:
-                running = self._waiting.popleft()
-            begun = time.perf_counter()
-            told = running.advance()
-            seconds -= time.perf_counter() - begun
-            if not running.future.done():
-                with self._lock:
-                    self._waiting.append(running)
-            if told is not None:
-                return True, seconds
-        return False, seconds
-
-    def stop(self) -> None:
-        """Fails what is not done."""
-        for running in self._waiting:
-            running.parts.close()
-            running.settle(running.future.set_exception, jgan.UserError("the editor was shut down."))
-
-
-@dataclasses.dataclass(eq=False)
-class _Running:
-    parts: Iterator[float | None]
-    future: futures.Future
-    progress: Callable[[float], None] | None
-
-    def advance(self) -> float | None:
-        """Does a part; None if it only waits."""
-        told = None
-        try:
-            if self.future.cancelled():
-                self.parts.close()
-                return None
-            told = next(self.parts)
-            if told is not None and self.progress is not None:
-                self.progress(told)
-        except StopIteration as end:
-            if self.progress is not None:
-                self.progress(1.0)
-            self.settle(self.future.set_result, end.value)
-        except jgan.UserError as error:
-            self.settle(self.future.set_exception, error)
-        except Exception:
-            logging.exception("a job failed")
-            self.settle(
-                self.future.set_exception, jgan.UserError("the job failed; the server's log tells why.")
-            )
-        return told
-
-    def settle(self, how: Callable[[Any], None], value: Any) -> None:
-        with contextlib.suppress(futures.InvalidStateError):  # cancelled meanwhile
-            how(value)

@@ -123,12 +123,13 @@ function code(name, field, changed, { predicts, encode }) {
     style.onclick = async () => {
       const file = await choose();
       if (!file) return;
-      style.disabled = true;
+      [style.disabled, told.textContent] = [true, "looking …"];
       try {
         const found = await encode(file);
         told.textContent = file.name;
         take(found);
       } catch (error) {
+        told.textContent = "";
         complain(error);
       } finally {
         style.disabled = false;

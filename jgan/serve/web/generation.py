@@ -101,11 +101,16 @@ class Translation:
         return self._queue(self._encode, data, name, way, control or next(iter(codes)))
 
     def warm(self) -> None:
-        """Has the programs of the page's canvas made, so that the first stroke need not wait for them."""
+        """Has the programs of the page's canvas and panel made, so that the first stroke need not wait for them."""
         size = self.config.data.size
         for way, translator in self._translators.items():
             black = images.Picture(np.zeros((size, size, translator.channels), np.uint8))
             self._run(black, way, False, {})
+            for control in _codes(translator.way):
+                codes = self._codes_of(way, control)
+                codes.vector(fields.Between(0, 1, 0.5))
+                if codes.predicts:
+                    codes.encode(np.zeros((size, size, codes.channels), np.uint8))
 
     def stop(self) -> None:
         self._thread.shutdown(cancel_futures=True)

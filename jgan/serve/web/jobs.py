@@ -16,6 +16,7 @@ from jgan.serve import session as sessions
 from jgan.serve import session_file
 from jgan.serve.device import work as work_lib
 from jgan.serve.web import access
+from jgan.serve.web import kept
 from jgan.serve.web import pictures
 
 FRAMES = 24  # of a film between photos
@@ -75,7 +76,7 @@ class Task:
         self._told(self)
 
     async def ask(
-        self, engine: Any, job: Any, begin: float = 0.0, end: float = 1.0, message: str = ""
+        self, engine: kept.Engine, job: work_lib.Job, begin: float = 0.0, end: float = 1.0, message: str = ""
     ) -> Any:
         """The result of a job of the engine, which is the part of this one from `begin` to `end`."""
 
@@ -112,7 +113,9 @@ async def decode(photo: session_file.Photo) -> images.Picture:
     return await asyncio.to_thread(access.picture, photo.data, photo.name)
 
 
-def project(keeper: Any, entry: Any, photo: session_file.Photo, fit: str) -> Callable[[Task], Any]:
+def project(
+    keeper: kept.Keeper, entry: kept.Entry, photo: session_file.Photo, fit: str
+) -> Callable[[Task], Any]:
     """Work that projects a photo and opens it in the session."""
 
     async def work(task: Task) -> dict[str, tuple[str, bytes]]:
@@ -128,7 +131,7 @@ def project(keeper: Any, entry: Any, photo: session_file.Photo, fit: str) -> Cal
     return work
 
 
-def apply(keeper: Any, entry: Any, candidate: int | None) -> Callable[[Task], Any]:
+def apply(keeper: kept.Keeper, entry: kept.Entry, candidate: int | None) -> Callable[[Task], Any]:
     """Work that does the edit of a session to its photo: photo.png and photo.webp, its way there."""
     opened = entry.session.drawing.photo
     if opened is None:
@@ -147,7 +150,9 @@ def apply(keeper: Any, entry: Any, candidate: int | None) -> Callable[[Task], An
     return work
 
 
-def between(keeper: Any, ends: list[tuple[Any, Any]], given: sessions.Given = ()) -> Callable[[Task], Any]:
+def between(
+    keeper: kept.Keeper, ends: list[tuple[Any, Any]], given: sessions.Given = ()
+) -> Callable[[Task], Any]:
     """Work that goes from one photo to another: film.webp.
 
     Args:

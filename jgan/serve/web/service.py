@@ -12,6 +12,7 @@ from jgan.latent import document
 from jgan.runs import config as run_config
 from jgan.serve.web import access
 from jgan.serve.web import generation
+from jgan.serve.web import kept
 from jgan.serve.web import store
 from jgan.serve.web import training as training_lib
 from jgan.systems import SYSTEMS
@@ -25,8 +26,8 @@ class Service:
         latent: str = "",
         translator: str = "",
         training: training_lib.Training | None = None,
-        make_engine: Callable[[str], Any] | None = None,
-        make_translation: Callable[[str], Any] | None = None,
+        make_engine: Callable[[str], kept.Engine] | None = None,
+        make_translation: Callable[[str], generation.Translation] | None = None,
     ):
         """Of the directories of runs.
 
@@ -41,10 +42,10 @@ class Service:
         self._training, self._make_engine = training, make_engine or _engine
         self._make_translation = make_translation or _translation
         self._state, self._message = ("training", "") if training else ("loading", "reading the run")
-        self.engine: Any = None
+        self.engine: kept.Engine | None = None
         self.keeper: store.Keeper | None = None
         self.translation: generation.Translation | None = None
-        self._palette: Any = None
+        self._palette: list[dict[str, Any]] | None = None
         self._ways: list[dict[str, Any]] = []
         self._thread = threading.Thread(target=self._load, name="jgan-loading", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -169,7 +170,7 @@ class Service:
         self.keeper = store.Keeper(self.engine)
 
 
-def _engine(workdir: str) -> Any:
+def _engine(workdir: str) -> kept.Engine:
     from jgan.serve.device import engine
 
     _check_known(workdir)

@@ -10,15 +10,16 @@ import contextlib
 import json
 import logging
 import time
-from typing import Any
 
 import fastapi
 from starlette import websockets
 
 import jgan
 from jgan.serve import session_file
+from jgan.serve.device import search
 from jgan.serve.web import access
 from jgan.serve.web import frames
+from jgan.serve.web import kept
 from jgan.serve.web import uploads
 
 REFUSED, FAILED, UNKNOWN, REPLACED = 1008, 1011, 4404, 4409
@@ -28,14 +29,14 @@ _GONE = (fastapi.WebSocketDisconnect, RuntimeError, OSError)
 class Socket:
     """One page's connection to its session."""
 
-    def __init__(self, websocket: fastapi.WebSocket, keeper: Any, entry: Any):
+    def __init__(self, websocket: fastapi.WebSocket, keeper: kept.Keeper, entry: kept.Entry):
         self._websocket, self._keeper, self._entry = websocket, keeper, entry
         self._news = asyncio.Event()
         self._over: asyncio.Future = asyncio.get_running_loop().create_future()
         self._session = True  # there is something of the session to tell, and so on
-        self._tasks: dict[str, Any] = {}
+        self._tasks: dict[str, kept.Task] = {}
         self._errors: deque[str] = deque(maxlen=16)
-        self._frame: Any = None
+        self._frame: search.Frame | None = None
         self._free = True  # the page has shown the last frame
         self._times: deque[float] = deque(maxlen=access.MESSAGES + 1)
 
@@ -44,7 +45,7 @@ class Socket:
         self._session = True
         self._news.set()
 
-    def tell_task(self, task: Any) -> None:
+    def tell_task(self, task: kept.Task) -> None:
         """A job has changed."""
         self._tasks[task.key] = task
         self._news.set()
@@ -54,7 +55,7 @@ class Socket:
         self._errors.append(sentence)
         self._news.set()
 
-    def tell_frame(self, frame: Any) -> None:
+    def tell_frame(self, frame: search.Frame) -> None:
         """There is a new frame."""
         self._frame = frame
         self._news.set()

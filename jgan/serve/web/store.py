@@ -18,6 +18,7 @@ from jgan.serve import session_file
 from jgan.serve.device import search
 from jgan.serve.web import access
 from jgan.serve.web import jobs
+from jgan.serve.web import kept
 from jgan.serve.web import sockets as socket_lib
 
 _CLOSED_SECONDS = 5.0  # after a page said goodbye; a page that is loaded anew says so too
@@ -86,7 +87,7 @@ class Keeper:
         hands: to be held by whoever holds a decoded photo, which may take hundreds of megabytes.
     """
 
-    def __init__(self, engine: Any, clock: Callable[[], float] = time.monotonic):
+    def __init__(self, engine: kept.Engine, clock: Callable[[], float] = time.monotonic):
         self.engine, self._clock = engine, clock
         self._entries: dict[str, Entry] = {}
         self._loop = asyncio.get_running_loop()

@@ -18,8 +18,10 @@ from jgan.serve import session as sessions
 from jgan.serve.device import engine as engine_lib
 from jgan.serve.device import search
 from jgan.serve.device import work
+from jgan.serve.web import kept
+from tests.serve import fakes
 
-WAIT = 60  # seconds, for a machine that is busy
+WAIT = 300  # seconds, for a machine that is busy
 
 RED = sessions.Stroke(document.Colour(((100.0, 100.0), (300.0, 200.0)), 80.0, (255.0, 0.0, 0.0)))
 BLUE = sessions.Stroke(document.Colour(((200.0, 300.0),), 90.0, (0.0, 0.0, 255.0)))
@@ -76,6 +78,10 @@ def client(engine, request):
     client.first = client.wait(lambda f: True)
     yield client
     engine.close(client.key)
+
+
+def test_the_engine_and_its_stand_in_are_what_the_server_uses(engine):
+    assert isinstance(engine, kept.Engine) and isinstance(fakes.Engine(), kept.Engine)
 
 
 def test_candidates_follow_a_stroke_and_come_to_rest(client):

@@ -1,0 +1,78 @@
+"""Values of controls on the device: codes by a seed, numbers, between two and in a picture; defaults in one shape."""
+
+import numpy as np
+import pytest
+
+from configs import bicyclegan
+import jgan
+from jgan import fields
+from jgan.data import images
+from jgan.latent import paths
+from jgan.programs import controls
+from jgan.programs import draws
+from jgan.programs import translate
+from jgan.systems import system
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, drawn_run):
+    folder = tmp_path_factory.mktemp("run")
+    config = bicyclegan.get_config("tiny")
+    config.data.channels = (3, 3)
+    drawn_run(str(folder), config, config.steps)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(folder):
+    """(the run, its way, its codes as people give them)."""
+    translator = translate.load(str(folder))
+    return translator.loaded, translator.way, controls.Codes(translator.loaded, translator.way, "z")
+
+
+def test_a_code_is_a_seed_numbers_or_a_point_on_the_arc_between_two(made):
+    run, way, codes = made
+    space = run.system.spaces["z"].space(run.weights, {})
+    drawn = np.asarray(draws.codes(space, 7, 1)[0])
+    np.testing.assert_array_equal(codes.vector(7), drawn)
+    np.testing.assert_array_equal(codes.vector(2**32 - 1), draws.codes(space, 2**32 - 1, 1)[0])
+    np.testing.assert_array_equal(codes.vector(tuple(drawn.tolist())), drawn)
+    np.testing.assert_array_equal(controls.values(run, way, {"z": 7})["z"], drawn)
+    other = codes.vector(8)
+    arc = np.asarray(paths.spherical(drawn, other, 5))
+    for share, there in zip((0, 0.25, 0.5, 0.75, 1), arc, strict=True):
+        np.testing.assert_allclose(codes.vector(fields.Between(7, 8, share)), there, atol=1e-6)
+    with pytest.raises(jgan.UserError, match="has 2 numbers: those of this run have 8"):
+        codes.vector((1.0, 2.0))
+
+
+def test_set_takes_the_style_of_a_file(made, folder, tmp_path):
+    run, _, codes = made
+    picture = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    images.write(tmp_path / "style.png", picture)
+    found = codes.encode(picture)
+    predicted = run.system.spaces["z"].predict(run.weights, np.float32(picture[None]) / 127.5 - 1, {})[0]
+    np.testing.assert_allclose(found, predicted, atol=1e-5)
+    translator = translate.load(str(folder), given=[f"z={tmp_path / 'style.png'}"])
+    np.testing.assert_array_equal(translator.weights["given"]["z"], found)
+    for text in (tmp_path / "none.png", folder / "config.json"):
+        with pytest.raises(jgan.UserError):
+            translate.load(str(folder), given=[f"z={text}"])
+
+
+@pytest.mark.parametrize("inputs", [(), ("images",)])
+def test_what_is_not_set_stands_at_its_default_in_the_same_shapes(inputs):
+    look = fields.Attributes(("red", "blue", "striped"), exclusive=("red", "blue"))
+    label, amount = fields.Label(("cat", "dog")), fields.Amount(0.1, 1.0, 0.7)
+    declared = {"label": label, "look": look, "amount": amount, "z": fields.Code(("z",))}
+    way = system.Way(run=lambda: None, inputs=inputs, controls=declared)
+    standing = controls.standing(way)
+    open_or_absent = [np.nan] * 3 if inputs else [1, 0, 0]
+    np.testing.assert_array_equal(standing["look"], np.float32(open_or_absent))
+    assert standing["label"] == 0 and standing["amount"] == np.float32(0.7) and "z" not in standing
+    asked = fields.check(declared, {"label": "dog", "look": {"blue": 1}, "amount": 0.1})
+    given = controls.given(way, asked)
+    np.testing.assert_array_equal(given["look"], np.float32([0, 1, np.nan if inputs else 0]))
+    assert given["label"] == 1
+    for name, value in standing.items():
+        assert (given[name].shape, given[name].dtype) == (value.shape, value.dtype)
