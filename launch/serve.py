@@ -87,10 +87,7 @@ def _draws(workdir: str) -> bool:
     """Whether the run in `workdir` draws from codes; else it translates. `jgan.UserError` where it is no run."""
     from jgan.runs import config as run_config
 
-    # Its ways and spaces tell for sure (`trained.draws`), but to build the system takes seconds of imports, and the
-    # page should be there at once. Runs on two sides of data translate; a latent of theirs only varies it.
-    config = run_config.read(workdir)
-    return "latent" in config and config.data.get("kind", "aligned") not in ("aligned", "unaligned")
+    return run_config.draws(run_config.read(workdir))
 
 
 def _listen(door) -> socket.socket:

@@ -54,7 +54,7 @@ def write(
         raise jgan.UserError(
             f"a run of {run.config.system} makes pictures of pictures: launch.translate --samples=8 draws from it."
         )
-    asked = fields.parse(dict(way.controls), list(given))
+    asked = fields.parse(controls.settable(way), list(given))  # codes are what is drawn here
     folder = outputs.make(output, *run_config.searched(run.config))
     space = run.space()
     # Weights are an argument, not constants of the program.

@@ -87,6 +87,15 @@ def check(config: ml_collections.ConfigDict, systems: Iterable[str]) -> None:
             raise jgan.UserError(f"{name}={config[name]}: it must be 1 or more.")
 
 
+def draws(config: ml_collections.ConfigDict) -> bool:
+    """Whether a run of the config draws from codes alone, as far as a config tells; else it translates.
+
+    The ways and spaces of its system tell for sure (`trained.draws`), but to build that takes seconds of imports, and
+    the editor's page should be there at once. Where data have two sides, a latent only varies a translation.
+    """
+    return "latent" in config and config.data.get("kind", "aligned") not in ("aligned", "unaligned")
+
+
 def searched(config: ml_collections.ConfigDict) -> tuple[str, ...]:
     """The folder that a run's data are searched in, where they are files: an output in it has to be marked."""
     data = config.data

@@ -195,6 +195,12 @@ def test_every_control_is_described_and_set(name):
 
 
 @pytest.mark.parametrize("name, preset", PRESETS)
+def test_a_config_alone_tells_whether_a_run_draws_from_codes(name, preset):
+    config = config_of(name, preset)
+    assert run_config.draws(config) == trained.draws(SYSTEMS[name](config))
+
+
+@pytest.mark.parametrize("name, preset", PRESETS)
 def test_a_preset_builds_and_takes_every_kind_of_step(name, preset):
     config = config_of(name, preset)
     system = SYSTEMS[name](config)
