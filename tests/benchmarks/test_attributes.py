@@ -106,6 +106,10 @@ def test_half_a_change_of_one_factor_counts_by_its_share_of_all():
     values[:, k] += 0.5 * judge.at_random(NAMES, before.values)[k]
     found = judge.report(NAMES, before, {"red": ("red", 1.0, judge.Reading(before.present, values))})
     assert found["drift"] == pytest.approx(0.5 / NAMES.left("red").sum(), rel=1e-3)
+    # What cannot be seen does not count.
+    seen = np.arange(len(NAMES.all)) != k
+    found = judge.report(NAMES, before, {"red": ("red", 1.0, judge.Reading(before.present, values))}, seen)
+    assert found["drift"] == 0 and NAMES.all[k] not in found["drift_by_name"]
 
 
 def test_a_colour_leaves_shapes_alone_and_a_shape_leaves_colours_alone():
