@@ -70,8 +70,10 @@ def between(field: jax.Array, axis: int, size: int, begin: jax.Array | int = 0, 
 
 
 def _solve(a: jax.Array, b: jax.Array) -> jax.Array:
-    # Gauss-Jordan without pivots, for many small positive definite systems at once: a fraction of the compile time of
-    # jnp.linalg.solve.
+    """The solutions of many small positive definite systems, by Gauss-Jordan without pivots.
+
+    It takes a fraction of the compile time of jnp.linalg.solve.
+    """
     for k in range(a.shape[-1]):
         row_a, row_b = (x[..., k : k + 1, :] / a[..., k : k + 1, k : k + 1] for x in (a, b))
         others = (jnp.arange(a.shape[-1]) != k)[:, None]
@@ -81,12 +83,13 @@ def _solve(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def _box(x: jax.Array, radius: int) -> jax.Array:
-    # The mean over windows, cut at the border: two products with banded matrices, quick at the size of fields.
+    """The mean over windows, cut at the border: two products with banded matrices, quick at the size of fields."""
     rows, columns = (_band(size, radius) for size in x.shape[:2])
     return jnp.einsum("yh,xw,hw...->yx...", rows, columns, x, precision="highest")
 
 
 def _band(size: int, radius: int) -> np.ndarray:
+    """The matrix [size, size] of means over the pixels of a line that are at most `radius` away."""
     i = np.arange(size)
     near = (np.abs(i[:, None] - i) <= radius).astype(np.float32)
     return near / near.sum(1, keepdims=True)
