@@ -1,7 +1,9 @@
-"""Materials of a facade: sRGB colours that real ones have, and the textures of walls.
+"""Materials of a facade: sRGB colours of real materials, and the textures of walls.
 
-`d` is a random.Random, `m` one metre in frame units.
+`d` draws the random numbers, and `m` is one metre in frame units.
 """
+
+import random
 
 from jgan.data.facades import drawing
 
@@ -54,17 +56,21 @@ SHUTTERS = [
 ]
 
 
-def near(d, colour, spread=10):
+def near(d: random.Random, colour: drawing.Colour, spread: float = 10) -> drawing.Colour:
+    """A colour near another one, at most 1.5 times `spread` of 255 away in each channel."""
     shade = d.uniform(-spread, spread)
     return tuple(min(255, max(0, c + shade + d.uniform(-spread, spread) * 0.5)) for c in colour)
 
 
-def linear(colour):
+def linear(colour: drawing.Colour) -> drawing.Colour:
+    """The linear colour, each channel from 0 to 1, of sRGB from 0 to 255."""
     return tuple((c / 255) ** 2 for c in colour)
 
 
-def wall(d, material, m, seed):
-    """Colour, second colour and texture of a wall."""
+def wall(
+    d: random.Random, material: str, m: float, seed: int
+) -> tuple[drawing.Colour, drawing.Colour, drawing.Texture]:
+    """The colour, the second colour and the texture of a wall."""
     if material == "brick":
         colour = near(d, d.choice(BRICKS), 14)
         mortar = d.choice([(196, 188, 172), (150, 142, 132), tuple(0.7 * v for v in colour)])
