@@ -10,7 +10,7 @@ import launch
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _INPUT = flags.DEFINE_string("input", "", "a picture, or a folder of pictures")
 _OUTPUT = flags.DEFINE_string("output", "", "folder for the translations")
-_WAY = flags.DEFINE_string("way", "", "what the run shall make, of one that has several, such as BtoA")
+_WAY = flags.DEFINE_string("way", "", "the way of a run that has several, such as BtoA")
 _SET = flags.DEFINE_multi_string("set", [], "NAME=VALUE of what the way lets a person set; may be repeated")
 _PART = flags.DEFINE_enum(
     "part",
@@ -24,7 +24,7 @@ _SAMPLES = flags.DEFINE_integer(
 _STRIP = flags.DEFINE_bool(
     "strip",
     False,
-    "one PNG for each picture: itself, and beside it its samples or what all values make of it",
+    "one PNG for each picture, with its samples or the outputs of all values beside it",
 )
 _TILE = flags.DEFINE_integer("tile", 0, "translate in overlapping tiles of so many pixels", lower_bound=0)
 _STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
