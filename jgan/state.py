@@ -35,7 +35,7 @@ class State:
     frozen: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def weights(self) -> dict[str, Any]:
-        """What inference needs: {"params": averages where there are any, "stats": ..., "frozen": ...}."""
+        """The weights for inference: {"params": averages if there are any, "stats": ..., "frozen": ...}."""
         return {
             "params": {**self.params, **self.ema},
             "stats": self.stats,

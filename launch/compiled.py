@@ -139,7 +139,7 @@ class _Unreadable:
     """
 
     def __init__(self, where: pathlib.Path, show: Callable[..., None]) -> None:
-        """For programs in `where`; `show` is the function that is replaced."""
+        """The replacement for programs in `where`; `show` is the function that it replaces."""
         self._where, self._show, self._shown = where, show, False
 
     def __call__(self, message: Warning | str, *arguments: Any, **named: Any) -> None:

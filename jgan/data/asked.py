@@ -9,7 +9,7 @@ from jgan.data import pairs
 
 
 class Asked(NamedTuple):
-    """What a config asks of a picture of a file; a field is None where the config says nothing about it.
+    """The demands of a config on a picture of a file; a field is None if the config does not set it.
 
     Attributes:
         channels: to which the picture is brought; None: those that most files have.
@@ -23,7 +23,7 @@ class Asked(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What the pictures of a source are to become.
+    """The form that the pictures of a source will get.
 
     Attributes:
         asked: {name: what is asked} of the pictures that the source reads, in its order.
@@ -41,7 +41,7 @@ class Kind(NamedTuple):
 
 
 def kind(data: Any, read: tuple[str, ...], *, least: int = 1, drawn: bool = False) -> Kind:
-    """What a config asks of a source that reads pictures of these names.
+    """The form that a config asks for, of a source that reads pictures of these names.
 
     Args:
         data: the `data` part of a config, of which `channels`, `labels`, `bits` and `pair` are used.

@@ -260,7 +260,7 @@ class Examples:
         self._channels, self._dtypes, self.bad = channels, dtypes, bad
 
     def fits(self, index: int, plane: int, channels: int) -> str:
-        """How a plane can get so many channels, as the remark of `framing.adapt`; empty if it cannot."""
+        """The remark of `framing.adapt` on how a plane gets so many channels; empty if it cannot."""
         try:
             return framing.adapt(images.Picture(self._planes(index)[plane]), channels).remarks[-1]
         except jgan.UserError:

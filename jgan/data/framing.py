@@ -90,7 +90,7 @@ def with_channels(picture: decoded.Picture | np.ndarray, channels: int) -> np.nd
 
 
 def bits(data: Any, side: str = "a") -> int:
-    """How many bits the integers of a side of the data fill, "a" (input) or "b" (target); 0: all of their type.
+    """The number of bits that the integers of a side fill, "a" (input) or "b" (target); 0: all bits of their type.
 
     Args:
         data: the `data` part of a config; its `bits` are one number for both sides or one for each.
@@ -159,7 +159,7 @@ def place(shape: tuple[int, ...], mode: str) -> tuple[int, int, int, int]:
 
 
 def inside(shape: tuple[int, ...], size: int, mode: str) -> tuple[np.ndarray, np.ndarray]:
-    """Of the square's `size` rows and columns, those whose middle lies on the photo: [size] bool each."""
+    """The rows and columns of the square, `size` each, whose middle lies on the photo: [size] bool each."""
     top, left, side, _ = place(shape, mode)
     return _inside(size, side, top, shape[0]), _inside(size, side, left, shape[1])
 
@@ -180,7 +180,7 @@ def paste(photo: np.ndarray, framed: Framed, picture: np.ndarray) -> np.ndarray:
 
 
 def _inside(size: int, side: int, begin: int, extent: int) -> np.ndarray:
-    """Of `size` pixels along a square's side, those whose middle lies on the photo."""
+    """The pixels along a square's side, `size` of them, whose middle lies on the photo: [size] bool."""
     middle = (np.arange(size) + 0.5) * side / size + begin
     return (middle >= 0) & (middle < extent)
 

@@ -126,7 +126,7 @@ def find(folder: _Path, output: _Path | None = None) -> list[pathlib.Path]:
 
 
 def others(folder: _Path, output: _Path | None = None) -> collections.Counter:
-    """How many files of each suffix `find` leaves out in the folders where it looks."""
+    """The number of files of each suffix that `find` leaves out in the folders that it searches."""
     if not os.path.isdir(folder):
         return collections.Counter()
     names = (file.name.lower() for file in _walk(folder, output))

@@ -27,7 +27,7 @@ class Peak(NamedTuple):
 
     @property
     def bits(self) -> int:
-        """How many bits the value needs if three quarters (of 8 bits: fifteen sixteenths) are unused; otherwise 0."""
+        """The bits that the value needs, if three quarters (of 8 bits: fifteen sixteenths) are unused; otherwise 0."""
         low = self.most // 4 if self.most > 255 else self.most // 16
         return int(self.value).bit_length() if 0 < self.value <= low else 0
 

@@ -53,7 +53,7 @@ def make(name: str, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def channels_of(name: str, channels: int) -> tuple[int, int]:
-    """How many channels a and b have for photos of `channels`; a `jgan.UserError` if there is no such pair."""
+    """The numbers of channels of a and b for photos of `channels`; a `jgan.UserError` if there is no such pair."""
     if name not in PAIRS:
         raise jgan.UserError(f"there is no pair {name!r}: one of {', '.join(PAIRS)}")
     takes = PAIRS[name].takes
@@ -63,7 +63,7 @@ def channels_of(name: str, channels: int) -> tuple[int, int]:
 
 
 def show(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """What a person should see of the pair: `[..., h, w, c]`, for `lab` float32 RGB in [-1, 1].
+    """The picture of a pair that a person should see: `[..., h, w, c]`, for `lab` float32 RGB in [-1, 1].
 
     `lab` puts lightness (a) and colour (b) together again; for the other pairs b is the picture.
     """
@@ -195,7 +195,7 @@ def _blur(values: np.ndarray, sigma: float, axis: int) -> np.ndarray:
 
 
 def _on_ridge(strength: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    """Where the gradient is the strongest of three pixels along its direction, rounded to one of four: [h, w] bool."""
+    """The pixels whose gradient is the strongest of three along its direction, rounded to one of four: [h, w] bool."""
     # One of the two comparisons is strict, so that a plateau of two equal pixels gives one line, not two or none.
     padded = np.pad(strength, 1)
     height, width = strength.shape

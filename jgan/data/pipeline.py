@@ -197,7 +197,7 @@ class Whole:
 
 
 class _Draw(grain.transforms.RandomMap):
-    """From a number to a random crop of an example: everything here is cheap, and everything costly is in the cache."""
+    """The step from a number to a random crop of an example; it is cheap, since all costly results are in the cache."""
 
     def __init__(self, domains: tuple[examples.Examples, ...], data: Any) -> None:
         self._domains, self._how = domains, (data.size, data.flip)

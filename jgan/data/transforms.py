@@ -22,7 +22,7 @@ JITTERS = ("resize", "crop", "none")
 
 
 class Fit(NamedTuple):
-    """How a single image is brought to a size: its short side is resized, then a square is cut from its middle."""
+    """A size for single images, whose short side is resized before a square is cut from the middle."""
 
     short: int | None = None  # pixels; None: native scale
     square: int | None = None  # pixels; None: all of it
@@ -97,7 +97,7 @@ class Cut(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """How the values of one class of field change when a whole example is resized, and when a square is cut."""
+    """The changes to values of one class of field when a whole example is resized, and when a square is cut."""
 
     resized: Callable[[Any, Any, int | Fit], Any]  # (field, value, side or fit) -> value
     cut: Callable[[Any, Cut], Any]  # (value, cut) -> value

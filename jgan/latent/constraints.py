@@ -22,7 +22,7 @@ _EPSILON = 1e-5
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Constraints:
-    """What strokes ask of an image [h, w, c]; all float32, so that edits of any kind share one program.
+    """The demands of strokes on an image [h, w, c]; all float32, so that edits of any kind share one program.
 
     Attributes:
         colour: [h, w, c] in [-1, 1], the colours asked for.

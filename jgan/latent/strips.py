@@ -9,7 +9,7 @@ _STRIP = 2**18  # pixels that are made at a time
 
 
 def rows_of(height: int, width: int) -> int:
-    """How many rows of a picture are computed at a time."""
+    """The number of rows of a picture that are computed at a time."""
     return max(1, min(height, _STRIP // width))
 
 

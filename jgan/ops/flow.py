@@ -48,7 +48,7 @@ def warp(
 
 
 def inside(flow: jax.Array) -> jax.Array:
-    """Where p + flow(p) is within the image: [h, w] bool."""
+    """The pixels p for which p + flow(p) is within the image: [h, w] bool."""
     y, x = _grid(flow)
     y, x = y + flow[..., 1], x + flow[..., 0]
     return (y >= 0) & (y <= flow.shape[0] - 1) & (x >= 0) & (x <= flow.shape[1] - 1)
@@ -106,9 +106,9 @@ def smooth_solution(
 ) -> jax.Array:
     """The field x [h, w, k, m] of least x'Mx - 2 right.x + ridge |x|^2 at all pixels + weight |x - x'|^2 of neighbours.
 
-    The normal equations of least squares at every pixel tied by smoothness between neighbours: M x + L x + ridge x =
-    right, with L the weighted Laplacian without anything beyond the border. It is solved by conjugate gradients from 0.
-    The preconditioner is the inverse for the mean matrix and the mean weight, which the cosine transform makes
+    These are the normal equations of least squares at every pixel with smoothness between neighbours: M x + L x + ridge
+    x = right, with L the weighted Laplacian without anything beyond the border. It is solved by conjugate gradients
+    from 0. The preconditioner is the inverse for the mean matrix and the mean weight, which the cosine transform makes
     diagonal, so the number of iterations hardly grows with the image.
 
     Args:

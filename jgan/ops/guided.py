@@ -16,7 +16,7 @@ def guided_filter(guide: jax.Array, values: jax.Array, radius: int, epsilon: flo
 
     In every window of (2 radius + 1)^2 pixels the values are taken for a linear function of the guide's colour, fitted
     by least squares with `epsilon` on the slopes (in the guide's units squared: contrasts below sqrt(epsilon) count as
-    smooth); a pixel gets the mean of what its windows say. Windows are cut at the border.
+    smooth); a pixel gets the mean of the values from its windows. Windows are cut at the border.
     """
     return evaluate(models(guide, values, radius, epsilon), guide)
 
@@ -44,12 +44,12 @@ def models(guide: jax.Array, values: jax.Array, radius: int, epsilon: float) -> 
 
 
 def evaluate(models: jax.Array, guide: jax.Array) -> jax.Array:
-    """What models [h, w, c, g + 1] say of a guide [h, w, g]: [h, w, c]."""
+    """The values [h, w, c] of models [h, w, c, g + 1] at the colours of a guide [h, w, g]."""
     return jnp.sum(models[..., :-1] * guide[..., None, :], -1) + models[..., -1]
 
 
 def enlarge(models: jax.Array, guide: jax.Array) -> jax.Array:
-    """What models [h, w, c, g + 1], interpolated, say of a larger guide [H, W, g]: [H, W, c]."""
+    """The values [H, W, c] of models [h, w, c, g + 1], interpolated, at the colours of a larger guide [H, W, g]."""
     shape = guide.shape[:2]
     return evaluate(between(between(models, 0, shape[0]), 1, shape[1]), guide)
 

@@ -61,7 +61,7 @@ class Policy:
 
 
 def score(metrics: dict | None, best: tuple[str, str]) -> float:
-    """How good a checkpoint is, greater being better; -inf for one that has no finite value."""
+    """The score of a checkpoint, of which greater ones are better; -inf if its metric is not finite."""
     name, mode = best
     value = (metrics or {}).get(name)
     if value is None or not math.isfinite(value):

@@ -36,7 +36,7 @@ class Texture(NamedTuple):
 
 
 class Glass(NamedTuple):
-    """What is seen in a pane: the box of the window, the reflection, the curtains and the room behind."""
+    """The look of a pane: the box of the window, the reflection, the curtains and the room behind."""
 
     x: float
     y: float

@@ -92,7 +92,7 @@ class House:
 
 
 def window_style(d: random.Random, h: House, kind: str, pitch: float) -> dict[str, Any]:
-    """What the windows of a house have in common, drawn for bays that are `pitch` wide."""
+    """The common features of the windows of a house, drawn for bays that are `pitch` wide."""
     m = h.m
     return {
         "half": min(d.uniform(0.42, 0.68) * m, 0.36 * pitch),
