@@ -1,7 +1,7 @@
-"""What photos are compared by, beside pixels: activations of a net that the user brings.
+"""Features by which photos are compared besides their pixels: activations of a net whose weights the user has.
 
-found = features.load("vgg16.pth", channels=3)      # or .safetensors; AlexNet or VGG-16 in torchvision's names
-projects = project.projector(run, features=found)
+features = frozen.load("vgg16.pth", channels=3)      # or .safetensors; AlexNet or VGG-16 in torchvision's names
+projects = project.projector(run, features=features)
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ class Features(NamedTuple):
 
     Attributes:
         name: of the net, its layers and its weights, such as `alexnet conv4 1f2e3d4c`; equal for equal features.
-        params: the net's.
+        params: of the net.
         apply: `(params, images [n, h, w, c] in [-1, 1]) -> activations`.
     """
 
@@ -75,17 +75,18 @@ def _from_source(source: system_lib.Frozen) -> dict[str, Any]:
 
 
 def load(path: str, channels: int, layers: tuple[str, ...] = ()) -> Features:
-    """The features of AlexNet or VGG-16 with the weights in a file, which one its names tell.
+    """The features of AlexNet or VGG-16 with the weights in a file; the names in the file decide which net it is.
 
     Args:
-        path: a `.safetensors`, or a `.pth` of a state dict, in torchvision's names; with or without classifier. It may
-            be from anyone.
+        path: a `.safetensors`, or a `.pth` of a state dict, with torchvision's names, with or without classifier. It
+            may be of any origin.
         channels: of the images that are compared.
-        layers: which activations, after their rectifiers. By default AlexNet's conv4, as in iGAN, or VGG-16's conv1_1,
-            conv1_2, conv3_2 and conv4_2, as in Image2StyleGAN.
+        layers: the layers whose activations are compared, after their rectifiers. By default AlexNet's conv4, as in
+            iGAN, or VGG-16's conv1_1, conv1_2, conv3_2 and conv4_2, as in Image2StyleGAN.
 
     Raises:
-        jgan.UserError: the file cannot be read, is of neither net, or does not fit; or images of other channels.
+        jgan.UserError: the file cannot be read, is of neither net or does not fit; or the net does not take images of
+            so many channels.
     """
     entries = files.entries(path)
     name = tables.recognise(entries, tables.TORCHVISION)

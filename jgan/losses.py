@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 
 class Adversarial(NamedTuple):
-    """What D pays for a real and for a fake logit, and what G pays for a fake one.
+    """The losses of D for a real and for a fake logit, and the loss of G for a fake logit.
 
-    A logit above `boundary` says "real": where D's accuracy is counted.
+    A logit above `boundary` means "real" when D's accuracy is counted.
     """
 
     real: Callable[[jax.Array], jax.Array]
@@ -25,10 +25,10 @@ class Adversarial(NamedTuple):
 
 # Goodfellow et al. (2014): eq. 1 for D; for G the non-saturating form of section 3, -log D(fake).
 VANILLA = Adversarial(lambda x: jax.nn.softplus(-x), jax.nn.softplus, lambda x: jax.nn.softplus(-x))
-# Goodfellow et al. (2014), eq. 1 for both: G lowers log(1 - D(fake)), whose slope vanishes where D is sure.
+# Goodfellow et al. (2014), eq. 1 for both: G lowers log(1 - D(fake)), whose slope vanishes if D is certain.
 MINIMAX = Adversarial(VANILLA.real, VANILLA.fake, lambda x: -jax.nn.softplus(x))
-# Mao et al. (2017), eq. 9: labels 1 for real and 0 for fake, without the paper's factor 1/2, which pix2pix and
-# CycleGAN leave to the mean of the two halves of D's loss.
+# Mao et al. (2017), eq. 9: labels 1 for real and 0 for fake, without the paper's factor 1/2; pix2pix and CycleGAN take
+# the mean of the two halves of D's loss instead.
 LSGAN = Adversarial(lambda x: jnp.square(x - 1), jnp.square, lambda x: jnp.square(x - 1), 0.5)
 # Lim and Ye (2017); Miyato et al. (2018), eq. 16 and 17.
 HINGE = Adversarial(lambda x: jax.nn.relu(1 - x), lambda x: jax.nn.relu(1 + x), jnp.negative)
@@ -59,7 +59,7 @@ def gradient_penalty(
         return jnp.sum(jnp.mean(logits.reshape(logits.shape[0], -1), 1))
 
     gradient = jax.grad(value)(points)
-    # The tiny constant keeps the root's derivative finite where the gradient is exactly zero.
+    # The small constant keeps the derivative of the root finite where the gradient is exactly zero.
     norm = jnp.sqrt(jnp.sum(jnp.square(gradient), (1, 2, 3)) + 1e-16)
     return jnp.square(norm - 1)
 

@@ -1,20 +1,24 @@
-"""What programs leave and tell: files that are there whole or not at all, names that a page can hold, progress."""
+"""The outputs of programs: files that exist whole or not at all, names that a page can contain, progress."""
 
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
 import os
 import pathlib
 import sys
 import time
+from typing import Any
 
 import tqdm
 
 import jgan
 
 
-def replace(path, data: bytes) -> None:
-    """Writes a file that is there whole or not at all.
+def replace(path: str | os.PathLike[str], data: bytes) -> None:
+    """Writes a file that exists whole or not at all.
 
     Raises:
-      jgan.UserError: the file cannot be written.
+        jgan.UserError: the file cannot be written.
     """
     path = pathlib.Path(path)
     draft = path.with_name(f".{path.name}.part")
@@ -26,13 +30,13 @@ def replace(path, data: bytes) -> None:
         raise jgan.UserError(f"{path} could not be written: {error.strerror}") from error
 
 
-def readable(path) -> str:
-    """A path as a text that a page can hold: what is no UTF-8 in it becomes U+FFFD."""
+def readable(path: str | os.PathLike[str]) -> str:
+    """A path as a text that a page can contain: bytes that are not UTF-8 become U+FFFD."""
     return os.fsencode(path).decode(errors="replace")
 
 
-def progress(total: int, initial: int = 0, unit: str = "step"):
-    """A progress bar on a terminal, else a line now and then, both on stderr: .update(n) and .close().
+def progress(total: int, initial: int = 0, unit: str = "step") -> "tqdm.tqdm | _Lines":
+    """The progress on stderr, with .update(n) and .close(): a bar on a terminal, otherwise a line every half minute.
 
     `.unpause()` leaves the time since the last update out of the rate.
     """
@@ -41,8 +45,8 @@ def progress(total: int, initial: int = 0, unit: str = "step"):
     return _Lines(total, initial, unit)
 
 
-def progress_over(items, unit: str = "image"):
-    """The items one by one, with `progress`."""
+def progress_over(items: Iterable[Any], unit: str = "image") -> Iterator[Any]:
+    """Yields the items one by one and shows the progress."""
     items = list(items)
     bar = progress(len(items), unit=unit)
     try:
@@ -54,44 +58,50 @@ def progress_over(items, unit: str = "image"):
 
 
 class Silent:
-    """The progress of a process that is not the first."""
+    """The progress of a process that is not the first, which shows nothing."""
 
     def update(self, n: int) -> None:
-        pass
+        """Does nothing."""
 
     def unpause(self) -> None:
-        pass
+        """Does nothing."""
 
     def close(self) -> None:
-        pass
+        """Does nothing."""
 
 
 class _Lines:
-    """Progress for a log file: the first line after ten seconds, then one every half a minute."""
+    """The progress in a log file: the first line after ten seconds, then one every half minute."""
 
-    def __init__(self, total, initial, unit, clock=time.monotonic):
+    def __init__(
+        self, total: int, initial: int, unit: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.total, self.done, self.initial, self.unit, self.clock = total, initial, initial, unit, clock
         self.begun = self.last = clock()
         self.due = self.begun + 10
-        self.told = initial
+        self.printed = initial
 
-    def update(self, n=1):
+    def update(self, n: int = 1) -> None:
+        """Counts n more, and prints a line if it is time for one."""
         self.done += n
         self.last = self.clock()
         if self.last >= self.due:
             self.due = self.last + 30
             self._print()
 
-    def unpause(self):
+    def unpause(self) -> None:
+        """Leaves the time since the last update out of the rate."""
         away = self.clock() - self.last
         self.begun, self.last, self.due = self.begun + away, self.last + away, self.due + away
 
-    def close(self):
-        if self.done > self.told:
+    def close(self) -> None:
+        """Prints a last line, unless it would repeat the one before."""
+        if self.done > self.printed:
             self._print()
 
-    def _print(self):
-        self.told = self.done
+    def _print(self) -> None:
+        """Prints a line: how many are done, how fast, and the time that is left."""
+        self.printed = self.done
         seconds = max(self.clock() - self.begun, 1e-9)
         rate = (self.done - self.initial) / seconds
         left = tqdm.tqdm.format_interval((self.total - self.done) / rate) if rate else "?"

@@ -4,6 +4,8 @@ Host code only: numpy and Pillow, no device.
 """
 
 import base64
+from collections.abc import Iterable
+from collections.abc import Sequence
 import io
 import math
 import os
@@ -16,22 +18,22 @@ from PIL import ImageFont
 
 import jgan
 
-# Of a sample grid: every cell has a frame one pixel wide.
+# Colours and sizes of a sample grid, in which every cell has a frame one pixel wide.
 BACKGROUND, _FRAME, _INK = (250, 249, 247), (201, 198, 192), (74, 72, 68)
 _GAP, TITLE = 6, 26
 _SMALLEST, _LARGEST = 112, 512
 
 
-def grid(rows: list[list[np.ndarray]], titles, plain=()) -> np.ndarray:
+def grid(rows: list[list[np.ndarray]], titles: Sequence[str], plain: Sequence[bool] = ()) -> np.ndarray:
     """A picture [h, w, 3] uint8 with one row per example and one titled column per kind of image.
 
-    Small images are enlarged by a whole factor, large ones reduced, the same for all.
+    Small images are enlarged by a whole factor and large ones reduced, all by the same factor.
 
     Args:
-      rows: images [h, w, c], uint8, uint16, or float in [-1, 1]; one channel is grey, two are red and
-        green, of four and more the first three are shown.
-      titles: one short title per column.
-      plain: whether each column holds classes in plain colours, which are never mixed; () for none.
+        rows: images [h, w, c], uint8, uint16, or float in [-1, 1]; one channel is grey, two are red and green, of four
+            and more the first three are shown.
+        titles: one short title per column.
+        plain: whether each column holds classes in plain colours, which are never mixed; () if none does.
     """
     plain = list(plain) or [False] * len(rows[0])
     rows = [[show(image) for image in row] for row in rows]
@@ -59,8 +61,8 @@ def grid(rows: list[list[np.ndarray]], titles, plain=()) -> np.ndarray:
     return np.asarray(canvas)
 
 
-def mosaic(images, title: str = "", columns: int = 8) -> np.ndarray:
-    """A `grid` of images that belong to no example, row by row, under one title."""
+def mosaic(images: Iterable[np.ndarray], title: str = "", columns: int = 8) -> np.ndarray:
+    """A `grid` of images that do not belong to examples, row by row, under one title."""
     images = list(images)
     blank = np.full_like(show(images[0]), BACKGROUND)
     rows = [images[k : k + columns] for k in range(0, len(images), columns)]
@@ -68,11 +70,13 @@ def mosaic(images, title: str = "", columns: int = 8) -> np.ndarray:
     return grid(rows, (title, *[""] * (len(rows[0]) - 1)))
 
 
-def film(path, images, *, seconds: float = 8.0) -> None:
-    """Writes images [n, h, w, c] as one animated WebP that starts anew when it ends, without loss.
+def film(
+    path: str | os.PathLike[str], images: Sequence[np.ndarray] | np.ndarray, *, seconds: float = 8.0
+) -> None:
+    """Writes images [n, h, w, c] as one animated WebP that repeats itself, without loss.
 
     Raises:
-      jgan.UserError: the file cannot be written.
+        jgan.UserError: the file cannot be written.
     """
     path = pathlib.Path(path)
     factor = max(1, math.ceil(_SMALLEST / images[0].shape[1]))
@@ -95,7 +99,7 @@ def film(path, images, *, seconds: float = 8.0) -> None:
 
 
 def show(image: np.ndarray) -> np.ndarray:
-    """An image [h, w, 3] uint8 that a person can look at, of one of any type and number of channels."""
+    """The picture [h, w, 3] uint8 for a person, made from an image of any type and number of channels."""
     x = np.asarray(image)
     if x.dtype == np.uint16:
         x = (x // 257).astype(np.uint8)
@@ -110,13 +114,14 @@ def show(image: np.ndarray) -> np.ndarray:
 
 
 def data_uri(image: np.ndarray) -> str:
-    """An image of any type as the text of a PNG that stands in a page itself."""
+    """An image of any type as a PNG in the form of a text, which a page can contain."""
     buffer = io.BytesIO()
     Image.fromarray(show(image)).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _resized(image, factor, plain=False):
+def _resized(image: np.ndarray, factor: float, plain: bool = False) -> np.ndarray:
+    """An image enlarged by a whole factor, or reduced by a factor below 1."""
     if factor == 1:
         return image
     if factor > 1:

@@ -1,4 +1,4 @@
-"""Where arrays live: one mesh over all devices, the batch split over it, the state whole on every device."""
+"""The placement of arrays: one mesh over all devices, the batch split over it, the state whole on every device."""
 
 from collections.abc import Iterator
 import contextlib
@@ -17,13 +17,13 @@ import jgan
 def mesh() -> jax.sharding.Mesh:
     """All devices of all processes on one axis, `data`.
 
-    The axis is `Auto`: an explicit one asks for replicated kernels in every convolution.
+    The axis is `Auto`, because an explicit axis would need replicated kernels in every convolution.
     """
     return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
 
 
 def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
-    """The sharding of what every device holds whole."""
+    """The sharding of arrays of which every device holds the whole."""
     return NamedSharding(mesh, PartitionSpec())
 
 
@@ -47,10 +47,10 @@ def check(batch_size: int) -> None:
 
 @contextlib.contextmanager
 def once(manager: contextlib.AbstractContextManager[Any]) -> Iterator[None]:
-    """Enters a context in the first process, for all that work together; where that is refused, all end.
+    """Enters a context in the first process on behalf of all; if that is refused, all processes end.
 
     Raises:
-        jgan.UserError: as `manager` raises it.
+        jgan.UserError: the error that `manager` raises.
     """
     with contextlib.ExitStack() as held:
         refused = None

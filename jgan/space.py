@@ -1,4 +1,4 @@
-"""What a generator with a latent offers to everything that searches, edits or walks in it."""
+"""The interface of a generator's latent space, for all code that searches, edits or moves in it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +13,9 @@ class Space(NamedTuple):
     A latent is any pytree: z, w, w+, noise maps, changes of weights.
 
     Attributes:
-        name: what the latent is called in files, `z` or `w_plus`; latents of one space do not fit another.
+        name: the name of the latent in files, `z` or `w_plus`; latents of one space do not fit another.
         sample: `key -> latent`, a draw from the prior.
-        free: `latent -> u`, the unconstrained variable an optimiser moves.
+        free: `latent -> u`, the unconstrained variable that an optimiser changes.
         bound: `u -> latent`, its inverse: tanh for a uniform z, the identity for others.
         generate: `latent -> image [h, w, c]` in [-1, 1].
         distance: `(latent, latent) -> scalar`, 0 for equal latents.

@@ -1,4 +1,4 @@
-"""The whole training algebra: one state, and one helper that turns a loss into an update of it."""
+"""The state of a training, and the functions that change it: an update from a loss, averages, transplanted weights."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ import optax
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:
-    """Everything that training changes, as pytrees; checkpointed whole but for `frozen`.
+    """Everything that training changes, as pytrees; all of it but `frozen` is saved in checkpoints.
 
     Attributes:
         step: int32 scalar, the number of steps taken.
@@ -23,7 +23,7 @@ class State:
         opt: {group: optimiser state}.
         ema: {net: moving average of its parameters}, for the nets that have one.
         aux: {name: arrays} that a system remembers besides, such as an image pool.
-        frozen: {net: weights} that nothing changes (a feature net): saved once in the run, in no checkpoint.
+        frozen: {net: weights} that nothing changes (a feature net); they are saved once in the run, not in checkpoints.
     """
 
     step: jax.Array
@@ -35,7 +35,7 @@ class State:
     frozen: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def weights(self) -> dict[str, Any]:
-        """What inference needs: {"params": averages where there are any, "stats": ..., "frozen": ...}."""
+        """The weights for inference: {"params": averages if there are any, "stats": ..., "frozen": ...}."""
         return {
             "params": {**self.params, **self.ema},
             "stats": self.stats,
@@ -80,17 +80,17 @@ def update(
     name: str,
     loss_fn: Callable[[dict[str, Any]], tuple[jax.Array, tuple[dict[str, Any], Any]]],
 ) -> tuple[State, Any]:
-    """The state after one optimiser step of group `name`, and what the loss wants to tell.
+    """The state after one optimiser step of group `name`, and the metrics or other values that the loss returns.
 
     Args:
-        state: all other nets in it stay as they are.
+        state: in which all other nets do not change.
         groups: the system's groups.
         name: the group to update.
         loss_fn: `params -> (loss, (stats, aux))`, where `params` holds the group's nets only, `loss` is a
-            scalar, and `stats` the new running statistics of any nets.
+            scalar, and `stats` holds the new running statistics of any nets.
 
     Returns:
-        The state with new parameters, optimiser state and statistics (`step` and `ema` are the caller's), and aux.
+        The state with new parameters, optimiser state and statistics (the caller changes `step` and `ema`), and aux.
     """
     group = groups[name]
     params = {net: state.params[net] for net in group.nets}
@@ -112,7 +112,7 @@ def accumulate(
 ) -> Callable[[dict[str, Any]], tuple[jax.Array, tuple[dict[str, Any], Any]]]:
     """A `loss_fn` for `update`: the sum over chunks, with one chunk in memory at a time.
 
-    Gradients are taken chunk by chunk on the way forward, so nothing is kept or computed twice for a way back;
+    Gradients are computed chunk by chunk in the forward pass, so nothing is kept or computed again for a backward pass;
     the result can be differentiated once, with respect to `params`.
 
     Args:
@@ -162,23 +162,23 @@ def average(state: State, decay: float) -> State:
 
 
 def transplant(state: State, params: dict[str, Any], stats: dict[str, Any]) -> tuple[State, list[str]]:
-    """The state with the weights of another where path and shape agree, and a line for each that does not.
+    """The state with those weights of another run whose path and shape agree, and a line for each that does not.
 
-    Averages start anew from the parameters; optimisers and step stay as they are.
+    Averages start anew from the parameters; optimisers and step do not change.
 
     Args:
         state: before its first step.
-        params: {net: parameters} of the other, of any structure.
-        stats: {net: running statistics} of the other.
+        params: {net: parameters} of the other run, of any structure.
+        stats: {net: running statistics} of the other run.
     """
     missed: list[str] = []
 
     def take(ours: Any, theirs: Any, kind: str) -> Any:
-        found = {jax.tree_util.keystr(path): x for path, x in jax.tree_util.tree_leaves_with_path(theirs)}
+        rest = {jax.tree_util.keystr(path): x for path, x in jax.tree_util.tree_leaves_with_path(theirs)}
 
         def pick(path: Any, x: jax.Array) -> jax.Array:
             name = jax.tree_util.keystr(path)
-            other = found.pop(name, None)
+            other = rest.pop(name, None)
             if other is None or other.shape != x.shape:
                 there = "missing there" if other is None else f"{other.shape} there"
                 missed.append(f"{kind}{name} {x.shape} here, {there}")
@@ -186,7 +186,7 @@ def transplant(state: State, params: dict[str, Any], stats: dict[str, Any]) -> t
             return jax.device_put(other, x.sharding)
 
         tree = jax.tree_util.tree_map_with_path(pick, ours)
-        missed.extend(f"{kind}{name} {x.shape} there, missing here" for name, x in found.items())
+        missed.extend(f"{kind}{name} {x.shape} there, missing here" for name, x in rest.items())
         return tree
 
     state = dataclasses.replace(

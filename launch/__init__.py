@@ -1,4 +1,4 @@
-"""Programs: thin, flags to one call. A user's mistake ends in one sentence and exit status 2."""
+"""Programs: each turns its flags into one call. A user's mistake ends in one sentence and exit status 2."""
 
 import atexit
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from launch import compiled
 _CACHE = flags.DEFINE_bool(
     "compilation_cache",
     True,
-    "keep compiled programs between starts, in the user's cache folder or where JAX_COMPILATION_CACHE_DIR says",
+    "keep compiled programs between starts, in the user's cache folder or in that of JAX_COMPILATION_CACHE_DIR",
 )
 
 
@@ -33,23 +33,24 @@ def run(
 ) -> None:
     """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user, 130 Ctrl-C.
 
-    What can be told without jax is told before `main` imports it, which takes a second.
+    Mistakes that can be recognised without jax are reported before `main` imports it, which takes a second.
 
     Args:
         main: takes no arguments and reads flags.
         required: flags without which the program cannot run.
-        runs: flags that, where they are given, name the directory of a run.
-        paths: flags that, where they are given, name a file or folder to be read.
+        runs: flags that, if they are given, name the directory of a run.
+        paths: flags that, if they are given, name a file or folder to be read.
     """
 
     def parse(argv: list[str]) -> list[str]:
+        """Parses the flags and refuses what is missing or is not a flag."""
         try:
             rest = flags.FLAGS(argv)
             missing = [f"--{name}" for name in required if not flags.FLAGS[name].present]
             if missing:
-                _fail(f"{' and '.join(missing)} must be given; --help tells more.")
+                _fail(f"{' and '.join(missing)} must be given; --help shows all flags.")
             if "config" in required:
-                _ = flags.FLAGS["config"].value.system  # a file that could not be loaded says so only now
+                _ = flags.FLAGS["config"].value.system  # raises the error of a file that could not be loaded
         except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
             _fail(_sentence(error, argv))
         if len(rest) > 1:
@@ -57,12 +58,13 @@ def run(
         return rest
 
     def guarded(_: list[str]) -> None:
-        # Names of files that are no UTF-8 are shown with escapes, as Python does on stderr.
+        """Calls `main` and turns its errors into sentences and exit statuses."""
+        # Names of files that are not UTF-8 are shown with escapes, as Python shows them on stderr.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
         logging.set_verbosity(logging.WARNING)
-        # What the libraries make while they are imported stays: to look through it for cycles again and again, and once
-        # more at the end, takes half a second.
+        # The objects that libraries make while they are imported stay alive: searching them for cycles again and again,
+        # and once more at the end, would take half a second.
         gc.set_threshold(20_000)
         atexit.register(gc.freeze)
         try:
@@ -90,7 +92,7 @@ def run(
 
 
 def _check(runs: tuple[str, ...], paths: tuple[str, ...]) -> None:
-    """Refuses flags that name no run, no file or no checkpoint with a `jgan.UserError`."""
+    """Refuses flags that do not name a run, a file or a checkpoint with a `jgan.UserError`."""
     if runs:
         from jgan.runs import config as run_config
 
@@ -106,7 +108,7 @@ def _check(runs: tuple[str, ...], paths: tuple[str, ...]) -> None:
 
 
 def _refused(error: OSError) -> str:
-    """What a file system's refusal has to tell; empty for an error that is a fault of the program."""
+    """The sentence on a refusal of the file system; empty for an error that is a fault of the program."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full: free some space; the same command goes on from what was saved."
     known = (
@@ -124,10 +126,10 @@ def _refused(error: OSError) -> str:
 
 
 def _sentence(error: Exception, argv: list[str]) -> str:
-    """What a flag or config error has to tell, without the trace that ml_collections puts into its text."""
+    """The sentence on an error of a flag or config, without the trace that ml_collections puts into its text."""
     text = str(error.args[0] if error.args else error).strip()
     if isinstance(error, (KeyError, AttributeError)):
-        name = re.findall(r"\w+", text)[0]  # what follows may be another one that was meant
+        name = re.findall(r"\w+", text)[0]  # the names that follow it are suggestions
         flag = next((x for x in argv if x.startswith("--config.") and name in x), f"--config.{name}")
         return f"{flag}: the config has no such field."
     if text.startswith("Could not parse '"):  # a name that no field can have, such as loss.lambda
@@ -140,8 +142,9 @@ def _sentence(error: Exception, argv: list[str]) -> str:
 
 
 def _fail(sentence: str, status: int = 2) -> None:
+    """Prints a sentence on stderr and exits."""
     print(f"error: {sentence}", file=sys.stderr, flush=True)
     if any(thread.name == jgan.COMPILING for thread in threading.enumerate()):
         sys.stdout.flush()
-        os._exit(status)  # sys.exit would wait for what compiles, for up to a minute
+        os._exit(status)  # sys.exit would wait for the end of a compilation, for up to a minute
     sys.exit(status)

@@ -1,7 +1,7 @@
 """A first look: python -m launch.demo --workdir=runs/demo
 
-Trains a small pix2pix, CycleGAN and DCGAN on drawn pictures, edits a photo with the last of them, and leaves one page
-that shows all four. Each part is told with the command that does the same. What was stopped goes on from there.
+Trains a small pix2pix, CycleGAN and DCGAN on drawn pictures, edits a photo with the DCGAN, and writes one page that
+shows all four. Each part is announced with the command that does the same. A demo that was stopped continues there.
 """
 
 import importlib
@@ -16,7 +16,7 @@ _WORKDIR = flags.DEFINE_string("workdir", "", "folder for the runs, the edit and
 
 
 class _Part(NamedTuple):
-    """What is shown of a part: on the page all of it but the time, which two quiet cores take."""
+    """The texts of a part; the page shows all but the time, which the part takes on two idle cores."""
 
     name: str
     title: str
@@ -29,7 +29,7 @@ _TRAININGS = (
         "pix2pix",
         "pix2pix: pairs",
         "A generator learns from 400 pairs to draw a facade from a map of its parts. "
-        "No map tells colours or weather: they are invented.",
+        "No map has colours or weather: they are invented.",
         "80 seconds",
     ),
     _Part(
@@ -49,8 +49,8 @@ _TRAININGS = (
 _EDIT = _Part(
     "edit",
     "An edit of a photo",
-    "The photo's code is found, a red stroke pulls it elsewhere, and what that changes in the generated picture "
-    "is done to the photo at its own size.",
+    "The photo is projected to a code, a red stroke changes the code, and the changes of the generated picture "
+    "are applied to the photo at its own size.",
     "25 seconds",
 )
 _STROKE, _PHOTO = "docs/edit.json", "docs/photo.png"
@@ -61,25 +61,26 @@ def main() -> None:
 
 
 def show(folder: str) -> None:
-    """Leaves runs, edit and page in `folder`; ends after a training that was stopped, which the next call continues."""
+    """Writes runs, edit and page to `folder`; ends after a training that was stopped, which the next call continues."""
     for number, part in enumerate(_TRAININGS, 1):
         workdir = os.path.join(folder, part.name)
-        _tell(number, part, f"train --config=configs/{part.name}.py:demo --workdir={workdir}")
+        _announce(number, part, f"train --config=configs/{part.name}.py:demo --workdir={workdir}")
         if not _train(part.name, workdir):
-            return  # it has said so
+            return  # the training has reported why
     run, target = os.path.join(folder, "dcgan"), os.path.join(folder, "edit")
-    _tell(4, _EDIT, f"edit --workdir={run} --edit={_STROKE} --image={_PHOTO} --output={target}")
+    _announce(4, _EDIT, f"edit --workdir={run} --edit={_STROKE} --image={_PHOTO} --output={target}")
     _edit(run, target)
     print(f"\nAll four results are on one page, which opens from disk:\n{_page(folder)}", flush=True)
 
 
-def _tell(number: int, part: _Part, command: str) -> None:
+def _announce(number: int, part: _Part, command: str) -> None:
+    """Prints what comes next and the command that does the same."""
     print(f"\n{number} of 4, about {part.time} on two cores. {part.title}", flush=True)
     print(f"{part.sentence}\npython -m launch.{command}", flush=True)
 
 
 def _train(system: str, workdir: str) -> bool:
-    """Whether the run has all its steps now."""
+    """Trains a system, or continues; whether the run then has all its steps."""
     from jgan.programs import train
     from jgan.serve.web import training
 
@@ -88,6 +89,7 @@ def _train(system: str, workdir: str) -> bool:
 
 
 def _edit(workdir: str, target: str) -> None:
+    """Edits the photo with the run in `workdir`."""
     from jgan import trained
     from jgan.programs import edit
 

@@ -1,8 +1,10 @@
 """Directions of a run's codes: python -m launch.directions --workdir=RUN --output=directions.npz --principal=10
 
-Or of what some photos have and others lack, by folders of launch.project or single NAME.npz of theirs:
+Or the direction between photos that have an attribute and photos that lack it, given as folders of launch.project or
+as single NAME.npz of such a folder:
 python -m launch.directions --workdir=RUN --output=directions.npz --name=smile --with=DIR --without=DIR
-What the file holds already stays. launch.sample --directions shows them, launch.edit --directions follows one.
+Directions that the file already holds stay in it. launch.sample --directions shows them, launch.edit --directions
+follows one.
 """
 
 from absl import flags
@@ -13,11 +15,11 @@ from launch import flags as shared
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _OUTPUT = flags.DEFINE_string("output", "", "file of directions, .npz")
-_PRINCIPAL = flags.DEFINE_integer("principal", 0, "so many directions that images vary along most")
-_SAMPLES = flags.DEFINE_integer("samples", 1000, "draws of which they are taken")
-_NAME = flags.DEFINE_string("name", "", "of a direction between photos")
-_WITH = flags.DEFINE_string("with", "", "projections of photos that have what the direction adds")
-_WITHOUT = flags.DEFINE_string("without", "", "projections of photos that lack it")
+_PRINCIPAL = flags.DEFINE_integer("principal", 0, "number of directions along which images vary most")
+_SAMPLES = flags.DEFINE_integer("samples", 1000, "number of draws from which they are computed")
+_NAME = flags.DEFINE_string("name", "", "name of a direction between photos")
+_WITH = flags.DEFINE_string("with", "", "projections of photos with the attribute that the direction adds")
+_WITHOUT = flags.DEFINE_string("without", "", "projections of photos without it")
 flags.adopt_module_key_flags(shared)
 
 

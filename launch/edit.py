@@ -1,9 +1,9 @@
 """Edits by a drawing: python -m launch.edit --workdir=RUN --edit=edit.json [--image=photo.jpg] --output=OUT
 
-The photo is projected onto the run's manifold, candidates follow the strokes, and what became of the best one is done
-to the photo at its own size. Without a photo the candidates begin at random. jgan/latent/document.py describes edits.
-With --directions=FILE --direction=NAME --amount=2 the code first goes along a direction of launch.directions; without
---edit that is all.
+The photo is projected onto the run's manifold, candidates follow the strokes, and the changes of the best candidate are
+applied to the photo at its own size. Without a photo the candidates begin at random. jgan/latent/document.py describes
+edits. With --directions=FILE --direction=NAME --amount=2 the code is first moved along a direction of
+launch.directions; without --edit nothing else is done.
 """
 
 from absl import flags
@@ -16,13 +16,17 @@ from launch import projection_flags
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _EDIT = flags.DEFINE_string("edit", "", "file of the edit, drawn on the photo at any scale or on a square")
 _IMAGE = flags.DEFINE_string("image", "", "the photo; without one the edit begins at random codes")
-_OUTPUT = flags.DEFINE_string("output", "", "folder for candidates, their way and the edited photo")
-_CANDIDATES = flags.DEFINE_integer("candidates", 16, "codes that follow the strokes at once")
-_ITERATIONS = flags.DEFINE_integer("iterations", 100, "of all candidates")
-_TOP_K = flags.DEFINE_integer("top_k", 9, "candidates that are kept at most")
-_FRAMES = flags.DEFINE_integer("frames", 8, "of the way to the best candidate, which the photo follows")
+_OUTPUT = flags.DEFINE_string(
+    "output", "", "folder for candidates, the film of their way and the edited photo"
+)
+_CANDIDATES = flags.DEFINE_integer("candidates", 16, "number of codes that follow the strokes")
+_ITERATIONS = flags.DEFINE_integer("iterations", 100, "steps of all candidates")
+_TOP_K = flags.DEFINE_integer("top_k", 9, "the largest number of candidates that are kept")
+_FRAMES = flags.DEFINE_integer(
+    "frames", 8, "frames on the way to the best candidate, which the photo follows"
+)
 _DIRECTIONS = flags.DEFINE_string("directions", "", "file of directions, of which one is followed")
-_DIRECTION = flags.DEFINE_string("direction", "", "its name; empty: the only one of the file")
+_DIRECTION = flags.DEFINE_string("direction", "", "name of the direction; empty: the only one of the file")
 _AMOUNT = flags.DEFINE_float("amount", 1.0, "how far along the direction; below 0 the other way")
 _REALISM = flags.DEFINE_float("realism", None, "weight of the discriminator, instead of the one in the edit")
 _METHOD = flags.DEFINE_enum(

@@ -1,8 +1,8 @@
 """Scores a run: python -m launch.evaluate --workdir=RUN [--data=DIR] [--split=val]
 
-The last line of standard output is one JSON object. A run that makes pictures from codes is scored by what its
-predictor, where it has one, finds of pictures and the generator gives back. A run that translates both ways has scores
-for each, under "AtoB" and "BtoA", unless --way names one.
+The last line of standard output is one JSON object. A run that makes pictures from codes and has a predictor is scored
+by the reconstructions that its generator makes from predicted codes. A run that translates both ways has scores for
+each, under "AtoB" and "BtoA", unless --way names one.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Draws from a run with a latent space: python -m launch.sample --workdir=RUN --output=DIR --number=64 --seed=0
 
-The same seed draws the same codes; a larger number goes on where a smaller one ended.
+The same seed draws the same codes; the first codes of a larger number are those of a smaller number.
 """
 
 from absl import flags
@@ -9,7 +9,7 @@ import launch
 from launch import flags as shared
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
-_OUTPUT = flags.DEFINE_string("output", "", "folder for what is drawn")
+_OUTPUT = flags.DEFINE_string("output", "", "folder for the pictures")
 _NUMBER = flags.DEFINE_integer("number", 64, "how many pictures")
 _FORMAT = flags.DEFINE_enum(
     "format", "files", ["files", "grid", "npz"], "a PNG each, one grid, or images and codes in samples.npz"

@@ -1,7 +1,7 @@
 """Trains a system: python -m launch.train --config=configs/pix2pix.py:demo --workdir=RUN
 
-The same command again continues the run. On several machines start it once on each with --distributed where SLURM,
-Kubernetes or a TPU pod tells the processes of each other, and with the three flags of jax.distributed elsewhere.
+The same command again continues the run. On several machines start it once on each: with --distributed if SLURM,
+Kubernetes or a TPU pod connects the processes, and otherwise with the three flags of jax.distributed.
 """
 
 from absl import flags
@@ -14,10 +14,10 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py or co
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _INIT_FROM = flags.DEFINE_string("init_from", "", "another run, whose weights a new run starts from")
 _CHANGED = flags.DEFINE_bool(
-    "allow_changed_data", False, "go on though the data are not those that the run was trained on"
+    "allow_changed_data", False, "continue although the data are not those that the run was trained on"
 )
 _DISTRIBUTED = flags.DEFINE_bool(
-    "distributed", False, "one of several processes, found by the cluster's own means"
+    "distributed", False, "this is one of several processes that the cluster itself connects"
 )
 _ADDRESS = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0")
 _PROCESSES = flags.DEFINE_integer("num_processes", None, "how many processes train together")

@@ -11,7 +11,7 @@ from launch import flags as shared
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _INPUT = flags.DEFINE_string("input", "", "a picture, or a folder of pictures")
 _OUTPUT = flags.DEFINE_string("output", "", "folder for the translations")
-_WAY = flags.DEFINE_string("way", "", "what the run shall make, of one that has several, such as BtoA")
+_WAY = flags.DEFINE_string("way", "", "the way of a run that has several, such as BtoA")
 _SET = flags.DEFINE_multi_string("set", [], "NAME=VALUE of what the way lets a person set; may be repeated")
 _PART = flags.DEFINE_enum(
     "part",
@@ -25,7 +25,7 @@ _SAMPLES = flags.DEFINE_integer(
 _STRIP = flags.DEFINE_bool(
     "strip",
     False,
-    "one PNG for each picture: itself, and beside it its samples or what all values make of it",
+    "one PNG for each picture, with its samples or the outputs of all values beside it",
 )
 _TILE = flags.DEFINE_integer("tile", 0, "translate in overlapping tiles of so many pixels", lower_bound=0)
 _STATISTICS = flags.DEFINE_enum(

@@ -1,14 +1,14 @@
 """Data: from files, or from nothing but a seed, to batches of numpy arrays. Knows no JAX.
 
-Programs call `pipeline`, and of `examples` what makes an input of a photo and a picture of an output. Each file below
-calls those after it and comes back to none:
+Programs call `pipeline`, and those functions of `examples` that make an input from a photo and a picture from an
+output. Each file below calls only files after it:
 
-- `pipeline`: from a config to batches; order, chance and workers.
-- `examples`: random access to a split, every file looked at first (`check`, `notes`), and `asked`: what a config asks
-  of a picture.
-- `sources`: `folder` (files; `layouts` finds them, `labels` those that have labels, which `lists` of attributes tell),
-  `named` (prepared sets of TensorFlow Datasets, which `prepare` makes) and `drawn` (`facades` and `objects`). Each has
-  one `open`, whose `entry.Source` is all that is known of it.
+- `pipeline`: from a config to batches; order, random numbers and workers.
+- `examples`: random access to a split, whose files are all read once before (`check`, `notes`), and `asked`: what a
+  config asks of a picture.
+- `sources`: `folder` (files; `layouts` finds them, `labels` those with labels, which folders or `lists` of attributes
+  give), `named` (prepared sets of TensorFlow Datasets, which `prepare` makes) and `drawn` (`facades` and `objects`).
+  Each has one `open`, which returns an `entry.Source`; the other files use nothing else of it.
 - `framing` (the channels of a picture), `pairs` (made of single photos), `transforms` (geometry, by class of field),
   `cache` (decoded pixels).
 - `images`: files of all formats, by the decoders `formats`, `tiff` and `npy`; `outputs`: folders that no search enters.
@@ -22,6 +22,7 @@ uint8 or uint16 over their whole range, or float32 in [-1, 1].
 - `labelled`: {"images": [n, h, w, c], "label"}; the same, each with the number of its class (int32 [n]) or with its
   attributes (float32 [n, k] from 0, absent, to 1, present; NaN where they are not known).
 
-What only the data can tell, the channels of pictures and the names of classes or attributes, is `Stream.facts`, which
-training writes into the config, so that `fields.of` describes the batches exactly and a run knows its labels again.
+Facts that only the data contain, the channels of pictures and the names of classes or attributes, are in
+`Stream.facts`. Training writes them into the config, so that `fields.of` describes the batches exactly and a run knows
+its labels when it is read again.
 """

@@ -9,12 +9,12 @@ from jgan.data import pairs
 
 
 class Asked(NamedTuple):
-    """What a config asks of a picture of a file; None where it asks nothing of any.
+    """The demands of a config on a picture of a file; a field is None if the config does not set it.
 
     Attributes:
-      channels: that it is brought to; None: those that most files have.
-      plain: whether it holds classes, and is resized by nearest neighbour.
-      bits: that its integers fill (`framing.bits`); None: all of their type.
+        channels: to which the picture is brought; None: those that most files have.
+        plain: whether it holds classes, and is resized by nearest neighbour.
+        bits: which its integers fill (`framing.bits`); None: all of their type.
     """
 
     channels: int | None = None
@@ -23,14 +23,14 @@ class Asked(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What the pictures of a source are to become.
+    """The form that the pictures of a source will get.
 
     Attributes:
-      asked: {name: what is asked} of the pictures that the source reads, in its order.
-      label: what a label is; None where there is none.
-      pair: the pair that is made of a photo, or "".
-      sides: what the two pictures of such a pair are called in a batch.
-      least: smallest height and width allowed.
+        asked: {name: what is asked} of the pictures that the source reads, in its order.
+        label: what a label is; None where there is none.
+        pair: the pair that is made of a photo, or "".
+        sides: what the two pictures of such a pair are called in a batch.
+        least: smallest height and width allowed.
     """
 
     asked: dict[str, Asked]
@@ -41,33 +41,33 @@ class Kind(NamedTuple):
 
 
 def kind(data: Any, read: tuple[str, ...], *, least: int = 1, drawn: bool = False) -> Kind:
-    """Returns what is asked of a source that reads pictures of these names.
+    """The form that a config asks for, of a source that reads pictures of these names.
 
     Args:
-      data: the `data` part of a config; `channels`, `labels`, `bits` and `pair` ask.
-      read: fields of the batch, or `photo`, of which a pair is made.
-      least: smallest height and width allowed.
-      drawn: whether the pictures are drawn here, as they should be: then nothing but a pair is asked.
+        data: the `data` part of a config, of which `channels`, `labels`, `bits` and `pair` are used.
+        read: fields of the batch, or `photo`, of which a pair is made.
+        least: smallest height and width allowed.
+        drawn: whether the pictures are drawn by jgan, already as they should be: then only a pair is asked for.
     """
-    found, names = fields.of(data), sides(data)
+    batch, names = fields.of(data), sides(data)
     pair = data.pair if data.kind == "aligned" else ""
     asked = {}
     for name in read:
         where = names[1] if name == "photo" else name
-        picture = found[where]
+        picture = batch[where]
         one = Asked(
             picture.channels if data.get("channels", ()) else None,
-            picture.plain if data.get("labels", "") and not pair and "b" in found else None,
+            picture.plain if data.get("labels", "") and not pair and "b" in batch else None,
             framing.bits(data, letter(where)) if data.get("bits", ()) else None,
         )
         if pair and pairs.PAIRS[pair].takes:
             one = one._replace(channels=pairs.PAIRS[pair].takes)
         asked[name] = Asked() if drawn else one
-    return Kind(asked, found.get("label"), pair, names, least)
+    return Kind(asked, batch.get("label"), pair, names, least)
 
 
 def sides(data: Any) -> tuple[str, str]:
-    """Returns what a batch calls A and B of files, or what is made of a photo and the photo.
+    """The names in a batch of A and B of files, or of the picture made from a photo and the photo.
 
     Only pairs have a direction; without them both are trained.
     """
@@ -75,5 +75,5 @@ def sides(data: Any) -> tuple[str, str]:
 
 
 def letter(name: str) -> str:
-    """Returns the side, "a" or "b", by whose settings a picture of this name goes; single images are a."""
+    """The side, "a" or "b", whose settings apply to a picture of this name; single images are "a"."""
     return name if name in ("a", "b") else "a"

@@ -12,6 +12,7 @@ import pathlib
 import secrets
 import shutil
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ _OPEN_MAPS = 8192
 
 
 def folder(configured: str = "") -> pathlib.Path:
-    """Returns the cache folder: the configured one, or `jgan` in the user's cache folder."""
+    """The cache folder: the configured one, or `jgan` in the user's cache folder."""
     if configured:
         return pathlib.Path(configured).expanduser()
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -36,7 +37,7 @@ def folder(configured: str = "") -> pathlib.Path:
 
 
 def key(files: tuple[str, ...], recipe: str) -> str:
-    """Returns a name for what `recipe` makes of files in their present state (path, time, size)."""
+    """A name for what `recipe` makes of files in their present state (path, time, size)."""
     digest = hashlib.sha256(recipe.encode())
     for file in files:
         status = os.stat(file)
@@ -46,25 +47,33 @@ def key(files: tuple[str, ...], recipe: str) -> str:
 
 
 class Cache:
-    """Planes by name, from memory, from disk, or made. Safe among threads and processes.
+    """Planes by name, in memory and on disk. Threads and processes may use it at the same time.
 
     A copy sent to another process starts with an empty memory and its `share` of the limit.
     """
 
-    def __init__(self, bytes_in_memory: int, where: pathlib.Path | None, *, share: int = 0):
-        """`where` is the folder on disk, None for no disk; `share`: bytes of each worker."""
+    def __init__(self, bytes_in_memory: int, where: pathlib.Path | None, *, share: int = 0) -> None:
+        """An empty cache.
+
+        Args:
+            bytes_in_memory: the limit of memory.
+            where: the folder on disk; None: nothing is written to disk.
+            share: the limit of memory of a copy in another process, in bytes.
+        """
         self._limit, self._where, self._share = int(bytes_in_memory), where, int(share)
         self._memory, self._used, self._maps, self._lock = {}, 0, 0, threading.Lock()
         self._full = False
 
-    def __getstate__(self):
+    def __getstate__(self) -> dict[str, Any]:
+        """The settings of a copy for another process."""
         return {"limit": self._share, "where": self._where}
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """An empty cache with these settings."""
         self.__init__(state["limit"], state["where"], share=state["limit"])
 
     def find(self, name: str) -> Planes | None:
-        """Returns the planes of that name; None where they are neither in memory nor on disk."""
+        """The planes of that name; None where they are neither in memory nor on disk."""
         planes = self._memory.get(name)
         if planes is not None:
             return planes
@@ -77,7 +86,7 @@ class Cache:
     def put(self, name: str, planes: Planes, *, costly: bool = False) -> Planes:
         """Keeps planes that were made under that name, and returns them with contiguous memory.
 
-        What is `costly` to make goes to disk even when memory has room: the next run finds it.
+        Planes that are `costly` to make go to disk even when memory has room, so that the next run can read them.
         """
         planes = tuple(np.ascontiguousarray(plane) for plane in planes)
         if not self._keep(name, planes) or costly:
@@ -85,6 +94,7 @@ class Cache:
         return planes
 
     def _keep(self, name: str, planes: Planes) -> bool:
+        """Keeps planes in memory if there is room; whether memory or a memory map has them now."""
         mapped = any(isinstance(plane.base, np.memmap) for plane in planes)
         size = sum(plane.nbytes for plane in planes)
         with self._lock:
@@ -100,9 +110,11 @@ class Cache:
             return mapped
 
     def _path(self, name: str) -> pathlib.Path:
+        """The path of the planes of a name, without their numbers."""
         return self._where / name[:2] / name[2:]
 
     def _load(self, name: str) -> Planes | None:
+        """The planes of that name on disk, as memory maps; None where they are not there."""
         if self._where is None:
             return None
         path, planes = self._path(name), []
@@ -115,6 +127,7 @@ class Cache:
         return tuple(planes)
 
     def _store(self, name: str, planes: Planes) -> None:
+        """Writes planes to disk, unless that is full or cannot be written to."""
         if self._where is None or self._full:
             return
         path = self._path(name)

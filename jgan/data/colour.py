@@ -1,4 +1,4 @@
-"""Colours of files to sRGB, which is what nets are trained on and what an untagged file is taken for."""
+"""Colours of files to sRGB, on which nets are trained and which a file without a profile is assumed to have."""
 
 import functools
 
@@ -7,22 +7,22 @@ import numpy as np
 DAMAGED = "with a colour profile that cannot be used, taken for sRGB"
 
 _SPACES = {b"GRAY": ("gray", 1), b"RGB ": ("rgb", 3)}  # signatures in profiles
-_NEAR = 1  # of 255: what a profile may move the colours of its lattice and still count as sRGB
-_LIBPNG_NEAR = 0.05  # libpng takes gammas as near as this for equal
+_NEAR = 1  # of 255: how far a profile that counts as sRGB may move colours
+_LIBPNG_NEAR = 0.05  # gammas that differ less count as equal for libpng
 _SRGB_WHITE = (0.3127, 0.3290)
 _SRGB_PRIMARIES = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 
 
 def to_srgb(pixels: np.ndarray, profile: bytes | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns grey [h, w, 1] or RGB [h, w, 3] in sRGB, and remarks.
+    """Grey [h, w, 1] or RGB [h, w, 3] in sRGB, and remarks.
 
-    Colours go by the relative colorimetric intent with black point compensation, 16 bits and floats exactly; a
-    profile that moves no colour by more than 1 of 255 counts as sRGB. Grey stays grey, whether its profile is one of
-    grey or of colours.
+    Colours are converted with the relative colorimetric intent and black point compensation, 16 bits and floats
+    exactly; a profile that moves no colour by more than 1 of 255 counts as sRGB. Grey stays grey, whether its profile
+    describes grey or colours.
 
     Args:
-      pixels: in one of the three types of pictures.
-      profile: the ICC profile of the file; None or empty: it has none, and is sRGB.
+        pixels: in one of the three types of pictures.
+        profile: the ICC profile of the file; None or empty: the file has none and is sRGB.
     """
     if not profile:
         return pixels, ()
@@ -41,7 +41,7 @@ def to_srgb(pixels: np.ndarray, profile: bytes | None) -> tuple[np.ndarray, tupl
 
 
 def cmyk_to_srgb(inks: np.ndarray, profile: bytes | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns sRGB [h, w, 3] of inks [h, w, 4], uint8 or uint16 from none to full, and remarks.
+    """sRGB [h, w, 3] from inks [h, w, 4], uint8 or uint16 from none to full, and remarks.
 
     Without a profile a colour is (1 - ink) (1 - black).
     """
@@ -54,9 +54,9 @@ def cmyk_to_srgb(inks: np.ndarray, profile: bytes | None) -> tuple[np.ndarray, t
 
 
 def png_profile(gamma: float | None, chromaticities: tuple[float, ...] | None) -> bytes | None:
-    """Returns the profile that the gAMA and cHRM chunks of a PNG stand for, or None where they stand for sRGB.
+    """The profile that the gAMA and cHRM chunks of a PNG stand for, or None where they stand for sRGB.
 
-    Without gAMA there is none; without cHRM the primaries are those of sRGB.
+    Without gAMA there is no profile; without cHRM the primaries are those of sRGB.
     """
     if not gamma or not 0.05 < gamma < 20:
         return None
@@ -73,7 +73,7 @@ def png_profile(gamma: float | None, chromaticities: tuple[float, ...] | None) -
 
 
 def lab_to_srgb(lab: np.ndarray) -> np.ndarray:
-    """Returns sRGB [h, w, 3] float64 in [0, 1] of CIE L*a*b* under D50, as ICC and Photoshop mean it; L in [0, 100]."""
+    """sRGB [h, w, 3] float64 in [0, 1] of CIE L*a*b* under D50, as ICC and Photoshop mean it; L in [0, 100]."""
     import imagecodecs
 
     made = imagecodecs.cms_transform(
@@ -90,12 +90,12 @@ def lab_to_srgb(lab: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=64)
 def _kind(profile: bytes, space: str, count: int) -> str:
-    # "sRGB" where it changes next to nothing, "damaged" where it cannot be used, otherwise "other".
+    """The kind of a profile: "sRGB" if it changes hardly anything, "damaged" if it cannot be used, or "other"."""
     steps = np.linspace(0, 255, 256 if count == 1 else 9).round().astype(np.uint8)
     lattice = np.stack(np.meshgrid(*[steps] * count, indexing="ij"), -1).reshape(1, -1, count)
     try:
         made = _converted(lattice, profile, space)
-    except Exception:  # CmsError, and whatever else a hostile profile leads to
+    except Exception:  # CmsError, and any other error that a hostile profile causes
         return "damaged"
     if count == 4:
         return "other"
@@ -103,10 +103,12 @@ def _kind(profile: bytes, space: str, count: int) -> str:
 
 
 def _converted(pixels: np.ndarray, profile: bytes, space: str) -> np.ndarray:
+    """Pixels of a profile in sRGB [h, w, 3], by LittleCMS."""
     import imagecodecs
 
     flags = imagecodecs.CMS.FLAGS
-    # In 8 bits its table of a whole transform of RGB is right within 0.7 of a level; of 16 bits and of grey it is not.
+    # LittleCMS puts a whole transform into a table. For RGB of 8 bits that is right within 0.7 of a level; for 16 bits
+    # and for grey it is not.
     exact = flags.NOOPTIMIZE if pixels.dtype != np.uint8 or space == "gray" else 0
     floats = pixels.dtype == np.float32
     pixels = pixels[..., 0] if space == "gray" else pixels
@@ -124,6 +126,7 @@ def _converted(pixels: np.ndarray, profile: bytes, space: str) -> np.ndarray:
 
 @functools.cache
 def _srgb() -> bytes:
+    """The profile of sRGB."""
     import imagecodecs
 
     return imagecodecs.cms_profile("srgb")

@@ -1,5 +1,6 @@
-"""What decoders give: a picture's colours, its opacity, and what whoever reads it should be told."""
+"""What decoders return: a picture's colours, its opacity, and remarks for the person who uses it."""
 
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -18,10 +19,10 @@ class Picture(NamedTuple):
     """A picture in the type of its file.
 
     Attributes:
-      pixels: [h, w, c] uint8, uint16 or float32 in [-1, 1], without opacity.
-      alpha: opacity [h, w, 1] in the same type, from black (nothing is seen) to white; None where the file has none.
-      remarks: what became of the file on the way, such as "with several pages, of which the first is read".
-      name: of the file, which mistakes are told by.
+        pixels: [h, w, c] uint8, uint16 or float32 in [-1, 1], without opacity.
+        alpha: opacity [h, w, 1] in the same type, from black (nothing is seen) to white; None where the file has none.
+        remarks: what became of the file on the way, such as "with several pages, of which the first is read".
+        name: of the file, which error messages name.
     """
 
     pixels: np.ndarray
@@ -31,12 +32,12 @@ class Picture(NamedTuple):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """That of the colours: (h, w, c)."""
+        """The shape of the colours: (h, w, c)."""
         return self.pixels.shape
 
     @property
     def opaque(self) -> bool:
-        """Whether nothing shines through."""
+        """Whether no pixel is transparent, not even in part."""
         return self.alpha is None or bool((self.alpha == white(self.alpha.dtype)).all())
 
     def joined(self) -> np.ndarray:
@@ -53,14 +54,14 @@ class Picture(NamedTuple):
         return made
 
 
-def white(dtype):
-    """Returns the value of white in a type: 255, 65535 or 1.0."""
+def white(dtype: Any) -> np.generic:
+    """The value of white in a type: 255, 65535 or 1.0."""
     dtype = np.dtype(dtype)
     return dtype.type(1.0 if dtype.kind == "f" else np.iinfo(dtype).max)
 
 
 def check_size(height: int, width: int) -> None:
-    """Raises what `images.read` has a sentence for where a picture is empty or too large."""
+    """Raises an error for which `images.load` has a sentence, if a picture is empty or too large."""
     if height < 1 or width < 1:
         raise ValueError(f"it claims {width} x {height} pixels")
     if height * width > MAX_PIXELS:
@@ -68,10 +69,10 @@ def check_size(height: int, width: int) -> None:
 
 
 def usual_type(array: np.ndarray) -> np.ndarray:
-    """Returns the array in one of the three types that pictures have.
+    """The array in one of the three types that pictures have.
 
     Raises:
-      ValueError: floats that are not finite or far outside [-1, 1], or a type that no picture has.
+        ValueError: floats that are not finite or far outside [-1, 1], or a type that no picture has.
     """
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255)
@@ -80,7 +81,7 @@ def usual_type(array: np.ndarray) -> np.ndarray:
         low, high = float(array.min()), float(array.max())
         if not (np.isfinite(low) and np.isfinite(high)):
             raise ValueError("it holds values that are not finite")
-        # Colour differences over 110 pass 1 a little; 0..255 stored as floats passes it by far.
+        # Colour differences divided by 110 exceed 1 a little; 0..255 stored as floats exceeds it by far.
         if max(-low, high) > 1.5:
             raise ValueError(f"its values run from {low:.4g} to {high:.4g} instead of [-1, 1]")
         return array
@@ -90,12 +91,12 @@ def usual_type(array: np.ndarray) -> np.ndarray:
 
 
 def scaled(array: np.ndarray, full: int) -> np.ndarray:
-    """Returns integers from 0 to `full` over the whole range of the narrowest type that holds them, 8 or 16 bits."""
+    """Integers from 0 to `full` over the whole range of the narrowest type that holds them, 8 or 16 bits."""
     return rescaled(array, full, 255 if full <= 255 else 65535)
 
 
 def rescaled(array: np.ndarray, full: int, most: int) -> np.ndarray:
-    """Returns integers from 0 to `full` as integers from 0 to `most`, rounded, in the narrowest type for these."""
+    """Integers from 0 to `full` as integers from 0 to `most`, rounded, in the narrowest type for these."""
     dtype = np.uint8 if most <= 255 else np.uint16
     if full == most:
         return array.astype(dtype, copy=False)
@@ -104,7 +105,7 @@ def rescaled(array: np.ndarray, full: int, most: int) -> np.ndarray:
 
 
 def turn(array: np.ndarray, orientation: int) -> np.ndarray:
-    """Returns the picture upright, by one of the eight EXIF orientations; any other number turns nothing."""
+    """The picture upright, by one of the eight EXIF orientations; any other number turns nothing."""
     # Mirrors, half turns, and the four that swap height and width.
     if orientation in (5, 6, 7, 8):
         array = np.swapaxes(array, 0, 1)
@@ -116,6 +117,7 @@ def turn(array: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def _over_white(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Colours [h, w, c] of this opacity [h, w, 1] on white."""
     if pixels.dtype == np.float32:
         share = np.clip((alpha + 1) / 2, 0, 1)
         return pixels * share + (1 - share)

@@ -1,7 +1,7 @@
-"""Random access to the examples of a split, before anything random happens to them: {name: value} of each.
+"""Random access to the examples {name: value} of a split, before anything random happens to them.
 
 An example has the fields of its batch or, where a pair is made later, `photo`: pictures `[h, w, c]` in the file's own
-type, resized already if the geometry asks for it and cached in that form, and labels as the source tells them.
+type, already resized if the geometry asks for it and cached in that form, and labels as the source gives them.
 """
 
 import collections
@@ -30,44 +30,44 @@ from jgan.data.sources import named
 def open(
     data: Any, split: str, side: int | None, store: cache.Cache, *, whole: bool = False
 ) -> tuple["Examples", ...]:
-    """Returns the usable examples of a split, of domains without pairs those of A and those of B.
+    """The usable examples of a split; of domains without pairs, those of A and those of B.
 
-    Every file has been looked at. Pictures that are drawn are not: they are as they should be.
+    Every file has been read once before this returns. Pictures that jgan draws are not, since they cannot be bad.
 
     Args:
-      data: the `data` part of a config.
-      split: its name.
-      side: to which pictures are resized, None for native size.
-      store: the cache.
-      whole: for evaluation, without crops.
+        data: the `data` part of a config.
+        split: its name.
+        side: to which pictures are resized, in pixels; None: native size.
+        store: the cache.
+        whole: for evaluation, without crops.
 
     Raises:
-      jgan.UserError: files that cannot be used, unless data.skip_bad; or none that can.
+        jgan.UserError: some files cannot be used, unless data.skip_bad, or none can.
     """
     if data.source in drawn.NAMES:
-        # A crop of drawn pictures is cut from load_size: at `size` there would be nothing to move.
+        # A crop of drawn pictures is cut from load_size: at `size` the crop would have no other position.
         size = side or (data.size if whole else max(data.size, data.load_size))
         opened = drawn.open(data.kind, data, split, size)
         return tuple(Examples(one, asked.kind(data, one.fields, drawn=True), None, store) for one in opened)
     single = fields.KINDS[data.kind][0] == "images"
     resized = side
-    if single:  # which are never squashed
+    if single:  # single images keep their aspect
         resized = transforms.Fit(side, (side or data.size) if whole or data.jitter == "none" else None)
     least = data.size if side is None and (single or not whole) else 1
     at = named if named.is_name(data.source) else folder
-    found = tuple(
+    opened = tuple(
         Examples(one, asked.kind(data, one.fields, least=least), resized, store)
         for one in at.open(data.kind, data, split, whole=whole)
     )
-    _look_at(found, data, split)
-    return found
+    _look_at(opened, data, split)
+    return opened
 
 
 def partners(a: "Examples", b: "Examples") -> list[tuple[int, int]] | None:
-    """Returns the places [(in a, in b)] of files that are pairs after all, or None where two domains are no pairs.
+    """The places [(in a, in b)] of the pairs that two domains consist of; None if the domains are not pairs.
 
-    They are if each file has a partner of the same name, but for a final `_A` or `_B`, and of the same size. Neither
-    records of named sets nor drawn pictures are.
+    They are pairs if each file has a partner of the same name, except for a final `_A` or `_B`, and of the same size.
+    Records of named sets and drawn pictures are never pairs.
     """
     names = [[entry.pair_name for entry in side.source.entries] for side in (a, b)]
     apart = any(not entry.files or entry.is_record for entry in a.source.entries)
@@ -82,37 +82,37 @@ def partners(a: "Examples", b: "Examples") -> list[tuple[int, int]] | None:
 def from_photo(
     data: Any, photo: images.Picture | np.ndarray, name: str = "a"
 ) -> tuple[np.ndarray, images.Picture]:
-    """Returns what a run takes for its input `name` of a photo, and the photo with the channels that the run knows.
+    """The input `name` of a run, made from a photo, and the photo with the channels that the run knows.
 
-    A run on made pairs (`data.pair`) makes its input of the photo, as it did while it was trained.
+    A run on made pairs (`data.pair`) makes its input from the photo in the same way as during training.
 
     Args:
-      data: the `data` part of a run's config, with the facts that training wrote.
-      photo: as `framing.adapt` takes it.
-      name: of the input in a batch.
+        data: the `data` part of a run's config, with the facts that training wrote.
+        photo: as `framing.adapt` takes it.
+        name: of the input in a batch.
 
     Raises:
-      jgan.UserError: the photo has channels that the run cannot take.
+        jgan.UserError: the photo has channels that the run cannot take.
     """
-    pair, found = data.get("pair", ""), fields.of(data)
+    pair, batch = data.get("pair", ""), fields.of(data)
     if not pair:
-        taken = framing.adapt(photo, found[name].channels, framing.bits(data, asked.letter(name)))
+        taken = framing.adapt(photo, batch[name].channels, framing.bits(data, asked.letter(name)))
         return taken.pixels, taken
     sides = asked.sides(data)
-    channels = pairs.PAIRS[pair].takes or found[sides[1]].channels
+    channels = pairs.PAIRS[pair].takes or batch[sides[1]].channels
     taken = framing.adapt(photo, channels, framing.bits(data, sides[1]))
     return dict(zip(sides, pairs.make(pair, taken.pixels), strict=True))[name], taken
 
 
 def shown(data: Any, inputs: Mapping[str, Any], output: Any) -> Any:
-    """Returns what a person should see of an output, given the inputs of it or of the example that it is compared with.
+    """The picture of an output that a person should see, given its inputs or the example to which it is compared.
 
-    Of most runs that is the output. Of the pair `lab` lightness and colour are put together: float32 RGB in [-1, 1].
+    For most runs that is the output. For the pair `lab`, lightness and colour are joined to float32 RGB in [-1, 1].
 
     Args:
-      data: the `data` part of a run's config.
-      inputs: {name: picture or pictures [..., h, w, c]}, of any type of pictures.
-      output: as many pictures.
+        data: the `data` part of a run's config.
+        inputs: {name: picture or pictures [..., h, w, c]}, of any type of pictures.
+        output: as many pictures.
     """
     pair = data.get("pair", "")
     if not pair or pairs.PAIRS[pair].show is None:
@@ -122,9 +122,18 @@ def shown(data: Any, inputs: Mapping[str, Any], output: Any) -> Any:
 
 
 class Examples:
-    """{name: value} of the examples of a source, through the cache; `bad` as [(path, reason)]. Pickles.
+    """The examples {name: value} of a source, read through the cache; they can be pickled.
 
-    Those of files have to be looked at (`look`) and chosen (`choose`) before they are used.
+    Examples in files have to be read once (`look`) and chosen (`choose`) before they are used.
+
+    Attributes:
+        source: where they come from.
+        entries: of the source that are in use.
+        planes: names of the pictures that the cache holds of each example.
+        bad: [(path, reason)] of files that are not used.
+        remarks: {entry: remarks on how its pictures were changed}.
+        peaks: {index: the largest value of each plane}.
+        notes: sentences on the files for the person who trains.
     """
 
     def __init__(
@@ -133,11 +142,18 @@ class Examples:
         kind: asked.Kind,
         resized: int | transforms.Fit | None,
         store: cache.Cache,
-    ):
-        """Of the entries of `source`, as `kind` asks for them, resized to a side or a fit (None: native size)."""
+    ) -> None:
+        """The examples of `source`, with the pictures that `kind` asks for.
+
+        Args:
+            source: of one split.
+            kind: what the pictures are to become.
+            resized: the side or the fit to which they are resized; None: native size.
+            store: the cache.
+        """
         self.source, self.entries = source, source.entries
         self._kind, self._resized, self._store = kind, resized, store
-        # Single pictures: whole files, halves of them, or domains.
+        # Single pictures are whole files, halves of files, or files of a domain.
         self._single = len(source.fields) == 1
         self._whole_pair = bool(kind.pair) and pairs.PAIRS[kind.pair].whole
         self.planes = kind.sides if self._whole_pair else source.fields
@@ -148,25 +164,27 @@ class Examples:
         self._keys = ["" if entry.files else f"{source} {i}" for i, entry in enumerate(self.entries)]
         self._bytes, self._sizes = [()] * len(self.entries), {}
         self._channels, self._dtypes, self.bad = None, None, []
-        # What became of files that were read, and the largest values of planes, by what is told at the start.
+        # How files were changed when they were read, and the largest values of their planes: for the notes at the
+        # start.
         self.remarks, self.peaks, self.notes = {}, {}, []
 
     @property
     def names(self) -> list[str]:
+        """The names of the examples in use."""
         return [entry.name for entry in self.entries]
 
     @property
     def files(self) -> dict[str, int]:
-        """The files of the examples in use, the lists that tell their labels, and their sizes in bytes."""
+        """{file: size in bytes} of the examples in use and of the lists that hold their labels."""
         both = zip(self.entries, self._bytes, strict=True)
-        found = {file: size for entry, sizes in both for file, size in zip(entry.files, sizes, strict=True)}
-        return found | {file: os.stat(file).st_size for file in self.source.lists}
+        used = {file: size for entry, sizes in both for file, size in zip(entry.files, sizes, strict=True)}
+        return used | {file: os.stat(file).st_size for file in self.source.lists}
 
     @property
     def halves(self) -> tuple[float, float] | None:
-        """The least and the largest width / height of halves of files that hold pairs side by side; None of others.
+        """The least and the largest width / height of halves, if the files hold pairs side by side; otherwise None.
 
-        A few files are looked at, all over the split: pixels that come from the cache do not tell.
+        A few files from all parts of the split are read, because the pixels in the cache may have been resized.
         """
         first = self.entries[0]
         if len(first.files) != 1 or self._single and first.part not in ("A", "B"):
@@ -180,31 +198,34 @@ class Examples:
         return len(self.entries)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Returns {name: value} of an example: `planes`, and the label where there is one."""
+        """{name: value} of an example: the pictures of `planes`, and the label if there is one."""
         planes = self._planes(index)
         if self._dtypes:
             both = zip(planes, self._channels, strict=True)
             planes = [x if x.shape[-1] == c else framing.with_channels(images.Picture(x), c) for x, c in both]
             planes = map(images.convert, planes, self._dtypes)
-        found = dict(zip(self.planes, planes, strict=True))
+        example = dict(zip(self.planes, planes, strict=True))
         if self._kind.label is None:
-            return found
+            return example
         number = np.int32 if isinstance(self._kind.label, fields.Label) else np.float32
-        return found | {"label": np.asarray(self.entries[index].label, number)}
+        return example | {"label": np.asarray(self.entries[index].label, number)}
 
     def whole(self, index: int) -> dict[str, Any]:
-        """Returns an example as it is in a batch, without chance."""
+        """An example as it is in a batch, without random crops and flips."""
         return self._finished(self[index])
 
     def draw(self, index: int, size: int, flip: bool, rng: np.random.Generator) -> dict[str, Any]:
-        """Returns a random square of `size` of an example as it is in a batch, mirrored or not if `flip`."""
+        """A random square of `size` of an example as it is in a batch, mirrored or not if `flip`."""
         return self._finished(transforms.random_crop(self[index], self._fields, size, flip, rng))
 
-    def look(self, index: int) -> tuple:
-        """Returns (channels, dtype) of each plane; raises UserError if the example is unusable.
+    def look(self, index: int) -> tuple[tuple[int, np.dtype], ...]:
+        """(channels, dtype) of each plane of an example, which is read for that.
 
-        From here on the file counts as it is now: its time and size are not asked for again, which
-        would cost a round trip per example on a file server.
+        From here on the time and size of its files are not asked for again, which would cost a round trip per example
+        on a file server.
+
+        Raises:
+            jgan.UserError: the example cannot be used.
         """
         entry, kind = self.entries[index], self._kind
         try:
@@ -228,7 +249,9 @@ class Examples:
         self.peaks[index] = notes.peak(planes)
         return tuple((plane.shape[-1], plane.dtype) for plane in planes)
 
-    def choose(self, kept: list[int], channels: tuple, dtypes: tuple, bad: check.Bad) -> None:
+    def choose(
+        self, kept: list[int], channels: tuple[int, ...], dtypes: tuple[np.dtype, ...], bad: check.Bad
+    ) -> None:
         """Leaves only the examples of these indices, and brings their planes to these channels and types."""
         self.peaks = {place: self.peaks[index] for place, index in enumerate(kept)}
         self.entries = [self.entries[index] for index in kept]
@@ -237,31 +260,33 @@ class Examples:
         self._channels, self._dtypes, self.bad = channels, dtypes, bad
 
     def fits(self, index: int, plane: int, channels: int) -> str:
-        """Returns how a plane comes to so many channels, as `framing.adapt` remarks it; empty if it does not."""
+        """The remark of `framing.adapt` on how a plane gets so many channels; empty if it cannot."""
         try:
             return framing.adapt(images.Picture(self._planes(index)[plane]), channels).remarks[-1]
         except jgan.UserError:
             return ""
 
     def peak(self, plane: int, what: str) -> notes.Peak:
-        """Returns the largest value of a plane over all examples in use, for `notes.unused_range`."""
+        """The largest value of a plane over all examples in use, for `notes.unused_range`."""
         order = sorted(self.peaks, key=lambda index: -self.peaks[index][plane])
         dtype = self._dtypes[plane]
-        found = notes.Peak(what, self.peaks[order[0]][plane], int(images.white(dtype)))
-        # Resizing passes the values of the files, by a quarter where they are noise: those are looked at again.
-        if not found._replace(value=found.value * 3 // 4).bits:
-            return found
+        peak = notes.Peak(what, self.peaks[order[0]][plane], int(images.white(dtype)))
+        # Resizing exceeds the values of the files, by a quarter if they are noise: then the files are read again.
+        if not peak._replace(value=peak.value * 3 // 4).bits:
+            return peak
         read = (self._pictures(self.entries[index]) for index in order[:8])
-        return found._replace(value=max(notes.peak(x.pixels for x in pictures)[plane] for pictures in read))
+        return peak._replace(value=max(notes.peak(x.pixels for x in pictures)[plane] for pictures in read))
 
     def size(self, index: int) -> tuple[int, int]:
-        """Returns the height and width in the file, of an example that was read from it."""
+        """The height and width in the file of an example that was read from it."""
         return self._sizes[self.entries[index]]
 
     def _pictures(self, entry: entry_lib.Entry) -> list[images.Picture]:
+        """The pictures of an entry, as they are in its files."""
         return list(self.source.read(entry).values())
 
     def _planes(self, index: int) -> cache.Planes:
+        """The planes of an example, from the cache or made now."""
         planes = self._store.find(self._keys[index])
         if planes is None:
             planes = self._store.put(
@@ -270,6 +295,7 @@ class Examples:
         return planes
 
     def _make(self, entry: entry_lib.Entry) -> cache.Planes:
+        """The planes of an entry, read, adapted and resized."""
         pictures = self.source.read(entry)
         self._sizes[entry] = next(iter(pictures.values())).shape[:2]
         asked = self._kind.asked
@@ -283,17 +309,21 @@ class Examples:
         return pairs.make(self._kind.pair, *planes) if self._whole_pair else planes
 
     def _recipe(self, entry: entry_lib.Entry) -> str:
-        # What the pixels in the cache are known by; as earlier versions wrote it, so that theirs are found.
+        """A text on how the planes are made, part of their name in the cache.
+
+        It is spelled as earlier versions spelled it, so that planes that these have written are found.
+        """
         made = self._kind.pair if self._whole_pair else self._single
         recipe = f"version 2, side {self._resized}, pair {made}" + (f", part {entry.part}" * bool(entry.part))
         asked = [
             tuple(x for x in column if x is not None)
             for column in zip(*self._kind.asked.values(), strict=True)
         ]
-        told = "channels={}, labels={}, bits={}".format(*asked)
-        return recipe + f", Sides({told})" * any(asked)
+        settings = "channels={}, labels={}, bits={}".format(*asked)
+        return recipe + f", Sides({settings})" * any(asked)
 
     def _finished(self, example: dict[str, Any]) -> dict[str, Any]:
+        """An example with the pair made of its photo, if it is one of made pairs, and with contiguous arrays."""
         kind = self._kind
         if "photo" in example:
             example = dict(zip(kind.sides, pairs.make(kind.pair, example["photo"]), strict=True))
@@ -301,18 +331,18 @@ class Examples:
 
 
 def _look_at(sides: tuple[Examples, ...], data: Any, split: str) -> None:
-    # Reads every example of all sides once and leaves out what cannot be used, or refuses it.
+    """Reads every example of all sides once and leaves out those that cannot be used, or refuses them."""
     for side in sides:
         entries = side.entries
         kinds, failed = check.scan(side.look, len(entries), what=f"{split or data.root} images")
         good = {index: kind for index, kind in enumerate(kinds) if index not in failed}
-        channels, told = [], collections.Counter()
+        channels, changes = [], collections.Counter()
         for plane in range(len(next(iter(good.values()), ()))):
             counts = {index: kind[plane][0] for index, kind in good.items()}
             channels.append(check.usual(counts.values()))
             for index, why in check.odd_ones(counts).items():
                 remark = side.fits(index, plane, channels[-1])
-                told[remark] += 1
+                changes[remark] += 1
                 if not remark:
                     failed[index] = f"{_file_of(entries[index], plane)} {why}"
                     del good[index]
@@ -322,44 +352,46 @@ def _look_at(sides: tuple[Examples, ...], data: Any, split: str) -> None:
         )
         blamed = [_blamed(entries[index].files, why) for index, why in sorted(failed.items())]
         side.choose(sorted(good), tuple(channels), dtypes, [*side.source.bad, *blamed])
-        side.notes = _notes(side, told)
+        side.notes = _notes(side, changes)
         if not good:
             check.refuse(side.bad, len(side.bad))
     sides[0].notes += notes.unused_range(_peaks(sides, data))
-    found = [one for side in sides for one in side.bad]
-    if found and not data.skip_bad:
-        check.refuse(found, len(found) + sum(map(len, sides)))
+    bad = [one for side in sides for one in side.bad]
+    if bad and not data.skip_bad:
+        check.refuse(bad, len(bad) + sum(map(len, sides)))
 
 
 def _file_of(entry: entry_lib.Entry, plane: int) -> str:
+    """The file of a plane, as a sentence names it."""
     return entry.files[plane] if len(entry.files) > 1 else entry.place
 
 
 def _blamed(files: tuple[str, ...], sentence: str) -> tuple[str, str]:
-    # The sentences begin with the file they are about.
+    """(file, reason) of a sentence, which begins with the file that it is about."""
     for file in files:
         if sentence.startswith(f"{file} "):
             return file, sentence.removeprefix(f"{file} ")
     return files[0], sentence
 
 
-def _notes(side: Examples, told: collections.Counter) -> list[str]:
+def _notes(side: Examples, changes: collections.Counter) -> list[str]:
+    """The sentences on the files of a side, given how often which change of channels was made."""
     for remarks in side.remarks.values():
-        told.update(remarks)
-    del told[""]
-    return check.told(told, len(side)) + notes.left_out(side.entries, side.source.lists)
+        changes.update(remarks)
+    del changes[""]
+    return check.told(changes, len(side)) + notes.left_out(side.entries, side.source.lists)
 
 
 def _peaks(sides: tuple[Examples, ...], data: Any) -> list[notes.Peak]:
-    # Of each plane of files that may be meant to have less bits than their type, the input first.
+    """The peaks of all planes whose values may be meant to fill fewer bits than their type has, the input first."""
     if data.get("bits", ()):
         return []
     if len(sides) == 1 and len(sides[0].planes) == 1 or data.get("pair", ""):
         return [sides[0].peak(-1, "the pictures")]
     planes = [(side, plane) for side in sides for plane in range(len(side.planes))]
-    found = {
+    peaks = {
         side.planes[plane]: side.peak(plane, letter)
         for letter, (side, plane) in zip("AB", planes, strict=True)
     }
-    labels = data.get("labels", "")  # whose values are names of classes
-    return [found[name]._replace(value=0) if name in labels else found[name] for name in sorted(found)]
+    labels = data.get("labels", "")  # their values are numbers of classes
+    return [peaks[name]._replace(value=0) if name in labels else peaks[name] for name in sorted(peaks)]

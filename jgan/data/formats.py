@@ -1,10 +1,11 @@
-"""What Pillow and imagecodecs decode: PNG, JPEG, WebP, BMP and PPM. TIFF has a file of its own.
+"""The formats that Pillow and imagecodecs decode: PNG, JPEG, WebP, BMP and PPM. TIFF has a file of its own.
 
-16-bit colour goes through imagecodecs, because Pillow would cut it to 8 bits.
+16-bit colour is decoded by imagecodecs, because Pillow would cut it to 8 bits.
 """
 
 import re
 import struct
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -23,23 +24,23 @@ _MODES = {"P": "RGB", "PA": "RGBA", "RGBX": "RGB", "RGBa": "RGBA", "YCbCr": "RGB
 _WITH_ALPHA = {"P": "RGBA", "1": "LA", "L": "LA", "RGB": "RGBA"}  # where one colour is transparent
 
 
-def read(file, head: bytes) -> decoded.Picture:
-    """Returns the picture in a binary file at its beginning, whose first bytes are `head`; errors as decoders' own."""
+def read(file: BinaryIO, head: bytes) -> decoded.Picture:
+    """The picture in a binary file at its beginning, whose first bytes are `head`; raises the errors of decoders."""
     if head[:8] == b"\x89PNG\r\n\x1a\n" and head[24:25] == b"\x10":
         return _read_deep_png(file, head)
-    found = _PPM.match(file.read(1024)) if head[:2] in (b"P5", b"P6") else None
+    header = _PPM.match(file.read(1024)) if head[:2] in (b"P5", b"P6") else None
     file.seek(0)
-    if found and 255 < int(found[4]) < 65536:
-        return _read_deep_ppm(file, found)
+    if header and 255 < int(header[4]) < 65536:
+        return _read_deep_ppm(file, header)
     with Image.open(file) as image:
         decoded.check_size(image.height, image.width)
         image.load()
         profile = _profile(image)
-        # JPEGs of phones may carry a second frame as well, which is another view or depth and no animation.
+        # JPEGs of phones may have a second frame too, which is another view or the depth and no animation.
         remarks = (FRAMES,) if image.format in ("PNG", "WEBP") and getattr(image, "n_frames", 1) > 1 else ()
         try:
             ImageOps.exif_transpose(image, in_place=True)
-        except Exception:  # SyntaxError, struct.error, and whatever else is met in it
+        except Exception:  # SyntaxError, struct.error, and any other error of damaged data
             remarks += (EXIF,)
         _scale_key(image, head)
         mode = image.mode
@@ -51,7 +52,10 @@ def read(file, head: bytes) -> decoded.Picture:
     return _picture(decoded.usual_type(array), wanted in ("LA", "RGBA"), profile, remarks)
 
 
-def _picture(array: np.ndarray, with_alpha: bool, profile: bytes | None, remarks=()) -> decoded.Picture:
+def _picture(
+    array: np.ndarray, with_alpha: bool, profile: bytes | None, remarks: tuple[str, ...] = ()
+) -> decoded.Picture:
+    """The picture in sRGB of an array, whose last channel is the opacity if `with_alpha`."""
     array = array[..., None] if array.ndim == 2 else array
     alpha = None
     if with_alpha:
@@ -62,7 +66,7 @@ def _picture(array: np.ndarray, with_alpha: bool, profile: bytes | None, remarks
 
 
 def _profile(image: Image.Image) -> bytes | None:
-    # Of a PNG the chunk sRGB wins over gAMA and cHRM, and an ICC profile over all of them.
+    """The colour profile of an image; in a PNG, an ICC profile or the chunk sRGB overrides gAMA and cHRM."""
     profile = image.info.get("icc_profile")
     if profile or image.format != "PNG" or "srgb" in image.info:
         return profile
@@ -70,13 +74,14 @@ def _profile(image: Image.Image) -> bytes | None:
 
 
 def _scale_key(image: Image.Image, head: bytes) -> None:
-    # Pillow spreads grey of 2 and 4 bits over 8, but not the one grey of a PNG that is transparent.
+    """Spreads the one transparent grey of a PNG of 2 or 4 bits over 8 bits, as Pillow spreads its pixels."""
     key, bits = image.info.get("transparency"), head[24]
     if image.format == "PNG" and head[25] == 0 and bits in (2, 4) and isinstance(key, int) and key < 2**bits:
         image.info["transparency"] = key * 255 // (2**bits - 1)
 
 
-def _read_deep_png(file, head: bytes) -> decoded.Picture:
+def _read_deep_png(file: BinaryIO, head: bytes) -> decoded.Picture:
+    """The picture in a PNG of 16 bits."""
     import imagecodecs  # here: only files of this kind pay for loading it
 
     width, height = struct.unpack(">II", head[16:24])
@@ -94,7 +99,8 @@ def _read_deep_png(file, head: bytes) -> decoded.Picture:
     )
 
 
-def _read_deep_ppm(file, header: re.Match) -> decoded.Picture:
+def _read_deep_ppm(file: BinaryIO, header: re.Match) -> decoded.Picture:
+    """The picture in a PPM or PGM of 9 to 16 bits."""
     kind, width, height, full = map(int, header.groups())
     decoded.check_size(height, width)
     shape = (height, width, 3 if kind == 6 else 1)
@@ -107,7 +113,7 @@ def _read_deep_ppm(file, header: re.Match) -> decoded.Picture:
 
 
 def _array(image: Image.Image) -> np.ndarray:
-    # In strips: Pillow hands over what it is asked for through two copies.
+    """The pixels of an image, taken in strips, because Pillow makes two more copies of what it hands over."""
     width, height = image.size
     rows = max(1, _STRIP // width)
     first = np.asarray(image.crop((0, 0, width, min(rows, height))))

@@ -1,5 +1,6 @@
-"""A photo as a net takes it, its channels and a square view of it, and the square pasted back: nothing is squashed."""
+"""A photo as a net takes it: its channels, a square view of it that keeps its aspect, and the square pasted back."""
 
+from typing import Any
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +12,7 @@ from jgan.data import transforms
 
 FITS = ("letterbox", "crop")
 
-# What became of pictures, to be told with their number.
+# Remarks on changed pictures, which are reported with their number.
 LAID = "transparent, laid on white"
 REPEATED = "grey, repeated to three channels"
 TAKEN = "grey stored as colour, taken as grey"
@@ -23,9 +24,10 @@ class Framed(NamedTuple):
     """A square view of a photo.
 
     Attributes:
-        image: [size, size, c] float32 in [-1, 1]; beyond the photo's border its last pixels go on.
+        image: [size, size, c] float32 in [-1, 1]; beyond the photo's border its last pixels are repeated.
         mask: [size, size] float32, 1 where the photo is and 0 beyond it.
-        top, left: of the square in the photo's pixels, at most 0 where it begins outside.
+        top: of the square, in the photo's pixels; below 0 where it begins outside.
+        left: the same of its columns.
         side: of the square, in the photo's pixels.
     """
 
@@ -37,18 +39,18 @@ class Framed(NamedTuple):
 
 
 def adapt(picture: decoded.Picture | np.ndarray, channels: int | None, bits: int = 0) -> decoded.Picture:
-    """The picture as a net takes it, and besides it the opacity that an output has to get back.
+    """The picture as a net takes it, and with it the opacity that an output has to get back.
 
-    This is the one rule for training and for use. Where the net takes one channel more than the picture has colours,
-    opacity is that channel. Else what is transparent is laid on white, opacity comes back if anything shines through,
-    grey becomes RGB for a net that takes colours, and RGB whose channels are all the same grey for one that takes
-    grey. Anything else is refused: bands are never dropped.
+    Training and use share this rule. Where the net takes one channel more than the picture has colours, the opacity is
+    that channel. Otherwise a transparent picture is laid on white and its opacity is kept in the result; grey becomes
+    RGB for a net that takes colours; and RGB whose channels are all the same becomes grey for a net that takes grey.
+    Everything else is refused, because bands are never dropped.
 
     Args:
-        picture: of `images.load`; of an array [h, w, c] the second of 2 and the fourth of 4 channels is opacity,
-            where the net takes one less.
-        channels: of the net; None: those that the picture has, without opacity.
-        bits: that its integers fill, as `stretch` takes them.
+        picture: as `images.load` returns it, or an array [h, w, c]; the second of 2 channels and the fourth of 4 is the
+            opacity of an array, where the net takes one channel less.
+        channels: of the net; None: those of the picture, without opacity.
+        bits: the number of bits that its integers fill, as `stretch` takes it.
 
     Raises:
         jgan.UserError: there is no one way to give it these channels, or a value needs more bits.
@@ -87,8 +89,8 @@ def with_channels(picture: decoded.Picture | np.ndarray, channels: int) -> np.nd
     return adapt(picture, channels).pixels
 
 
-def bits(data, side: str = "a") -> int:
-    """How many bits the integers of a side of the data fill, "a" (input) or "b" (target); 0: all of their type.
+def bits(data: Any, side: str = "a") -> int:
+    """The number of bits that the integers of a side fill, "a" (input) or "b" (target); 0: all bits of their type.
 
     Args:
         data: the `data` part of a config; its `bits` are one number for both sides or one for each.
@@ -99,7 +101,7 @@ def bits(data, side: str = "a") -> int:
 
 
 def stretch(pixels: np.ndarray, bits: int, name: str = "the picture") -> np.ndarray:
-    """Integers of so many bits over the whole range of their type; as they are where `bits` is 0 or not below its own.
+    """Integers of so many bits spread over the whole range of their type; unchanged if `bits` is 0 or all of its bits.
 
     Raises:
         jgan.UserError: a value needs more bits.
@@ -114,7 +116,7 @@ def stretch(pixels: np.ndarray, bits: int, name: str = "the picture") -> np.ndar
 
 
 def shrink(pixels: np.ndarray, bits: int) -> np.ndarray:
-    """The way back of `stretch`, rounded."""
+    """The inverse of `stretch`, rounded."""
     most, full = _ranges(pixels.dtype, bits)
     return pixels if full == most else decoded.rescaled(pixels, most, full).astype(pixels.dtype, copy=False)
 
@@ -122,7 +124,7 @@ def shrink(pixels: np.ndarray, bits: int) -> np.ndarray:
 def fit(photo: np.ndarray, size: int, mode: str = "letterbox") -> Framed:
     """The photo [h, w, c] through a square in its middle, resized to `size`.
 
-    `letterbox` shows all of it, with unknown margins; `crop` fills the square with the middle of it.
+    `letterbox` shows the whole photo, with unknown margins; `crop` fills the square with the middle of the photo.
 
     Raises:
         jgan.UserError: an unknown mode.
@@ -157,7 +159,7 @@ def place(shape: tuple[int, ...], mode: str) -> tuple[int, int, int, int]:
 
 
 def inside(shape: tuple[int, ...], size: int, mode: str) -> tuple[np.ndarray, np.ndarray]:
-    """Of the square's `size` rows and columns, those whose middle lies on the photo: [size] bool each."""
+    """The rows and columns of the square, `size` each, whose middle lies on the photo: [size] bool each."""
     top, left, side, _ = place(shape, mode)
     return _inside(size, side, top, shape[0]), _inside(size, side, left, shape[1])
 
@@ -178,12 +180,13 @@ def paste(photo: np.ndarray, framed: Framed, picture: np.ndarray) -> np.ndarray:
 
 
 def _inside(size: int, side: int, begin: int, extent: int) -> np.ndarray:
-    """Of `size` pixels along a square's side, those whose middle lies on the photo."""
+    """The pixels along a square's side, `size` of them, whose middle lies on the photo: [size] bool."""
     middle = (np.arange(size) + 0.5) * side / size + begin
     return (middle >= 0) & (middle < extent)
 
 
 def _is_grey(pixels: np.ndarray) -> bool:
+    """Whether the three channels are the same, but for the differences that profiles and JPEG may leave."""
     most = 2.0 if pixels.dtype.kind == "f" else float(np.iinfo(pixels.dtype).max)
     middle = pixels[..., 1].astype(np.float32)
     return all(np.abs(pixels[..., i] - middle).max() <= most * _GREY / 255 for i in (0, 2))

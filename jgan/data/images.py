@@ -1,16 +1,20 @@
 """Image files to arrays and back, in the file's own type.
 
 An image on the host is `[h, w, c]`, rows from the top, sRGB where there are three channels: uint8 or uint16 over their
-whole range, or float32 in [-1, 1]. What changes the meaning of pixels is honoured on the way in: orientation, palettes,
-colour profiles and opacity. `load` keeps opacity apart, `read` puts it behind the colours.
+whole range, or float32 in [-1, 1]. Whatever changes the meaning of pixels is applied when a file is read: orientation,
+palettes, colour profiles and opacity. `load` returns the opacity apart, `read` as the last channel.
 """
 
 import collections
+from collections.abc import Callable
+from collections.abc import Iterator
 import contextlib
 import io
 import os
 import pathlib
 import secrets
+from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -31,18 +35,23 @@ MAX_PIXELS = decoded.MAX_PIXELS
 Picture = decoded.Picture
 white = decoded.white
 
+_Path = str | os.PathLike[str]
+_Encode = Callable[
+    [BinaryIO, np.ndarray, int, bool], None
+]  # of (file, array, quality, whether opacity is marked)
 
-def load(path) -> Picture:
-    """Returns the picture in a file, its opacity apart.
 
-    EXIF orientation is applied, palettes, CMYK and Lab become RGB, and colours with a profile sRGB; of several frames
-    or pages the first is taken (a remark says so). Bands of a TIFF that are neither colours nor opacity are channels
-    like others. `.npy` holds `[h, w]` or `[h, w, c]` with any number of channels, none of them opacity, in one of the
-    three types (float16 and float64 become float32).
+def load(path: _Path) -> Picture:
+    """The picture in a file, its opacity apart.
+
+    EXIF orientation is applied; palettes, CMYK and Lab become RGB, and colours with a profile become sRGB; of several
+    frames or pages the first is taken, and a remark says so. Bands of a TIFF that are neither colours nor opacity are
+    channels like all others. `.npy` holds `[h, w]` or `[h, w, c]` with any number of channels, none of them opacity, in
+    one of the three types (float16 and float64 become float32).
 
     Raises:
-      jgan.UserError: the file is missing, truncated, too large or of a kind that cannot be read;
-        the sentence names it.
+        jgan.UserError: the file is missing, truncated, too large or of a kind that cannot be read;
+            the sentence names it.
     """
     path = pathlib.Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -54,26 +63,26 @@ def load(path) -> Picture:
 
 
 def parse(data: bytes, name: str) -> Picture:
-    """Returns the picture in the bytes of a file, which may have any format of `load` but `.npy`.
+    """The picture in the bytes of a file, which may have any format of `load` but `.npy`.
 
     Raises:
-      jgan.UserError: as in `load`; the sentence begins with `name`.
+        jgan.UserError: as in `load`; the sentence begins with `name`.
     """
     with _explained(name):
         return _sound(_read_picture(io.BytesIO(data)), name)
 
 
-def read(path) -> np.ndarray:
-    """Returns the picture in a file as `load` does, with the opacity as its last channel where it has any."""
+def read(path: _Path) -> np.ndarray:
+    """The picture in a file as `load` does, with the opacity as its last channel where it has any."""
     return load(path).joined()
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
-    """Returns the picture in the bytes of a file as `parse` does, with the opacity as its last channel."""
+    """The picture in the bytes of a file as `parse` does, with the opacity as its last channel."""
     return parse(data, name).joined()
 
 
-def write(path, array, quality: int = 95) -> None:
+def write(path: _Path, array: np.ndarray | Picture, quality: int = 95) -> None:
     """Writes `[h, w, c]`, `[h, w]` or a `Picture` in its own bit depth; the format follows the suffix.
 
     uint8 goes into every format, uint16 into PNG, TIFF, PPM and `.npy`, float32 into TIFF and `.npy`. A second or
@@ -82,8 +91,8 @@ def write(path, array, quality: int = 95) -> None:
     without chroma subsampling, WebP without loss. The file appears under its name only when complete.
 
     Raises:
-      jgan.UserError: the format cannot hold this type or number of channels; or the file cannot be
-        written, and why.
+        jgan.UserError: the format cannot hold this type or number of channels; or the file cannot be
+            written, and why.
     """
     path = pathlib.Path(path)
     suffix, marked = path.suffix.lower(), False
@@ -104,20 +113,20 @@ def write(path, array, quality: int = 95) -> None:
         draft.unlink(missing_ok=True)
 
 
-def find(folder, output=None) -> list[pathlib.Path]:
-    """Returns the image files in a folder and the folders below it, sorted.
+def find(folder: _Path, output: _Path | None = None) -> list[pathlib.Path]:
+    """The image files in a folder and the folders below it, sorted.
 
-    Hidden files and folders are left out, and what programs of jgan wrote (`outputs.is_written`) below the folder,
-    as is the folder `output`, which they are about to write to.
+    Hidden files and folders are left out, and also folders below it that programs of jgan wrote (`outputs.is_written`)
+    and the folder `output`, to which a program is about to write.
 
     Raises:
-      jgan.UserError: a folder that cannot be read.
+        jgan.UserError: a folder that cannot be read.
     """
     return sorted(file for file in _walk(folder, output) if file.name.lower().endswith(SUFFIXES))
 
 
-def others(folder, output=None) -> collections.Counter:
-    """Returns how many files of each suffix `find` leaves out in the folders where it looks."""
+def others(folder: _Path, output: _Path | None = None) -> collections.Counter:
+    """The number of files of each suffix that `find` leaves out in the folders that it searches."""
     if not os.path.isdir(folder):
         return collections.Counter()
     names = (file.name.lower() for file in _walk(folder, output))
@@ -125,18 +134,18 @@ def others(folder, output=None) -> collections.Counter:
 
 
 def told(others: collections.Counter) -> str:
-    """Returns a line such as "left out: 2 .heic, 1 .txt; read are .png ..."; empty where there are none."""
+    """A line such as "left out: 2 .heic, 1 .txt; read are .png ..."; empty if nothing was left out."""
     return f"left out: {_listed(others)}; read are {' '.join(SUFFIXES)}" if others else ""
 
 
-def none_in(folder, output=None) -> str:
-    """Returns the sentence of a folder in which `find` finds nothing, without a full stop."""
+def none_in(folder: _Path, output: _Path | None = None) -> str:
+    """The sentence on a folder in which `find` finds nothing, without a full stop."""
     there = others(folder, output)
     return f"{folder} holds no images ({' '.join(SUFFIXES)})" + f", but {_listed(there)}" * bool(there)
 
 
-def convert(array: np.ndarray, dtype) -> np.ndarray:
-    """Returns the same picture in a wider type: uint8 to uint16, or either to float32 in [-1, 1]."""
+def convert(array: np.ndarray, dtype: Any) -> np.ndarray:
+    """The same picture in a wider type: uint8 to uint16, or either to float32 in [-1, 1]."""
     dtype = np.dtype(dtype)
     if array.dtype == dtype:
         return array
@@ -149,13 +158,14 @@ def convert(array: np.ndarray, dtype) -> np.ndarray:
 
 
 def _listed(others: collections.Counter) -> str:
+    """The numbers of files by suffix, the most frequent first."""
     some = sorted(others.items(), key=lambda item: (-item[1], item[0]))[:8]
     listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in some)
     return listed + f" and {len(others) - 8} more kinds" * (len(others) > 8)
 
 
-def _walk(folder, output=None):
-    # Yields the files that are not hidden in the folders that are searched.
+def _walk(folder: _Path, output: _Path | None = None) -> Iterator[pathlib.Path]:
+    """Yields the files that are not hidden in the folders that a search enters."""
     seen = {os.path.realpath(folder), os.path.realpath(output or folder)}
     for where, folders, names in os.walk(folder, followlinks=True, onerror=_refuse_folder):
         run = outputs.is_run(where)
@@ -171,13 +181,14 @@ def _walk(folder, output=None):
         yield from (pathlib.Path(where, name) for name in names if not name.startswith("."))
 
 
-def _refuse_folder(error: OSError):
+def _refuse_folder(error: OSError) -> None:
+    """Raises the sentence on a folder that cannot be read."""
     raise jgan.UserError(f"the folder {error.filename} cannot be read: {error.strerror}") from None
 
 
 @contextlib.contextmanager
-def _explained(name):
-    # Turns what decoders raise into a sentence about the picture of that name.
+def _explained(name: _Path) -> Iterator[None]:
+    """Turns the errors of decoders into a sentence about the picture of that name."""
     try:
         yield
     except FileNotFoundError:
@@ -193,12 +204,14 @@ def _explained(name):
 
 
 def _sound(picture: Picture, name: str) -> Picture:
+    """The picture with three axes, contiguous memory and its name."""
     pixels = picture.pixels[..., None] if picture.pixels.ndim == 2 else picture.pixels
     alpha = None if picture.alpha is None else np.ascontiguousarray(picture.alpha)
     return Picture(np.ascontiguousarray(pixels), alpha, picture.remarks, name)
 
 
-def _read_npy(file) -> np.ndarray:
+def _read_npy(file: BinaryIO) -> np.ndarray:
+    """The array of a `.npy` file."""
     shape = npy.header(file).shape
     if len(shape) not in (2, 3) or 0 in shape:
         raise ValueError(f"its shape is {shape} instead of (height, width, channels)")
@@ -207,13 +220,15 @@ def _read_npy(file) -> np.ndarray:
     return decoded.usual_type(npy.read(file))
 
 
-def _read_picture(file) -> Picture:
+def _read_picture(file: BinaryIO) -> Picture:
+    """The picture in a file of any other format, by its first bytes."""
     head = file.read(32)
     file.seek(0)
     return tiff.read(file) if tiff.begins(head) else formats.read(file, head)
 
 
-def _encoder(path: pathlib.Path, array: np.ndarray):
+def _encoder(path: pathlib.Path, array: np.ndarray) -> _Encode:
+    """The function that writes such an array in the format of a path; a `jgan.UserError` where there is none."""
     suffix, channels = path.suffix.lower(), array.shape[-1]
     kinds = {
         ".png": ((np.uint8, np.uint16), (1, 2, 3, 4), _write_png),
@@ -235,15 +250,17 @@ def _encoder(path: pathlib.Path, array: np.ndarray):
     return encode
 
 
-def _write_pillow(name: str, **options):
-    def encode(file, array, quality, marked):
+def _write_pillow(name: str, **options: Any) -> _Encode:
+    """The function that writes a format by Pillow."""
+
+    def encode(file: BinaryIO, array: np.ndarray, quality: int, marked: bool) -> None:
         image = Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
         image.save(file, name, **({"quality": quality} if name == "JPEG" else {}), **options)
 
     return encode
 
 
-def _write_png(file, array, quality, marked):
+def _write_png(file: BinaryIO, array: np.ndarray, quality: int, marked: bool) -> None:
     if array.dtype == np.uint8:
         return _write_pillow("PNG")(file, array, quality, marked)
     import imagecodecs
@@ -252,13 +269,13 @@ def _write_png(file, array, quality, marked):
     file.write(imagecodecs.png_encode(np.ascontiguousarray(data)))
 
 
-def _write_webp(file, array, quality, marked):
+def _write_webp(file: BinaryIO, array: np.ndarray, quality: int, marked: bool) -> None:
     if array.shape[-1] == 2:  # it has no grey
         array = array[..., [0, 0, 0, 1]]
     _write_pillow("WEBP", lossless=True, exact=True)(file, array, quality, marked)
 
 
-def _write_ppm(file, array, quality, marked):
+def _write_ppm(file: BinaryIO, array: np.ndarray, quality: int, marked: bool) -> None:
     if array.dtype == np.uint8:
         return _write_pillow("PPM")(file, array, quality, marked)
     height, width, channels = array.shape
@@ -266,7 +283,7 @@ def _write_ppm(file, array, quality, marked):
     file.write(array.astype(">u2").tobytes())
 
 
-def _write_tiff(file, array, quality, marked):
+def _write_tiff(file: BinaryIO, array: np.ndarray, quality: int, marked: bool) -> None:
     import tifffile
 
     channels = array.shape[-1]
@@ -286,11 +303,12 @@ def _write_tiff(file, array, quality, marked):
     )
 
 
-def _write_npy(file, array, quality, marked):
+def _write_npy(file: BinaryIO, array: np.ndarray, quality: int, marked: bool) -> None:
     np.save(file, array, allow_pickle=False)
 
 
 def _reason(error: Exception) -> str:
+    """The text of an error of a decoder, in one line."""
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, Image.UnidentifiedImageError):
         text = "its content is not an image of a known format"

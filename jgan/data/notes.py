@@ -1,4 +1,4 @@
-"""What whoever trains is told of files that can all be used: what became of them, and what may not be meant so."""
+"""Notes for the person who trains, on files that can be used: how they were changed, and what may be a mistake."""
 
 import collections
 from collections.abc import Iterable
@@ -13,7 +13,13 @@ from jgan.data.sources import entry as entry_lib
 
 
 class Peak(NamedTuple):
-    """The largest value in the files of a side, which is `what`, of all that their type has."""
+    """The largest value in the files of a side.
+
+    Attributes:
+        what: the side, as a sentence names it.
+        value: the largest value.
+        most: the largest value of their type.
+    """
 
     what: str
     value: int
@@ -21,7 +27,7 @@ class Peak(NamedTuple):
 
     @property
     def bits(self) -> int:
-        """How many bits it needs, where it leaves three quarters (of 8 bits: fifteen sixteenths) unused; else 0."""
+        """The bits that the value needs, if three quarters (of 8 bits: fifteen sixteenths) are unused; otherwise 0."""
         low = self.most // 4 if self.most > 255 else self.most // 16
         return int(self.value).bit_length() if 0 < self.value <= low else 0
 
@@ -29,20 +35,20 @@ class Peak(NamedTuple):
 def left_out(entries: Iterable[entry_lib.Entry], lists: Iterable[str] = ()) -> list[str]:
     """A sentence on the files in the folders of these entries that are neither pictures nor `lists`, if there are any.
 
-    Records lie in no folder of pictures.
+    Records do not lie in a folder of pictures and are left aside.
     """
-    # Of a million files in a few folders.
+    # A set of places, because a million files may lie in a few folders.
     files = ((file, entry) for entry in entries if not entry.is_record for file in entry.files)
     places = {(os.path.dirname(file), entry.name.count("/")) for file, entry in files}
     roots = {pathlib.Path(place, "_").parents[depth] for place, depth in places}
-    found = sum(map(images.others, sorted(roots)), collections.Counter())
+    others = sum(map(images.others, sorted(roots)), collections.Counter())
     inside = [file for file in map(pathlib.Path, lists) if roots & set(file.parents)]
-    told = images.told(found - collections.Counter(file.suffix.lower() for file in inside))
-    return [told] if told else []
+    sentence = images.told(others - collections.Counter(file.suffix.lower() for file in inside))
+    return [sentence] if sentence else []
 
 
 def unused_range(peaks: list[Peak]) -> list[str]:
-    """A sentence where values of a side leave most of their type's range unused, with the flag that spreads them."""
+    """A sentence if the values of a side leave most of their type's range unused, with the flag that spreads them."""
     low = [peak for peak in peaks if peak.bits]
     if not low:
         return []
@@ -56,5 +62,5 @@ def unused_range(peaks: list[Peak]) -> list[str]:
 
 
 def peak(planes: Iterable[np.ndarray]) -> list[int]:
-    """The largest value of each plane of integers, -1 of floats."""
+    """The largest value of each plane of integers; -1 for planes of floats."""
     return [int(plane.max()) if plane.dtype.kind == "u" else -1 for plane in planes]

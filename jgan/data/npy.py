@@ -1,13 +1,14 @@
-"""NumPy's array files, read without `numpy.load`, for files from anyone and for any thread.
+"""NumPy's array files, read without `numpy.load`: safely for files of unknown origin, and in any thread.
 
 `numpy.load` hands the header to `ast.literal_eval`, which in several threads at once can raise `SystemError` on CPython
-3.11, and reserves what the header claims before it looks whether the file is so long. Here the header is matched
+3.11, and reserves the memory that the header claims before it checks the length of the file. Here the header is matched
 with a pattern, and an array of plain numbers is read only where its bytes are there.
 """
 
 import math
 import os
 import re
+from typing import BinaryIO
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ _DTYPE = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248]|c8|c16)")
 
 
 class Header(NamedTuple):
-    """What a file says of its array; `offset` is where the numbers begin."""
+    """The header of a file: the shape, order and type of its array, and the byte at which its numbers begin."""
 
     shape: tuple[int, ...]
     fortran: bool
@@ -30,11 +31,11 @@ class Header(NamedTuple):
     offset: int
 
 
-def header(file) -> Header:
-    """Returns the header of a binary file that is at its beginning, versions 1 to 3.
+def header(file: BinaryIO) -> Header:
+    """The header, of versions 1 to 3, of a binary file that is at its beginning.
 
     Raises:
-      ValueError: it is none, or that of an array of anything but plain numbers.
+        ValueError: there is no such header, or its array holds anything but plain numbers.
     """
     start = file.read(8)
     if len(start) < 8 or start[:6] != _MAGIC or start[6] not in (1, 2, 3):
@@ -51,37 +52,38 @@ def header(file) -> Header:
     return Header(shape, fields["fortran_order"] == "True", _dtype(fields["descr"][1:-1]), 8 + width + length)
 
 
-def read(file) -> np.ndarray:
-    """Returns the array of a binary file that can be sought in, and that is at its beginning.
+def read(file: BinaryIO) -> np.ndarray:
+    """The array of a seekable binary file that is at its beginning.
 
     Raises:
-      ValueError: as in `header`, or there are fewer bytes than the array has.
+        ValueError: as in `header`, or there are fewer bytes than the array has.
     """
-    found = header(file)
-    _need(found, file.seek(0, os.SEEK_END))
-    file.seek(found.offset)
-    # A list of bytes first: an empty array has none, and `readinto` asks for them.
-    data = np.empty(math.prod(found.shape) * found.dtype.itemsize, np.uint8)
+    head = header(file)
+    _need(head, file.seek(0, os.SEEK_END))
+    file.seek(head.offset)
+    # The memory is made as bytes, which `readinto` asks for and of which an empty array has none.
+    data = np.empty(math.prod(head.shape) * head.dtype.itemsize, np.uint8)
     if file.readinto(data.data) != len(data):
         raise ValueError("it ends before its last number")
-    return _shaped(data.view(found.dtype), found)
+    return _shaped(data.view(head.dtype), head)
 
 
-def mapped(path) -> np.ndarray:
-    """Returns the array of a file as a memory map that cannot be written to.
+def mapped(path: str | os.PathLike[str]) -> np.ndarray:
+    """The array of a file as a memory map that cannot be written to.
 
     Raises:
-      OSError: there is no such file.
-      ValueError: as in `read`.
+        OSError: there is no such file.
+        ValueError: as in `read`.
     """
     with open(path, "rb") as file:
-        found = header(file)
-        _need(found, os.fstat(file.fileno()).st_size)
-        data = np.memmap(file, found.dtype, "r", found.offset, (math.prod(found.shape),))
-    return _shaped(data, found)
+        head = header(file)
+        _need(head, os.fstat(file.fileno()).st_size)
+        data = np.memmap(file, head.dtype, "r", head.offset, (math.prod(head.shape),))
+    return _shaped(data, head)
 
 
 def _fields(text: str) -> dict[str, str]:
+    """{key: text of its value} of a header."""
     text, fields = text.strip(), {}
     if text[:1] != "{" or text[-1:] != "}":
         raise ValueError("its header is not a dictionary")
@@ -104,6 +106,7 @@ def _fields(text: str) -> dict[str, str]:
 
 
 def _dtype(name: str) -> np.dtype:
+    """The type of this name, if it is one of plain numbers."""
     if name.strip("<>=|").startswith("O"):
         raise ValueError("it holds Python objects instead of numbers")
     if not _DTYPE.fullmatch(name):
@@ -111,10 +114,12 @@ def _dtype(name: str) -> np.dtype:
     return np.dtype(name)
 
 
-def _need(found: Header, size: int) -> None:
-    if math.prod(found.shape) * found.dtype.itemsize > size - found.offset:
-        raise ValueError(f"it is cut short: {size} bytes are too few for its shape {found.shape}")
+def _need(head: Header, size: int) -> None:
+    """Refuses a file of `size` bytes that is too short for its array."""
+    if math.prod(head.shape) * head.dtype.itemsize > size - head.offset:
+        raise ValueError(f"it is cut short: {size} bytes are too few for its shape {head.shape}")
 
 
-def _shaped(data: np.ndarray, found: Header) -> np.ndarray:
-    return data.reshape(found.shape[::-1]).T if found.fortran else data.reshape(found.shape)
+def _shaped(data: np.ndarray, head: Header) -> np.ndarray:
+    """The numbers of a file in the shape and order of its header."""
+    return data.reshape(head.shape[::-1]).T if head.fortran else data.reshape(head.shape)

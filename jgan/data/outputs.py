@@ -1,5 +1,6 @@
-"""Folders that programs write pictures to: never over the input, and never read as input the next time."""
+"""Folders to which programs write pictures: never over the input, and never read as input the next time."""
 
+from collections.abc import Iterable
 import functools
 import os
 import pathlib
@@ -7,19 +8,27 @@ import sys
 
 import jgan
 
-_MARK = ".jgan-output"  # a file in folders that no search enters
+_Path = str | os.PathLike[str]
+
+_MARK = ".jgan-output"  # a file that keeps searches out of its folder
 
 
-def is_written(folder) -> bool:
-    """Returns whether a folder is a run, or an output among pictures that are read (`make`)."""
+def is_written(folder: _Path) -> bool:
+    """Whether a folder is a run, or an output among pictures that are read (`make`)."""
     return is_run(folder) or os.path.exists(os.path.join(folder, _MARK))
 
 
-def check(output, root, files, what: str = "the input lies") -> None:
-    """Refuses a folder `output` that lies over the input: where files below `root` would be written among them.
+def check(output: _Path, root: _Path, files: Iterable[_Path], what: str = "the input lies") -> None:
+    """Refuses a folder `output` in which what is made of files below `root` would be written among these files.
+
+    Args:
+        output: the folder to write to.
+        root: the folder of the input.
+        files: of the input, below `root`.
+        what: what `root` is, as the sentence says it.
 
     Raises:
-      jgan.UserError: names the first such file.
+        jgan.UserError: names the first such file.
     """
     here, there = os.path.realpath(root), os.path.realpath(output)
     # A mount or another case of letters may give one folder two names.
@@ -27,7 +36,7 @@ def check(output, root, files, what: str = "the input lies") -> None:
         raise jgan.UserError(f"--output={output} is where {what}: name another folder.")
     if os.path.exists(output) and not os.path.isdir(output):
         raise jgan.UserError(f"--output={output} is a file: name a folder.")
-    # Links lead to the input in other ways, and a folder above it may hold it under the name of an output.
+    # Links may lead to the input in other ways, and a folder above the input may hold it under the name of an output.
     originals = {os.path.realpath(file) for file in files}
     above = here.startswith(os.path.join(there, ""))
     for file in files:
@@ -38,13 +47,13 @@ def check(output, root, files, what: str = "the input lies") -> None:
             )
 
 
-def make(output, *searched) -> pathlib.Path:
-    """Returns the folder `output`, made where it is missing, and marked where it lies in one of the folders `searched`.
+def make(output: _Path, *searched: _Path) -> pathlib.Path:
+    """The folder `output`, made where it is missing, and marked where it lies in one of the folders `searched`.
 
-    No search enters a folder that is marked: a program would take its own pictures for input the next time.
+    No search enters a marked folder; otherwise a program would take its own pictures for input the next time.
 
     Raises:
-      jgan.UserError: it cannot be made or written to.
+        jgan.UserError: it cannot be made or written to.
     """
     output = pathlib.Path(output)
     try:
@@ -58,23 +67,24 @@ def make(output, *searched) -> pathlib.Path:
     return output
 
 
-def mark(folder) -> None:
-    """Keeps searches out of a folder that is there; an OSError where it cannot be written to."""
+def mark(folder: _Path) -> None:
+    """Keeps searches out of an existing folder; an OSError if it cannot be written to."""
     (pathlib.Path(folder) / _MARK).write_text(
         "Programs of jgan wrote these files. Searches for pictures do not enter this folder.\n"
     )
 
 
-def _same(one, other) -> bool:
+def _same(one: _Path, other: _Path) -> bool:
+    """Whether two paths lead to the same existing file or folder."""
     return os.path.exists(one) and os.path.samefile(one, other)
 
 
-def is_run(folder) -> bool:
-    """Returns whether a folder is the directory of a run."""
+def is_run(folder: _Path) -> bool:
+    """Whether a folder is the directory of a run."""
     return all(os.path.exists(os.path.join(folder, name)) for name in ("config.json", "checkpoints"))
 
 
 @functools.cache  # a folder is searched more than once
 def tell_left_out(folder: str) -> None:
-    """Says that a folder was not searched."""
+    """Reports on stderr that a folder was not searched."""
     print(f"left out: {folder}, which programs of jgan wrote", file=sys.stderr, flush=True)

@@ -18,15 +18,15 @@ _FACTOR = 4  # of downscale
 
 
 class Pair(NamedTuple):
-    """One way to make a pair of a photo.
+    """One way to make a pair from a photo.
 
     Attributes:
-      make: photo `[h, w, c]` -> `(a, b)`.
-      channels: those of the photo -> those of `(a, b)`.
-      takes: channels that a photo must have; 0: any.
-      show: `(a, b)` -> what a person should see of them; None: b.
-      whole: whether it is made of the whole photo, before it is cropped: a line goes on beyond the border of a crop.
-        The others are made after it: a hole lies in the middle of what the network sees.
+        make: photo `[h, w, c]` -> `(a, b)`.
+        channels: the number of channels of the photo -> those of `(a, b)`.
+        takes: the number of channels that a photo must have; 0: any.
+        show: `(a, b)` -> what a person should see of them; None: b.
+        whole: whether it is made from the whole photo, before the crop, because a line continues beyond the border of a
+            crop. The others are made after the crop: a hole lies in the middle of what the network sees.
     """
 
     make: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -37,23 +37,23 @@ class Pair(NamedTuple):
 
 
 def make(name: str, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the pair `(a, b)` of a photo `[h, w, c]` in uint8, uint16 or float32 in [-1, 1].
+    """The pair `(a, b)` of a photo `[h, w, c]` in uint8, uint16 or float32 in [-1, 1].
 
     - `edges`: dark lines on white, one channel; b is the photo.
     - `gray`: luma (Rec. 601), one channel; b is the photo.
     - `lab`: a = L/50 - 1 [h, w, 1], b = (a*, b*)/110 [h, w, 2], both float32 (D65).
-    - `downscale`: the photo made four times smaller and enlarged again; b is the photo.
+    - `downscale`: the photo reduced to a quarter of its size and enlarged again; b is the photo.
     - `hole`: the photo with its centre square, half as high and wide, set to white; b is the photo.
 
     Raises:
-      jgan.UserError: `gray` and `lab` of a photo that has not three channels, or an unknown name.
+        jgan.UserError: `gray` and `lab` of a photo without three channels, or an unknown name.
     """
     channels_of(name, photo.shape[-1])
     return PAIRS[name].make(photo)
 
 
 def channels_of(name: str, channels: int) -> tuple[int, int]:
-    """Returns how many channels a and b have for photos of `channels`, or raises UserError."""
+    """The numbers of channels of a and b for photos of `channels`; a `jgan.UserError` if there is no such pair."""
     if name not in PAIRS:
         raise jgan.UserError(f"there is no pair {name!r}: one of {', '.join(PAIRS)}")
     takes = PAIRS[name].takes
@@ -63,7 +63,7 @@ def channels_of(name: str, channels: int) -> tuple[int, int]:
 
 
 def show(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Returns what a person should see of the pair: `[..., h, w, c]`, for `lab` float32 RGB in [-1, 1].
+    """The picture of a pair that a person should see: `[..., h, w, c]`, for `lab` float32 RGB in [-1, 1].
 
     `lab` puts lightness (a) and colour (b) together again; for the other pairs b is the picture.
     """
@@ -72,30 +72,36 @@ def show(name: str, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _edges(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pair `edges` of a photo."""
     return edges(photo), photo
 
 
 def _gray(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pair `gray` of a photo."""
     return _luma(photo), photo
 
 
 def _lab(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pair `lab` of a photo."""
     lab = rgb_to_lab(images.convert(photo, np.float32))
     return lab[..., :1] / 50 - 1, lab[..., 1:] / 110
 
 
 def _show_lab(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Lightness a and colour b of the pair `lab` as sRGB, float32 in [-1, 1]."""
     lightness = (np.asarray(a, np.float32) + 1) * 50
     return lab_to_rgb(np.concatenate([lightness, np.asarray(b, np.float32) * 110], axis=-1))
 
 
 def _downscale(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pair `downscale` of a photo."""
     height, width = photo.shape[:2]
     small = max(1, round(height / _FACTOR)), max(1, round(width / _FACTOR))
     return transforms.resize(transforms.resize(photo, small), (height, width)), photo
 
 
 def _hole(photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The pair `hole` of a photo."""
     height, width = photo.shape[:2]
     holed = photo.copy()
     holed[height // 4 : height // 4 + height // 2, width // 4 : width // 4 + width // 2] = images.white(
@@ -113,7 +119,7 @@ PAIRS: dict[str, Pair] = {
 }
 
 
-# sRGB (IEC 61966-2-1) to CIE 1931 XYZ, and its white point, which is D65: the rows' sums.
+# sRGB (IEC 61966-2-1) to CIE 1931 XYZ, and its white point D65, which is the sums of the rows.
 _RGB_TO_XYZ = np.array(
     [
         [0.4124564, 0.3575761, 0.1804375],
@@ -128,7 +134,7 @@ _DELTA = 6 / 29
 
 
 def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
-    """Returns CIE L*a*b* under D65 `[..., 3]` float32 of sRGB in [-1, 1]; L in [0, 100]."""
+    """CIE L*a*b* under D65 `[..., 3]` float32 of sRGB in [-1, 1]; L in [0, 100]."""
     rgb = (np.asarray(rgb, np.float32) + 1) / 2
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** np.float32(2.4))
     xyz = linear.astype(np.float32) @ _TO_CONES.T
@@ -138,7 +144,7 @@ def rgb_to_lab(rgb: np.ndarray) -> np.ndarray:
 
 
 def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
-    """Returns sRGB in [-1, 1] float32 of L*a*b* `[..., 3]`; colours outside sRGB are clipped."""
+    """sRGB in [-1, 1] float32 of L*a*b* `[..., 3]`; colours outside sRGB are clipped."""
     lab = np.asarray(lab, np.float32)
     y = (lab[..., 0] + 16) / 116
     f = np.stack([y + lab[..., 1] / 500, y, y - lab[..., 2] / 200], axis=-1)
@@ -149,7 +155,7 @@ def lab_to_rgb(lab: np.ndarray) -> np.ndarray:
 
 
 def edges(photo: np.ndarray, sigma: float = 1.4) -> np.ndarray:
-    """Returns Canny's edges as dark lines on white, `[h, w, 1]` uint8 (0 or 255).
+    """Canny's edges as dark lines on white, `[h, w, 1]` uint8 (0 or 255).
 
     The gradient is the strongest over the channels; thresholds follow the picture's own contrast,
     so that dim photos have lines too and flat ones stay white.
@@ -164,14 +170,15 @@ def edges(photo: np.ndarray, sigma: float = 1.4) -> np.ndarray:
     dy = np.take_along_axis(dy, strongest, axis=-1)[..., 0]
     strength = np.hypot(dx, dy)
     ridge = np.where(_on_ridge(strength, dx, dy), strength, 0)
-    # Two levels: lines start above `high` and are followed down to `low`. A twelfth of the range
-    # between black and white per pixel is a clear contour after this blur, noise lies below 0.02.
+    # There are two levels: lines start above `high` and continue while they are above 0.4 of it. A twelfth of the range
+    # between black and white per pixel is a clear contour after this blur; noise lies below 0.02.
     high = np.clip(np.quantile(strength, 0.9), 0.04, 0.25)
     lines = _follow(ridge > high, ridge > 0.4 * high)
     return np.where(lines, 0, 255).astype(np.uint8)[..., None]
 
 
 def _blur(values: np.ndarray, sigma: float, axis: int) -> np.ndarray:
+    """Values blurred by a Gaussian along an axis, borders repeated."""
     radius = int(np.ceil(3 * sigma))
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
     weights = (weights / weights.sum()).astype(np.float32)
@@ -188,12 +195,13 @@ def _blur(values: np.ndarray, sigma: float, axis: int) -> np.ndarray:
 
 
 def _on_ridge(strength: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    # Strongest of three along the gradient, whose direction is rounded to one of four. One of the
-    # two comparisons is strict: a plateau of two equal pixels gives one line, not two or none.
+    """The pixels whose gradient is the strongest of three along its direction, rounded to one of four: [h, w] bool."""
+    # One of the two comparisons is strict, so that a plateau of two equal pixels gives one line, not two or none.
     padded = np.pad(strength, 1)
     height, width = strength.shape
 
-    def shifted(y, x):
+    def shifted(y: int, x: int) -> np.ndarray:
+        """The strength at the pixel y below and x to the right of each."""
         return padded[1 + y : 1 + y + height, 1 + x : 1 + x + width]
 
     sector = np.rint(np.arctan2(dy, dx) / (np.pi / 4)).astype(int) % 4
@@ -205,21 +213,22 @@ def _on_ridge(strength: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarra
 
 
 def _follow(strong: np.ndarray, weak: np.ndarray) -> np.ndarray:
-    # Grows the strong pixels through the weak ones they touch, ring by ring.
-    found, ring = strong.copy(), np.argwhere(strong)
+    """The strong pixels and the weak ones that are connected to them, found ring by ring: [h, w] bool."""
+    lines, ring = strong.copy(), np.argwhere(strong)
     height, width = strong.shape
     steps = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x])
     while len(ring):
         near = (ring[:, None] + steps).reshape(-1, 2)
         inside = (near >= 0).all(axis=1) & (near[:, 0] < height) & (near[:, 1] < width)
         near = near[inside]
-        fresh = near[weak[near[:, 0], near[:, 1]] & ~found[near[:, 0], near[:, 1]]]
-        found[fresh[:, 0], fresh[:, 1]] = True
+        fresh = near[weak[near[:, 0], near[:, 1]] & ~lines[near[:, 0], near[:, 1]]]
+        lines[fresh[:, 0], fresh[:, 1]] = True
         ring = np.unique(fresh, axis=0)
-    return found
+    return lines
 
 
 def _luma(photo: np.ndarray) -> np.ndarray:
+    """The luma (Rec. 601) of a photo, [h, w, 1] in its type."""
     weighted = photo.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     if photo.dtype.kind == "u":
         weighted = np.rint(weighted)

@@ -2,19 +2,19 @@
 
 A batch is `{"a": [n, h, w, ca], "b": [n, h, w, cb]}` in the files' own type (uint8, uint16, or float32 in
 [-1, 1]). Of kind `aligned`, `a` is always the input and `b` the target. Of kind `unaligned` they are images of two
-domains drawn as in CycleGAN (Zhu et al. 2017) by its PyTorch authors: an epoch has as many examples as the larger
-domain; in a shuffled order of its numbers, A gives image number modulo |A|, B any image with equal chance; each is
-cropped and flipped by itself.
+domains, chosen as in the PyTorch code of CycleGAN (Zhu et al. 2017): an epoch has as many examples as the larger
+domain; in a shuffled order of its numbers, A gives the image of that number modulo |A|, and B any image with equal
+probability; each is cropped and flipped by itself.
 
-Of kind `images` a batch is `{"images": [n, h, w, c]}`. Single images keep their aspect: under the jitter `resize` their
-short side becomes data.load_size before the random crop, under `none` it becomes data.size and the middle is cut.
+Of kind `images` a batch is `{"images": [n, h, w, c]}`. Single images keep their aspect: with the jitter `resize` their
+short side becomes data.load_size before the random crop; with `none` it becomes data.size and the middle is cut out.
 
 Of kind `labelled` a batch is {"images": [n, h, w, c], "label"}: the same images, each with its class (data.label=class,
 int32 [n]) or its attributes (data.label=attributes, float32 [n, k] from 0, absent, to 1, present; NaN where the data do
 not know).
 
-Batches are indexed by step: `batches(k)` goes on where a run of k steps stopped, with no stored state, and what a
-step sees does not depend on workers or on the number of processes.
+Batches are indexed by step: `batches(k)` continues where a run of k steps stopped, without any stored state, and the
+batch of a step does not depend on workers or on the number of processes.
 """
 
 from collections.abc import Iterator
@@ -45,18 +45,18 @@ LABEL = ("class", "attributes")
 _AHEAD = 4  # batches prepared in advance
 
 
-def train(data, *, batch_size: int, seed: int, processes: tuple[int, int] = (0, 1)) -> "Stream":
-    """Returns the training batches of a config, after every file was looked at.
+def train(data: Any, *, batch_size: int, seed: int, processes: tuple[int, int] = (0, 1)) -> "Stream":
+    """The training batches of a config, after every file has been read once.
 
     Args:
-      data: the `data` part of a config.
-      batch_size: examples per step over all processes.
-      seed: of order, crops and flips.
-      processes: (index, count) of this process; it gets examples index, index + count, ... of each
-        global batch.
+        data: the `data` part of a config.
+        batch_size: examples per step over all processes.
+        seed: of order, crops and flips.
+        processes: (index, count) of this process; it gets examples index, index + count, ... of each
+            global batch.
 
     Raises:
-      jgan.UserError: an impossible setting, or files that cannot be used (unless data.skip_bad).
+        jgan.UserError: a setting is impossible, or files cannot be used (unless data.skip_bad).
     """
     _validate(data)
     index, count = processes
@@ -65,80 +65,90 @@ def train(data, *, batch_size: int, seed: int, processes: tuple[int, int] = (0, 
             f"batch_size is {batch_size}: a positive multiple of {count} (processes) would work"
         )
     side = {"resize": data.load_size, "none": data.size, "crop": None}[data.jitter]
-    # Workers share what is on disk through the pages of the system; memory is theirs alone.
+    # Workers share the files on disk through the pages of the system; each has memory of its own.
     limit = data.cache_gib * 2**30
     memory, share = (0, limit / data.workers) if data.workers else (limit, 0)
-    found = _open(data, data.split, side, memory, share, on_disk=True)
-    number = max(map(len, found))
+    domains = _open(data, data.split, side, memory, share, on_disk=True)
+    number = max(map(len, domains))
     if data.workers > number:
         raise jgan.UserError(
             f"data.workers is {data.workers} but there are only {number} examples: 0 to {number} would work"
         )
-    return Stream(found, data, batch_size // count, seed, processes)
+    return Stream(domains, data, batch_size // count, seed, processes)
 
 
-def evaluation(data, split: str, size: int | None = None) -> "Whole":
-    """Returns the whole examples of a split, without chance: a sequence of {"a", "b", "name"}.
+def evaluation(data: Any, split: str, size: int | None = None) -> "Whole":
+    """The whole examples of a split, without random crops and flips: a sequence of {"a", "b", "name"}.
 
-    They are data.size squared, or of native size where the jitter is `crop`; `size` makes them
-    size squared in any case. Beyond a quarter of data.cache_gib they are decoded at each use.
+    They are data.size squared, or of native size if the jitter is `crop`; with `size` they are size squared in any
+    case. Beyond a quarter of data.cache_gib they are decoded each time they are used.
 
-    Its attribute `paired` tells whether a and b belong together. Of kind `unaligned` they do where the split holds
-    pairs side by side, or two folders whose files have the same names (but for a final `_A` or `_B`) and sizes;
-    otherwise example i has "a" only if A has so many images, and "b" likewise.
+    The attribute `paired` says whether a and b belong together. Of kind `unaligned` they do if the split holds pairs
+    side by side, or two folders whose files have the same names (except for a final `_A` or `_B`) and sizes; otherwise
+    example i has "a" only if A has more than i images, and "b" likewise.
 
     Of kind `images` they are {"images": [h, w, c], "name"}: the middle square, its side resized to data.size (or
-    `size`); under the jitter `crop`, data.size pixels of it at native scale, as in training. Of kind `labelled` there
-    is the "label" besides.
+    `size`); with the jitter `crop`, data.size pixels of it at native scale, as in training. Of kind `labelled` they
+    have a "label" too.
+
+    Args:
+        data: the `data` part of a config.
+        split: its name.
+        size: the side of the examples in pixels; None: data.size or native, as above.
 
     Raises:
-      jgan.UserError: as in `train`.
+        jgan.UserError: as in `train`.
     """
     _validate(data)
     side = size or (None if data.jitter == "crop" else data.size)
-    found = _open(data, split, side, data.cache_gib * 2**28, 0, on_disk=False, whole=True)
-    return Whole(found, data)
+    domains = _open(data, split, side, data.cache_gib * 2**28, 0, on_disk=False, whole=True)
+    return Whole(domains, data)
 
 
 class Stream:
     """Training batches.
 
     Attributes:
-      facts: what only the data can tell about themselves, for `config.data`: "channels" of the pictures of a batch, in
-        the order of their fields; of labels "names", and "exclusive" where drawn attributes cannot be present together.
-      dtypes: {field: its type in a batch}.
-      examples: how many an epoch has.
-      names: of the examples.
-      bad: [(path, reason)] of files that are not used.
-      files: those of the examples, by their place below data.root, and their sizes in bytes.
-      halves: where the files hold pairs side by side, the least and the largest width of a half, its height being 1;
-        None elsewhere.
-      notes: sentences on what became of files, for whoever trains on them.
+        facts: what only the data contain, for `config.data`: "channels" of the pictures of a batch, in the order of
+            their fields; for labels "names", and "exclusive" if drawn attributes cannot be present together.
+        dtypes: {field: its type in a batch}.
+        examples: the number of examples in an epoch.
+        names: of the examples.
+        bad: [(path, reason)] of files that are not used.
+        files: {file: size in bytes} of the examples, by their places below data.root.
+        halves: the least and the largest width / height of a half, if the files hold pairs side by side; otherwise
+            None.
+        notes: sentences on how files were changed, for the person who trains on them.
     """
 
     def __init__(
-        self, found: tuple[examples.Examples, ...], data: Any, batch_size: int, seed: int, processes
-    ):
-        self.names, self.bad = _names(found), [one for domain in found for one in domain.bad]
-        self.notes = [note for domain in found for note in domain.notes]
-        self.files, self.halves = _files(found, data), found[0].halves
-        self.facts, self.dtypes = _told(found, data)
-        self.examples = max(map(len, found))
+        self,
+        domains: tuple[examples.Examples, ...],
+        data: Any,
+        batch_size: int,
+        seed: int,
+        processes: tuple[int, int],
+    ) -> None:
+        self.names, self.bad = _names(domains), [one for domain in domains for one in domain.bad]
+        self.notes = [note for domain in domains for note in domain.notes]
+        self.files, self.halves = _files(domains, data), domains[0].halves
+        self.facts, self.dtypes = _facts(domains, data)
+        self.examples = max(map(len, domains))
         self._workers, self._iterators = data.workers, []
         index, count = processes
         dataset = grain.MapDataset.range(self.examples).seed(seed % 2**32).shuffle().repeat()
-        dataset = dataset.random_map(_Draw(found, data))
+        dataset = dataset.random_map(_Draw(domains, data))
         self._dataset = dataset[index::count].batch(batch_size, drop_remainder=True)
 
     def batches(self, start_step: int = 0) -> Iterator[dict[str, np.ndarray]]:
-        """Returns an endless iterator over the batches of start_step, start_step + 1, ...
+        """An endless iterator over the batches of start_step, start_step + 1, ...
 
-        Batches are prepared in the background; `close()` of the iterator ends that.
+        Batches are prepared in the background until `close()` of the iterator is called.
         """
         read = grain.ReadOptions(num_threads=2, prefetch_buffer_size=_AHEAD)
         dataset = self._dataset[start_step:].to_iter_dataset(read)
         if self._workers:
-            if not flags.FLAGS.is_parsed():  # Grain's workers look at them; a notebook has none
+            if not flags.FLAGS.is_parsed():  # Grain's workers read the flags, which a notebook has not parsed
                 flags.FLAGS.mark_as_parsed()
             dataset = dataset.mp_prefetch(
                 grain.MultiprocessingOptions(num_workers=self._workers, per_worker_buffer_size=2)
@@ -157,82 +167,88 @@ class Whole:
     """A sequence of whole examples {field: value, "name": name}.
 
     Attributes:
-      paired: whether "a" and "b" of an example belong together.
-      facts, dtypes, names, bad, files, notes: as of `Stream`.
+        paired: whether "a" and "b" of an example belong together.
+        facts: as in `Stream`, and so are dtypes, names, bad, files and notes.
     """
 
-    def __init__(self, found: tuple[examples.Examples, ...], data: Any):
-        self._found, self._places = found, None
-        self.paired = len(found) == 1 and "b" in fields.KINDS[data.kind]
-        self.names, self.bad = _names(found), [one for domain in found for one in domain.bad]
-        if len(found) == 2:
-            self._places = examples.partners(*found)
+    def __init__(self, domains: tuple[examples.Examples, ...], data: Any) -> None:
+        self._domains, self._places = domains, None
+        self.paired = len(domains) == 1 and "b" in fields.KINDS[data.kind]
+        self.names, self.bad = _names(domains), [one for domain in domains for one in domain.bad]
+        if len(domains) == 2:
+            self._places = examples.partners(*domains)
             self.paired = self._places is not None
         if self.paired and self._places:
-            self.names = [found[0].entries[i].pair_name for i, _ in self._places]
-        self.notes = [note for domain in found for note in domain.notes]
-        self.files = _files(found, data)
-        self.facts, self.dtypes = _told(found, data)
+            self.names = [domains[0].entries[i].pair_name for i, _ in self._places]
+        self.notes = [note for domain in domains for note in domain.notes]
+        self.files = _files(domains, data)
+        self.facts, self.dtypes = _facts(domains, data)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         index = range(len(self))[index]
-        places = self._places[index] if self._places else [index] * len(self._found)
+        places = self._places[index] if self._places else [index] * len(self._domains)
         example = {}
-        for domain, place in zip(self._found, places, strict=True):
+        for domain, place in zip(self._domains, places, strict=True):
             example |= domain.whole(place) if place < len(domain) else {}
         return example | {"name": self.names[index]}
 
 
 class _Draw(grain.transforms.RandomMap):
-    # From a number to an example of a batch: everything here is cheap, everything costly was cached.
+    """The step from a number to a random crop of an example; it is cheap, since all costly results are in the cache."""
 
-    def __init__(self, found: tuple[examples.Examples, ...], data: Any):
-        self._found, self._how = found, (data.size, data.flip)
+    def __init__(self, domains: tuple[examples.Examples, ...], data: Any) -> None:
+        self._domains, self._how = domains, (data.size, data.flip)
 
     def random_map(self, number: int, rng: np.random.Generator) -> dict[str, Any]:
-        if len(self._found) == 1:
-            return self._found[0].draw(number, *self._how, rng)
-        a, b = self._found
+        if len(self._domains) == 1:
+            return self._domains[0].draw(number, *self._how, rng)
+        a, b = self._domains
         partner = int(rng.integers(len(b)))
         return a.draw(number % len(a), *self._how, rng) | b.draw(partner, *self._how, rng)
 
 
-def _open(data: Any, split: str, side: int | None, memory: float, share: float, on_disk: bool, whole=False):
-    # Drawn pictures are never on disk: a file there could not tell that the drawing has changed.
+def _open(
+    data: Any, split: str, side: int | None, memory: float, share: float, on_disk: bool, whole: bool = False
+) -> tuple[examples.Examples, ...]:
+    """The examples of a split with a cache of their own.
+
+    Drawn pictures are never cached on disk, because a file there would still be used after the drawing has changed.
+    """
     on_disk = on_disk and data.source not in DRAWN
     store = cache.Cache(memory, cache.folder(data.cache_dir) if on_disk else None, share=share)
     return examples.open(data, split, side, store, whole=whole)
 
 
-def _names(found) -> list[str]:
-    # Of an example without a partner: that of its image in the larger domain.
-    return max((domain.names for domain in found), key=len)
+def _names(domains: tuple[examples.Examples, ...]) -> list[str]:
+    """The names of the examples; those of domains without pairs are named by the image of the larger domain."""
+    return max((domain.names for domain in domains), key=len)
 
 
-def _files(found, data) -> dict[str, int]:
-    # By places that stay where a folder is moved, or spelled in another way.
-    files = {file: size for domain in found for file, size in domain.files.items()}
+def _files(domains: tuple[examples.Examples, ...], data: Any) -> dict[str, int]:
+    """{file: size in bytes}, by places that stay the same if the folder is moved or its path is spelled differently."""
+    files = {file: size for domain in domains for file, size in domain.files.items()}
     if data.source != "folder":
         return {os.path.basename(file): size for file, size in files.items()}
     top = os.path.expanduser(data.root)
     return {os.path.relpath(file, top): size for file, size in files.items()}
 
 
-def _told(found: tuple[examples.Examples, ...], data: Any) -> tuple[dict[str, Any], dict[str, np.dtype]]:
-    # What the data tell about themselves, and the types of a batch.
-    first = {name: value for domain in found for name, value in domain.whole(0).items()}
+def _facts(domains: tuple[examples.Examples, ...], data: Any) -> tuple[dict[str, Any], dict[str, np.dtype]]:
+    """The facts that only the data contain, and the types of a batch."""
+    first = {name: value for domain in domains for name, value in domain.whole(0).items()}
     pictures = [name for name in fields.KINDS[data.kind] if name != "label"]
     facts = {"channels": tuple(first[name].shape[-1] for name in pictures)}
     if "label" in first:
-        source = found[0].source
+        source = domains[0].source
         facts |= {"names": source.names} | ({"exclusive": source.exclusive} if source.exclusive else {})
     return facts, {name: first[name].dtype for name in fields.KINDS[data.kind]}
 
 
-def _validate(data) -> None:
+def _validate(data: Any) -> None:
+    """Refuses settings of the `data` part of a config that are unknown or contradict each other."""
     choices = {"kind": KINDS, "jitter": transforms.JITTERS}
     if named.is_name(data.source):
         named.parse(data.source)

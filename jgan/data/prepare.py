@@ -1,9 +1,10 @@
 """Makes the folders that `named` reads: from a folder of images, or from a set that TensorFlow Datasets knows.
 
-A folder needs no TensorFlow: its builder hands over paths, and files are stored as they are. A known set brings its own
-code, which in most cases wants TensorFlow; it runs in a virtual environment that is made for it and removed again.
+A folder needs no TensorFlow: its builder hands over paths, and files are stored unchanged. A known set has code of its
+own, which in most cases needs TensorFlow; it runs in a virtual environment that is made for it and removed afterwards.
 """
 
+from collections.abc import Iterator
 import contextlib
 import errno
 import importlib.metadata
@@ -14,7 +15,10 @@ import re
 import subprocess
 import sys
 import tempfile
+from typing import Any
 import venv
+
+import numpy as np
 
 import jgan
 from jgan.data import check
@@ -22,13 +26,14 @@ from jgan.data import images
 from jgan.data import outputs
 from jgan.data.sources import named
 
-# What TensorFlow Datasets stores as it is and every reader of it decodes.
+# Formats that TensorFlow Datasets stores unchanged and that all of its readers decode.
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp")
 
-# The package that TensorFlow Datasets uses without asking for it.
+# A package that TensorFlow Datasets imports without declaring it.
 _UNDECLARED = "importlib_resources"
 
-# Runs there, with the name, the folder of all sets and a file for the reason of a failure.
+# The program that runs in that environment, with the name, the folder of all sets and a file for the reason of a
+# failure.
 _PROGRAM = f"""
 import logging
 import sys
@@ -51,11 +56,11 @@ except Exception as error:
 def from_folder(name: str, source: str, root: str = "") -> None:
     """Prepares a new set `name` in the folder `root` (that of TensorFlow Datasets) of the images in a folder.
 
-    Each sub-folder with images is a split (`trainA`, `trainB`, ...); images beside them, or alone, are not taken up
-    unless there is no such sub-folder: then they are the split `train`.
+    Each sub-folder with images is a split (`trainA`, `trainB`, ...). Images beside sub-folders are not used; if there
+    are no sub-folders with images, all images are the split `train`.
 
     Raises:
-      jgan.UserError: no images, or some that cannot be stored; a name that is taken or none.
+        jgan.UserError: there are no images, or some cannot be stored; or the name is taken or impossible.
     """
     tfds, parts = named.tfds(), named.parse(name)
     if parts != (parts.set, "", ""):
@@ -70,17 +75,19 @@ def from_folder(name: str, source: str, root: str = "") -> None:
     shape, dtype = _looked_at(splits)
 
     class Folder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        """The images of a folder, as TensorFlow Datasets builds a set of them."""
+
         VERSION = tfds.core.Version("1.0.0")
         code_path = None  # no package with citations and checksums of downloads
 
-        def _info(self):
+        def _info(self) -> Any:
             image = tfds.features.Image(shape=shape, dtype=dtype)
             return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict({"image": image}))
 
-        def _split_generators(self, dl_manager):
+        def _split_generators(self, dl_manager: Any) -> dict[str, Iterator[tuple[str, dict[str, str]]]]:
             return {split: self._generate_examples(files) for split, files in splits.items()}
 
-        def _generate_examples(self, files):
+        def _generate_examples(self, files: list[pathlib.Path]) -> Iterator[tuple[str, dict[str, str]]]:
             for file in files:
                 # The keys that sets are shuffled by have to be UTF-8.
                 key = os.fsencode(file.relative_to(top).as_posix()).decode(errors="backslashreplace")
@@ -89,7 +96,7 @@ def from_folder(name: str, source: str, root: str = "") -> None:
     Folder.name = name
     tfds.disable_progress_bar()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):  # it speaks of downloads
+        with contextlib.redirect_stdout(io.StringIO()):  # it prints lines about downloads
             Folder(data_dir=named.root_folder(root)).download_and_prepare(file_format=named.FORMAT)
     except OSError as error:
         if error.errno == errno.ENOSPC:
@@ -99,11 +106,11 @@ def from_folder(name: str, source: str, root: str = "") -> None:
 
 
 def from_name(name: str, root: str = "") -> None:
-    """Downloads and prepares a set that TensorFlow Datasets knows; does nothing if it is there already.
+    """Downloads and prepares a set that TensorFlow Datasets knows; does nothing if it is prepared already.
 
     Raises:
-      jgan.UserError: an unknown name, a version that is not made any more, no network, or whatever else the set's own
-        code fails with.
+        jgan.UserError: the name is unknown, the version cannot be made any more, there is no network, or the set's own
+            code fails for another reason.
     """
     if named.prepared(root, name):
         return
@@ -117,6 +124,7 @@ def from_name(name: str, root: str = "") -> None:
 
 
 def _splits(top: pathlib.Path) -> dict[str, list[pathlib.Path]]:
+    """{split: its files} of a folder."""
     if not top.is_dir():
         raise jgan.UserError(f"there is no folder {top}")
     folders = sorted(path for path in top.iterdir() if path.is_dir() and not path.name.startswith("."))
@@ -132,11 +140,12 @@ def _splits(top: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     return splits
 
 
-def _looked_at(splits: dict[str, list[pathlib.Path]]) -> tuple[tuple, type]:
-    # The shape and type that describe all images. Grey ones among colour count as colour.
-    files = [file for found in splits.values() for file in found]
+def _looked_at(splits: dict[str, list[pathlib.Path]]) -> tuple[tuple[int | None, ...], type]:
+    """The shape and the type that describe all images; grey images among those in colour count as colour."""
+    files = [file for part in splits.values() for file in part]
 
-    def kind(index):
+    def kind(index: int) -> tuple[int, np.dtype]:
+        """The channels and the type of a file."""
         if files[index].suffix.lower() not in SUFFIXES:
             raise jgan.UserError(f"{files[index]} cannot be stored as it is: {' '.join(SUFFIXES)} would work")
         image = images.load(files[index])
@@ -147,16 +156,19 @@ def _looked_at(splits: dict[str, list[pathlib.Path]]) -> tuple[tuple, type]:
         more = f" (and {len(failed) - 1} more)" * (len(failed) > 1)
         raise jgan.UserError(failed[min(failed)] + more)
     known = dict(zip(files, kinds, strict=True))
-    channels = {max(known[file][0] for file in found) for found in splits.values()}
+    channels = {max(known[file][0] for file in part) for part in splits.values()}
     dtype = check.widest(dtype for _, dtype in kinds).type
     return (None, None, channels.pop() if len(channels) == 1 else None), dtype
 
 
 def _check_version(name: str) -> None:
+    """Refuses a version that TensorFlow Datasets does not make any more."""
     tfds, parts = named.tfds(), named.parse(name)
     try:
         builder = tfds.builder_cls(parts.set)
-    except ImportError:  # its module asks for TensorFlow at once; the set's own code will tell
+    except (
+        ImportError
+    ):  # its module imports TensorFlow at once; the set's own code will report an unknown version
         return
     config = builder.builder_configs.get(parts.config)
     makes = str(config and config.version or builder.VERSION)
@@ -168,7 +180,10 @@ def _check_version(name: str) -> None:
 
 
 def _run_apart(name: str, root: pathlib.Path) -> None:
-    # First without TensorFlow, which is large; downloads of the first attempt serve the second.
+    """Prepares a set by its own code in a new virtual environment.
+
+    The first attempt is without TensorFlow, which is large; a second one uses the downloads of the first.
+    """
     version = importlib.metadata.version("tensorflow-datasets")
     with tempfile.TemporaryDirectory(prefix="jgan-prepare-") as where:
         print(
@@ -187,20 +202,21 @@ def _run_apart(name: str, root: pathlib.Path) -> None:
 
 
 def _install(name: str, python: str, *packages: str) -> None:
+    """Installs packages in the environment of a Python; a `jgan.UserError` if that fails."""
     quiet = ("--quiet", "--disable-pip-version-check", "--no-input")
     done = subprocess.run([python, "-m", "pip", "install", *quiet, *packages], capture_output=True, text=True)
     if done.returncode:
-        told = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or [
+        errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or [
             "ERROR: pip failed"
         ]
         raise jgan.UserError(
             f"{name} cannot be prepared: {packages[0]}, which its code needs, cannot be installed "
-            f"({told[-1].removeprefix('ERROR: ')})"
+            f"({errors[-1].removeprefix('ERROR: ')})"
         )
 
 
 def _attempt(name: str, root: pathlib.Path, python: str, where: str) -> str:
-    # The reason of a failure, empty where there was none.
+    """Runs the set's own code; the reason of a failure, empty if there was none."""
     reason = pathlib.Path(where, "reason")
     reason.unlink(missing_ok=True)
     command = [python, "-c", _PROGRAM, name, os.fspath(root.absolute()), os.fspath(reason)]
@@ -213,6 +229,7 @@ def _attempt(name: str, root: pathlib.Path, python: str, where: str) -> str:
 
 
 def _explained(name: str, reason: str) -> str:
+    """The sentence on a set that could not be prepared."""
     host = re.search(r"host='([^']+)'", reason)
     if re.match(r"(ConnectionError|ConnectTimeout|ReadTimeout|SSLError|ProxyError|URLError)\b", reason):
         return f"{name} cannot be downloaded: {host[1] if host else 'its server'} cannot be reached from here"

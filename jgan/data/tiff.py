@@ -1,17 +1,19 @@
-"""TIFF files, of one meaning however they are stored: strips or tiles, planes apart or together, compressed or not.
+"""TIFF files, with the same result however they are stored: in strips or tiles, planes apart or together, compressed.
 
-tifffile reads the tags and finds the samples. What these mean is decided here, by TIFF 6.0 (section numbers below) and
-its supplements:
+tifffile reads the tags and the samples. Their meaning is decided here, by TIFF 6.0 (section numbers below) and its
+supplements:
 
-- bands come as they are stored; one that ExtraSamples names as opacity becomes the opacity, no other one is dropped;
+- bands stay as they are stored; one that ExtraSamples names as opacity becomes the opacity, and no other is dropped;
 - samples of 2 to 7 and of 9 to 15 bits fill the range of 8 or 16 bits, floats are taken for [-1, 1];
 - WhiteIsZero is inverted; palettes, YCbCr, CMYK and CIELab become RGB; colours with a profile become sRGB;
 - premultiplied colours are divided by their opacity;
-- of several pages the first is read that is neither a reduced copy nor a mask.
+- of several pages the first one is read that is neither a reduced copy nor a mask.
 """
 
 import logging
 import struct
+from typing import Any
+from typing import BinaryIO
 
 import numpy as np
 
@@ -20,8 +22,8 @@ from jgan.data import decoded
 
 PAGES = "with several pages, of which the first is read"
 
-_MOST_PAGES = 64  # that are looked at for the first whole one
-_PLAIN = {1, 5, 8, 32773, 32946}  # none, LZW, Deflate, PackBits: what is stored is what was compressed
+_MOST_PAGES = 64  # of a file that are searched for the first whole one
+_PLAIN = {1, 5, 8, 32773, 32946}  # no compression, LZW, Deflate, PackBits: those that keep the samples
 _OLD_JPEG = 6
 _JPEG = 7
 _NAMES = {
@@ -37,20 +39,20 @@ _NAMES = {
 
 
 def begins(head: bytes) -> bool:
-    """Returns whether a file that begins so is a TIFF, of either byte order, classic or BigTIFF."""
+    """Whether a file that begins with these bytes is a TIFF, of either byte order, classic or BigTIFF."""
     return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def size(file) -> tuple[int, int]:
-    """Returns the height and width of what `read` would read; errors as there."""
+def size(file: BinaryIO) -> tuple[int, int]:
+    """The height and width of the picture that `read` would return; raises the same errors."""
     with _opened(file) as opened:
         page, _ = _page(opened)
         upright = page.tags.valueof(274, 1) not in (5, 6, 7, 8)
         return (page.imagelength, page.imagewidth)[:: 1 if upright else -1]
 
 
-def read(file) -> decoded.Picture:
-    """Returns the picture in a binary file that is at its beginning; errors as decoders' own."""
+def read(file: BinaryIO) -> decoded.Picture:
+    """The picture in a binary file that is at its beginning; raises the errors of decoders."""
     with _opened(file) as opened:
         page, several = _page(opened)
         _check(page, opened.filehandle.size)
@@ -65,17 +67,18 @@ def read(file) -> decoded.Picture:
         return decoded.Picture(*turned, remarks)
 
 
-def _opened(file):
+def _opened(file: BinaryIO) -> Any:
+    """The file as tifffile knows it."""
     import tifffile  # here: only files of this kind pay for loading it
 
-    # What is wrong with a file is told by one sentence, not also by lines of its own.
+    # A problem of a file is reported by one sentence of jgan, not by log lines as well.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     return tifffile.TiffFile(file)
 
 
-def _page(opened):
-    # The first page that is neither a reduced copy nor a mask, and whether there is a second.
-    found = []
+def _page(opened: Any) -> tuple[Any, bool]:
+    """The first page that is neither a reduced copy nor a mask, and whether there is a second one."""
+    whole = []
     for index in range(_MOST_PAGES):
         try:
             page = opened.pages[index]
@@ -83,15 +86,16 @@ def _page(opened):
             break
         page = page.aspage()
         if not page.subfiletype & 0b101:
-            found.append(page)
-        if len(found) == 2:
+            whole.append(page)
+        if len(whole) == 2:
             break
-    page = found[0] if found else opened.pages[0].aspage()
+    page = whole[0] if whole else opened.pages[0].aspage()
     # ImageJ keeps a stack behind a single page.
-    return page, len(found) > 1 or (opened.imagej_metadata or {}).get("images", 1) > 1
+    return page, len(whole) > 1 or (opened.imagej_metadata or {}).get("images", 1) > 1
 
 
-def _check(page, size: int) -> None:
+def _check(page: Any, size: int) -> None:
+    """Refuses a page that is not a picture or that a file of `size` bytes does not hold completely."""
     decoded.check_size(page.imagelength, page.imagewidth)
     if page.imagedepth > 1:
         raise ValueError(f"it is a volume of {page.imagedepth} slices, not a picture")
@@ -107,8 +111,8 @@ def _check(page, size: int) -> None:
             raise ValueError("it ends before its last strip or tile")
 
 
-def _read(page) -> tuple[np.ndarray, np.ndarray | None]:
-    # Colours [h, w, c] as RGB or CMYK, grey or bands, and the opacity.
+def _read(page: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """The colours [h, w, c] of a page as RGB, CMYK, grey or bands, and the opacity."""
     kind = page.photometric
     samples = page.asarray(squeeze=False, maxworkers=1)[:, 0]  # [planes, h, w, samples of each]
     samples = np.moveaxis(samples, 0, 2).reshape(*samples.shape[1:3], -1)
@@ -141,8 +145,8 @@ def _read(page) -> tuple[np.ndarray, np.ndarray | None]:
     return np.ascontiguousarray(bands), alpha
 
 
-def _by_libtiff(file, page) -> np.ndarray:
-    # YCbCr (21), whose samples may be stored for several pixels at once.
+def _by_libtiff(file: BinaryIO, page: Any) -> np.ndarray:
+    """The RGB of YCbCr (section 21), whose samples may be stored for several pixels at once."""
     import imagecodecs
 
     if page.bitspersample != 8 or page.samplesperpixel != 3:
@@ -155,7 +159,8 @@ def _by_libtiff(file, page) -> np.ndarray:
     return np.ascontiguousarray(imagecodecs.tiff_decode(bytes(data), index=page.index, asrgb=True)[..., :3])
 
 
-def _full_range(samples: np.ndarray, page) -> np.ndarray:
+def _full_range(samples: np.ndarray, page: Any) -> np.ndarray:
+    """The samples over the whole range of their type."""
     bits = page.bitspersample
     if isinstance(bits, tuple):
         raise ValueError(f"its bands have different numbers of bits: {', '.join(map(str, bits))}")
@@ -167,11 +172,12 @@ def _full_range(samples: np.ndarray, page) -> np.ndarray:
 
 
 def _inverted(grey: np.ndarray) -> np.ndarray:
+    """Grey with black and white exchanged."""
     return -grey if grey.dtype.kind == "f" else np.iinfo(grey.dtype).max - grey
 
 
-def _from_palette(samples: np.ndarray, page) -> np.ndarray:
-    # 16-bit colours (5); some writers left them at 8 bits, so that none passes 255.
+def _from_palette(samples: np.ndarray, page: Any) -> np.ndarray:
+    """The RGB of a palette of 16-bit colours (section 5), which some writers store in 8 bits: then none exceeds 255."""
     table = np.asarray(page.colormap)
     if samples.shape[-1] != 1:
         raise ValueError(f"it has a palette, and {samples.shape[-1]} bands")
@@ -179,8 +185,11 @@ def _from_palette(samples: np.ndarray, page) -> np.ndarray:
     return np.ascontiguousarray(table.T[samples[..., 0].astype(np.intp)])
 
 
-def _from_lab(samples: np.ndarray, page) -> np.ndarray:
-    # CIELab (23) has signed a and b, ICCLab (supplement of 2002) has them moved by 128; L is unsigned in both.
+def _from_lab(samples: np.ndarray, page: Any) -> np.ndarray:
+    """The sRGB of CIELab or ICCLab.
+
+    CIELab (section 23) has signed a and b, ICCLab (supplement of 2002) has 128 added to them; L is unsigned in both.
+    """
     bits = page.bitspersample
     if bits not in (8, 16) or samples.dtype.kind not in "ui" or samples.shape[-1] < 3:
         raise ValueError("its CIELab colours are not three samples of 8 or 16 bits")
@@ -196,17 +205,19 @@ def _from_lab(samples: np.ndarray, page) -> np.ndarray:
     return np.rint(rgb * (2**bits - 1)).astype(f"u{bits // 8}")
 
 
-def _opacity_at(page) -> int | None:
-    # Which of the extra samples is opacity, premultiplied (1) or not (2).
+def _opacity_at(page: Any) -> int | None:
+    """Which of the extra samples is opacity, premultiplied (1) or not (2); None if there is none."""
     places = [i for i, kind in enumerate(page.extrasamples) if kind in (1, 2)]
     return places[0] if places else None
 
 
-def _opacity_kind(page) -> int:
+def _opacity_kind(page: Any) -> int:
+    """1 if the colours are premultiplied by the opacity, 2 if not."""
     return int(page.extrasamples[_opacity_at(page)])
 
 
-def _opacity(page, samples: np.ndarray, colours: int) -> np.ndarray | None:
+def _opacity(page: Any, samples: np.ndarray, colours: int) -> np.ndarray | None:
+    """The opacity [h, w, 1] among the samples, after so many colours; None if there is none."""
     at = _opacity_at(page)
     if at is None or colours + at >= samples.shape[-1]:
         return None
@@ -214,6 +225,7 @@ def _opacity(page, samples: np.ndarray, colours: int) -> np.ndarray | None:
 
 
 def _divided(bands: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Premultiplied bands divided by their opacity."""
     if bands.dtype == np.float32:
         share = np.clip((alpha + 1) / 2, 0, 1)
         made = (bands + 1) / 2 / np.maximum(share, np.finfo(np.float32).tiny)
@@ -223,8 +235,8 @@ def _divided(bands: np.ndarray, alpha: np.ndarray) -> np.ndarray:
     return np.minimum((bands * full + share // 2) // share, full).astype(bands.dtype)
 
 
-def _in_srgb(pixels: np.ndarray, page) -> tuple[np.ndarray, tuple[str, ...]]:
-    # Lab is sRGB by now, and bands beside colours have no profile.
+def _in_srgb(pixels: np.ndarray, page: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    """The colours in sRGB and remarks; Lab is sRGB already, and bands beside colours have no profile."""
     kind, profile = page.photometric, page.iccprofile
     if kind == 5:
         return colour.cmyk_to_srgb(pixels, profile)

@@ -1,11 +1,11 @@
-"""Geometry of an example: resizing, random crops and flips, alike for all its planes.
+"""Geometry of an example: resizing, random crops and flips, the same for all its planes.
 
 The jitter of pix2pix (Isola et al. 2017, section 6.2): both halves are resized to `load_size`
 squared, the same random square of `size` is cut from them, and they are mirrored together with
 probability one half. `crop` cuts at native scale; `none` only resizes to `size`. Single images are never squashed:
 of them the short side is resized, and squares are cut (`Fit`).
 
-What happens to a field of an example follows from its class alone, by `GEOMETRY`.
+What happens to a field of an example depends on its class alone: `GEOMETRY`.
 """
 
 from collections.abc import Callable
@@ -22,14 +22,20 @@ JITTERS = ("resize", "crop", "none")
 
 
 class Fit(NamedTuple):
-    """How a single image is brought to a size: its short side is resized, then a square is cut from its middle."""
+    """A size for single images, whose short side is resized before a square is cut from the middle."""
 
     short: int | None = None  # pixels; None: native scale
     square: int | None = None  # pixels; None: all of it
 
 
 def fit(image: np.ndarray, to: Fit, way: Callable[..., np.ndarray] | None = None) -> np.ndarray:
-    """Returns `[h, w, c]` as `to` says, in its own type and with its own aspect, resized in this way (`resize`)."""
+    """An image `[h, w, c]` brought to a size, in its own type and with its own aspect.
+
+    Args:
+        image: `[h, w, c]`.
+        to: the size.
+        way: the function that resizes; None: `resize`.
+    """
     height, width = image.shape[:2]
     if to.short:
         short = min(height, width)
@@ -43,11 +49,11 @@ def fit(image: np.ndarray, to: Fit, way: Callable[..., np.ndarray] | None = None
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Returns `[h, w, c]` resized to `size = (h, w)`: bicubic with antialiasing, in its own type.
+    """An image `[h, w, c]` resized to `size = (h, w)`: bicubic with antialiasing, in its own type.
 
-    uint8 is rounded to uint8 as Pillow (hence torchvision) does; every channel by itself, so that
-    transparency does not bleed into colour. uint16 and float32 go through float32 and are rounded
-    and clipped to their range, floats to [-1, 1].
+    uint8 is rounded to uint8 as Pillow (hence torchvision) does, every channel by itself, so that transparency does not
+    bleed into colour. uint16 and float32 are computed in float32, rounded and clipped to their range, floats to [-1,
+    1].
     """
     height, width, channels = image.shape
     if (height, width) == tuple(size):
@@ -71,7 +77,7 @@ def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def nearest(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Returns `[h, w, c]` at `size = (h, w)` with the value of the nearest pixel everywhere, so that no value is new.
+    """An image `[h, w, c]` at `size = (h, w)`, each pixel with the value of the nearest one, so that no value is new.
 
     This is how maps of classes are resized: a mean of two classes would be a third one, or none.
     """
@@ -91,23 +97,25 @@ class Cut(NamedTuple):
 
 
 class Geometry(NamedTuple):
-    """What becomes of the values of one class of field when a whole example is resized, and when a square is cut."""
+    """The changes to values of one class of field when a whole example is resized, and when a square is cut."""
 
     resized: Callable[[Any, Any, int | Fit], Any]  # (field, value, side or fit) -> value
     cut: Callable[[Any, Cut], Any]  # (value, cut) -> value
 
 
 def _resized_picture(field: fields.Picture, image: np.ndarray, to: int | Fit) -> np.ndarray:
+    """A picture brought to a size, in the way of its field."""
     way = nearest if field.plain else resize
     return fit(image, to, way) if isinstance(to, Fit) else way(image, (to, to))
 
 
 def _cut_picture(image: np.ndarray, cut: Cut) -> np.ndarray:
+    """A square of a picture."""
     part = image[cut.y : cut.y + cut.size, cut.x : cut.x + cut.size]
     return np.ascontiguousarray(part[:, ::-1] if cut.mirror else part)
 
 
-# What says something about the whole picture says it of every part of it too.
+# A value about the whole picture, such as a label, holds for every part of it too.
 _UNTOUCHED = Geometry(lambda field, value, to: value, lambda value, cut: value)
 
 GEOMETRY: dict[type, Geometry] = {
@@ -120,12 +128,12 @@ GEOMETRY: dict[type, Geometry] = {
 def resized(
     example: Mapping[str, Any], of: Mapping[str, fields.Field], to: int | Fit | None
 ) -> dict[str, Any]:
-    """Returns an example with every field brought to a size: a side of a square, a `Fit`, or None for native size.
+    """An example with every field brought to a size: a side of a square, a `Fit`, or None for native size.
 
     Args:
-      example: {name: value}.
-      of: {name: field} of each of them.
-      to: the size.
+        example: {name: value}.
+        of: {name: field} of each of them.
+        to: the size.
     """
     if to is None:
         return dict(example)
@@ -139,17 +147,17 @@ def random_crop(
     flip: bool,
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Returns the same square of `size` of every field of an example, mirrored together if `flip`.
+    """The same random square of `size` of every field of an example, mirrored together if `flip`.
 
-    Offsets are uniform over every position at which the square fits, ends included; the mirror
-    image comes with probability one half.
+    Offsets are uniform over all positions at which the square fits, ends included; if `flip`, the square is mirrored
+    with probability one half.
 
     Args:
-      example: {name: value}; its pictures `[h, w, c]` have one height and width.
-      of: {name: field} of each of them.
-      size: pixels a side.
-      flip: whether it may be mirrored.
-      rng: draws the same numbers whatever the settings.
+        example: {name: value}; its pictures `[h, w, c]` have one height and width.
+        of: {name: field} of each of them.
+        size: pixels a side.
+        flip: whether it may be mirrored.
+        rng: draws the same numbers whatever the settings.
     """
     pictures = [value for name, value in example.items() if isinstance(of[name], fields.Picture)]
     height, width = pictures[0].shape[:2]

@@ -4,17 +4,16 @@ Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold" (2016
 with rate 0.1 on the unbounded variable of every candidate. All functions are pure and free of `jit`; a session is one
 `State` that they take and return:
 
-    state = edit.start(space, key, 64)                                 # no photo: anything the space can show
-    state = edit.steps(space, state, constraints, weights, 40)         # a stroke; again after each further one
-    shown = edit.select(state)                                         # what a person gets to see
+    state = candidates.start(space, key, 64)                           # no photo: anything that the space can show
+    state = candidates.steps(space, state, constraints, weights, 40)   # a stroke; again after each further one
+    shown = candidates.select(state)                                   # the candidates for a person to see
     chosen = jax.tree.map(lambda x: x[shown.indices[0]], state.latents)
-    state = edit.start_from(space, chosen, key, 64)                    # fix it and go on from there
+    state = candidates.start_from(space, chosen, key, 64)              # fix one and continue from there
 
-Other than in iGAN, image, latent and cost of a state belong together (there the latent is one step ahead of the
-image), fixing starts with fresh moments (there those of other candidates go on), and each candidate stays near its own
-beginning: pulled to the latent that was fixed, as in iGAN, all become one picture. That keeps them diverse without the
-second net that a repulsion (Liu and Wang, 2016) would need for a distance that means something to the eye, or the
-niches of quality-diversity search (Mouret and Clune, 2015): a beginning is a niche.
+In contrast to iGAN, image, latent and cost of a state belong together (there the latent is one step ahead), fixing
+starts with new moments (there those of others are kept), and each candidate stays near its own beginning: pulled to the
+latent that was fixed, as in iGAN, all become one picture. A repulsion (Liu and Wang, 2016) would need a second net for
+a perceptual distance; as in quality-diversity search (Mouret and Clune, 2015), each beginning is a niche.
 """
 
 from collections.abc import Callable
@@ -39,6 +38,7 @@ _NEAR = 4  # of so many candidates one is held to the start itself
 _DRAWN = 0.1, 0.5  # the share of a start's numbers that the nearest and the farthest candidates draw anew
 _MET = 0.02  # a cost at which strokes count as met: colours that are 7 % of the range off
 _ADAM = optax.adam(0.1, 0.9, 0.999, 1e-8)
+_Judge = Callable[[jax.Array], jax.Array] | None  # image [h, w, c] -> logit
 
 
 @jax.tree_util.register_dataclass
@@ -47,17 +47,17 @@ class State:
     """All candidates of an edit, n of them, as one pytree of arrays.
 
     Attributes:
-        u: unbounded variables [n, ...], where the next step begins.
-        opt: Adam's moments of each candidate, which go on from stroke to stroke.
+        u: unbounded variables [n, ...], at which the next step begins.
+        opt: Adam's moments of each candidate, which are kept from stroke to stroke.
         latents: the latents [n, ...] of `images`: one step behind `u`, so that what is chosen is what was seen.
         images: [n, h, w, c] in [-1, 1].
         cost: [n], how far `images` are from the strokes, nearness to the start not counted; 0 before the first step.
-        away: [n], what nearness to the start would add to `cost` were it asked of all alike; 0 without a start.
+        away: [n], the cost of distance from the start itself, the same term for all candidates; 0 without a start.
         begin: latents [n, ...] where the candidates' paths begin.
-        anchor: latents [n, ...], which smoothness is measured from: the start, which is the first, or where they began.
-        reference: [n, h, w, c], their images, which preservation is measured from.
-        fresh: [n] bool, whose beginning no step has drawn yet: its image becomes the reference.
-        anchored: 1.0 after `start_from`, 0.0 after `start`: whether the two count.
+        anchor: latents [n, ...] from which smoothness is measured: the start, which is the first, or their beginnings.
+        reference: [n, h, w, c], the images of these latents, from which preservation is measured.
+        fresh: [n] bool, candidates that no step has drawn since they began: their next images become references.
+        anchored: 1.0 after `start_from`, 0.0 after `start`: whether smoothness and preservation count.
         iterations: [n] int32, steps since each of them began.
     """
 
@@ -76,14 +76,14 @@ class State:
 
 
 class Shown(NamedTuple):
-    """The candidates for a person to see: `indices` [k] int32, best first, of which `mask` [k] bool are meant."""
+    """The candidates for a person to see: `indices` [k] int32, best first, of which those in `mask` [k] bool count."""
 
     indices: jax.Array
     mask: jax.Array
 
 
 def start(space: spaces.Space, key: jax.Array, count: int = CANDIDATES) -> State:
-    """The state before the first stroke of a new drawing: `count` draws from the prior, nothing to stay near.
+    """The state before the first stroke of a new drawing: `count` draws from the prior, and no start.
 
     Raises:
         jgan.UserError: there are no candidates.
@@ -95,16 +95,16 @@ def start(space: spaces.Space, key: jax.Array, count: int = CANDIDATES) -> State
 def start_from(space: spaces.Space, latent: Any, key: jax.Array, count: int = CANDIDATES) -> State:
     """The state after a choice or a projection was fixed: candidates near and far from one latent.
 
-    The first candidate is the latent itself, so that its image stays among them. The others begin ever farther from it:
-    a growing share of their numbers is drawn from the prior, as in uniform crossover (Syswerda, 1989), so that their
-    numbers keep its distribution. The first quarter stays near the latent, since from it alone a stroke may not be
-    followed well; what falls together there, `refill` sends elsewhere. The others stay near their own beginnings.
+    The first candidate is the latent itself, so that its image stays among them. The others begin farther and farther
+    from it: a growing share of their numbers is drawn from the prior, as in uniform crossover (Syswerda, 1989), so that
+    their numbers keep its distribution. The first quarter stays near the latent, since one candidate alone may not
+    follow a stroke well; those that become alike begin anew by `refill`. The others stay near their own beginnings.
 
     Raises:
         jgan.UserError: there are no candidates.
     """
     latents = _around(space, latent, key, _at_least_one(count))
-    # The latent itself goes nearer to the border than the others, only as far from it as `free` needs.
+    # The latent itself may lie nearer to the border than the others, only as far from it as `free` needs.
     own = paths.inside(space, latent, 1 - 1e-6)
     latents = jax.tree.map(lambda xs, x: xs.at[0].set(x), latents, own)
     begin = jax.tree.map(lambda x: jnp.broadcast_to(x, (count, *x.shape)), latent)
@@ -116,10 +116,9 @@ def start_from(space: spaces.Space, latent: Any, key: jax.Array, count: int = CA
 
 
 def refill(space: spaces.Space, state: State, kept: jax.Array, key: jax.Array) -> State:
-    """The state with all candidates but those in `kept` [n] bool begun anew: as they began, at another draw.
+    """The state in which all candidates but those in `kept` [n] bool begin anew, in the same way with other draws.
 
-    Their images, latents and costs are the old ones until the next step. The first candidate is always kept where there
-    is a start, which it is.
+    Their images, latents and costs are the old ones until the next step. A start, the first candidate, always stays.
     """
     count = kept.shape[0]
     kept = kept | ((jnp.arange(count) == 0) & (state.anchored > 0))
@@ -143,20 +142,20 @@ def steps(
     constraints: terms.Constraints,
     weights: terms.Weights,
     n: int = ITERATIONS,
-    realism_of: Callable[[jax.Array], jax.Array] | None = None,
+    realism_of: _Judge = None,
 ) -> State:
     """The state after `n` steps of all candidates towards the constraints.
 
-    Every step runs the generator once forward and once back; the images are those of the last pass forward. Without
-    a constraint nothing moves.
+    Every step has one forward and one backward pass of the generator; the images are those of the last forward pass.
+    Without a constraint nothing moves.
 
     Args:
         space: its `generate` is called under `vmap`.
-        state: also one that was moved by other strokes: `u` and the moments go on.
+        state: perhaps one that was moved by other strokes: `u` and the moments continue.
         constraints: of the size of the space's images.
         weights: numbers or traced scalars.
-        n: static.
-        realism_of: `image [h, w, c] -> logit`; without it the discriminator is no part of the program.
+        n: the number of steps, static.
+        realism_of: `image [h, w, c] -> logit`; without it the discriminator is not part of the program.
     """
     return trace(space, state, constraints, weights, n, realism_of)[0]
 
@@ -167,13 +166,12 @@ def trace(
     constraints: terms.Constraints,
     weights: terms.Weights,
     n: int = ITERATIONS,
-    realism_of: Callable[[jax.Array], jax.Array] | None = None,
+    realism_of: _Judge = None,
     key: jax.Array | None = None,
 ) -> tuple[State, Any]:
-    """`steps`, and the latents [n, candidates, ...] after each of them: `paths.resample` makes films of them.
+    """The state of `steps`, and the latents [n, candidates, ...] after each step, the last being those of the state.
 
-    The last of them are the state's `latents`; `path` adds where a candidate began. With a `key`, those that `select`
-    would not show begin anew after every `REFILL` steps, as long as as many are left.
+    With a `key`, candidates that `select` would not show begin anew after every `REFILL` steps, if as many are left.
     """
 
     def body(state: State, done: jax.Array) -> tuple[State, Any]:
@@ -189,7 +187,7 @@ def trace(
             )
         return state, latents
 
-    if n == 1:  # the editor's tick; on CPU a loop of one takes a quarter longer than what is in it
+    if n == 1:  # the editor's tick; on CPU a loop of one turn takes a quarter longer than its body
         state, latents = body(state, jnp.ones((), jnp.int32))
         return state, jax.tree.map(lambda x: x[None], latents)
     return jax.lax.scan(body, state, 1 + jnp.arange(n))
@@ -199,7 +197,7 @@ def path(state: State, latents: Any, candidate: int | jax.Array, n: int = paths.
     """The latents [n, ...] of one candidate's film along the steps in `latents`, from its beginning.
 
     Args:
-        state: the one `trace` gave.
+        state: from `trace`.
         latents: [m, candidates, ...] from `trace`, or several of them joined along the first axis.
         candidate: its index.
         n: frames.
@@ -208,7 +206,7 @@ def path(state: State, latents: Any, candidate: int | jax.Array, n: int = paths.
     lived = jnp.arange(steps) >= steps - state.iterations[candidate]
 
     def leaf(first: jax.Array, x: jax.Array) -> jax.Array:
-        # What a candidate was before it began anew is no part of its way.
+        # The latents of a candidate before it began anew are not part of its path.
         way = _where(lived, x[:, candidate], first[candidate])
         return jnp.concatenate([first[candidate][None], way])
 
@@ -218,25 +216,25 @@ def path(state: State, latents: Any, candidate: int | jax.Array, n: int = paths.
 def select(
     state: State, top_k: int = TOP_K, apart: float = 0.05, order: Any = None, before: Any = None
 ) -> Shown:
-    """The candidates to show, at most `top_k`, best first: those that do what is asked, and no two that look alike.
+    """The candidates to show, at most `top_k`, best first: those that follow the strokes, and no two that look alike.
 
-    A candidate does if its cost is at most twice the mean cost of the best `top_k` / 2, which is iGAN's rule, or so low
-    that strokes count as met. Each is left out whose image differs by less than `apart` from one before it. Where more
-    than `top_k` remain, the best is shown and then always the one farthest from all that are shown (Gonzalez, 1985).
+    A candidate follows them if its cost is at most twice the mean cost of the best `top_k` / 2 (iGAN's rule) or so low
+    that strokes count as met. One whose image differs by less than `apart` from an earlier one is left out. If more
+    than `top_k` remain, the best is shown and then repeatedly the one farthest from all shown (Gonzalez, 1985).
 
     Args:
-        state: its `images`, `cost` and `away` are looked at.
+        state: of which `images`, `cost` and `away` are used.
         top_k: 1 or more.
         apart: root of the mean squared difference of pixels, of a range of 2; 0.05 is 6 of 255 levels, 0 shows all.
-        order: candidates [n] in the order to go through instead of by `rank`, such as an earlier one.
-        before: [n] bool, shown before: those stay rather than others that look like them.
+        order: candidates [n] in the order in which they are compared; None: that of `rank`.
+        before: [n] bool, those shown before, which are kept rather than others that look like them.
     """
     count = state.cost.shape[0]
     cost = jnp.where(jnp.isfinite(state.cost), state.cost, jnp.inf)
     order = rank(state) if order is None else order
     limit = 2 * jnp.mean(jnp.sort(cost)[: max(1, min(top_k, count) // 2)])
     good = jnp.isfinite(cost) & (cost <= jnp.maximum(limit, _MET))
-    # By the Gram matrix: the differences themselves would be n times the images.
+    # Distances come from the Gram matrix, since the differences themselves would take n times the memory of the images.
     flat = jnp.where(jnp.isfinite(cost)[:, None], state.images.reshape(count, -1).astype(jnp.float32), 0)
     products = jnp.matmul(flat, flat.T, precision="highest") / flat.shape[1]
     squares = jnp.diagonal(products)
@@ -261,7 +259,7 @@ def shows(shown: Shown, count: int) -> jax.Array:
 
 
 def rank(state: State) -> jax.Array:
-    """The candidates [n] by ascending cost, nearness to the start counted; those that are not finite come last."""
+    """The candidates [n] by ascending `cost + away`; those that are not finite come last."""
     total = state.cost + state.away
     return jnp.argsort(jnp.where(jnp.isfinite(total), total, jnp.inf), stable=True)
 
@@ -269,8 +267,7 @@ def rank(state: State) -> jax.Array:
 def importance(cost: jax.Array, mask: jax.Array) -> jax.Array:
     """The weights [k] of shown candidates in a mean, adding up to 1: exp(-(cost - mean) / std), 0 outside `mask`.
 
-    Zhu, Lee, Efros, "AverageExplorer" (2014), in iGAN's form; `paths.average` takes them for latents, `average` for
-    images.
+    Zhu, Lee, Efros, "AverageExplorer" (2014), in iGAN's form; for `paths.average` (latents) and `average` (images).
     """
     count = jnp.maximum(jnp.sum(mask), 1)
     mean = jnp.sum(jnp.where(mask, cost, 0)) / count
@@ -280,15 +277,15 @@ def importance(cost: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def average(state: State, shown: Shown) -> jax.Array:
-    """The mean [h, w, c] of the shown images, the better ones counting more (`importance`)."""
+    """The mean [h, w, c] of the shown images, weighted by `importance`."""
     weights = importance(state.cost[shown.indices], shown.mask)
-    # Images outside the mask are left out, not multiplied by 0: they may be those of a diverged candidate.
+    # Images outside the mask are left out, not multiplied by 0, because they may be those of a diverged candidate.
     images = jnp.where(shown.mask[:, None, None, None], state.images[shown.indices], 0)
     return jnp.tensordot(weights, images, 1)
 
 
 def shadow(image: jax.Array, point: tuple[float, float]) -> jax.Array:
-    """The image [h, w, c] as a shadow to draw by: a quarter itself, the rest fading to white away from the cursor.
+    """The image [h, w, c] as a shadow for drawing: a quarter of it is kept, the rest fades to white around the cursor.
 
     Lee, Zitnick, Cohen, "ShadowDraw" (2011), in iGAN's form: at distance d from the cursor the fading part keeps
     exp(-d / (s / 2)) of the image, with s the longer side.
@@ -325,22 +322,25 @@ def _create(space: spaces.Space, latents: Any, begin: Any, anchored: float) -> S
     )
 
 
-def _step(space, state, constraints, weights, realism_of):
+def _step(
+    space: spaces.Space, state: State, constraints: terms.Constraints, weights: terms.Weights, judge: _Judge
+) -> State:
+    """The state after one step of Adam for all candidates."""
     start, picture = jax.tree.map(lambda x: x[0], (state.anchor, state.reference))
 
-    def pull(latent, image, anchor, reference):
+    def pull(latent: Any, image: jax.Array, anchor: Any, reference: jax.Array) -> jax.Array:
         near = weights.smoothness * terms.smoothness(latent, anchor)
         kept = weights.preservation * terms.preservation(image, reference, constraints)
         return state.anchored * (near + kept)
 
-    def objective(u, anchor, reference, fresh):
+    def objective(u: Any, anchor: Any, reference: jax.Array, fresh: jax.Array) -> tuple[jax.Array, Any]:
         latent = space.bound(u)
         image = space.generate(latent)
         reference = jnp.where(fresh, jax.lax.stop_gradient(image), reference)
-        cost = terms.cost(image, constraints, weights, realism_of)
+        cost = terms.cost(image, constraints, weights, judge)
         away = jax.lax.stop_gradient(pull(latent, image, start, picture))
-        told = cost.astype(state.cost.dtype), away.astype(state.away.dtype), image, latent, reference
-        return cost + pull(latent, image, anchor, reference), told
+        seen = cost.astype(state.cost.dtype), away.astype(state.away.dtype), image, latent, reference
+        return cost + pull(latent, image, anchor, reference), seen
 
     grads, (cost, away, images, latents, reference) = jax.vmap(jax.grad(objective, has_aux=True))(
         state.u, state.anchor, state.reference, state.fresh
@@ -361,7 +361,7 @@ def _step(space, state, constraints, weights, realism_of):
 
 
 def _around(space: spaces.Space, latent: Any, key: jax.Array, count: int) -> Any:
-    """`count` latents with a growing share of their numbers drawn from the prior, the others those of one latent."""
+    """`count` latents with a growing share of numbers drawn from the prior and the others from one latent."""
     own, treedef = jax.tree.flatten(paths.inside(space, latent))
     keys = jax.random.split(jax.random.fold_in(key, 0), count)
 
@@ -379,12 +379,12 @@ def _draws(space: spaces.Space, key: jax.Array, count: int) -> Any:
 
 
 def _where(those: jax.Array, a: Any, b: Any) -> Any:
-    # Along the first axis of all arrays: `a` where `those` [n] bool are, else `b`.
+    """Arrays of `a` where `those` [n] bool are, otherwise of `b`, along their first axis."""
     return jax.tree.map(lambda x, y: jnp.where(those.reshape(-1, *[1] * (x.ndim - 1)), x, y), a, b)
 
 
 def _farthest(those: jax.Array, distance: jax.Array, order: jax.Array, number: int) -> jax.Array:
-    # At most `number` of `those` [n] bool: the first in the order, then always the farthest from all chosen.
+    # At most `number` of `those` [n] bool: the first in the order, then repeatedly the farthest from all chosen.
     def choose(chosen: jax.Array, _: None) -> tuple[jax.Array, None]:
         gap = jnp.where(those & ~chosen, jnp.min(jnp.where(chosen, distance, jnp.inf), 1), -1)
         best = jnp.argmax(gap)

@@ -1,4 +1,4 @@
-"""Latents as what programs hand on: arrays by name in files, and flat vectors."""
+"""Latents in the forms that programs exchange: arrays by name in files, and flat vectors."""
 
 import dataclasses
 from typing import Any
@@ -11,7 +11,7 @@ from jgan import space as spaces
 
 
 def names(space: str, latent: Any) -> list[str]:
-    """The names of a latent's arrays in files: that of its space, with a number each where there are several."""
+    """The names of a latent's arrays in files: that of its space, followed by a number if there are several arrays."""
     count = len(jax.tree.leaves(latent))
     return [space] if count == 1 else [f"{space}_{k}" for k in range(count)]
 
@@ -23,7 +23,7 @@ def arrays(space: str, latent: Any) -> dict[str, np.ndarray]:
 
 @dataclasses.dataclass(frozen=True)
 class Codec:
-    """Latents of a space as flat vectors of `size` numbers, and back."""
+    """A conversion between latents of a space and flat vectors of `size` numbers."""
 
     size: int
     _shapes: tuple[jax.ShapeDtypeStruct, ...]

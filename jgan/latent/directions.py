@@ -1,8 +1,8 @@
-"""Directions in a latent space: principal ones, differences of attributes, arithmetic, and the file they live in.
+"""Directions in a latent space: principal directions, differences of attributes, arithmetic, and their file format.
 
-Härkönen et al., "GANSpace: Discovering Interpretable GAN Controls" (2020), section 2: principal components of what a
-generator shows, carried over to its latent by regression. Abdal, Qin, Wonka, "Image2StyleGAN" (2019), section 4.3:
-the transfer of a difference. A direction is a pytree like the latent.
+Härkönen et al., "GANSpace: Discovering Interpretable GAN Controls" (2020), section 2: principal components of images or
+activations of a generator, transferred to its latent by regression. Abdal, Qin, Wonka, "Image2StyleGAN" (2019), section
+4.3: the transfer of a difference. A direction is a pytree like the latent.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Principal(NamedTuple):
     """Principal directions, strongest first.
 
     Attributes:
-        vectors: latents [count, ...]; a step of 1 along one of them changes what was analysed by one standard
+        vectors: latents [count, ...]; a step of 1 along one of them changes the analysed numbers by one standard
             deviation of that component, as far as the change is linear.
         share: [count], the components' shares of the whole variance.
     """
@@ -40,16 +40,16 @@ class Principal(NamedTuple):
 
 
 def principal(latents: Any, count: int, features: jax.Array | None = None) -> Principal:
-    """The `count` principal directions of a set of latents, or of what they look like.
+    """The `count` principal directions of a set of latents, or of their features.
 
-    With `features` these are analysed, and each component is carried over to the latent by least squares (GANSpace,
-    eq. 2). Without, the latents themselves are: right for latents found by projection, while draws from a prior of
-    independent numbers have no principal directions of their own. Signs are such that the largest number of a
-    component's first array is positive.
+    With `features` these are analysed, and each component is transferred to the latent by least squares (GANSpace, eq.
+    2). Without them the latents themselves are analysed, which is right for latents from projections, while draws from
+    a prior of independent numbers have no principal directions of their own. Signs are such that the largest number of
+    a component's first array is positive.
 
     Args:
         latents: [m, ...].
-        count: less than m, and no more than a feature has numbers.
+        count: less than m, and at most the number of numbers of a feature.
         features: [m, ...], such as images or activations; all numbers of one example are one vector.
 
     Raises:
@@ -64,7 +64,8 @@ def principal(latents: Any, count: int, features: jax.Array | None = None) -> Pr
             f"the most, not {count}."
         )
     x = x - jnp.mean(x, 0)
-    # There are fewer examples than numbers in an image: the small one of the two products has the same components.
+    # There are fewer examples than numbers in an image, and the smaller one of the two products has the same
+    # components.
     variances, scores = jnp.linalg.eigh(jnp.matmul(x, x.T, precision="highest") / m)
     variances, scores = jnp.maximum(variances[::-1], 0), scores[:, ::-1][:, :count] * math.sqrt(m)
     # The scores have mean 0, variance 1 and no correlation, so least squares is one product.
@@ -84,15 +85,15 @@ def of_generator(
     features: Callable[[jax.Array], jax.Array] | None = None,
     batch: int = 50,
 ) -> Principal:
-    """The `count` principal directions of what a generator shows, from `samples` draws of its latent.
+    """The `count` principal directions of a generator's images or features, from `samples` draws of its latent.
 
     Args:
         space: a generator and its prior.
         key: draws the latents.
         count: less than `samples`.
         samples: all their features are in memory at once.
-        features: `image -> array`, what is analysed; the image itself if left out.
-        batch: how many images are made at a time.
+        features: `image -> array`, the features to analyse; None: the image itself.
+        batch: how many images are generated at a time.
     """
     latents = jax.vmap(space.sample)(jax.random.split(key, samples))
 
@@ -104,12 +105,12 @@ def of_generator(
 
 
 def attribute(with_it: Any, without: Any) -> Any:
-    """The direction of an attribute: mean of the latents [m, ...] that show it, less the mean of those that do not."""
+    """The direction of an attribute: the mean of latents [m, ...] that show it, less the mean of those that do not."""
     return jax.tree.map(lambda a, b: jnp.mean(a, 0) - jnp.mean(b, 0), with_it, without)
 
 
 def transfer(v1: Any, v2: Any, v3: Any, amount: float | jax.Array = 1.0) -> Any:
-    """v1 + amount (v3 - v2): the change from `v2` to `v3` put on `v1`. Image2StyleGAN, section 4.3."""
+    """v1 + amount (v3 - v2): the change from `v2` to `v3` applied to `v1`. Image2StyleGAN, section 4.3."""
     return jax.tree.map(lambda a, b, c: a + amount * (c - b), v1, v2, v3)
 
 
@@ -125,7 +126,7 @@ def save(path: str | pathlib.Path, space: str, directions: Mapping[str, Any]) ->
     It holds `format`, `version`, `space`, `names` [k], and `leaf_0`, `leaf_1`, ...: the arrays of the latent [k, ...].
 
     Raises:
-        jgan.UserError: there are none, or more than a file takes, or one is not finite.
+        jgan.UserError: there are no directions or more than a file can hold, or one is not finite.
     """
     if not 1 <= len(directions) <= MAX_NAMES:
         raise jgan.UserError(f"a file of directions holds 1 to {MAX_NAMES} of them, not {len(directions)}.")
@@ -141,13 +142,13 @@ def load(path: str | pathlib.Path, space: str, like: Any) -> dict[str, Any]:
     """The directions in a file, by name.
 
     Args:
-        path: a file of `save`, from anyone; nothing in it is trusted and nothing in it is run.
-        space: the name of the space they have to belong to.
-        like: a latent, or its shapes: what every direction has to look like.
+        path: a file of `save`, of any origin; nothing in it is trusted and nothing in it is run.
+        space: the name of the space to which they have to belong.
+        like: a latent or its shapes, which every direction has to have.
 
     Raises:
-        jgan.UserError: the file cannot be read, is no such file, is of a later version or another space, or its
-            arrays are of the wrong shape or not finite.
+        jgan.UserError: the file cannot be read or is not such a file, it is of a later version or another space, or its
+            arrays have the wrong shape or are not finite.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -158,7 +159,9 @@ def load(path: str | pathlib.Path, space: str, like: Any) -> dict[str, Any]:
         raise
     except OSError as error:
         raise jgan.UserError(f"the directions {path} cannot be read: {error.strerror or error}.") from None
-    except Exception:  # decoders of archives and headers raise whatever they meet; it all means the same here
+    except (
+        Exception
+    ):  # decoders of archives and headers raise many kinds of errors, which all mean the same here
         raise jgan.UserError(
             f"{path} is no file of directions: it is not a sound .npz of plain arrays."
         ) from None
@@ -183,9 +186,9 @@ def load(path: str | pathlib.Path, space: str, like: Any) -> dict[str, Any]:
     for i, leaf in enumerate(leaves):
         array, shape = arrays.get(f"leaf_{i}"), (len(names), *leaf.shape)
         if array is None or array.shape != shape or array.dtype.kind != "f":
-            found = "nothing" if array is None else f"{array.dtype} {list(array.shape)}"
+            given = "nothing" if array is None else f"{array.dtype} {list(array.shape)}"
             raise jgan.UserError(
-                f"the directions {path} have {found} for array {i} of the latent, floats {list(shape)} were needed."
+                f"the directions {path} have {given} for array {i} of the latent, floats {list(shape)} were needed."
             )
         with np.errstate(over="ignore"):
             array = array.astype(leaf.dtype)
@@ -196,6 +199,7 @@ def load(path: str | pathlib.Path, space: str, like: Any) -> dict[str, Any]:
 
 
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """The members of an archive, if they are not too many or too large."""
     members = archive.infolist()
     if len(members) > MAX_NAMES or sum(info.file_size for info in members) > MAX_BYTES:
         raise jgan.UserError(
@@ -205,7 +209,10 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
-    # The header is believed only as far as the bytes behind it go: NumPy reserves what it claims before it reads.
+    """The array of a member.
+
+    Its header is compared with the bytes behind it first, because NumPy reserves what it claims before reading.
+    """
     with archive.open(info) as file:
         major, _ = np.lib.format.read_magic(file)
         read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}.get(
@@ -219,9 +226,10 @@ def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     with archive.open(info) as file:
         array = np.lib.format.read_array(file, allow_pickle=False)
     if array.dtype.kind == "U":
-        array.tolist()  # raises where a number is no character
+        array.tolist()  # raises an error if a number is not a character
     return array
 
 
 def _is_text(array: np.ndarray | None, shape: tuple[int, ...]) -> bool:
+    """Whether an array is there, holds texts and has this shape."""
     return array is not None and array.dtype.kind == "U" and array.shape == shape

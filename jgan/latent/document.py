@@ -10,8 +10,8 @@
 `size` is the height and width of the canvas; all points are [x, y] in its pixels, x to the right and y down from the
 top left corner, so that the first pixel's centre is [0.5, 0.5]; widths and sides are in the same pixels. A `sketch`
 stroke with `erase` asks for no edges where it passes. A `warp` asks that the square of that side around `target` look
-like the one around `source` does now. `erase`, `weights` and each of them may be left out. Later strokes lie over
-earlier ones, and every stroke asks for as much as any other: masks join by their maximum.
+like the square around `source` now. `erase`, `weights` and each single weight may be left out. Later strokes lie over
+earlier ones, and all strokes have the same weight: masks are joined by their maximum.
 """
 
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ class Colour(NamedTuple):
 
 
 class Sketch(NamedTuple):
-    """A line at which the image shall have an edge, or none where `erase`."""
+    """A line at which the image should have an edge, or with `erase` should have none."""
 
     points: tuple[Point, ...]
     width: float
@@ -51,7 +51,7 @@ class Sketch(NamedTuple):
 
 
 class Warp(NamedTuple):
-    """A square, by its centre and side, that shall appear around another centre."""
+    """A square, given by its centre and side, that should appear around another centre."""
 
     source: Point
     target: Point
@@ -71,7 +71,7 @@ class Document(NamedTuple):
 
 
 def read(path: str | pathlib.Path, space: str | None = None) -> Document:
-    """The document in a file; `parse` says what is refused."""
+    """The document in a file; raises the errors of `parse`, and a `jgan.UserError` if the file cannot be read."""
     try:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
@@ -81,15 +81,15 @@ def read(path: str | pathlib.Path, space: str | None = None) -> Document:
 
 
 def parse(text: str | bytes, space: str | None = None) -> Document:
-    """The document in a JSON text, every value of it checked.
+    """The document in a JSON text, with all values checked.
 
     Args:
-        text: from anyone; nothing in it is trusted.
-        space: the name of the space the edit is meant for, which has to be the document's; None takes any.
+        text: of any origin; nothing in it is trusted.
+        space: the name of the space in which the edit will be used, which has to be the document's; None: any space.
 
     Raises:
-        jgan.UserError: it is no edit, of a later version or another space, a number is not one or out of range, a
-            brush or a field is unknown, a point lies outside the canvas, or there is no stroke.
+        jgan.UserError: the text is not an edit, or one of a later version or another space; a value is not a number or
+            is out of range; a brush or a field is unknown; a point lies outside the canvas; or there is no stroke.
     """
     if len(text) > MAX_BYTES:
         raise jgan.UserError(f"an edit has at most {MAX_BYTES} bytes, this one is longer.")
@@ -117,8 +117,8 @@ def parse(text: str | bytes, space: str | None = None) -> Document:
         )
     strokes = tree["strokes"]
     if not isinstance(strokes, list) or not 1 <= len(strokes) <= MAX_STROKES:
-        found = f"{len(strokes)} strokes" if isinstance(strokes, list) else f"{show(strokes)} for strokes"
-        raise jgan.UserError(f"the edit has {found}, it has to be a list of 1 to {MAX_STROKES}.")
+        count = f"{len(strokes)} strokes" if isinstance(strokes, list) else f"{show(strokes)} for strokes"
+        raise jgan.UserError(f"the edit has {count}, it has to be a list of 1 to {MAX_STROKES}.")
     strokes = tuple(parse_stroke(stroke, f"stroke {i}", size) for i, stroke in enumerate(strokes, 1))
     count = sum(len(stroke.points) for stroke in strokes if not isinstance(stroke, Warp))
     if count > MAX_POINTS:
@@ -127,7 +127,7 @@ def parse(text: str | bytes, space: str | None = None) -> Document:
 
 
 def dump(document: Document) -> str:
-    """The JSON text of a document; `parse` gives the same document back."""
+    """The JSON text of a document, from which `parse` makes the same document."""
     strokes = [json.dumps(stroke_fields(stroke), allow_nan=False) for stroke in document.strokes]
     head = json.dumps(
         {"format": FORMAT, "version": VERSION, "space": document.space, "size": list(document.size)}
@@ -138,7 +138,7 @@ def dump(document: Document) -> str:
 
 
 def stroke_fields(stroke: Stroke) -> dict[str, Any]:
-    """The fields of a stroke as they stand in the JSON text; `parse_stroke` gives the same stroke back."""
+    """The fields of a stroke in the JSON text, from which `parse_stroke` makes the same stroke."""
     return {"brush": _BRUSHES[type(stroke)], **stroke._asdict()}
 
 
@@ -146,7 +146,7 @@ _BRUSHES = {Colour: "colour", Sketch: "sketch", Warp: "warp"}
 
 
 def parse_stroke(tree: Any, where: str, size: Sequence[int]) -> Stroke:
-    """The stroke in a JSON object, every value of it checked; `where` names it in the sentence of a mistake."""
+    """The stroke in a JSON object, with all values checked; `where` names it in error messages."""
     if not isinstance(tree, dict):
         raise jgan.UserError(f"{where} is {show(tree)}, it has to be a JSON object.")
     brush = tree.get("brush")
@@ -167,7 +167,7 @@ def parse_stroke(tree: Any, where: str, size: Sequence[int]) -> Stroke:
 
 
 def parse_weights(tree: Any) -> constraints.Weights:
-    """The weights in a JSON object, those that are left out by their defaults."""
+    """The weights in a JSON object; a weight that is left out has its default."""
     if not isinstance(tree, dict):
         raise jgan.UserError(f"the edit's weights are {show(tree)}, they have to be a JSON object.")
     check_fields(tree, "the edit's weights", set(), set(constraints.Weights._fields))
@@ -178,14 +178,16 @@ def parse_weights(tree: Any) -> constraints.Weights:
 
 
 def _points(tree: dict[str, Any], where: str, size: Sequence[int]) -> tuple[Point, ...]:
+    """The points of a line."""
     points = tree["points"]
     if not isinstance(points, list) or not 1 <= len(points) <= MAX_POINTS:
-        found = f"{len(points)} points" if isinstance(points, list) else f"{show(points)} for points"
-        raise jgan.UserError(f"{where} has {found}, it has to be a list of 1 to {MAX_POINTS}.")
+        count = f"{len(points)} points" if isinstance(points, list) else f"{show(points)} for points"
+        raise jgan.UserError(f"{where} has {count}, it has to be a list of 1 to {MAX_POINTS}.")
     return tuple(_point(point, f"{where}: a point", size) for point in points)
 
 
 def _point(value: Any, what: str, size: Sequence[int]) -> Point:
+    """A point inside the canvas; `what` names it in error messages."""
     if not isinstance(value, list) or len(value) != 2 or not all(map(is_number, value)):
         raise jgan.UserError(f"{what} is {show(value)}, it has to be [x, y], two numbers.")
     (x, y), (h, w) = value, size
@@ -197,6 +199,7 @@ def _point(value: Any, what: str, size: Sequence[int]) -> Point:
 
 
 def _extent(tree: dict[str, Any], name: str, where: str, size: Sequence[int]) -> float:
+    """A width or a side."""
     value = tree[name]
     if not is_number(value) or not 0 < value <= max(size):
         raise jgan.UserError(
@@ -206,6 +209,7 @@ def _extent(tree: dict[str, Any], name: str, where: str, size: Sequence[int]) ->
 
 
 def _rgb(tree: dict[str, Any], where: str) -> tuple[float, float, float]:
+    """The colour of a line."""
     value = tree["colour"]
     if (
         not isinstance(value, list)
@@ -219,7 +223,7 @@ def _rgb(tree: dict[str, Any], where: str) -> tuple[float, float, float]:
 def check_fields(
     tree: dict[str, Any], where: str, needed: set[str], optional: set[str] = frozenset()
 ) -> None:
-    """Refuses an object without one of the fields it needs, or with one that is unknown."""
+    """Refuses an object that lacks one of the fields it needs, or that has an unknown field."""
     for name in sorted(needed - tree.keys()):
         raise jgan.UserError(f"{where} has no field {name!r}.")
     for name in tree.keys() - needed - optional:
@@ -228,21 +232,23 @@ def check_fields(
 
 
 def _is_side(value: Any) -> bool:
+    """Whether a value of JSON can be a side of the canvas."""
     return type(value) is int and 1 <= value <= MAX_SIDE
 
 
 def is_number(value: Any) -> bool:
     """Whether a value of JSON is a finite number."""
-    # Whole numbers of JSON have no bound; those that no float can hold are as good as infinite.
+    # Whole numbers of JSON have no bound; those that are too large for a float count as infinite.
     return (type(value) is int and abs(value) < 2**63) or (type(value) is float and math.isfinite(value))
 
 
 def _no_constant(name: str) -> None:
+    """Refuses NaN and Infinity, which JSON of Python would allow."""
     raise jgan.UserError(f"the edit contains {name}, numbers have to be finite.")
 
 
 def show(value: Any) -> str:
-    """What was received, short enough for a sentence, on one line and printable anywhere."""
+    """The text of a received value: on one line, printable and short enough for a sentence."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 2**63:
         return "a number beyond 2^63"
     if isinstance(value, list | dict) and len(value) > 4:

@@ -1,4 +1,4 @@
-"""Ways through a latent space: straight, along a sphere, along the steps of an edit, and means of many latents.
+"""Paths through a latent space: straight, along a sphere, along the steps of an edit; and means of many latents.
 
 A path of n frames is a latent with a leading axis [n, ...]; `jax.vmap(space.generate)` makes it a film. iGAN shows 16
 frames.
@@ -33,9 +33,9 @@ def spherical(a: Any, b: Any, n: int = FRAMES) -> Any:
 def arc(a: Any, b: Any, shares: jax.Array) -> Any:
     """Latents [n, ...] on the arc from `a` to `b`, at shares [n] of its angle, 0 to 1.
 
-    Shoemake, "Animating Rotation with Quaternion Curves" (1985): the weights are sin((1 - t) w) / sin w and
-    sin(t w) / sin w, with w the angle between the two. Every array of a latent is taken as one vector; lengths that
-    differ change steadily. Where sin w = 0 (parallel, opposite or zero) the way is straight.
+    Shoemake, "Animating Rotation with Quaternion Curves" (1985): the weights are sin((1 - t) w) / sin w and sin(t w) /
+    sin w, with w the angle between the two. Every array of a latent is taken as one vector; if the lengths of two
+    vectors differ, the length changes steadily. Where sin w = 0 (parallel, opposite or zero) the path is straight.
     """
 
     def leaf(a: jax.Array, b: jax.Array) -> jax.Array:
@@ -53,10 +53,10 @@ def arc(a: Any, b: Any, shares: jax.Array) -> Any:
 
 
 def resample(latents: Any, n: int = FRAMES) -> Any:
-    """Latents [n, ...] in equal distances along the broken line through latents [m, ...], m at least 2, ends included.
+    """Latents [n, ...] at equal distances along the broken line through latents [m, ...], m at least 2, ends included.
 
-    The steps of an optimiser are long at first and short in the end; shown one by one, a film of them would jump and
-    then stand still.
+    The steps of an optimiser are long at first and short at the end; a film of them, one frame for each, would jump at
+    first and then stand still.
     """
     squares = [
         jnp.sum(jnp.square(jnp.diff(leaf, axis=0)).reshape(leaf.shape[0] - 1, -1), 1)
@@ -85,10 +85,10 @@ def average(latents: Any, weights: jax.Array) -> Any:
 
 
 def inside(space: spaces.Space, latent: Any, share: float = 0.99) -> Any:
-    """The latent clipped to the middle `share` of what the space can reach, where `free` is finite.
+    """The latent clipped to the middle `share` of the range that the space can reach, where `free` is finite.
 
-    The reach is asked of `bound` itself: for a uniform z it is -1 to 1 and the result within +-0.99, iGAN's limit; for
-    unbounded latents it is so wide that nothing changes.
+    The range is computed by `bound` itself: for a uniform z it is -1 to 1 and the result is within +-0.99, iGAN's
+    limit; for unbounded latents it is so wide that nothing changes.
     """
 
     def clip(x: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
@@ -99,9 +99,9 @@ def inside(space: spaces.Space, latent: Any, share: float = 0.99) -> Any:
 
 
 def inward(space: spaces.Space, latent: Any, share: float) -> Any:
-    """The latent moved towards the middle of what the space can reach, to `share` of its distance from it.
+    """The latent moved towards the middle of the range that the space can reach, to `share` of its distance from it.
 
-    Unbounded latents stay as they are.
+    Unbounded latents do not change.
     """
 
     def move(x: jax.Array, low: jax.Array, high: jax.Array) -> jax.Array:
@@ -112,13 +112,15 @@ def inward(space: spaces.Space, latent: Any, share: float) -> Any:
 
 
 def _reach(space: spaces.Space, latent: Any, sign: int) -> Any:
-    """What the optimiser's variable leads to far out on one side."""
+    """The latent of an optimiser's variable that is far out on one side."""
     return space.bound(jax.tree.map(lambda x: jnp.full_like(x, sign * _FAR), latent))
 
 
 def _shares(n: int, like: jax.Array) -> jax.Array:
+    """n numbers from 0 to 1, with as many further axes as `like` has."""
     return jnp.linspace(0, 1, n, dtype=like.dtype).reshape(n, *[1] * like.ndim)
 
 
 def _positive(x: jax.Array) -> jax.Array:
+    """x where it is above 0, otherwise 1: a divisor."""
     return jnp.where(x > 0, x, 1)

@@ -1,12 +1,12 @@
 """Projection: the latent whose image comes closest to a given one.
 
 Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold" (2016), section 3.1: by optimisation
-(L-BFGS from a random start), by a network that predicts the latent, or by the hybrid that starts the one from the
-other. `project` is for one image and one start; `jax.vmap` makes it many of both.
+(L-BFGS from a random start), by a network that predicts the latent, or by the hybrid, which starts the optimisation
+from the prediction. `project` is for one image and one start; `jax.vmap` makes it many of both.
 
-All lanes of a `vmap` go forward together, so a line search inside an iteration would make each wait for the
-slowest. Here an iteration is one evaluation of the generator and its gradient, of which a lane makes what it needs
-next: another trial of its own line search or the first of a new direction.
+All lanes of a `vmap` advance together, so a line search inside an iteration would make each lane wait for the slowest.
+Here an iteration is one evaluation of the generator and its gradient, and each lane uses it for what it needs next:
+another trial of its own line search or the first trial of a new direction.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from jgan.latent import paths
 
 METHODS = ("optimise", "network", "hybrid")
 OPTIMISERS = ("lbfgs", "adam")
-# The hybrid starts at this share of the way from the middle of a bounded space to what the network predicted. A
+# The hybrid starts at this share of the distance from the middle of a bounded space to the predicted latent. A
 # predictor drives half of its codes to the border, where `bound` is flat and an optimiser hardly moves.
 _INWARD = 0.6
 _SPREAD = 0.25  # of the hybrid's further starts around the predicted one, as a share of a draw from the prior
@@ -34,14 +34,15 @@ _DECREASE, _CURVATURE, _TRIALS = 1e-4, 0.9, 12
 
 
 class Settings(NamedTuple):
-    """How a projection searches.
+    """The settings of a projection's search.
 
     Attributes:
         optimiser: `lbfgs`, the paper's choice, or `adam`.
-        evaluations: of the generator and its gradient by each start, those of line searches included.
+        evaluations: the largest number of evaluations of the generator and its gradient for each start, those of line
+            searches included.
         learning_rate: of Adam.
-        memory: pairs that L-BFGS remembers.
-        tolerance: a start is done when an iteration lowers its cost by less than this share of it.
+        memory: the number of pairs that L-BFGS remembers.
+        tolerance: a start is done when an iteration lowers its cost by less than this share.
     """
 
     optimiser: str = "lbfgs"
@@ -55,13 +56,13 @@ DEFAULT = Settings()
 
 
 class Projection(NamedTuple):
-    """What a projection found.
+    """The result of a projection.
 
     Attributes:
         latent: the best latent.
         cost: its cost.
-        evaluations: how many evaluations it took, int32.
-        history: the lowest cost after each evaluation, [evaluations] (the last one repeated once a start is done);
+        evaluations: the number of evaluations that were made, int32.
+        history: the lowest cost after each evaluation, [evaluations] (the last one is repeated when a start is done);
             empty unless asked for.
     """
 
@@ -99,8 +100,8 @@ def reconstruction(
 
     Args:
         target: [h, w, c] in [-1, 1].
-        mask: [h, w], 1 where the target is to be met and 0 where it is unknown; None: everywhere. Features see the
-            target itself where it is 0, so that nothing there counts.
+        mask: [h, w], 1 where the target is known and 0 where it is unknown; None: known everywhere. Where it is 0,
+            features are taken of the target itself, so that nothing there counts.
         features: `image -> arrays`, such as a discriminator's activations.
         weight: of the features; 0 leaves them out.
     """
@@ -131,17 +132,16 @@ def project(
 ) -> Projection:
     """The projection of one image from one start.
 
-    Memory does not depend on the number of evaluations. Under `vmap` a start that is done no longer changes, and
+    The memory does not depend on the number of evaluations. Under `vmap` a start that is done no longer changes, and
     all end when the last one is done.
 
     Args:
         space: the latent space.
         cost: of an image, as `reconstruction` makes it.
         start: a latent.
-        settings: as described there.
-        history: whether to remember the course of the cost.
+        settings: of the search.
+        history: whether to record the cost after each evaluation.
     """
-
     carry = begin(space, cost, start, settings, history=history)
     return finish(space, advance(space, cost, carry, settings.evaluations, settings))
 
@@ -154,7 +154,7 @@ def begin(
     *,
     history: bool = False,
 ) -> dict[str, Any]:
-    """What `advance` takes before the first evaluation: a pytree of arrays. Arguments are those of `project`."""
+    """The state of a search before the first evaluation, a pytree of arrays. The arguments are those of `project`."""
     u = space.free(start)
     dtype = jax.eval_shape(lambda u: cost(space.generate(space.bound(u))), u).dtype
     return {
@@ -173,7 +173,7 @@ def advance(
     until: int | jax.Array,
     settings: Settings = DEFAULT,
 ) -> dict[str, Any]:
-    """What `begin` or `advance` gave, after `until` evaluations since the beginning or where the search is done.
+    """The state of a search, from `begin` or `advance`, after `until` evaluations in all or when the search is done.
 
     A projection in several parts is the same as in one. `until` may be traced.
     """
@@ -194,7 +194,7 @@ def advance(
         if past.size:
             past = jnp.where(jnp.arange(past.shape[0]) >= carry["count"], lowest, past)
         return {
-            "search": search.tell(carry["search"], at, value, gradient),
+            "search": search.update(carry["search"], at, value, gradient),
             "best": _where(better, at, carry["best"]),
             "cost": lowest,
             "count": carry["count"] + 1,
@@ -205,7 +205,7 @@ def advance(
 
 
 def finish(space: space_lib.Space, carry: dict[str, Any]) -> Projection:
-    """The projection that `advance` has come to."""
+    """The projection that a search has reached."""
     return Projection(space.bound(carry["best"]), carry["cost"], carry["count"], carry["history"])
 
 
@@ -214,8 +214,8 @@ def starts(
 ) -> Any:
     """`number` latents for one image to start from, along a new first axis.
 
-    `optimise` draws them from the prior. The others begin with what the network predicted, in a bounded space nearer to
-    its middle; further ones lie around that, in the optimiser's variable, a quarter of a draw from the prior away.
+    `optimise` draws them from the prior. The other methods begin with the predicted latent, moved towards the middle of
+    a bounded space; further starts lie around it, in the optimiser's variable, a quarter of a draw from the prior away.
     """
     drawn = jax.vmap(space.sample)(jax.random.split(key, number))
     if method == "optimise":
@@ -224,14 +224,14 @@ def starts(
 
     def near(k: jax.Array, latent: Any) -> Any:
         u = jax.tree.map(lambda a, b: a + _SPREAD * b, space.free(first), space.free(latent))
-        # The first is the latent itself, not its way through `free` and back.
+        # The first is the latent itself, not the result of `free` and `bound`.
         return jax.tree.map(lambda a, b: jnp.where(k == 0, a, b), first, space.bound(u))
 
     return jax.vmap(near)(jnp.arange(number), drawn)
 
 
 def best(projections: Projection) -> Projection:
-    """The one of the lowest cost of projections along their first axis; not a number is never the lowest."""
+    """The projection of the lowest cost along the first axis; a cost that is not a number is never the lowest."""
     costs = jnp.where(jnp.isnan(projections.cost), jnp.inf, projections.cost)
     k = jnp.argmin(costs)
     return jax.tree.map(lambda x: x[k], projections)
@@ -254,52 +254,53 @@ def project_image(
         space: the latent space.
         cost: of an image, as `reconstruction` makes it.
         key: of the starts.
-        settings: as described there.
+        settings: of the search.
         method: `optimise`, `network` (the prediction alone, one evaluation) or `hybrid`.
         number: of starts.
         predicted: the network's latent for this image, for the last two methods.
-        history: whether to remember the course of the lowest cost over all starts.
+        history: whether to record the lowest cost over all starts after each evaluation.
     """
     if method == "network":
         value = cost(space.generate(predicted))
         past = jnp.full((settings.evaluations if history else 0,), value)
         return Projection(predicted, value, jnp.ones((), jnp.int32), past)
     latents = starts(space, key, number, method, predicted)
-    found = jax.vmap(lambda z: project(space, cost, z, settings, history=history))(latents)
-    chosen = best(found)
-    return chosen._replace(evaluations=jnp.sum(found.evaluations), history=jnp.min(found.history, 0))
+    every = jax.vmap(lambda z: project(space, cost, z, settings, history=history))(latents)
+    chosen = best(every)
+    return chosen._replace(evaluations=jnp.sum(every.evaluations), history=jnp.min(every.history, 0))
 
 
 class _Search(NamedTuple):
-    """A minimiser turned inside out: it names a point, is told value and gradient there, and names the next."""
+    """A minimiser whose caller evaluates: `trial` gives a point, `update` takes the value and the gradient there."""
 
     init: Callable[..., Any]
     trial: Callable[[Any], Any]
-    tell: Callable[..., Any]
+    update: Callable[..., Any]
     done: Callable[[Any], jax.Array]
 
 
 def _adam(settings: Settings) -> _Search:
+    """Adam, which uses all evaluations."""
     adam = optax.adam(settings.learning_rate)
 
     def init(u: Any, dtype: Any) -> Any:
         return {"u": u, "adam": adam.init(u)}
 
-    def tell(state: Any, at: Any, value: jax.Array, gradient: Any) -> Any:
+    def update(state: Any, at: Any, value: jax.Array, gradient: Any) -> Any:
         change, moments = adam.update(gradient, state["adam"], at)
         return {"u": optax.apply_updates(at, change), "adam": moments}
 
-    # It has no line search that would tell it that it has arrived.
-    return _Search(init, lambda state: state["u"], tell, lambda state: jnp.zeros((), bool))
+    # Without a line search there is no sign that it has arrived.
+    return _Search(init, lambda state: state["u"], update, lambda state: jnp.zeros((), bool))
 
 
 def _lbfgs(settings: Settings) -> _Search:
     """L-BFGS with the weak Wolfe line search of Lewis and Overton (2013), algorithm 2.6, one trial at a time.
 
-    That search needs no smoothness, which a net of rectifiers has not: a trial that does not lower the cost enough
-    becomes the upper end of the bracket, one where it still falls too steeply the lower end; the next lies between
-    (by the parabola through both ends at first, by bisection later) or, without an upper end, twice as far. Directions
-    are optax's.
+    That search needs no smoothness, which a net of rectifiers lacks: a trial that does not lower the cost enough
+    becomes the upper end of the bracket, and one where the cost still falls too steeply becomes the lower end. The next
+    trial lies between them (by the parabola through both ends at first, by bisection later) or, without an upper end,
+    twice as far. Directions are optax's.
     """
     memory = optax.scale_by_lbfgs(settings.memory)
 
@@ -323,13 +324,13 @@ def _lbfgs(settings: Settings) -> _Search:
     def trial(s: Any) -> Any:
         return jax.tree.map(lambda x, d: x + s["step"].astype(x.dtype) * d, s["u"], s["direction"])
 
-    def tell(s: Any, at: Any, value: jax.Array, gradient: Any) -> Any:
+    def update(s: Any, at: Any, value: jax.Array, gradient: Any) -> Any:
         epsilon = jnp.finfo(value.dtype).eps
-        floor = 16 * epsilon**2  # the mean square of what rounding does to pixels in [-1, 1]
+        floor = 16 * epsilon**2  # the mean square of rounding errors of pixels in [-1, 1]
         enough = value <= s["value"] + _DECREASE * s["step"] * s["slope"]
         flat = optax.tree.vdot(gradient, s["direction"]) >= _CURVATURE * s["slope"]
         accepted = enough & flat
-        # A new direction from the point accepted.
+        # A new direction from the accepted point.
         scaled, remembered = memory.update(gradient, s["memory"], at)
         direction = jax.tree.map(jnp.negative, scaled)
         moved = {
@@ -344,7 +345,7 @@ def _lbfgs(settings: Settings) -> _Search:
             "trials": jnp.zeros_like(s["trials"]),
             "steepest": jnp.zeros_like(s["steepest"]),
             "memory": remembered,
-            # The value before the first trial is infinite: it is no step, and ends no search.
+            # The value before the first trial is infinite: that trial is no step and does not end the search.
             "done": (s["value"] - value <= settings.tolerance * value) | (value <= floor),
         }
         # Another trial along the same direction.
@@ -362,10 +363,10 @@ def _lbfgs(settings: Settings) -> _Search:
             "high": high,
             "step": step,
             "trials": s["trials"] + 1,
-            # What is to be gained is less than rounding, or two line searches found nothing.
+            # The possible gain is less than rounding, or two line searches have failed.
             "done": (~enough & (fall <= epsilon * value)) | (tired & s["steepest"]),
         }
-        # Nothing found: once more from the same point, without memory, along the gradient.
+        # After a failed line search: once more from the same point, without memory, along the gradient.
         norm = jnp.sqrt(optax.tree.vdot(s["gradient"], s["gradient"]))
         anew = {
             **again,
@@ -381,11 +382,12 @@ def _lbfgs(settings: Settings) -> _Search:
         lost = ~accepted & tired & ~s["steepest"]
         return _where(accepted, moved, _where(lost, anew, again))
 
-    return _Search(init, trial, tell, lambda s: s["done"])
+    return _Search(init, trial, update, lambda s: s["done"])
 
 
 _SEARCHES = {"lbfgs": _lbfgs, "adam": _adam}
 
 
 def _where(condition: jax.Array, yes: Any, no: Any) -> Any:
+    """One of two pytrees."""
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)

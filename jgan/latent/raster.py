@@ -1,4 +1,4 @@
-"""An edit document on the pixels of a generator: seen through the square of a photo, and drawn as constraints."""
+"""An edit document on the pixels of a generator: moved to the square view of a photo, and drawn as constraints."""
 
 from collections.abc import Mapping
 import functools
@@ -19,16 +19,16 @@ _TOLERANCE = 0.02  # of proportions, which whole numbers of pixels seldom keep
 def framed(
     drawn: document.Document, photo: tuple[int, int], square: tuple[int, int, int]
 ) -> document.Document:
-    """The document as it lies in a square view of a photo: its canvas is then the square, in the photo's pixels.
+    """The document in a square view of a photo; its canvas is then the square, in the photo's pixels.
 
-    Points may now lie outside the canvas, where a crop hides part of the photo; `draw` draws what is inside. A
-    square canvas for a photo that is not square is taken for the view itself and stays as it is.
+    Points may then lie outside the canvas, where a crop hides part of the photo; `draw` draws only the pixels inside. A
+    square canvas for a photo that is not square is assumed to be the view itself and does not change.
 
     Args:
-        drawn: on the photo, at any scale, or on a square.
+        drawn: a document on the photo, at any scale, or on a square.
         photo: height and width in pixels.
-        square: top, left and side of the view, as `jgan.data.framing` has them: top and left are below 0 where it
-            begins beyond the photo.
+        square: top, left and side of the view, as in `jgan.data.framing`: top and left are below 0 if it begins outside
+            the photo.
 
     Raises:
         jgan.UserError: the canvas has neither the photo's proportions nor those of a square.
@@ -61,25 +61,25 @@ def draw(
     image: np.ndarray | None = None,
     sources: Mapping[int, np.ndarray] = types.MappingProxyType({}),
 ) -> constraints.Constraints:
-    """The constraints that the strokes put on images of `size` (h, w, c), drawn without antialiasing.
+    """The constraints of the strokes on images of `size` (h, w, c), drawn without antialiasing.
 
-    The canvas is scaled to the image. A line covers the pixels whose centres lie within half its width, which counts
-    as one pixel where it is less, and those its points lie in. For images of one channel colours become luma (Rec.
+    The canvas is scaled to the image. A line covers the pixels whose centres lie within half its width, which is taken
+    as at least one pixel, and the pixels in which its points lie. For images of one channel colours become luma (Rec.
     601).
 
-    Sketches are white on black, or black on white where the image's border is bright: to `hog` that is the same but
-    along the border, beyond which it sees black. On the other ground a bright image could never do what is asked of
-    its outer cells. Without an image they are white on black, as in iGAN, and in one channel black on white.
+    Sketches are white on black, or black on white if the image's border is bright: for `hog` that is the same except
+    along the border, outside of which it sees black. On a black ground a bright image could never satisfy the outer
+    cells. Without an image they are white on black, as in iGAN, and in one channel black on white.
 
     Args:
-        drawn: as `document.parse` gives it.
+        drawn: as `document.parse` returns it.
         size: of the generator's images.
-        image: [h, w, c] in [-1, 1], the current one (of many any), from which warps take their patches.
-        sources: instead, for strokes by their position from 0 on, images that were there when they were made.
+        image: [h, w, c] in [-1, 1], the current image (any of several), from which warps take their patches.
+        sources: {position of a stroke from 0 on: the image that was shown when it was drawn}, in the place of `image`.
 
     Raises:
-        jgan.UserError: the canvas has other proportions, there is a warp but no image, a warp's squares have no part
-            inside the image in common, or colours are asked of images that have none.
+        jgan.UserError: the canvas has other proportions, there is a warp but no image, a warp's squares have no common
+            part inside the image, or colours are asked of images that have none.
     """
     h, w, c = size
     sy, sx = h / drawn.size[0], w / drawn.size[1]
@@ -109,8 +109,8 @@ def draw(
                     f"stroke {number}: the squares around source and target have no common part inside the image."
                 )
             colour[square], patches[square] = moved[square], moved[square]
-            # What surrounds a patch is no constraint, but cells at its rim look beyond it; on a flat ground they
-            # would see the outline of the square.
+            # The surroundings of a patch are no constraint, but cells at its rim extend beyond it; on a flat ground
+            # they would contain the outline of the square.
             patches[around & ~patches_mask] = moved[around & ~patches_mask]
             colour_mask |= square
             patches_mask |= square
@@ -130,9 +130,9 @@ def draw(
 _build = jax.jit(constraints.build)
 
 
-# An editor draws all strokes again with every one that is added.
 @functools.lru_cache(maxsize=1024)
 def _line(points: tuple[document.Point, ...], width: float, h: int, w: int) -> np.ndarray:
+    """The mask [h, w] of a line; cached, since an editor draws all strokes again whenever one is added."""
     radius = max(width, 1) / 2
     mask = np.zeros((h, w), bool)
     rows, columns = np.arange(h)[:, None] + 0.5, np.arange(w)[None] + 0.5
@@ -145,17 +145,19 @@ def _line(points: tuple[document.Point, ...], width: float, h: int, w: int) -> n
         t = np.clip((x * dx + y * dy) / (dx * dx + dy * dy or 1.0), 0, 1)
         mask[window] |= (x - t * dx) ** 2 + (y - t * dy) ** 2 <= radius**2 + 1e-9
     for x, y in points:
-        if 0 <= x <= w + 1e-6 and 0 <= y <= h + 1e-6:  # `framed` leaves points beyond what a crop shows
+        if 0 <= x <= w + 1e-6 and 0 <= y <= h + 1e-6:  # `framed` keeps points outside of a crop
             mask[min(int(y), h - 1), min(int(x), w - 1)] = True
-    mask.flags.writeable = False  # it is remembered
+    mask.flags.writeable = False  # the cache hands it out again
     return mask
 
 
 def _move(
     warp: document.Warp, image: np.ndarray, factors: tuple[float, float], scale: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    # Masks of the square, of the one it comes from and of all that its cells see, and the image moved so that the
-    # source lies on the target.
+    """Masks of the target square, of the source square and of all pixels in the target's cells, and the moved image.
+
+    The image is moved so that the source lies on the target.
+    """
     side = max(1, round(warp.side * scale))
     masks, indices = [], []
     for axis in (0, 1):
@@ -176,6 +178,7 @@ def _move(
 
 
 def _values(rgb: tuple[float, float, float], channels: int) -> np.ndarray:
+    """The colour of a brush in [-1, 1], in the channels of an image."""
     if channels not in (1, 3):
         raise jgan.UserError(f"the brush colour is for images of 1 or 3 channels, these have {channels}.")
     values = np.asarray(rgb) / 127.5 - 1

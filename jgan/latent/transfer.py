@@ -1,12 +1,12 @@
-"""Edit transfer: what an edit did to a generated picture, done to the photo at the photo's own resolution.
+"""Edit transfer: the changes of an edited generated picture, applied to the photo at the photo's own resolution.
 
 Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold" (2016), section 4.3; the authors published no
-code. The frames are the generated pictures on the way from the photo's projection to its edited version. Between
-neighbours a flow and an affine change of colour are estimated at every pixel; concatenated along the way, enlarged with
-the photo's edges and applied to the photo they keep the texture that a generator cannot make.
+code. The frames are the generated pictures from the photo's projection to its edited version. Between neighbours a flow
+and an affine change of colour are estimated at every pixel; concatenated over all frames, enlarged along the photo's
+edges and applied to the photo they keep the texture that a generator cannot make.
 
-Everything runs against the arrow of the edit: a field has the geometry of the *later* picture and says where in the
-earlier one a pixel comes from and what became of its colour, so pictures are made by backward warps, without holes.
+All fields point backwards: a field has the geometry of the *later* picture and holds, for each pixel, its place in the
+earlier picture and the change of its colour, so pictures are made by backward warps, without holes.
 """
 
 from typing import Any
@@ -23,27 +23,27 @@ from jgan.ops import pixels
 
 ENDS = ("both", "a", "b")
 _COARSE, _BLURS = 24, (3.0, 1.0, 0.0)  # the smallest size in pixels, and how it is blurred at first
-_RIDGE = 1e-4  # of the pull of colours and flow to no change at all, where nothing else decides
+_RIDGE = 1e-4  # the weight of "no change at all" for colours and flow, which decides where nothing else does
 _FADE = 1 / 16  # of a crop's side, over which the edit fades to the untouched rest of the photo
 
 
 class Settings(NamedTuple):
-    """How fields are estimated and enlarged; colours are in [-1, 1], pixels those of the frames.
+    """The settings by which fields are estimated and enlarged; colours are in [-1, 1], pixels are those of the frames.
 
     Attributes:
         flow_smoothness: the paper's sigma_s.
         colour_smoothness: the paper's sigma_c for frames of 64 pixels; it grows with their area, so that colours
             reach as far in all of them.
-        edge: the contrast of neighbours at which the smoothness of colour has lost half its weight; infinite takes the
-            paper's objective as it is, whose colours bleed over outlines.
+        edge: the contrast of neighbours at which the smoothness of colour has lost half its weight; with an infinite
+            one it is the paper's objective, whose colours bleed over outlines.
         outlier: the residual at which a pixel has lost 30 % of its weight (Charbonnier).
         alternations: of colour and flow, at every size (the paper's 3).
         warps: linearisations of the flow in every alternation.
-        iterations: of conjugate gradients in every one of these, at most.
+        iterations: the largest number of iterations of conjugate gradients in every one of these.
         radius: of the guided filter, in pixels of the frames.
         epsilon: of the guided filter for colours: contrasts below its square root count as smooth.
-        flow_epsilon: of the guided filter for the flow. It is smooth already, and what follows the guide closely draws
-            outlines twice.
+        flow_epsilon: of the guided filter for the flow, which is smooth already; a flow that follows the guide closely
+            would draw outlines twice.
     """
 
     flow_smoothness: float = 0.3
@@ -66,15 +66,16 @@ Box = tuple[int, int, int, int]  # top, left, height, width
 def motion_and_colour(
     picture: jax.Array, source: jax.Array, settings: Settings = DEFAULT
 ) -> tuple[jax.Array, jax.Array]:
-    """The flow [h, w, 2] in pixels (right, down) and the colours A [h, w, c, c + 1] that make `picture` of `source`.
+    """The flow [h, w, 2] in pixels (right, down) and the colours A [h, w, c, c + 1] that make `picture` from `source`.
 
-    picture(p) = A(p) [source(p + flow(p)); 1], in the sense of section 4.3's objective: the squared difference
-    (Charbonnier's instead, for what has no counterpart) + sigma_s |grad flow|^2 + sigma_c |grad A|^2, in turns for A
-    and for the flow, from coarse to fine. Equal pictures give exactly no flow and the identity.
+    picture(p) = A(p) [source(p + flow(p)); 1] by the objective of section 4.3: the squared difference (here that of
+    Charbonnier, because of pixels without a counterpart) + sigma_s |grad flow|^2 + sigma_c |grad A|^2, minimised
+    alternately for A and for the flow, from coarse to fine. Equal pictures give exactly no flow and the identity.
 
     Args:
         picture: [h, w, c] float32 in [-1, 1].
         source: of the same shape.
+        settings: of the estimation.
     """
     pictures, sources = flows.pyramid(picture, _COARSE), flows.pyramid(source, _COARSE)
     c = picture.shape[-1]
@@ -82,11 +83,11 @@ def motion_and_colour(
     start = jnp.zeros((*shape, 2), jnp.float32), jnp.zeros((*shape, c, c + 1), jnp.float32)
     stiff = settings.colour_smoothness * (max(picture.shape[:2]) / 64) ** 2
 
-    def sharper(both: tuple[jax.Array, jax.Array], blur: jax.Array) -> tuple:
+    def sharper(both: tuple[jax.Array, jax.Array], blur: jax.Array) -> tuple[Any, None]:
         pair = (flows.smooth(x, blur) for x in (pictures[-1], sources[-1]))
         return _refine(*pair, *both, stiff * (1 + blur) ** 2, settings), None
 
-    # The smallest size stands for all below it, blurred: one compiled body instead of one for every size.
+    # The smallest size, blurred, is used for all sizes below it: one compiled body instead of one for every size.
     (flow, change), _ = jax.lax.scan(sharper, start, jnp.array(_BLURS, jnp.float32))
     for picture, source in reversed(list(zip(pictures[:-1], sources[:-1], strict=True))):
         shape = picture.shape[:2]
@@ -98,17 +99,19 @@ def motion_and_colour(
 def concatenate(steps: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
     """The fields from the first picture to every one: flows [n, h, w, 2] and colours [n, h, w, c, c + 1].
 
-    Warps are composed, and the colours of the way so far are looked up where a pixel came from before the new change
-    is applied to them. Field 0 changes nothing.
+    Warps are composed, and the colour changes so far are read at the place from which a pixel came, before the new
+    change is applied to them. Field 0 changes nothing.
 
     Args:
         steps: fields of every picture from the one before it, [n - 1, h, w, 2] and [n - 1, h, w, c, c + 1].
     """
     c = steps[1].shape[-2]
     flow = jnp.zeros(steps[0].shape[1:], jnp.float32)
-    change = jnp.zeros(steps[1].shape[1:], jnp.float32)  # A less the identity: exact where nothing happens
+    change = jnp.zeros(
+        steps[1].shape[1:], jnp.float32
+    )  # A less the identity, which is exact where nothing changes
 
-    def step(before: tuple, new: tuple) -> tuple:
+    def step(before: tuple[Any, Any], new: tuple[Any, Any]) -> tuple[Any, Any]:
         (flow, change), (late, colours) = before, new
         earlier = flows.warp(change, late)
         late_change = colours - _identity(c)
@@ -125,13 +128,14 @@ def concatenate(steps: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Arra
 
 
 def fields(frames: jax.Array, settings: Settings = DEFAULT) -> tuple[jax.Array, jax.Array]:
-    """The fields that make every frame of the first: flows [n, h, w, 2], colours [n, h, w, c, c + 1].
+    """The fields that make every frame from the first: flows [n, h, w, 2], colours [n, h, w, c, c + 1].
 
     Args:
         frames: [n, h, w, c] float32 in [-1, 1], n at least 2 and neighbours alike; the paper takes 8.
+        settings: of the estimation.
 
     Raises:
-        jgan.UserError: a single frame.
+        jgan.UserError: there is only one frame.
     """
     if frames.shape[0] < 2:
         raise jgan.UserError(
@@ -150,18 +154,20 @@ def apply(
 ) -> jax.Array:
     """The photo [H, W, c], warped and recoloured: the same shape and type.
 
-    The fields grow to the photo's size along the edges of the photo as it is after the warp, which is the geometry
-    they are in; displacements grow with them. All is made strip by strip, up to three times over (for the small copies
-    that the filters are fitted on, and for the result), so that memory beyond the result hardly grows with the photo.
+    The fields are enlarged to the photo's size along the edges of the photo after the warp, whose geometry they have;
+    displacements are enlarged with them. Everything is computed strip by strip, up to three times (for the small copies
+    to which the filters are fitted, and for the result), so that the memory besides the result hardly grows with the
+    photo.
 
     Args:
         photo: uint8, uint16, or float32 in [-1, 1].
         flow: [h, w, 2] in pixels of h x w.
         colours: [h, w, c, c + 1].
-        box: as for `transfer`.
+        settings: of the guided filters.
+        box: as in `transfer`.
 
     Raises:
-        jgan.UserError: a box that misses the photo.
+        jgan.UserError: the box lies outside the photo.
     """
     c = photo.shape[-1]
     box = box or (0, 0, *photo.shape[:2])
@@ -215,19 +221,21 @@ def transfer(
     box: Box | None = None,
     last: bool = False,
 ) -> jax.Array:
-    """The photo as it follows the frames, [n, H, W, c] of its type, the photo itself first; or the `last`, [H, W, c].
+    """The photo with the changes of all frames, [n, H, W, c] of its type, the photo itself first; or `last`, [H, W, c].
 
-    Frames are made one after another, so that memory beyond the result does not grow with them.
+    Frames are computed one after another, so that the memory besides the result does not grow with them.
 
     Args:
         photo: [H, W, c], uint8, uint16, or float32 in [-1, 1].
         frames: [n, h, w, c] in [-1, 1], from the projection of the photo to its edit.
-        box: top, left, height and width in the photo's pixels of what the frames show, if that is not the photo: it may
-            begin before the photo (a letterbox) or within it (a crop, beyond which the photo stays as it is).
+        settings: of the estimation and of the guided filters.
+        box: top, left, height and width, in the photo's pixels, of the part that the frames show, if that is not the
+            photo: it may begin before the photo (a letterbox) or within it (a crop, outside of which the photo does not
+            change).
         last: whether to return the last frame alone.
 
     Raises:
-        jgan.UserError: a single frame; channels that differ; a box that misses the photo.
+        jgan.UserError: there is only one frame, the channels differ, or the box lies outside the photo.
     """
     if photo.shape[-1] != frames.shape[-1]:
         raise jgan.UserError(
@@ -249,12 +257,13 @@ def film(
     """The photo under every one of n fields: [n, H, W, c] of its type.
 
     Args:
-        photo: as for `transfer`.
+        photo: as in `transfer`.
         made: flows [n, h, w, 2] and colours [n, h, w, c, c + 1], from `fields`.
-        box: as for `transfer`.
+        settings: of the guided filters.
+        box: as in `transfer`.
 
     Raises:
-        jgan.UserError: a box that misses the photo.
+        jgan.UserError: the box lies outside the photo.
     """
     return jax.lax.map(lambda field: apply(photo, *field, settings, box), made)
 
@@ -266,18 +275,20 @@ def generative_transformation(
     settings: Settings = DEFAULT,
     ends: str = "both",
 ) -> jax.Array:
-    """A film [n, H, W, c] from one photo to another along the way between their projections, in [-1, 1].
+    """A film [n, H, W, c] from one photo to another along the path between their projections, in [-1, 1].
 
-    Both photos take the shape and colours of every frame, from their own end of the way, and one fades into the other;
-    with `ends` "a" or "b" only that photo's texture is shown.
+    Both photos take the shape and colours of every frame, each from its own end of the path, and one fades into the
+    other; with `ends` "a" or "b" only that photo's texture is shown.
 
     Args:
         photo_a: [H, W, c] float32 in [-1, 1].
         photo_b: of the same shape.
         frames: [n, h, w, c], from the projection of a to that of b.
+        settings: of the estimation and of the guided filters.
+        ends: "both", "a" or "b".
 
     Raises:
-        jgan.UserError: shapes that differ; a single frame; unknown ends.
+        jgan.UserError: the shapes differ, there is only one frame, or the ends are unknown.
     """
     if photo_a.shape != photo_b.shape:
         raise jgan.UserError(
@@ -303,13 +314,13 @@ def _refine(
     stiff: jax.Array | float,
     settings: Settings,
 ) -> tuple[jax.Array, jax.Array]:
-    # The alternations at one size. `change` is A less the identity.
+    """The flow and the change of colour, A less the identity, after the alternations at one size."""
     h, w, c = picture.shape
     weights = flows.even_weights((h, w), settings.flow_smoothness)
     edges = _edges(picture, stiff, settings.edge)
 
     def trust(made: jax.Array, flow: jax.Array) -> jax.Array:
-        # Charbonnier's weight; nothing is known of what comes from beyond the border.
+        # Charbonnier's weight, and 0 for pixels that come from outside the source, of which nothing is known.
         error = jnp.sum(jnp.square(made - picture), -1)
         return flows.inside(flow) / jnp.sqrt(1 + error / settings.outlier**2)
 
@@ -341,23 +352,24 @@ def _refine(
 
 
 def _edges(picture: jax.Array, stiff: jax.Array | float, edge: float) -> tuple[jax.Array, jax.Array]:
-    # The smoothness of colour between neighbours, less across the picture's edges.
+    """The smoothness of colour between neighbours below and beside each other, lower across the picture's edges."""
     down = jnp.sum(jnp.square(picture[1:] - picture[:-1]), -1)
     across = jnp.sum(jnp.square(picture[:, 1:] - picture[:, :-1]), -1)
     return tuple(stiff / (1 + x / edge**2) for x in (down, across))
 
 
 def _identity(c: int) -> jax.Array:
+    """The change of colours [c, c + 1] that changes nothing."""
     return jnp.eye(c, c + 1, dtype=jnp.float32)
 
 
 def _coloured(change: jax.Array, image: jax.Array) -> jax.Array:
-    # Sums of products by hand: exactly the image where the change is 0.
+    """The image with changed colours, as a sum that is exactly the image where the change is 0."""
     return image + jnp.sum(change[..., :-1] * image[..., None, :], -1) + change[..., -1]
 
 
 def _kept(shape: tuple[int, ...], box: Box) -> Box:
-    """What of the box lies on a photo of this shape."""
+    """The part of a box that lies on a photo of this shape."""
     top, left, height, width = box
     tall, wide, _ = shape
     bottom, right = min(top + height, tall), min(left + width, wide)
@@ -369,7 +381,7 @@ def _kept(shape: tuple[int, ...], box: Box) -> Box:
 
 
 def _ramp(size: int, begin: bool, end: bool) -> jax.Array:
-    # 1 in the middle, falling to 0 towards the ends that are asked for.
+    """Weights [size], 1 in the middle and falling to 0 towards the ends that are asked for."""
     at = (jnp.arange(size, dtype=jnp.float32) + 0.5) / (size * _FADE)
     first, last = jnp.minimum(at, 1), jnp.minimum(at[::-1], 1)
     one = jnp.ones(size)

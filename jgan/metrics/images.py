@@ -1,7 +1,7 @@
 """Distances between two images: l1, PSNR and SSIM.
 
-Every function takes one pair of images [h, w, c] as numpy arrays with values in [-1, 1] and gives a
-Python float computed in float64. Sets are scored by the mean over images. SSIM is that of Wang, Bovik,
+Every function takes one pair of images [h, w, c] as numpy arrays with values in [-1, 1] and returns a
+Python float computed in float64. The score of a set is the mean over images. SSIM is that of Wang, Bovik,
 Sheikh, Simoncelli, "Image quality assessment: from error visibility to structural similarity" (2004).
 """
 
@@ -23,8 +23,8 @@ def l1(output: np.ndarray, target: np.ndarray) -> float:
 def psnr(output: np.ndarray, target: np.ndarray, ceiling: float = 100.0) -> float:
     """The peak signal-to-noise ratio in dB, 10 log10(range^2 / mean squared error), range 2.
 
-    It grows without bound as the images become equal; `ceiling` is what it is cut to, so that one
-    perfect image leaves the mean over a set finite. 100 dB is far above 8-bit rounding (58.9 dB).
+    It grows without bound as the images become equal; `ceiling` is its largest value, so that the mean over a set with
+    one perfect image is finite. 100 dB is far above 8-bit rounding (58.9 dB).
     """
     output, target = _pair(output, target)
     error = float(np.mean((output - target) ** 2))
@@ -34,13 +34,13 @@ def psnr(output: np.ndarray, target: np.ndarray, ceiling: float = 100.0) -> floa
 
 
 def ssim(output: np.ndarray, target: np.ndarray) -> float:
-    """The mean structural similarity, -1 to 1, 1 for equal images; of colour, the mean over channels.
+    """The mean structural similarity, -1 to 1, 1 for equal images; for colour the mean over channels.
 
-    Equation 13 with an 11x11 Gaussian window of sigma 1.5, population covariance, K1 = .01 and
-    K2 = .03, over the windows that lie wholly inside the image, so that no padding is made up.
+    Equation 13 with an 11x11 Gaussian window of sigma 1.5, population covariance, K1 = .01 and K2 = .03, over the
+    windows that lie completely inside the image, so that no padding is needed.
 
     Raises:
-      jgan.UserError: the image is smaller than the window.
+        jgan.UserError: the image is smaller than the window.
     """
     output, target = _pair(output, target)
     if min(output.shape[:2]) < WINDOW.size:
@@ -56,7 +56,8 @@ def ssim(output: np.ndarray, target: np.ndarray) -> float:
     return float(np.mean(luminance * structure))
 
 
-def _window(size, sigma):
+def _window(size: int, sigma: float) -> np.ndarray:
+    """The weights [size] of a Gaussian window, whose sum is 1."""
     x = np.arange(size) - (size - 1) / 2
     w = np.exp(-(x**2) / (2 * sigma**2))
     return w / w.sum()
@@ -65,14 +66,15 @@ def _window(size, sigma):
 WINDOW = _window(11, 1.5)
 
 
-def _blur(x):
+def _blur(x: np.ndarray) -> np.ndarray:
     """Gaussian means [h - 10, w - 10, c]: the window is the product of a column and a row."""
     n = WINDOW.size
     rows = sum(w * x[i : x.shape[0] - n + 1 + i] for i, w in enumerate(WINDOW))
     return sum(w * rows[:, i : x.shape[1] - n + 1 + i] for i, w in enumerate(WINDOW))
 
 
-def _pair(output, target):
+def _pair(output: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both images as float64, of one shape."""
     output, target = np.asarray(output, np.float64), np.asarray(target, np.float64)
     if output.shape != target.shape or output.ndim != 3:
         raise ValueError(f"not a pair of images [h, w, c] of one shape: {output.shape} and {target.shape}")

@@ -1,4 +1,4 @@
-"""Which scores the pictures of a way have, and which way each of them gets better."""
+"""Which scores the pictures of a way have, and whether a greater or a smaller one is better."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +13,8 @@ class Score(NamedTuple):
 
     Attributes:
         better: `min` or `max`.
-        applies: `(way, paired, predicts) -> bool`, of a `systems.system.Way`, whether examples are pairs, and whether
-            the system has learnt the way back to the codes.
+        applies: `(way, paired, predicts) -> bool`, from a `systems.system.Way`, whether examples are pairs, and whether
+            the system has learnt to predict codes from images.
     """
 
     better: str
@@ -22,11 +22,12 @@ class Score(NamedTuple):
 
 
 def _has_targets(way: Any, paired: bool, predicts: bool) -> bool:
-    # Without inputs the target is what went to its code and came back.
+    """Whether outputs have targets to equal; without inputs the target is the image whose code was predicted."""
     return bool(way.target) and (paired if way.inputs else predicts)
 
 
 def _has_code(way: Any) -> bool:
+    """Whether a person can set a latent of this way."""
     return any(isinstance(field, fields.Code) for field in way.controls.values())
 
 
@@ -48,12 +49,12 @@ def of(way: Any, *, paired: bool, predicts: bool) -> tuple[str, ...]:
 
 
 def best_policy(best: str, system: Any) -> tuple[str, str] | None:
-    """(metric, "min" or "max") of `config.best`, None for an empty one.
+    """(metric, "min" or "max") of `config.best`; None if it is empty.
 
-    With several ways a metric carries the name of its way, such as `AtoB_cycle`.
+    With several ways the name of a metric begins with that of its way, as in `AtoB_cycle`.
 
     Raises:
-        jgan.UserError: no such score.
+        jgan.UserError: there is no such score.
     """
     if not best:
         return None

@@ -1,24 +1,28 @@
 """Scores of label maps: a picture in palette colours is mapped to classes and counted.
 
 The photo -> label protocol of pix2pix (Isola et al. 2017, table 6) and CycleGAN (Zhu et al. 2017): every
-pixel of output and target goes to the class of the nearest palette colour, one confusion matrix is kept
+pixel of output and target is mapped to the class of the nearest palette colour, one confusion matrix is kept
 over the whole split, and the scores of Long, Shelhamer, Darrell, "Fully convolutional networks for
-semantic segmentation" (2015, section 5) are taken from it.
+semantic segmentation" (2015, section 5) are computed from it.
 """
 
+from collections.abc import Mapping
 import json
+import os
 import pathlib
+from typing import Any
 
 import numpy as np
 
 import jgan
 
 
-def load_palette(path) -> dict[str, tuple[int, int, int]]:
+def load_palette(path: str | os.PathLike[str]) -> dict[str, tuple[int, int, int]]:
     """{class: (r, g, b)} in the order of the JSON file, components in 0..255.
 
     Raises:
-      jgan.UserError: no such file, not such a dict, fewer than two classes, or a colour used twice.
+        jgan.UserError: there is no such file, it holds no such dict, or it has fewer than two classes or a colour
+        twice.
     """
     path = pathlib.Path(path)
     example = '{"road": [254, 254, 254], "water": [178, 208, 249]}'
@@ -45,12 +49,12 @@ def load_palette(path) -> dict[str, tuple[int, int, int]]:
     return {name: tuple(colour) for name, colour in palette.items()}
 
 
-def nearest(image: np.ndarray, palette) -> np.ndarray:
+def nearest(image: np.ndarray, palette: Mapping[str, tuple[int, int, int]]) -> np.ndarray:
     """The class of each pixel, [h, w] int64: the palette colour nearest in RGB, the first of equals.
 
     Args:
-      image: [h, w, 3], uint8, or float in [-1, 1].
-      palette: {class: (r, g, b)}.
+        image: [h, w, 3], uint8, or float in [-1, 1].
+        palette: {class: (r, g, b)}, each from 0 to 255.
     """
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[-1] != 3:
@@ -68,13 +72,10 @@ def nearest(image: np.ndarray, palette) -> np.ndarray:
 
 
 class Confusion:
-    """Counts of pixels, matrix[target class, output class], over as many images as are added.
+    """Counts of pixels, matrix[target class, output class], over all images that are added."""
 
-    Args:
-      palette: {class: (r, g, b)} in 0..255.
-    """
-
-    def __init__(self, palette):
+    def __init__(self, palette: Mapping[str, tuple[int, int, int]]) -> None:
+        """No counts yet, for the classes of a palette {class: (r, g, b)} in 0..255."""
         self.palette = palette
         self.matrix = np.zeros((len(palette),) * 2, np.int64)
 
@@ -86,7 +87,7 @@ class Confusion:
             raise ValueError(f"pictures of different sizes: {output.shape} and {target.shape}")
         self.matrix += np.bincount(target.ravel() * n + output.ravel(), minlength=n * n).reshape(n, n)
 
-    def scores(self) -> dict:
+    def scores(self) -> dict[str, Any]:
         """{"pixel_accuracy", "class_accuracy", "mean_iou": float, "iou": {class: float or None}}."""
         return {
             "pixel_accuracy": pixel_accuracy(self.matrix),
@@ -102,7 +103,7 @@ def pixel_accuracy(matrix: np.ndarray) -> float:
 
 
 def class_accuracy(matrix: np.ndarray) -> float:
-    """The share of a class's target pixels that is right, averaged over classes in the targets."""
+    """The share of a class's target pixels that are right, averaged over the classes in the targets."""
     total = matrix.sum(axis=1)
     there = total > 0
     return float(np.mean(np.diag(matrix)[there] / total[there]))
@@ -121,11 +122,11 @@ def mean_iou(matrix: np.ndarray) -> float:
     return float(np.mean([value for value in iou(matrix) if value is not None]))
 
 
-def _once(pairs):
-    """The dict of one JSON object; a name given twice would silently lose its first colour."""
-    found = {}
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The dict of one JSON object, in which a name that is given twice would otherwise lose its first colour."""
+    values = {}
     for name, value in pairs:
-        if name in found:
+        if name in values:
             raise ValueError(f'"{name}" appears twice')
-        found[name] = value
-    return found
+        values[name] = value
+    return values

@@ -19,8 +19,8 @@ _SHIFT, _CUT = 1 / 8, 1 / 2  # largest translation, side of the square cut out; 
 def augment(images: jax.Array, key: jax.Array, p: jax.Array | float, policy: Sequence[str]) -> jax.Array:
     """Images [n, h, w, c] of which each went through each transformation of a policy with probability p.
 
-    Every image draws for itself. At p = 0 the very images come back. Values may leave [-1, 1] (brightness), and
-    what comes in from outside is 0, as in the authors' code.
+    Every image has random numbers of its own. At p = 0 the very images come back. Values may leave [-1, 1]
+    (brightness), and pixels that come in from outside the image are 0, as in the authors' code.
 
     Args:
         images: in [-1, 1].
@@ -55,7 +55,7 @@ def colour(image: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def translation(image: jax.Array, key: jax.Array) -> jax.Array:
-    """An image [h, w, c] moved by at most an eighth of its sides, whole pixels; what comes in is 0."""
+    """An image [h, w, c] moved by at most an eighth of its sides, in whole pixels; what comes in is 0."""
     h, w, c = image.shape
     down, right = _largest(h), _largest(w)
     k_y, k_x = jax.random.split(key)
@@ -81,9 +81,10 @@ def cutout(image: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def noisy(images: jax.Array, key: jax.Array, scale: float) -> jax.Array:
-    """Images with normal noise of standard deviation `scale` on them; at 0 the very images. Sønderby et al. (2017).
+    """Images with normal noise of standard deviation `scale` added; at 0 the very images. Sønderby et al. (2017).
 
-    It hides that the plain areas of G's images are not quite plain, by which D would tell maps or drawings at once.
+    The noise hides that the plain areas of G's images are not quite plain, by which D would recognise generated maps or
+    drawings at once.
     """
     return images + scale * jax.random.normal(key, images.shape, images.dtype) if scale else images
 
@@ -140,4 +141,5 @@ def adapt(
 
 
 def _largest(side: int) -> int:
+    """The largest translation of a side, in pixels."""
     return int(side * _SHIFT + 0.5)

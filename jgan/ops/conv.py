@@ -1,6 +1,6 @@
 """Convolution and transposed convolution, by the form that is best on CPU and as lax.conv elsewhere.
 
-Both operations and every derivative of theirs are one trilinear form in a big image, a small
+Both operations and all of their derivatives are one trilinear form in a big image, a small
 image and a kernel,
 
     T(big, small, kernel) = sum big[n, s*i + d - p, b] * small[n, i, c] * kernel[d, b, c],
@@ -8,16 +8,19 @@ image and a kernel,
 seen from one of its three sides: a convolution is the derivative of T by the small image, a
 transposed convolution (and the gradient of a convolution to its input) by the big one, the
 gradient to the weights by the kernel. So one bilinear JAX primitive with three outputs is closed
-under differentiation, forwards and backwards and to any order, and each of the three passes
+under differentiation, in forward and in reverse mode and to any order, and each of the three passes
 has its own lowering: XLA's convolution on accelerators, and on CPU whichever of XLA's convolution, matrix
 products and the algorithms of Winograd and Karatsuba takes least for the shape.
 """
 
 import collections
+from collections.abc import Callable
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 import functools
 import math
 import os
-from typing import NamedTuple
+from typing import Any
 
 import jax
 from jax import lax
@@ -31,6 +34,7 @@ import jgan
 from jgan.ops import conv_products
 from jgan.ops import karatsuba
 from jgan.ops import winograd
+from jgan.ops.geometry import Shape
 
 FORMS = ("auto", "lax", "gemm")
 DEFAULT_FORM = os.environ.get("JGAN_CONV", "auto")
@@ -46,19 +50,22 @@ _NARROW_KERNEL, _NARROW_PIXELS = 2**17, 2048
 _context = jax.make_user_context("auto")
 
 
-def prefer(form):
-    """A context in which programs are traced with a form of convolution where nothing else says one.
+def prefer(form: str) -> AbstractContextManager[None]:
+    """A context in which programs are traced with this form of convolution unless something else sets one.
 
-    `form` as in `conv`; what the environment variable JGAN_CONV says goes before. Programs that were jitted under
-    another preference are not found again but traced anew. Forms differ by rounding alone.
+    The environment variable JGAN_CONV takes precedence. Programs that were jitted under another preference are traced
+    anew, not reused. Forms differ by rounding alone.
+
+    Args:
+        form: as in `conv`.
     """
     return _context(_form(form))
 
 
-def form_for(pixels):
-    """The form that takes less time for a program that so many pixels will pass, compiling included.
+def form_for(pixels: int) -> str:
+    """The form that takes less time, compiling included, for a program that will process so many pixels.
 
-    "lax" where they are few, for it compiles in a third of the time, and "auto".
+    It is "lax" where they are few, because that compiles in a third of the time, and "auto" otherwise.
     """
     return "auto" if pixels >= _PAYING else "lax"
 
@@ -66,31 +73,45 @@ def form_for(pixels):
 class Frugal:
     """A function of (weights, images, ...) under `jax.jit`, whose programs begin cheap and become fast.
 
-    The first calls with images [n, h, w, c] of a shape run a program that compiles quickly, those after `form_for`'s
-    number of pixels a faster one. Only the count decides: the same calls in the same order give the same bits.
+    The first calls with images [n, h, w, c] of a shape run a program that compiles quickly; those after `form_for`'s
+    number of pixels run a faster one. Only the count decides: the same calls in the same order give the same bits.
     """
 
-    def __init__(self, function, **options):
+    def __init__(self, function: Callable[..., Any], **options: Any) -> None:
         self._jitted = jax.jit(function, **options)
         self._passed = collections.Counter()
 
-    def __call__(self, weights, images, *rest, **static):
+    def __call__(self, weights: Any, images: jax.Array, *rest: Any, **static: Any) -> Any:
         n, h, w, _ = images.shape
         self._passed[images.shape] += n * h * w
         with prefer(form_for(self._passed[images.shape])):
             return self._jitted(weights, images, *rest, **static)
 
 
-def conv(x, w, stride=1, padding=((0, 0), (0, 0)), *, form=None):
+def conv(
+    x: jax.Array,
+    w: jax.Array,
+    stride: int | Sequence[int] = 1,
+    padding: Sequence[Sequence[int]] = ((0, 0), (0, 0)),
+    *,
+    form: str | None = None,
+) -> jax.Array:
     """Convolution [n, h', w', co] of images [n, h, w, ci] with a kernel [kh, kw, ci, co].
 
-    `stride` is a number or a pair; `padding` holds the zeros added ((top, bottom), (left, right)).
-    As in every deep-learning library the kernel is not flipped. `form` is "gemm" (matrix products),
-    "lax" (jax.lax.conv_general_dilated) or "auto" (on CPU gemm or, where they are faster, lax or the
-    algorithms of Winograd and Karatsuba, which round differently; elsewhere lax; chosen when the program is
-    lowered); by default what the environment variable JGAN_CONV said when this module was imported, or else the form
-    of the context (`prefer`), or "auto".
-    Unfit shapes and unknown forms raise `jgan.UserError`.
+    As in every deep-learning library the kernel is not flipped.
+
+    Args:
+        x: images.
+        w: kernel.
+        stride: a number or a pair.
+        padding: the numbers of zeros added, ((top, bottom), (left, right)).
+        form: "gemm" (matrix products), "lax" (jax.lax.conv_general_dilated) or "auto" (on CPU gemm or, where they are
+            faster, lax or the algorithms of Winograd and Karatsuba, which round differently; elsewhere lax; chosen when
+            the program is lowered). By default it is the value that the environment variable JGAN_CONV had when this
+            module was imported, or else the form of the context (`prefer`), or else "auto".
+
+    Raises:
+        jgan.UserError: the shapes do not fit, or the form is unknown.
     """
     x, w = _operands(x, w)
     (top, bottom), (left, right) = padding
@@ -109,12 +130,30 @@ def conv(x, w, stride=1, padding=((0, 0), (0, 0)), *, form=None):
     return _trilinear.bind(x, w, out="small", shape=shape, form=_form(form))
 
 
-def conv_transpose(x, w, stride=2, padding=0, output_padding=0, *, form=None):
+def conv_transpose(
+    x: jax.Array,
+    w: jax.Array,
+    stride: int | Sequence[int] = 2,
+    padding: int | Sequence[int] = 0,
+    output_padding: int | Sequence[int] = 0,
+    *,
+    form: str | None = None,
+) -> jax.Array:
     """Transposed convolution [n, h', w', co] of [n, h, w, ci] with a kernel [kh, kw, ci, co].
 
     y[s*i + d - padding] += x[i] @ w[d], so h' = (h - 1)*s - 2*padding + kh + output_padding: the
-    convention of PyTorch's ConvTranspose2d. `padding` and `output_padding` are numbers or pairs;
-    `form` as in `conv`.
+    convention of PyTorch's ConvTranspose2d.
+
+    Args:
+        x: images.
+        w: kernel.
+        stride: a number or a pair.
+        padding: a number or a pair.
+        output_padding: a number or a pair.
+        form: as in `conv`.
+
+    Raises:
+        jgan.UserError: the shapes do not fit, or the form is unknown.
     """
     x, w = _operands(x, w)
     stride, padding, extra = _pair(stride), _pair(padding), _pair(output_padding)
@@ -132,29 +171,11 @@ def conv_transpose(x, w, stride=2, padding=0, output_padding=0, *, form=None):
     return _trilinear.bind(x, w, out="big", shape=shape, form=_form(form))
 
 
-class Shape(NamedTuple):
-    """Geometry of the trilinear form; each field but the last is a pair, for rows and columns."""
-
-    big: tuple
-    small: tuple
-    kernel: tuple
-    stride: tuple
-    pad: tuple  # zeros before the big image; those after it follow from the sizes
-    big_first: bool  # kernel is [kh, kw, big, small] channels rather than [kh, kw, small, big]
-
-    def after(self):
-        """Zeros behind the big image (or, negative, its unread rows), so that all taps fit."""
-        return tuple(
-            (m - 1) * s + k - b - p
-            for b, m, k, s, p in zip(self.big, self.small, self.kernel, self.stride, self.pad, strict=True)
-        )
-
-
-def _pair(value):
+def _pair(value: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
 
 
-def _form(form):
+def _form(form: str | None) -> str:
     if form is None:
         form = _context.value if DEFAULT_FORM == "auto" else DEFAULT_FORM
     if form not in FORMS:
@@ -162,7 +183,7 @@ def _form(form):
     return form
 
 
-def _operands(x, w):
+def _operands(x: jax.Array, w: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, w = jnp.asarray(x), jnp.asarray(w)
     if x.ndim != 4 or w.ndim != 4 or x.shape[3] != w.shape[2]:
         raise jgan.UserError(
@@ -180,17 +201,19 @@ _trilinear = jax.extend.core.Primitive("trilinear_conv")
 
 
 @functools.cache
-def _compiled(**params):
+def _compiled(**params: Any) -> Callable[..., jax.Array]:
     return jax.jit(functools.partial(_trilinear.bind, **params))
 
 
 @_trilinear.def_impl
-def _impl(first, second, **params):
+def _impl(first: jax.Array, second: jax.Array, **params: Any) -> jax.Array:
     return _compiled(**params)(first, second)
 
 
 @_trilinear.def_abstract_eval
-def _abstract(first, second, *, out, shape, form):
+def _abstract(
+    first: jax.core.ShapedArray, second: jax.core.ShapedArray, *, out: str, shape: Shape, form: str
+) -> jax.core.ShapedArray:
     if out == "kernel":
         channels = (first.shape[3], second.shape[3])
         result = shape.kernel + (channels if shape.big_first else channels[::-1])
@@ -201,21 +224,25 @@ def _abstract(first, second, *, out, shape, form):
     return jax.core.ShapedArray(result, first.dtype)
 
 
-def _transpose_first(cotangent, first, second, *, out, shape, form):
+def _transpose_first(
+    cotangent: jax.Array, first: Any, second: Any, *, out: str, shape: Shape, form: str
+) -> jax.Array:
     back = {"small": "big", "big": "small", "kernel": "big"}[out]
-    # T by kernel, its big image unknown: the cotangent takes the kernel's place.
+    # The derivative of T by the kernel, with the big image unknown: the cotangent takes the kernel's place.
     operands = (second, cotangent) if out == "kernel" else (cotangent, second)
     return _trilinear.bind(*operands, out=back, shape=shape, form=form)
 
 
-def _transpose_second(cotangent, first, second, *, out, shape, form):
+def _transpose_second(
+    cotangent: jax.Array, first: Any, second: Any, *, out: str, shape: Shape, form: str
+) -> jax.Array:
     if out == "kernel":
         return _trilinear.bind(first, cotangent, out="small", shape=shape, form=form)
     operands = (first, cotangent) if out == "small" else (cotangent, first)
     return _trilinear.bind(*operands, out="kernel", shape=shape, form=form)
 
 
-def is_convolution(primitive, *_, **__):
+def is_convolution(primitive: Any, *_: Any, **__: Any) -> bool:
     """Whether a primitive is a convolution of this module: a policy for `jax.checkpoint`, to keep their outputs."""
     return primitive is _trilinear
 
@@ -223,17 +250,19 @@ def is_convolution(primitive, *_, **__):
 ad.defbilinear(_trilinear, _transpose_first, _transpose_second)
 
 
-def _batch(args, dims, *, out, shape, form):
-    """vmap folds into the images or the channels where one operand is batched."""
+def _batch(
+    args: Sequence[jax.Array], dims: Sequence[int | None], *, out: str, shape: Shape, form: str
+) -> tuple[jax.Array, int]:
+    """The rule of `vmap`: where one operand is batched, its batch is folded into the images or into the channels."""
     (first, second), (at, by) = args, dims
     bind = functools.partial(_trilinear.bind, out=out, shape=shape, form=form)
     if at is not None and by is not None:
-        # A kernel per image: nothing to fold into, so products batched by XLA.
+        # Each image has a kernel of its own: there is nothing to fold the batch into, so XLA batches the products.
         cpu, default = (
             functools.partial(_lower, out=out, shape=shape, form=form, cpu=cpu) for cpu in (True, False)
         )
 
-        def single(first, second):
+        def single(first: jax.Array, second: jax.Array) -> jax.Array:
             return lax.platform_dependent(first, second, cpu=cpu, default=default)
 
         return jax.vmap(single, (at, by))(first, second), 0
@@ -252,20 +281,22 @@ def _batch(args, dims, *, out, shape, form):
     return _unfold(bind(first, _fold(second, by, axis)), 3, second.shape[by]), 3
 
 
-def _fold(x, batch, axis):
+def _fold(x: jax.Array, batch: int, axis: int) -> jax.Array:
     """The batch dimension as the outer part of another axis of the single example."""
     x = jnp.moveaxis(x, batch, axis)
     return x.reshape(x.shape[:axis] + (-1,) + x.shape[axis + 2 :])
 
 
-def _unfold(x, axis, count):
+def _unfold(x: jax.Array, axis: int, count: int) -> jax.Array:
+    """The outer part of an axis, of `count`, as an axis of its own before the rest of it."""
     return x.reshape(x.shape[:axis] + (count, x.shape[axis] // count) + x.shape[axis + 1 :])
 
 
 batching.primitive_batchers[_trilinear] = _batch
 
 
-def _lower(first, second, *, out, shape, form, cpu):
+def _lower(first: jax.Array, second: jax.Array, *, out: str, shape: Shape, form: str, cpu: bool) -> jax.Array:
+    """The operations that the primitive becomes for a form and a platform."""
     if form == "gemm":
         return conv_products.evaluate(first, second, out=out, shape=shape)
     if not cpu:
@@ -282,12 +313,12 @@ def _lower(first, second, *, out, shape, form, cpu):
     return _LAX[out](first, second, shape=shape, convolution=_padded_convolution)
 
 
-def _xla_pays(out, shape, n, big, small, dtype):
+def _xla_pays(out: str, shape: Shape, n: int, big: int, small: int, dtype: jnp.dtype) -> bool:
     """Whether XLA's convolution is the best one on CPU for n images.
 
-    It gathers patches on its way, while products need them in memory, larger than both images, and it compiles at once.
-    Wide kernels of small images, strides on the way back and most gradients to kernels it does slowly; Winograd's
-    algorithm saves more than it costs up to about 64 pixels.
+    XLA's convolution gathers patches as it goes, while products need them in memory, where they are larger than both
+    images, and it compiles at once. It is slow for wide kernels of small images, for strides in the backward pass and
+    for most gradients to kernels. Winograd's algorithm saves more than it costs up to about 64 pixels.
     """
     least, numbers = min(shape.small), math.prod(shape.kernel) * big * small
     if out == "kernel":
@@ -307,17 +338,25 @@ for _platform in ("cpu", None):
 # XLA's convolution.
 
 
-def _convolution(images, kernel, stride, pads, **dilation):
-    """In the one order of axes that XLA hands to its fast convolution on CPU.
+def _convolution(
+    images: jax.Array,
+    kernel: jax.Array,
+    stride: tuple[int, ...],
+    pads: Sequence[tuple[int, int]],
+    **dilation: Any,
+) -> jax.Array:
+    """XLA's convolution in the one order of axes for which XLA on CPU has a fast implementation.
 
-    It puts others into that order at the top of a program, but not in a loop, where they take its slow one.
+    XLA puts other orders into that one at the top of a program but not in a loop, where they take the slow one.
     """
     numbers = ("NHWC", "HWIO", "NHWC")
     return lax.conv_general_dilated(images, kernel, stride, pads, dimension_numbers=numbers, **dilation)
 
 
-def _padded_convolution(images, kernel, stride, pads):
-    """The same with one more row before the images, whose outputs are dropped, where there is no padding.
+def _padded_convolution(
+    images: jax.Array, kernel: jax.Array, stride: tuple[int, ...], pads: Sequence[tuple[int, int]]
+) -> jax.Array:
+    """The same as `_convolution`; where there is no padding, it adds a row above the images and drops its outputs.
 
     XLA's convolution on CPU takes three to four times as long without any padding as with some.
     """
@@ -327,13 +366,17 @@ def _padded_convolution(images, kernel, stride, pads):
     return _convolution(images, kernel, stride, ((stride[0] + pads[0][0], bottom), (left, right)))[:, 1:]
 
 
-def _lax_small(big, kernel, *, shape, convolution=_convolution):
+def _lax_small(
+    big: jax.Array, kernel: jax.Array, *, shape: Shape, convolution: Callable[..., jax.Array] = _convolution
+) -> jax.Array:
     pads = tuple(zip(shape.pad, shape.after(), strict=True))
     kernel = kernel if shape.big_first else kernel.swapaxes(2, 3)
     return convolution(big, kernel, shape.stride, pads)
 
 
-def _lax_big(small, kernel, *, shape, convolution=_convolution):
+def _lax_big(
+    small: jax.Array, kernel: jax.Array, *, shape: Shape, convolution: Callable[..., jax.Array] = _convolution
+) -> jax.Array:
     pads = tuple(
         (k - 1 - p, k - 1 - after) for k, p, after in zip(shape.kernel, shape.pad, shape.after(), strict=True)
     )
@@ -343,8 +386,11 @@ def _lax_big(small, kernel, *, shape, convolution=_convolution):
     return convolution(small, kernel[::-1, ::-1], (1, 1), pads)
 
 
-def _lax_kernel(big, small, *, shape, convolution=_convolution):
-    # The channels of the big image are its batch, the examples of both are contracted. Padding gains nothing here.
+def _lax_kernel(
+    big: jax.Array, small: jax.Array, *, shape: Shape, convolution: Callable[..., jax.Array] = _convolution
+) -> jax.Array:
+    # The channels of the big image take the place of its batch, and the examples of both images are contracted. An
+    # additional row (`_padded_convolution`) gains nothing here.
     pads = tuple(zip(shape.pad, shape.after(), strict=True))
     big, small = big.transpose(3, 1, 2, 0), small.transpose(1, 2, 0, 3)
     kernel = _convolution(big, small, (1, 1), pads, rhs_dilation=shape.stride)

@@ -2,24 +2,26 @@
 
 A kernel of the inner layers of a U-Net takes 16 to 32 MiB and its images a few KiB, a kernel of the outer
 layers the reverse; copies of the larger one cost more than the products. So every product takes the larger
-operand as it lies in memory: plain products of two matrices where one can be had without transposing a
+operand as it lies in memory: plain products of two matrices where these need no transposed copy of a
 large kernel, and a batch of products over the taps where pixels are few. Patches under the taps are gathered
 (im2col) or spread (its transpose) phase by phase; no zero is inserted between pixels.
 """
 
+import jax
 from jax import lax
 import jax.numpy as jnp
 
 from jgan.ops import order
+from jgan.ops.geometry import Shape
 
 _FEW_PIXELS = 64  # up to here a kernel is the larger operand, and reading it in place decides
 _MANY_CHANNELS = 32  # from here on a pixel under one tap is enough for a product of its own
 
 
-def evaluate(first, second, *, out, shape):
+def evaluate(first: jax.Array, second: jax.Array, *, out: str, shape: Shape) -> jax.Array:
     """One side of the trilinear form, `out` of "small", "big" and "kernel", from the other two.
 
-    The operands are (big, kernel), (small, kernel) or (big, small); `shape` is a `conv.Shape`.
+    The operands are (big, kernel), (small, kernel) or (big, small); `shape` is their geometry.
     """
     big, small = channels(first, second, out=out, shape=shape)
     if shape.stride == (1, 1) and 4 * small <= big:
@@ -27,7 +29,7 @@ def evaluate(first, second, *, out, shape):
     return _PRODUCTS[out](first, second, shape)
 
 
-def channels(first, second, *, out, shape):
+def channels(first: jax.Array, second: jax.Array, *, out: str, shape: Shape) -> tuple[int, ...]:
     """The numbers of channels of the big image and of the small one."""
     if out == "kernel":
         return first.shape[3], second.shape[3]
@@ -35,8 +37,8 @@ def channels(first, second, *, out, shape):
     return second.shape[2:] if shape.big_first else second.shape[:1:-1]
 
 
-def _swapped(first, second, *, out, shape):
-    """The same with the two images in each other's place, for a small one of few channels.
+def _swapped(first: jax.Array, second: jax.Array, *, out: str, shape: Shape) -> jax.Array:
+    """The same as `evaluate` with the two images in each other's place, for a small image of few channels.
 
     At stride 1 the form is symmetric but for the direction of the taps. A narrow image is the
     one to gather patches from: its columns are few.
@@ -49,14 +51,14 @@ def _swapped(first, second, *, out, shape):
     return product(first, second[::-1, ::-1], shape)
 
 
-def _product_small(big, kernel, shape):
+def _product_small(big: jax.Array, kernel: jax.Array, shape: Shape) -> jax.Array:
     n, taps = big.shape[0], _taps(shape)
     pixels = n * shape.small[0] * shape.small[1]
     if shape.big_first:
         small = _patches(big, shape, 3).reshape(pixels, -1) @ kernel.reshape(-1, kernel.shape[3])
     elif pixels <= _FEW_PIXELS:
-        # The kernel on the left, as it lies: products contract the last dimension of their left side fast. The patches
-        # are turned behind a barrier, or the compiler would turn the kernel instead.
+        # The kernel is the left side as it lies in memory, because products contract the last dimension of their left
+        # side fast. The patches are transposed behind a barrier, or the compiler would transpose the kernel instead.
         patches = lax.optimization_barrier(_patches(big, shape, 0).reshape(taps, pixels, -1).swapaxes(1, 2))
         kernel = kernel.reshape(taps, *kernel.shape[2:])
         small = lax.dot_general(kernel, patches, (((2,), (1,)), ((0,), (0,)))).sum(0).T
@@ -66,7 +68,7 @@ def _product_small(big, kernel, shape):
     return small.reshape(n, *shape.small, -1)
 
 
-def _product_big(small, kernel, shape):
+def _product_big(small: jax.Array, kernel: jax.Array, shape: Shape) -> jax.Array:
     n, taps = small.shape[0], _taps(shape)
     rows = small.reshape(-1, small.shape[3])
     if shape.big_first:
@@ -85,18 +87,18 @@ def _product_big(small, kernel, shape):
     return _spread(columns, axis, shape)
 
 
-def _product_kernel(big, small, shape):
+def _product_kernel(big: jax.Array, small: jax.Array, shape: Shape) -> jax.Array:
     taps, rows = _taps(shape), small.reshape(-1, small.shape[3])
     contract = (((0,), (0,)), ((), ()))
     if len(rows) > 4 * _FEW_PIXELS and big.shape[3] >= _MANY_CHANNELS:
-        # Tap by tap. Fast products contract the last dimension of their left side: one copy for all of them,
-        # behind a barrier, or the compiler would fold it back into each.
+        # Tap by tap. Products contract the last dimension of their left side fast, so the small image is transposed
+        # once for all of them, behind a barrier, or the compiler would fold the copy back into each product.
         across = lax.optimization_barrier(rows.T)
         big = order.later(big, rows)
         kernel = jnp.stack([across @ x.reshape(len(rows), -1) for x in _taps_of(big, shape)])
         kernel = kernel.swapaxes(1, 2) if shape.big_first else kernel
     elif len(rows) > 4 * _FEW_PIXELS:
-        # Few channels: what a row of taps meets stands side by side, which is less to gather than whole patches.
+        # Few channels: the pixels under a row of taps are put side by side, which is less to gather than whole patches.
         across = [jnp.stack(x, 3).reshape(len(rows), -1) for x in _rows_of_taps(big, shape)]
         kernel = jnp.stack([lax.dot_general(x, rows, contract) for x in across])
         kernel = kernel.reshape(taps, big.shape[3], -1)
@@ -115,22 +117,23 @@ def _product_kernel(big, small, shape):
 _PRODUCTS = {"small": _product_small, "big": _product_big, "kernel": _product_kernel}
 
 
-def _taps(shape):
+def _taps(shape: Shape) -> int:
+    """The number of taps of the kernel."""
     return shape.kernel[0] * shape.kernel[1]
 
 
-def _patches(big, shape, axis):
-    """Pixels under every tap over the pixels of the small image, [n, h, w, c] with taps at `axis`."""
+def _patches(big: jax.Array, shape: Shape, axis: int) -> jax.Array:
+    """The pixels under every tap, [n, h, w, c] over the pixels of the small image with an axis of taps at `axis`."""
     return jnp.stack(_taps_of(big, shape), axis=axis)
 
 
-def _taps_of(big, shape):
+def _taps_of(big: jax.Array, shape: Shape) -> list[jax.Array]:
     """The pixels of the big image, [n, h, w, c] over the small one, under one tap after the other."""
     return [x for row in _rows_of_taps(big, shape) for x in row]
 
 
-def _rows_of_taps(big, shape):
-    """`_taps_of` in a list for every row of taps."""
+def _rows_of_taps(big: jax.Array, shape: Shape) -> list[list[jax.Array]]:
+    """The same as `_taps_of`, in one list for every row of taps."""
     pads = ((0, 0, 0), *((p, a, 0) for p, a in zip(shape.pad, shape.after(), strict=True)), (0, 0, 0))
     big = lax.pad(big, jnp.zeros((), big.dtype), pads)
     (h, w), (sh, sw), (kh, kw) = shape.small, shape.stride, shape.kernel
@@ -140,8 +143,8 @@ def _rows_of_taps(big, shape):
     ]
 
 
-def _spread(columns, axis, shape):
-    """Transpose of `_patches`: every tap added to the pixel it came from.
+def _spread(columns: jax.Array, axis: int, shape: Shape) -> jax.Array:
+    """The transpose of `_patches`: every tap is added to the pixel that it came from.
 
     Pixels of the big image that are equal modulo the stride get the same taps. These phases are
     summed one by one and then interleaved, so that no zero is inserted.
@@ -149,12 +152,13 @@ def _spread(columns, axis, shape):
     (height, width), (sh, sw), (kh, kw) = shape.big, shape.stride, shape.kernel
     zero = jnp.zeros((), columns.dtype)
 
-    def shift(tap, size, phase, count, stride, pad):
-        """Zeros before and after the small image, or pixels cut off, for a tap in a phase."""
+    def shift(tap: int, size: int, phase: int, count: int, stride: int, pad: int) -> tuple[int, int, int]:
+        """Zeros before and after the small image, or pixels cut off, and none between them: for a tap in a phase."""
         low = (tap - phase - pad) // stride
         return low, count - size - low, 0
 
-    def phase(a, b):
+    def phase(a: int, b: int) -> jax.Array:
+        """The pixels of the big image whose row and column are a and b modulo the stride."""
         total = None
         rows, cols = -(-height // sh), -(-width // sw)
         for i in range((a + shape.pad[0]) % sh, kh, sh):

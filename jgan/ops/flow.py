@@ -22,15 +22,15 @@ def warp(
 
     Bilinear or, with `cubic`, by Catmull-Rom splines (Keys, "Cubic Convolution Interpolation", 1981, a = -1/2), which
     keep fine texture but may overshoot the image's range. At whole displacements both return the pixels themselves.
-    Beyond the border its last pixels go on.
+    Beyond the border the last pixels are repeated.
 
     Args:
         image: floats, or integers, which are seen in [-1, 1].
         flow: [h, w, 2].
         cubic: the interpolation.
         begin: row and column of the image at which the flow begins.
-        box: top, left, height and width of what takes the image's place: of what lies in it nothing beyond is seen,
-            and where it reaches beyond the image that goes on.
+        box: top, left, height and width of the part that takes the image's place: positions in it read nothing beyond
+            it, and where it reaches beyond the image, the image's last pixels are repeated.
     """
     height, width = image.shape[:2]
     top, left, tall, wide = box or (0, 0, height, width)
@@ -48,7 +48,7 @@ def warp(
 
 
 def inside(flow: jax.Array) -> jax.Array:
-    """Where p + flow(p) is within the image: [h, w] bool."""
+    """The pixels p for which p + flow(p) is within the image: [h, w] bool."""
     y, x = _grid(flow)
     y, x = y + flow[..., 1], x + flow[..., 0]
     return (y >= 0) & (y <= flow.shape[0] - 1) & (x >= 0) & (x <= flow.shape[1] - 1)
@@ -106,17 +106,17 @@ def smooth_solution(
 ) -> jax.Array:
     """The field x [h, w, k, m] of least x'Mx - 2 right.x + ridge |x|^2 at all pixels + weight |x - x'|^2 of neighbours.
 
-    The normal equations of least squares at every pixel tied by smoothness between neighbours: M x + L x + ridge x =
-    right, with L the weighted Laplacian without anything beyond the border. By conjugate gradients from 0, with the
-    inverse for the mean matrix and the mean weight for preconditioner: the cosine transform makes it diagonal, so the
-    number of iterations hardly grows with the image.
+    These are the normal equations of least squares at every pixel with smoothness between neighbours: M x + L x + ridge
+    x = right, with L the weighted Laplacian without anything beyond the border. It is solved by conjugate gradients
+    from 0. The preconditioner is the inverse for the mean matrix and the mean weight, which the cosine transform makes
+    diagonal, so the number of iterations hardly grows with the image.
 
     Args:
         matrices: M, [h, w, k, k], symmetric and positive semi-definite.
         right: [h, w, k, m].
         weights: of neighbours below each other, [h - 1, w], and beside each other, [h, w - 1].
-        ridge: at least a little above 0.
-        iterations: at most; it ends earlier at a residual of 1e-4 of `right`.
+        ridge: above 0.
+        iterations: the largest number; the solver ends earlier at a residual of 1e-4 of `right`.
     """
     down, across = weights[0][..., None, None], weights[1][..., None, None]
 
@@ -150,6 +150,7 @@ def even_weights(shape: tuple[int, int], weight: float) -> tuple[jax.Array, jax.
 
 
 def _grid(flow: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The rows [h, 1] and columns [1, w] of the pixels of a flow."""
     h, w = flow.shape[:2]
     return jnp.arange(h, dtype=flow.dtype)[:, None], jnp.arange(w, dtype=flow.dtype)[None]
 
@@ -157,7 +158,7 @@ def _grid(flow: jax.Array) -> tuple[jax.Array, jax.Array]:
 def _taps(
     position: jax.Array, begin: int, count: int, size: int, cubic: bool
 ) -> list[tuple[jax.Array, jax.Array]]:
-    # The pixels that a position in a box is read from, of an image of that size, and their weights.
+    """[(indices, weights)] of the pixels of an image of that size that positions in a box are read from."""
     position = jnp.clip(position, begin, begin + count - 1)
     first = jnp.floor(position)
     t = position - first
@@ -176,7 +177,7 @@ def _taps(
 
 
 def _cosines(size: int) -> tuple[np.ndarray, np.ndarray]:
-    # The orthonormal cosine transform and the eigenvalues of the Laplacian that it makes diagonal.
+    """The orthonormal cosine transform [size, size] and the eigenvalues of the Laplacian that it makes diagonal."""
     k, i = np.arange(size)[:, None], np.arange(size)[None]
     rows = np.cos(np.pi * k * (2 * i + 1) / (2 * size)) * np.sqrt(2 / size)
     rows[0] /= np.sqrt(2)

@@ -16,7 +16,7 @@ def guided_filter(guide: jax.Array, values: jax.Array, radius: int, epsilon: flo
 
     In every window of (2 radius + 1)^2 pixels the values are taken for a linear function of the guide's colour, fitted
     by least squares with `epsilon` on the slopes (in the guide's units squared: contrasts below sqrt(epsilon) count as
-    smooth); a pixel gets the mean of what its windows say. Windows are cut at the border.
+    smooth); a pixel gets the mean of the values from its windows. Windows are cut at the border.
     """
     return evaluate(models(guide, values, radius, epsilon), guide)
 
@@ -44,12 +44,12 @@ def models(guide: jax.Array, values: jax.Array, radius: int, epsilon: float) -> 
 
 
 def evaluate(models: jax.Array, guide: jax.Array) -> jax.Array:
-    """What models [h, w, c, g + 1] say of a guide [h, w, g]: [h, w, c]."""
+    """The values [h, w, c] of models [h, w, c, g + 1] at the colours of a guide [h, w, g]."""
     return jnp.sum(models[..., :-1] * guide[..., None, :], -1) + models[..., -1]
 
 
 def enlarge(models: jax.Array, guide: jax.Array) -> jax.Array:
-    """What models [h, w, c, g + 1], interpolated, say of a larger guide [H, W, g]: [H, W, c]."""
+    """The values [H, W, c] of models [h, w, c, g + 1], interpolated, at the colours of a larger guide [H, W, g]."""
     shape = guide.shape[:2]
     return evaluate(between(between(models, 0, shape[0]), 1, shape[1]), guide)
 
@@ -70,8 +70,10 @@ def between(field: jax.Array, axis: int, size: int, begin: jax.Array | int = 0, 
 
 
 def _solve(a: jax.Array, b: jax.Array) -> jax.Array:
-    # Gauss-Jordan without pivots, for many small positive definite systems at once: a fraction of the compile time of
-    # jnp.linalg.solve.
+    """The solutions of many small positive definite systems, by Gauss-Jordan without pivots.
+
+    It takes a fraction of the compile time of jnp.linalg.solve.
+    """
     for k in range(a.shape[-1]):
         row_a, row_b = (x[..., k : k + 1, :] / a[..., k : k + 1, k : k + 1] for x in (a, b))
         others = (jnp.arange(a.shape[-1]) != k)[:, None]
@@ -81,12 +83,13 @@ def _solve(a: jax.Array, b: jax.Array) -> jax.Array:
 
 
 def _box(x: jax.Array, radius: int) -> jax.Array:
-    # The mean over windows, cut at the border: two products with banded matrices, quick at the size of fields.
+    """The mean over windows, cut at the border: two products with banded matrices, quick at the size of fields."""
     rows, columns = (_band(size, radius) for size in x.shape[:2])
     return jnp.einsum("yh,xw,hw...->yx...", rows, columns, x, precision="highest")
 
 
 def _band(size: int, radius: int) -> np.ndarray:
+    """The matrix [size, size] of means over the pixels of a line that are at most `radius` away."""
     i = np.arange(size)
     near = (np.abs(i[:, None] - i) <= radius).astype(np.float32)
     return near / near.sum(1, keepdims=True)

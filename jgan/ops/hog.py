@@ -1,4 +1,4 @@
-"""A histogram of oriented gradients that can be differentiated: what a sketched line asks of an image.
+"""A differentiable histogram of oriented gradients, by which a sketched line is compared with an image.
 
 Dalal and Triggs, "Histograms of Oriented Gradients for Human Detection" (2005), in the form in which iGAN compares
 strokes with images (Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold", 2016, section 3.2,
@@ -30,8 +30,8 @@ def describe(image: jax.Array, cell: int = 0) -> jax.Array:
     cell^2 (64 for 8 px), which is what the weight of the sketch term is tied to.
 
     Gradients weaker than 0.076 answer with exactly 0 and pass no gradient back (a step of 0.076 of the range between
-    black and white; 0.089 for directions between two bins). Outside the image is 0, black: a bright image has an
-    edge along its border.
+    black and white; 0.089 for directions between two bins). Outside the image everything is 0, black, so a bright
+    image has an edge along its border.
 
     Args:
         image: [h, w, c] in [-1, 1]. The grey image is the mean over channels mapped to [0, 1]; one channel is
@@ -70,7 +70,7 @@ def touched(mask: jax.Array, cell: int) -> jax.Array:
 
 
 def _sobel(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    # [-1, 0, 1] along the axis, [1, 2, 1] across it, over 4.
+    """The Sobel gradients along x and y, [h, w] each: [-1, 0, 1] along the axis, [1, 2, 1] across it, divided by 4."""
     x = jnp.pad(x, 1)
     down = x[:-2] + 2 * x[1:-1] + x[2:]
     right = x[:, :-2] + 2 * x[:, 1:-1] + x[:, 2:]
@@ -78,7 +78,7 @@ def _sobel(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 
 def _windows(size: int, cell: int, window: np.ndarray) -> np.ndarray:
-    # [size // cell, size]: row i holds the window at stride `cell`, half a cell of zeros before the first pixel.
+    """[size // cell, size]: row i holds the window at stride `cell`, half a cell of zeros before the first pixel."""
     out = np.zeros((size // cell, size + 2 * cell), np.float32)
     for i in range(len(out)):
         out[i, i * cell : i * cell + 2 * cell] = window

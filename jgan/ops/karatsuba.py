@@ -13,21 +13,25 @@ where e[t] = x[2t-1] - x[2t] and d[t] = x[2t+1] - x[2t].
 So an axis has two kinds of positions: e and d, "pairs" of a tap and a big pixel, and x even and x odd, "sums". Both
 axes together have four kinds of two times two positions: four batches of four matrix products for each of the three
 sides of the form. What one kind needs of an image or kernel is one array, made by few operations, because XLA on CPU
-takes 20 ms and more to compile each: slices, sums and products for every position took it seconds for every layer.
+takes 20 ms and more to compile each of them: with slices, sums and products for every position it took seconds for
+every layer.
 """
 
+from collections.abc import Sequence
 import itertools
 
+import jax
 from jax import lax
 import jax.numpy as jnp
 
 from jgan.ops import order
+from jgan.ops.geometry import Shape
 
-_PIXELS = 64  # a side of the small image: with fewer, sums of the kernel's taps eat up the gain
+_PIXELS = 64  # a side of the small image: with fewer, sums of the kernel's taps cost more than is gained
 
 
-def pays(shape, channels, dtype):
-    """Whether `evaluate` takes these operands and what it saves outweighs its additions."""
+def pays(shape: Shape, channels: Sequence[int], dtype: jnp.dtype) -> bool:
+    """Whether `evaluate` takes these operands and saves more by fewer products than its additions cost."""
     return (
         shape.kernel == (4, 4)
         and shape.stride == (2, 2)
@@ -41,12 +45,12 @@ def pays(shape, channels, dtype):
     )
 
 
-def evaluate(first, second, *, out, shape):
+def evaluate(first: jax.Array, second: jax.Array, *, out: str, shape: Shape) -> jax.Array:
     """One side of the trilinear form as `conv_products.evaluate` has it, for what `pays` describes."""
     return _SIDES[out](first, second, shape)
 
 
-def _small(big, kernel, shape):
+def _small(big: jax.Array, kernel: jax.Array, shape: Shape) -> jax.Array:
     products = [
         _product(y, k, 2, 1 if shape.big_first else 2)
         for y, k in zip(_from_big(big), _from_kernel(kernel, shape), strict=True)
@@ -54,7 +58,7 @@ def _small(big, kernel, shape):
     return _to_small(products, big.shape[0], shape)
 
 
-def _big(small, kernel, shape):
+def _big(small: jax.Array, kernel: jax.Array, shape: Shape) -> jax.Array:
     kernel = order.later(kernel, small)
     products = [
         _product(x, k, 2, 2 if shape.big_first else 1)
@@ -63,7 +67,7 @@ def _big(small, kernel, shape):
     return _to_big(products, small.shape[0], shape)
 
 
-def _kernel(big, small, shape):
+def _kernel(big: jax.Array, small: jax.Array, shape: Shape) -> jax.Array:
     big = order.later(big, small)
     pairs = zip(_from_big(big), _from_small(small), strict=True)
     products = [_product(y, x, 1, 1) if shape.big_first else _product(x, y, 1, 1) for y, x in pairs]
@@ -73,23 +77,25 @@ def _kernel(big, small, shape):
 _SIDES = {"small": _small, "big": _big, "kernel": _kernel}
 
 
-def _product(x, y, axis, by):
+def _product(x: jax.Array, y: jax.Array, axis: int, by: int) -> jax.Array:
+    """A batch of matrix products, over the first axis, that contracts axis `axis` of x with axis `by` of y."""
     return lax.dot_general(x, y, (((axis,), (by,)), ((0,), (0,))))
 
 
-# Kinds along rows and columns; both are the number of pairs of a tap and a big pixel that a position of it meets.
+# Kinds along rows and along columns. Their values are the number of pairs of a tap and a big pixel that a position of
+# that kind meets.
 _PAIRS, _SUMS = 2, 1
 _KINDS = tuple(itertools.product((_PAIRS, _SUMS), repeat=2))
 
 
-# To positions: by kind four matrices, [4, tiles, channels] of an image; two dimensions of an axis say which.
+# To positions: four matrices for each kind, [4, tiles, channels] of an image; two dimensions of an axis say which.
 
 
-def _from_small(small):
-    """[4, tiles, channels]."""
+def _from_small(small: jax.Array) -> list[jax.Array]:
+    """The positions of the small image, [4, tiles, channels] for each kind."""
 
-    def along(x, axis, kind):
-        """[2, ...]: the two positions, of tiles in the place of pixels. Pairs have one tile more."""
+    def along(x: jax.Array, axis: int, kind: int) -> jax.Array:
+        """[2, ...]: the two positions along an axis, with tiles in the place of pixels; pairs have one tile more."""
         both = _split(x, axis, (-1, 2))
         if kind == _SUMS:
             return jnp.moveaxis(both, axis + 1, 0)
@@ -101,11 +107,11 @@ def _from_small(small):
     return [x.reshape(4, -1, small.shape[3]) for x in values]
 
 
-def _from_big(big):
-    """[4, tiles, pairs x channels]."""
+def _from_big(big: jax.Array) -> list[jax.Array]:
+    """The positions of the big image, [4, tiles, pairs x channels] for each kind."""
 
-    def along(y, axis, kind):
-        """Tiles, the two positions and their pairs, three dimensions in the place of pixels."""
+    def along(y: jax.Array, axis: int, kind: int) -> jax.Array:
+        """Tiles, the two positions and their pairs: three dimensions in the place of the pixels of an axis."""
         if kind == _PAIRS:
             return _split(_pad(y, 1, 3, axis), axis, (-1, 2, 2))
         first, second = (lax.index_in_dim(_split(y, axis, (-1, 2, 2)), k, axis + 1, False) for k in (0, 1))
@@ -116,11 +122,14 @@ def _from_big(big):
     return [y.reshape(4, -1, m * k * big.shape[3]) for y, (m, k) in zip(values, _KINDS, strict=True)]
 
 
-def _from_kernel(kernel, shape):
-    """[4, pairs x big channels, small channels], or the last two exchanged where the small channels are first."""
+def _from_kernel(kernel: jax.Array, shape: Shape) -> list[jax.Array]:
+    """The positions of the kernel, [4, pairs x big channels, small channels] for each kind.
 
-    def along(k, axis, kind):
-        """Positions and pairs, two dimensions in the place of taps."""
+    Where the kernel has the small channels first, the last two dimensions are exchanged.
+    """
+
+    def along(k: jax.Array, axis: int, kind: int) -> jax.Array:
+        """Positions and pairs: two dimensions in the place of the taps of an axis."""
         halves = _split(k, axis, (2, 2))
         first, second = (lax.index_in_dim(halves, j, axis + 1, False) for j in (0, 1))  # taps 0, 2 and 1, 3
         if kind == _PAIRS:
@@ -141,11 +150,12 @@ def _from_kernel(kernel, shape):
 # Back from positions, by the transposed sums.
 
 
-def _to_small(products, n, shape):
+def _to_small(products: Sequence[jax.Array], n: int, shape: Shape) -> jax.Array:
+    """The small image [n, h, w, channels] of the products of its positions."""
     tiles = [size // 2 for size in shape.small]
 
-    def along(pairs, sums, axis):
-        """Pixels in the place of the two positions, which come first, and tiles."""
+    def along(pairs: jax.Array, sums: jax.Array, axis: int) -> jax.Array:
+        """Pixels in the place of the two positions, which are the first dimension, and of the tiles of an axis."""
         (e, d), (even, odd), count = pairs, sums, sums.shape[axis + 1]
         e0, e1 = (lax.slice_in_dim(e, k, count + k, 1, axis) for k in (0, 1))
         d = lax.slice_in_dim(d, 0, count, 1, axis)
@@ -156,17 +166,19 @@ def _to_small(products, n, shape):
         x.reshape(2, 2, n, tiles[0] + kind - 1, tiles[1] + by - 1, -1)
         for x, (kind, by) in zip(products, _KINDS, strict=True)
     ]
-    # As arrays of their own: fused into what follows, every sum would be made again for each of its readers.
+    # The rows are arrays of their own: fused into what follows, every sum would be computed again for each of its
+    # readers.
     rows = [lax.optimization_barrier(along(values[k], values[k + 1], 3)) for k in (0, 2)]
     return along(*rows, 1)
 
 
-def _to_big(products, n, shape):
+def _to_big(products: Sequence[jax.Array], n: int, shape: Shape) -> jax.Array:
+    """The big image [n, h, w, channels] of the products of its positions."""
     tiles = [size // 2 for size in shape.small]
 
-    def along(y, axis, kind):
-        """Pixels in the place of tiles, positions and pairs."""
-        if kind == _SUMS:  # both pixels of a sum get what it got
+    def along(y: jax.Array, axis: int, kind: int) -> jax.Array:
+        """Pixels in the place of the tiles, positions and pairs of an axis."""
+        if kind == _SUMS:  # both pixels of a sum get its value
             size = [*y.shape[: axis + 1], 2, *y.shape[axis + 1 : axis + 2], *y.shape[axis + 3 :]]
             y = lax.broadcast_in_dim(
                 lax.squeeze(y, (axis + 2,)), size, [k for k in range(len(size)) if k != axis + 1]
@@ -182,9 +194,11 @@ def _to_big(products, n, shape):
     return total
 
 
-def _to_kernel(products, shape):
-    def along(pairs, sums, axis):
-        """Taps in the place of positions and pairs."""
+def _to_kernel(products: Sequence[jax.Array], shape: Shape) -> jax.Array:
+    """The kernel [4, 4, channels, channels] of the products of its positions."""
+
+    def along(pairs: jax.Array, sums: jax.Array, axis: int) -> jax.Array:
+        """Taps in the place of the positions and pairs of an axis."""
         (first, second), (even, odd) = (
             [lax.index_in_dim(pairs, j, axis + 1, False) for j in (0, 1)],
             [lax.slice_in_dim(lax.squeeze(sums, (axis + 1,)), j, j + 1, 1, axis) for j in (0, 1)],
@@ -203,10 +217,12 @@ def _to_kernel(products, shape):
     return along(*columns, 0)
 
 
-def _split(x, axis, sizes):
+def _split(x: jax.Array, axis: int, sizes: tuple[int, ...]) -> jax.Array:
+    """An axis as several, of these sizes."""
     return x.reshape(*x.shape[:axis], *sizes, *x.shape[axis + 1 :])
 
 
-def _pad(x, before, after, axis):
+def _pad(x: jax.Array, before: int, after: int, axis: int) -> jax.Array:
+    """Zeros before and after the entries of an axis."""
     sides = [(before, after, 0) if k == axis else (0, 0, 0) for k in range(x.ndim)]
     return lax.pad(x, jnp.zeros((), x.dtype), sides)

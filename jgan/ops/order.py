@@ -5,11 +5,16 @@ import jax.numpy as jnp
 
 
 def later(x: jax.Array, y: jax.Array) -> jax.Array:
-    """x, in a program that reads it only once y is there.
+    """x unchanged, in such a way that the compiled program cannot read it before y has been computed.
 
-    What a way back computes from an image that the way forward computed too, the compiler would compute once and
-    keep until then, be it several times the image; and on CPU it drops barriers before it puts operations in order.
-    So x plus a 0 of whose value it cannot know.
+    Without it the compiler would compute what the forward pass and the backward pass both make of an image, such as
+    its patches, once and keep it in memory between the two, where it may take several times as much as the image. A
+    barrier does not help, since XLA on CPU drops barriers before it puts operations in order. So the result is x plus a
+    zero that is computed from y, which the compiler cannot know to be zero.
+
+    Args:
+        x: any array.
+        y: any array that is not empty.
     """
     y = y[(0,) * y.ndim]
     return x + jnp.where((y == y) & (y != y), 1, 0).astype(x.dtype)

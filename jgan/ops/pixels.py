@@ -16,7 +16,7 @@ def to_float(images: jax.Array) -> jax.Array:
 def from_float(images: jax.Array, dtype: jnp.dtype) -> jax.Array:
     """Images of an integer type (rounded, clipped) or float32 (clipped) from images in [-1, 1].
 
-    Arrays of the host stay there: each operation on the device would be compiled for each size of picture.
+    NumPy arrays stay on the host, because each operation on the device would be compiled for each size of picture.
     """
     xp = np if isinstance(images, np.ndarray) else jnp
     images = xp.clip(images, -1, 1)

@@ -1,8 +1,9 @@
-"""Convolutions of constant planes: what a vector adds to an image that it is joined to as so many more channels.
+"""Convolutions of constant planes: what a vector adds to a convolution when it is joined to the image's channels.
 
-The field tiles a code or a label over all pixels and joins it to an image's channels. Away from the borders such a
-plane adds the same vector to every pixel; near them some taps of the kernel meet the zero padding instead. So a pass
-over all pixels is saved, and the image keeps its own number of channels, which the convolution is fast for.
+In the literature a code or a label is tiled over all pixels and joined to the channels of an image. Away from the
+borders such a plane adds the same vector to every pixel; near them some taps of the kernel meet the zero padding
+instead. Computing that sum directly saves a pass over all pixels, and the image keeps its own number of channels, for
+which the convolution is fast.
 """
 
 import itertools
@@ -43,7 +44,7 @@ def _over_taps(x: jax.Array, axis: int, runs: list[tuple[tuple[bool, ...], int]]
 
 
 def _runs(size: int, kernel: int, stride: int, padding: int) -> list[tuple[tuple[bool, ...], int]]:
-    """[(which taps meet the plane, for how many pixels of the output one after the other)] along a side."""
+    """The runs along a side: [(which taps meet the plane, for how many successive pixels of the output)]."""
     starts = np.arange((size + 2 * padding - kernel) // stride + 1) * stride - padding
     inside = [tuple(bool(0 <= start + tap < size) for tap in range(kernel)) for start in starts]
     return [(taps, len(list(pixels))) for taps, pixels in itertools.groupby(inside)]

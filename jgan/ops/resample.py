@@ -24,9 +24,9 @@ def blur_downsample(x: jax.Array) -> jax.Array:
 
 
 def mean_downsample(x: jax.Array) -> jax.Array:
-    """Means of the 3x3 pixels around every second one, of those that there are: [n, ceil(h/2), ceil(w/2), c].
+    """Means of the 3x3 pixels around every second one, of those inside the image: [n, ceil(h/2), ceil(w/2), c].
 
-    What a discriminator of several scales sees at the next one.
+    It makes what a discriminator of several scales sees at its next scale.
     """
     for axis in (1, 2):
         size = x.shape[axis]

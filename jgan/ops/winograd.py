@@ -14,34 +14,39 @@ rounding error is two to five times that of the direct products.
 A transform goes along one axis after the other and leaves the positions of both in front, by one operation each.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import jax
 from jax import lax
 import jax.numpy as jnp
 
 from jgan.ops import order
+from jgan.ops.geometry import Shape
 
 
 class _Matrices(NamedTuple):
-    """Rows are positions; columns pixels of a big tile, pixels of a small tile, taps."""
+    """The matrices of one algorithm: rows are positions, columns are pixels of a big tile, of a small tile, or taps."""
 
-    big: tuple
-    small: tuple
-    kernel: tuple
-    scales: tuple  # of the rows of `kernel`, which would else stand before every tap
+    big: tuple[tuple[float, ...], ...]
+    small: tuple[tuple[float, ...], ...]
+    kernel: tuple[tuple[float, ...], ...]
+    scales: tuple[float, ...]  # of the rows of `kernel`, which would otherwise stand before every tap
 
     @property
-    def tile(self):
+    def tile(self) -> int:
         """The side m of a tile of the small image."""
         return len(self.small[0])
 
 
-# Pixels of all small images from which 3x3 goes by tiles of 4x4: with fewer, transforms of the kernel eat up the gain.
+# Pixels of all small images from which on 3x3 kernels use tiles of 4x4 pixels: with fewer, transforms of the kernel
+# cost more than is gained.
 _MANY_PIXELS = 2048
 
-# Toom and Cook's: small and kernel are polynomials, whose product is known by its values at so many points; B' has the
-# coefficients of Lagrange's polynomials. Points are 0, 1, -1, then 2, or 1/2 and -2 (Barabasz, Anderson, Soodhalter and
-# Gregg, "Error Analysis and Improving the Accuracy of Winograd Convolution", 2020), and infinity.
+# The algorithm of Toom and Cook: small image and kernel are polynomials, whose product is known by its values at as
+# many points as there are positions; B' has the coefficients of Lagrange's polynomials. Points are 0, 1, -1, then 2, or
+# 1/2 and -2 (Barabasz, Anderson, Soodhalter and Gregg, "Error Analysis and Improving the Accuracy of Winograd
+# Convolution", 2020), and infinity.
 _F23 = _Matrices(
     ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1)),
     ((1, 0), (1, 1), (1, -1), (0, 1)),
@@ -69,40 +74,40 @@ _F24 = _Matrices(
 )
 
 
-def pays(shape, channels, dtype):
+def pays(shape: Shape, channels: Sequence[int], dtype: jnp.dtype) -> bool:
     """Whether `evaluate` takes these operands and the products that it saves outweigh its transforms."""
     if dtype.itemsize < 4 or shape.stride != (1, 1):  # bfloat16 has no bits to lose
         return False
-    # With fewer pixels or channels, transforms eat up the gain.
+    # With fewer pixels or channels, the transforms cost more than is gained.
     if shape.kernel == (3, 3):
         return min(shape.small) >= 24 and min(channels) >= 32
     return shape.kernel == (4, 4) and min(shape.small) >= 24 and min(channels) >= 128
 
 
-def evaluate(first, second, *, out, shape):
+def evaluate(first: jax.Array, second: jax.Array, *, out: str, shape: Shape) -> jax.Array:
     """One side of the trilinear form as `conv_products.evaluate` has it, for what `pays` describes."""
     return _SIDES[out](first, second, shape, _matrices(shape, first.shape[0]))
 
 
-def _matrices(shape, n):
-    """Those for n images."""
+def _matrices(shape: Shape, n: int) -> _Matrices:
+    """The matrices to use for n images."""
     if shape.kernel == (4, 4):
         return _F24
     return _F43 if n * shape.small[0] * shape.small[1] >= _MANY_PIXELS else _F23
 
 
-def _small(big, kernel, shape, by):
+def _small(big: jax.Array, kernel: jax.Array, shape: Shape, by: _Matrices) -> jax.Array:
     positions = _from_big(big, shape, by), _from_kernel(kernel, by)
     return _to_small(_contract(*positions, 2, 1 if shape.big_first else 2), big.shape[0], shape, by)
 
 
-def _big(small, kernel, shape, by):
+def _big(small: jax.Array, kernel: jax.Array, shape: Shape, by: _Matrices) -> jax.Array:
     kernel = order.later(kernel, small)
     positions = _from_small(small, shape, by), _from_kernel(kernel, by)
     return _to_big(_contract(*positions, 2, 2 if shape.big_first else 1), small.shape[0], shape, by)
 
 
-def _kernel(big, small, shape, by):
+def _kernel(big: jax.Array, small: jax.Array, shape: Shape, by: _Matrices) -> jax.Array:
     big = order.later(big, small)
     big, small = _from_big(big, shape, by), _from_small(small, shape, by)
     return _to_kernel(_contract(big, small, 1, 1) if shape.big_first else _contract(small, big, 1, 1), by)
@@ -111,14 +116,16 @@ def _kernel(big, small, shape, by):
 _SIDES = {"small": _small, "big": _big, "kernel": _kernel}
 
 
-def _contract(x, y, axis, other):
+def _contract(x: jax.Array, y: jax.Array, axis: int, other: int) -> jax.Array:
+    """A batch of matrix products, over the positions, that contracts axis `axis` of x with axis `other` of y."""
     return lax.dot_general(x, y, (((axis,), (other,)), ((0,), (0,))))
 
 
 # To positions: [p * p, tiles, channels] or [p * p, channels, channels].
 
 
-def _from_big(big, shape, by):
+def _from_big(big: jax.Array, shape: Shape, by: _Matrices) -> jax.Array:
+    """The positions of the big image, [p * p, tiles, channels]."""
     (h, w), (top, left) = _tiles(shape, by), shape.pad
     m, p = by.tile, len(by.big)
     ends = m * (h - 1) + p, m * (w - 1) + p
@@ -127,60 +134,68 @@ def _from_big(big, shape, by):
     return _flat(_positions(_parts(rows, 3, p, w, m), by.big))
 
 
-def _from_small(small, shape, by):
+def _from_small(small: jax.Array, shape: Shape, by: _Matrices) -> jax.Array:
+    """The positions of the small image, [p * p, tiles, channels]."""
     (h, w), m = _tiles(shape, by), by.tile
     small = _pad(small, (0, m * h - small.shape[1], 0), (0, m * w - small.shape[2], 0))
     rows = _positions(_parts(small, 1, m, h, m), by.small)
     return _flat(_positions(_parts(rows, 3, m, w, m), by.small))
 
 
-def _from_kernel(kernel, by):
+def _from_kernel(kernel: jax.Array, by: _Matrices) -> jax.Array:
+    """The positions of the kernel, [p * p, channels, channels]."""
     rows = _positions(kernel, by.kernel)
     columns = _positions([rows[:, k] for k in range(len(kernel))], by.kernel)
     return _scaled(columns, by).reshape(-1, *kernel.shape[2:])
 
 
-def _scaled(x, by):
-    """[p, p, ...] each position by its two scales: once, where in G they would stand before every tap."""
+def _scaled(x: jax.Array, by: _Matrices) -> jax.Array:
+    """[p, p, ...], each position times its two scales: applied once, while in G they would stand before every tap."""
     scales = jnp.asarray(by.scales, x.dtype)
     return x * (scales[:, None] * scales)[:, :, None, None]
 
 
-def _flat(x):
+def _flat(x: jax.Array) -> jax.Array:
     """[p * p, tiles, channels] of [p, p, ..., channels]."""
     return x.reshape(x.shape[0] * x.shape[1], -1, x.shape[-1])
 
 
-def _unflat(products, n, shape, by):
+def _unflat(products: jax.Array, n: int, shape: Shape, by: _Matrices) -> jax.Array:
     """[p, p, n, rows and columns of tiles, channels] of [p * p, tiles, channels]."""
     return products.reshape(len(by.big), len(by.big), n, *_tiles(shape, by), -1)
 
 
-def _parts(x, axis, size, count, step):
-    """Of `count` tiles at every step-th pixel the first pixel, the second and so on: a list of `size` arrays."""
+def _parts(x: jax.Array, axis: int, size: int, count: int, step: int) -> list[jax.Array]:
+    """`size` arrays: the first pixels of `count` tiles that begin at every step-th pixel, the second, and so on."""
     return [lax.slice_in_dim(x, k, k + step * (count - 1) + 1, step, axis) for k in range(size)]
 
 
-# Back from positions, by the transposed transforms.
+# From positions, by the transposed transforms.
 
 
-def _to_small(products, n, shape, by):
-    def along(x, axis):
+def _to_small(products: jax.Array, n: int, shape: Shape, by: _Matrices) -> jax.Array:
+    """The small image [n, h, w, channels] of the products of its positions."""
+
+    def along(x: jax.Array, axis: int) -> jax.Array:
         x = jnp.stack(_combined(x, by.small), axis + 1)
         return x.reshape(*x.shape[:axis], -1, *x.shape[axis + 2 :])
 
-    # An array of its own: fused into what follows, every sum would be made again for each of its readers.
+    # The rows are an array of their own: fused into what follows, every sum would be computed again for each of its
+    # readers.
     rows = lax.optimization_barrier(along(_unflat(products, n, shape, by), 3))
     return along(rows, 1)[:, : shape.small[0], : shape.small[1]]
 
 
-def _to_big(products, n, shape, by):
-    """Tiles begin at every m-th pixel: what is beyond their first m is added to the tiles behind."""
+def _to_big(products: jax.Array, n: int, shape: Shape, by: _Matrices) -> jax.Array:
+    """The big image [n, h, w, channels] of the products of its positions.
+
+    Tiles begin at every m-th pixel; what is beyond their first m pixels is added to the tiles behind.
+    """
     m = by.tile
     behind = (len(by.big) - 1) // m
 
-    def along(x, axis):
-        def shifted(part, before, after):
+    def along(x: jax.Array, axis: int) -> jax.Array:
+        def shifted(part: jax.Array, before: int, after: int) -> jax.Array:
             return _pad(
                 part, *((before, after, 0) if k == axis else (0, 0, 0) for k in range(1, part.ndim - 1))
             )
@@ -200,28 +215,31 @@ def _to_big(products, n, shape, by):
     return _pad(big, *cuts)
 
 
-def _to_kernel(products, by):
+def _to_kernel(products: jax.Array, by: _Matrices) -> jax.Array:
+    """The kernel [k, k, channels, channels] of the products of its positions."""
     products = _scaled(products.reshape(len(by.kernel), -1, *products.shape[1:]), by)
     return jnp.stack(_combined(jnp.stack(_combined(products, by.kernel), 1), by.kernel))
 
 
-def _tiles(shape, by):
-    """Rows and columns of tiles."""
+def _tiles(shape: Shape, by: _Matrices) -> list[int]:
+    """The numbers of rows and columns of tiles."""
     return [-(-size // by.tile) for size in shape.small]
 
 
-def _positions(parts, matrix):
+def _positions(parts: Sequence[jax.Array] | jax.Array, matrix: tuple[tuple[float, ...], ...]) -> jax.Array:
     """[p, ...]: the matrix times a list of arrays."""
     return jnp.stack([_combine(parts, line) for line in matrix])
 
 
-def _combined(positions, matrix):
+def _combined(
+    positions: Sequence[jax.Array] | jax.Array, matrix: tuple[tuple[float, ...], ...]
+) -> list[jax.Array]:
     """A list of arrays: the transposed matrix times [p, ...]."""
     return [_combine(positions, column) for column in zip(*matrix, strict=True)]
 
 
-def _combine(arrays, weights):
-    """The sum of weighted arrays, positive weights first: no sign is changed where one is there."""
+def _combine(arrays: Sequence[jax.Array] | jax.Array, weights: Sequence[float]) -> jax.Array:
+    """The sum of weighted arrays, the positive weights first, so that no array has to be negated where there is one."""
     total = None
     for k in sorted((k for k, weight in enumerate(weights) if weight), key=lambda k: weights[k] < 0):
         size = abs(weights[k])
@@ -233,6 +251,6 @@ def _combine(arrays, weights):
     return total
 
 
-def _pad(x, *sides):
-    """Zeros before, behind (or pixels cut off) and between, of all axes but the first and the last."""
+def _pad(x: jax.Array, *sides: tuple[int, int, int]) -> jax.Array:
+    """Zeros before, behind (negative: pixels cut off) and between, of all axes but the first and the last."""
     return lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *sides, (0, 0, 0)))

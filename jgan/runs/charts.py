@@ -1,8 +1,10 @@
 """The curves of a run as inline SVG, one figure for each kind of metric."""
 
+from collections.abc import Sequence
 from html import escape
 import json
 import math
+from typing import Any
 
 import numpy as np
 
@@ -34,13 +36,15 @@ _CHARTS = (
     ("Time waiting for input", ("input_wait",), ""),
     ("Learning rate", ("learning_rate",), ""),
 )
-# What a series of several in one chart is called, by the last part of its key or by a part of it.
+# The names of series that share a chart, by the last part of their keys (of "val_AtoB_l1": by the second).
 _SERIES = {"real": "real", "fake": "generated", "a": "A", "b": "B", "AtoB": "A to B", "BtoA": "B to A"}
 
 # Of a chart, in SVG units.
 _W, _H = 360, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 24
 _POINTS = 400
+
+_Series = tuple[str, np.ndarray, np.ndarray, np.ndarray]  # label, steps, values, moving average
 
 
 def curves(records: list[dict]) -> str:
@@ -66,16 +70,24 @@ def curves(records: list[dict]) -> str:
     return f'<section><h2>Curves</h2><div class="charts">{"".join(drawn)}</div></section>'
 
 
-def _chart(title, series, unit, x0, x1):
-    """One figure: each series thin as it was logged, and bold as an average that follows it."""
+def _chart(title: str, series: Sequence[_Series], unit: str, x0: int, x1: int) -> str:
+    """One figure: each series as it was logged (a thin line) and as a moving average (a bold line).
+
+    Args:
+        title: of the figure.
+        series: (label, steps, values, moving average) of each.
+        unit: of the values.
+        x0: the first step of the axis.
+        x1: the last step of the axis.
+    """
     low, high = _span(series)
     ticks = _ticks(low, high)
     low, high = min(low, ticks[0]), max(high, ticks[-1])
 
-    def px(x):
+    def px(x: float | np.ndarray) -> float | np.ndarray:
         return _LEFT + (x - x0) / max(x1 - x0, 1e-12) * (_W - _LEFT - _RIGHT)
 
-    def py(y):
+    def py(y: float | np.ndarray) -> float | np.ndarray:
         return _H - _BOTTOM - (np.clip(y, low, high) - low) / (high - low) * (_H - _TOP - _BOTTOM)
 
     grid = "".join(
@@ -111,8 +123,8 @@ def _chart(title, series, unit, x0, x1):
     )
 
 
-def _thinned(points, smooth):
-    """(steps, values, moving average) of at most `_POINTS` points, each the mean of its share."""
+def _thinned(points: list[tuple[int, float]], smooth: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(steps, values, moving average) of at most `_POINTS` points, each the mean of its share of all points."""
     x, y = np.array(points, np.float64).T
     average = _average(y) if smooth and len(y) > 12 else y
     if len(x) > _POINTS:
@@ -121,7 +133,8 @@ def _thinned(points, smooth):
     return x, y, average
 
 
-def _average(y):
+def _average(y: np.ndarray) -> np.ndarray:
+    """The exponential moving average of values, which follows faster where there are few."""
     weight = min(0.9, 1 - 1 / (1 + len(y) / 40))
     smooth, mean = np.empty_like(y), y[: max(1, min(5, len(y) // 10))].mean()
     for i, value in enumerate(y):
@@ -130,8 +143,8 @@ def _average(y):
     return smooth
 
 
-def _span(series):
-    """The values a chart has to show; a few spikes may leave it, so that they do not flatten the rest."""
+def _span(series: Sequence[_Series]) -> tuple[float, float]:
+    """The least and the largest value of a chart; a few spikes may leave it, so that they do not flatten the rest."""
     raw = np.concatenate([y for _, _, y, _ in series])
     smooth = np.concatenate([s for _, _, _, s in series])
     cut = 1 if len(raw) > 50 else 0
@@ -143,7 +156,7 @@ def _span(series):
     return float(low), float(high)
 
 
-def _ticks(low, high, count=3):
+def _ticks(low: float, high: float, count: int = 3) -> list[float]:
     """About `count` round numbers from at or below `low` to at or above `high`."""
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw)) if raw > 0 else 1.0
@@ -153,21 +166,24 @@ def _ticks(low, high, count=3):
     return [i * width for i in range(first, last + 1)]
 
 
-def _path(x, y):
+def _path(x: np.ndarray, y: np.ndarray) -> str:
+    """The path of a line in SVG."""
     return "M" + "L".join(f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True))
 
 
-def words(key):
+def words(key: str) -> str:
+    """The key of a metric as words: "g_loss" as "G loss"."""
     text = key.replace("_", " ")
     return text[:1].upper() + text[1:]
 
 
-def number(value):
+def number(value: Any) -> bool:
+    """Whether a value is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def short(value):
-    """Three significant digits, without an exponent where it can be helped."""
+def short(value: float) -> str:
+    """A number with three significant digits, without an exponent where that is possible."""
     if value == 0 or abs(value) < 1e-12:
         return "0"
     if abs(value) >= 1000:
@@ -175,5 +191,6 @@ def short(value):
     return f"{value:.3g}" if abs(value) >= 1e-3 else f"{value:.1e}".replace("e-0", "e-")
 
 
-def _thousands(value):
+def _thousands(value: float) -> str:
+    """A step as the axis shows it: with "k" from 10,000 on."""
     return f"{value / 1000:g}k" if abs(value) >= 10000 else f"{value:,.0f}"

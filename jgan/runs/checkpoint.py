@@ -6,6 +6,8 @@ leaves the previous ones untouched. Every field of the state (params, stats, opt
 so that inference reads no optimiser. `frozen` is never stored: it belongs to the run, not to a step.
 """
 
+from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import dataclasses
 import errno
@@ -14,6 +16,9 @@ import math
 import os
 import pathlib
 import sys
+import types
+from typing import Any
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -32,18 +37,25 @@ class Checkpoints:
     same calls in the same order; Orbax synchronises them.
     """
 
-    def __init__(self, directory, *, keep=2, best=("l1", "min"), read_only=False):
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        keep: int = 2,
+        best: tuple[str, str] | None = ("l1", "min"),
+        read_only: bool = False,
+    ) -> None:
         """Opens `directory`, made if missing, and removes what an interrupted save left there.
 
         Args:
-          directory: path that holds the checkpoints and nothing else, or is not there yet.
-          keep: how many of the last checkpoints stay; at least 1.
-          best: None, or (metric, "min" | "max"): the best checkpoint by that metric stays as well.
-          read_only: refuse to save and change nothing on disk: for programs that only read, perhaps
-            while another one still trains.
+            directory: path that holds the checkpoints and nothing else, or does not exist yet.
+            keep: how many of the last checkpoints stay; at least 1.
+            best: None, or (metric, "min" | "max"): the best checkpoint by that metric stays as well.
+            read_only: refuse to save and change nothing on disk: for programs that only read, perhaps while another one
+                still trains.
 
         Raises:
-          jgan.UserError: the path is a file, cannot be written, or is missing with `read_only`.
+            jgan.UserError: the path is a file, cannot be written, or is missing with `read_only`.
         """
         if keep < 1:
             raise jgan.UserError(f"checkpoints to keep must be at least 1, not {keep}")
@@ -54,9 +66,9 @@ class Checkpoints:
         self.directory = pathlib.Path(directory).absolute()
         self._best = best
         self._read_only = read_only
-        self._unseen = False  # whether a save was begun of which nobody has asked yet how it ended
+        self._unseen = False  # whether a save was begun whose outcome has not been asked for yet
         _check_directory(self.directory, read_only)
-        logging.getLogger("absl").addFilter(_told_once)
+        logging.getLogger("absl").addFilter(_logged_once)
         _hush_late_writes()
         if not read_only:
             retention.finish_deletions(self.directory)
@@ -72,16 +84,20 @@ class Checkpoints:
             cleanup_tmp_directories=not read_only,
         )
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
+        """These checkpoints themselves."""
         return self
 
-    def __exit__(self, kind, error, trace):
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None
+    ) -> None:
+        """Closes; an error of the last save is raised, or added as a note to the error that is under way."""
         try:
             self.close()
         except jgan.UserError as failure:
             if error is None:
                 raise
-            error.add_note(str(failure))  # what went wrong first is what the user has to hear
+            error.add_note(str(failure))  # the first error is the one that the user has to see
 
     @property
     def steps(self) -> list[int]:
@@ -109,19 +125,19 @@ class Checkpoints:
         self._check_step(step)
         return dict(next(c.metrics for c in self._complete() if c.step == step) or {})
 
-    def save(self, step: int, state, metrics=None) -> bool:
-        """True once `state` is safe from later changes, writing going on in the background.
+    def save(self, step: int, state: Any, metrics: dict[str, Any] | None = None) -> bool:
+        """Saves `state` as the checkpoint of `step`, writing in the background; False if there is one already.
 
-        The caller may donate the arrays of `state` as soon as this returns. Waits for the previous
-        save first. A step that already has a checkpoint is left as it is, and False comes back.
+        The caller may donate the arrays of `state` as soon as this returns. It waits for the previous save first. A
+        step that already has a checkpoint keeps it.
 
         Args:
-          step: number of the checkpoint.
-          state: dataclass of pytrees; its fields are stored apart, `frozen` not at all.
-          metrics: flat dict of numbers, read back by `metrics` and used to find the best.
+            step: number of the checkpoint.
+            state: dataclass of pytrees; its fields are stored apart, `frozen` not at all.
+            metrics: flat dict of numbers, read back by `metrics` and used to choose the best checkpoint.
 
         Raises:
-          jgan.UserError: this or the previous save could not be written, as on a full disk.
+            jgan.UserError: this or the previous save could not be written, as on a full disk.
         """
         if self._read_only:
             raise jgan.UserError(f"{self.directory} was opened for reading and cannot be saved to")
@@ -129,8 +145,8 @@ class Checkpoints:
             raise jgan.UserError(_failed(self.directory, "it was removed while the run went on", []))
         if step in self.steps:
             return False
-        # A field without arrays (no EMA, no statistics) is nothing Orbax could store. The dict must
-        # be a new one each time, since Orbax adds to it.
+        # Orbax cannot store a field without arrays (no EMA, no statistics). The dict must be a new one each time, since
+        # Orbax adds to it.
         fields = {k: v for k, v in _fields(state).items() if jax.tree.leaves(v)}
         if metrics is not None:
             metrics = {k: float(v) for k, v in metrics.items()}
@@ -145,7 +161,7 @@ class Checkpoints:
         return True
 
     def check(self) -> None:
-        """Raises what `wait` would as soon as it is known, without waiting: to be called between two steps."""
+        """Raises the error that `wait` would raise, once it is known, without waiting: for use between two steps."""
         if self._unseen and not self._checkpointer.is_saving_in_progress():
             self._unseen = False
             self.wait()
@@ -155,47 +171,47 @@ class Checkpoints:
         with self._failures():
             self._checkpointer.wait()
 
-    def restore(self, step: int, abstract_state):
-        """A state as it was saved at `step`, in the structure and shardings of `abstract_state`.
+    def restore(self, step: int, abstract_state: Any) -> Any:
+        """The state that was saved at `step`, in the structure and shardings of `abstract_state`.
 
         Args:
-          step: one of `steps`.
-          abstract_state: the dataclass with a jax.ShapeDtypeStruct for each array (jax.eval_shape),
-            with shardings; without one an array goes to the default device. `frozen` is handed
-            through as it is.
+            step: one of `steps`.
+            abstract_state: the dataclass with a jax.ShapeDtypeStruct for each array (jax.eval_shape), with shardings;
+                without one an array goes to the default device. `frozen` is passed on unchanged.
 
         Raises:
-          jgan.UserError: no such checkpoint, or the first array in which it differs, by name.
+            jgan.UserError: there is no such checkpoint, or it does not fit; names the first array that differs.
         """
         return dataclasses.replace(abstract_state, **self._load(step, _fields(abstract_state), whole=True))
 
     def restore_weights(self, step: int, abstract_weights: dict) -> dict:
-        """The arrays named in `abstract_weights` as they were saved at `step`; reads no others.
+        """The arrays named in `abstract_weights` as they were saved at `step`; no others are read.
 
         Args:
-          step: one of `steps`.
-          abstract_weights: {field: abstract pytree}, for instance of params, stats and ema, of all nets
-            or of some.
+            step: one of `steps`.
+            abstract_weights: {field: abstract pytree}, for instance of params, stats and ema, of all nets or of some.
 
         Raises:
-          jgan.UserError: no such checkpoint, or the first array in which it differs, by name.
+            jgan.UserError: there is no such checkpoint, or it does not fit; names the first array that differs.
         """
         return self._load(step, dict(abstract_weights), whole=False)
 
     def close(self) -> None:
-        """Waits for a save under way and lets go of the directory."""
+        """Waits for a save under way and releases the directory."""
         with self._failures():
             try:
                 self._checkpointer.wait()
             finally:
-                with contextlib.suppress(*_WRITE_ERRORS):  # has been raised by wait
+                with contextlib.suppress(*_WRITE_ERRORS):  # `wait` has raised it
                     self._checkpointer.close()
 
-    def _complete(self):
+    def _complete(self) -> list[Any]:
+        """The checkpoints that are complete, as Orbax describes them."""
         gone = retention.deletions(self.directory)
         return [info for info in self._checkpointer.checkpoints if info.step not in gone]
 
-    def _load(self, step, abstract, whole):
+    def _load(self, step: int, abstract: Mapping[str, Any], whole: bool) -> dict[str, Any]:
+        """{field: value} of a checkpoint in the structure of `abstract`, which has all of its fields if `whole`."""
         self._check_step(step)
         name = f"the checkpoint of step {step} in {self.directory}"
         with _readable(name):
@@ -210,14 +226,15 @@ class Checkpoints:
         with _readable(name):
             return {**abstract, **self._checkpointer.load_checkpointables(step, wanted)}
 
-    def _check_step(self, step):
+    def _check_step(self, step: int) -> None:
+        """Refuses a step without a checkpoint with a `jgan.UserError`."""
         steps = self.steps
         if step not in steps:
             there = ", ".join(map(str, steps)) if steps else "none"
             raise jgan.UserError(f"{self.directory} has no checkpoint of step {step}; there are: {there}")
 
     @contextlib.contextmanager
-    def _failures(self):
+    def _failures(self) -> Iterator[None]:
         """Turns an error of writing into one sentence, and forgets the checkpoint that failed."""
         try:
             yield
@@ -230,18 +247,19 @@ class Checkpoints:
             raise jgan.UserError(_failed(self.directory, _reason(error), steps)) from error
 
 
-def _failed(directory, reason, steps):
+def _failed(directory: pathlib.Path, reason: str, steps: list[int]) -> str:
+    """The sentence on a save that failed, with the checkpoint that is left."""
     kept = f"the one of step {max(steps)} is intact" if steps else "there is no earlier one"
     return f"a checkpoint could not be written to {directory}: {reason}; {kept}"
 
 
-def _hush_late_writes():
-    """Silences writes that end after another one failed: they find closed the loop they report to."""
+def _hush_late_writes() -> None:
+    """Silences writes that end after another one failed, when the event loop to which they report is closed."""
     following = sys.unraisablehook
     if getattr(following, "hushes_late_writes", False):
         return
 
-    def hook(unraisable):
+    def hook(unraisable: Any) -> None:
         if str(unraisable.exc_value) != "Event loop is closed":
             following(unraisable)
 
@@ -250,16 +268,17 @@ def _hush_late_writes():
 
 
 @jax.jit
-def _copy(tree):
+def _copy(tree: Any) -> Any:
+    """A copy of all arrays."""
     return jax.tree.map(jnp.copy, tree)
 
 
-# What comes out of Orbax and TensorStore when the file system refuses.
+# The errors that Orbax and TensorStore raise when the file system refuses.
 _WRITE_ERRORS = (OSError, ValueError, RuntimeError)
 
 
 @contextlib.contextmanager
-def _readable(name):
+def _readable(name: str) -> Iterator[None]:
     """Turns an error of reading, as from a file that was cut or deleted, into one sentence."""
     try:
         yield
@@ -268,34 +287,36 @@ def _readable(name):
         raise jgan.UserError(f"{name} is damaged and cannot be read: {first}") from error
 
 
-def _told_once(record):
-    """False for what Orbax logs: errors, with tracebacks, that it raises as well, and advice on timing."""
+def _logged_once(record: logging.LogRecord) -> bool:
+    """A filter of log records, False for those of Orbax: errors that it raises as well, and advice on timing."""
     return "orbax" not in record.pathname
 
 
-def _reason(error):
-    """Why the file system refused, in words; what `error` says itself where that is not known."""
-    chain, told = [], " ".join(str(error).split())[:200]
+def _reason(error: BaseException) -> str:
+    """Why the file system refused, in words; the text of `error` itself where that is not known."""
+    chain, text = [], " ".join(str(error).split())[:200]
     while error is not None and error not in chain:
         chain.append(error)
         error = error.__cause__ or error.__context__
     reasons = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO)
-    for found in chain:
+    for cause in chain:
         for number in reasons:
-            if getattr(found, "errno", None) == number or os.strerror(number) in str(found):
+            if getattr(cause, "errno", None) == number or os.strerror(number) in str(cause):
                 return os.strerror(number).lower()
-    return told
+    return text
 
 
-def _fields(state):
+def _fields(state: Any) -> dict[str, Any]:
+    """{name: value} of the fields that are stored."""
     names = [f.name for f in dataclasses.fields(state) if f.name not in NOT_STORED]
     return {name: getattr(state, name) for name in names}
 
 
-def _check_directory(directory, read_only):
+def _check_directory(directory: pathlib.Path, read_only: bool) -> None:
+    """Makes a directory for checkpoints if it may; a `jgan.UserError` where it cannot be used."""
     try:
         str(directory).encode()
-    except UnicodeEncodeError:  # which the library that writes arrays needs
+    except UnicodeEncodeError:  # the library that writes arrays needs UTF-8
         raise jgan.UserError(
             f"checkpoints cannot be kept in {directory}, whose name is not UTF-8: another directory would work"
         ) from None
@@ -317,8 +338,8 @@ def _check_directory(directory, read_only):
         raise jgan.UserError(f"{directory} cannot be written to: permission denied")
 
 
-def _check_fit(name, stored, abstract, whole):
-    """Refuses the first array of `abstract`, or if `whole` of `stored`, that has no equal."""
+def _check_fit(name: str, stored: Mapping[str, Any], abstract: Mapping[str, Any], whole: bool) -> None:
+    """Refuses, by name, the first array of `abstract`, or of `stored` if `whole`, without an equal in the other."""
     wanted = _leaves(abstract)
     first = [field for field in abstract if field in stored]  # so that the user's order decides
     rest = [field for field in stored if field not in abstract and field != "metrics"]
@@ -333,8 +354,8 @@ def _check_fit(name, stored, abstract, whole):
             raise jgan.UserError(f"{name} does not fit: it has {path} ({leaf}), which is not here")
 
 
-def _leaves(fields):
-    """{path: "float32[3,4]"} of pytrees, the same for a named tuple and the dict Orbax makes of it."""
+def _leaves(fields: Mapping[str, Any]) -> dict[str, str]:
+    """{path: "float32[3,4]"} of pytrees, the same for a named tuple and for the dict that Orbax makes of it."""
     described = {}
     for field, tree in fields.items():
         for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
@@ -343,8 +364,8 @@ def _leaves(fields):
     return described
 
 
-def _placed(leaf):
-    """`leaf` with a sharding: what was written on another machine must not be looked for there."""
+def _placed(leaf: Any) -> jax.ShapeDtypeStruct:
+    """`leaf` with a sharding, so that Orbax does not ask for the devices of the machine that wrote it."""
     sharding = getattr(leaf, "sharding", None)
     if sharding is None:
         sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])

@@ -9,13 +9,15 @@ import json
 import os
 import socket
 from typing import Any
+from typing import TextIO
 
 import ml_collections
 
 import jgan
 
-# Run length, logging, saving and the speed of input change no step that was already taken. The data are not known by
-# where they lie or by what is done about bad files, but by the files in use: `check_files`.
+# Fields that may change when a run continues. Run length, logging, saving and the speed of input change no step that
+# was already taken. The data are recognised not by where they lie or by what is done about bad files, but by the files
+# in use: `check_files`.
 FREE = frozenset(
     {
         "steps",
@@ -70,7 +72,7 @@ def write(workdir: str, config: ml_collections.ConfigDict, **facts: Any) -> None
 
 
 def facts(workdir: str) -> dict[str, Any]:
-    """What `write` was given besides the config of a run that can be read; {} of one that cannot."""
+    """The facts that `write` was given besides the config; {} where config.json cannot be read."""
     try:
         with open(os.path.join(workdir, "config.json"), encoding="utf-8") as file:
             return {name: value for name, value in json.load(file).items() if name != "config"}
@@ -79,7 +81,7 @@ def facts(workdir: str) -> dict[str, Any]:
 
 
 def check(config: ml_collections.ConfigDict, systems: Iterable[str]) -> None:
-    """Refuses an unknown system, and what is counted and below 1, with a `jgan.UserError`."""
+    """Refuses an unknown system, and numbers of steps or examples below 1, with a `jgan.UserError`."""
     if config.system not in systems:
         raise jgan.UserError(f"system={config.system!r} is unknown: use one of {', '.join(systems)}.")
     for name in ("steps", "batch_size", "log_every", "sample_every", "validate_every", "save_every", "keep"):
@@ -97,7 +99,7 @@ def draws(config: ml_collections.ConfigDict) -> bool:
 
 
 def searched(config: ml_collections.ConfigDict) -> tuple[str, ...]:
-    """The folder that a run's data are searched in, where they are files: an output in it has to be marked."""
+    """The folder in which a run's data are searched if they are files; an output that lies in it has to be marked."""
     data = config.data
     return (os.path.expanduser(data.root),) if data.get("source") == "folder" and data.root else ()
 
@@ -118,7 +120,7 @@ def check_continuation(workdir: str, old: ml_collections.ConfigDict, new: ml_col
     # Another system first: all other differences follow from it.
     for name in sorted(was.keys() | now.keys(), key=lambda name: (name != "system", name)):
         if name not in was and not now[name]:
-            continue  # a field that came after the run, at what was done before it
+            continue  # a field newer than the run, at the value that does what was done before it
         if name not in FREE and was.get(name) != now.get(name):
             raise jgan.UserError(
                 f"the run in {workdir} has {name}={was.get(name)!r} and cannot go on with {now.get(name)!r}: "
@@ -127,7 +129,7 @@ def check_continuation(workdir: str, old: ml_collections.ConfigDict, new: ml_col
 
 
 def write_files(workdir: str, files: dict[str, dict[str, int]]) -> None:
-    """Writes data.json, by which `check_files` knows the data again: {split: {file: size in bytes}}."""
+    """Writes data.json, by which `check_files` recognises the data: {split: {file: size in bytes}}."""
     _replace(os.path.join(workdir, "data.json"), files, indent=0)
 
 
@@ -140,18 +142,18 @@ def check_files(
     split: str = "",
     allow: bool = False,
 ) -> str:
-    """Refuses data that are not those the run was trained on; says how they differ, and "" where they do not.
+    """Refuses data that are not those the run was trained on; returns how they differ, "" if they do not.
 
-    The same files, by their places below data.root and their sizes, are the same data, wherever data.root is. Of a run
-    of an earlier version that wrote no data.json only the folder is compared.
+    The same files, by their places below data.root and their sizes, are the same data, wherever data.root is. For a run
+    of an earlier version, which wrote no data.json, only the folder is compared.
 
     Args:
         workdir: of the run.
         old: its config.
         new: the config it is continued with.
-        files: of the examples in use, and their sizes.
+        files: {file: size in bytes} of the examples in use.
         split: of the examples; by default the training split.
-        allow: go on with other data.
+        allow: whether to continue with other data.
 
     Raises:
         jgan.UserError: the data differ, unless `allow`.
@@ -160,15 +162,15 @@ def check_files(
         with open(os.path.join(workdir, "data.json"), encoding="utf-8") as file:
             known = json.load(file).get(split or old.data.split)
         if known is None:
-            return ""  # nothing was looked at then
+            return ""  # no files were recorded
         gone = known.keys() - files.keys()
     except FileNotFoundError:
         places = [os.path.realpath(os.path.expanduser(config.data.root)) for config in (old, new)]
         if places[0] == places[1]:
             return ""
-        told = f"are in {new.data.root}, not in {old.data.root}, and it does not know their files"
+        difference = f"are in {new.data.root}, not in {old.data.root}, and it does not know their files"
     except (OSError, ValueError, AttributeError) as error:
-        told = f"are not known: its data.json cannot be read ({error})"
+        difference = f"are not known: its data.json cannot be read ({error})"
     else:
         top = os.path.expanduser(new.data.root)
         bad = {name for name in gone if os.path.exists(os.path.join(top, name))}
@@ -180,33 +182,33 @@ def check_files(
         }
         if not any(kinds.values()):
             return ""
-        told = f"differ: of {len(known)} files " + ", ".join(
+        difference = f"differ: of {len(known)} files " + ", ".join(
             f"{len(names)} {'is' if len(names) == 1 else 'are'} {kind} ({_some(names)})"
             for kind, names in kinds.items()
             if names
         )
     if not allow:
         raise jgan.UserError(
-            f"the data of the run in {workdir} {told}: put back what it was trained on, or go on with these by "
+            f"the data of the run in {workdir} {difference}: put back what it was trained on, or go on with these by "
             "--allow_changed_data."
         )
-    return told
+    return difference
 
 
 @contextlib.contextmanager
 def lock(workdir: str) -> Iterator[None]:
-    """Holds the run for this process: no other one trains it meanwhile.
+    """Holds the run for this process, so that no other process trains it meanwhile.
 
-    The lock is one of the operating system on the file `lock`, which ends with the process that holds it, however that
-    comes about; the file says who holds it. On file systems where such locks are not known, or not known to other
-    machines, what the file says is all there is.
+    It is a lock of the operating system on the file `lock`, which ends with the process that holds it, for whatever
+    reason that process ends; the text of the file says who holds it. On file systems without such locks, or whose locks
+    other machines do not see, only the text of the file can be used.
 
     Raises:
         jgan.UserError: another process trains the run, or may do so; or the directory cannot be written to.
     """
     try:
         import fcntl
-    except ImportError:  # not on this operating system
+    except ImportError:  # this operating system has no such locks
         yield
         return
     path = os.path.join(workdir, "lock")
@@ -252,9 +254,8 @@ def _me() -> dict[str, Any]:
     """This process, as the file `lock` names it."""
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
-            boot = (
-                file.read().strip()
-            )  # tells containers of one machine, whose names differ, from other machines
+            # Containers of one machine differ in their names and share this; other machines have another.
+            boot = file.read().strip()
     except OSError:
         boot = socket.gethostname()
     now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
@@ -262,16 +263,16 @@ def _me() -> dict[str, Any]:
 
 
 def _owner(text: str) -> dict[str, Any]:
-    """Whom the file `lock` names; {} for one that names nobody."""
+    """The owner that the text of the file `lock` names; {} where it names nobody."""
     try:
-        found = json.loads(text)
-        return {name: kind(found[name]) for name, kind in _OWNER.items()}
+        owner = json.loads(text)
+        return {name: kind(owner[name]) for name, kind in _OWNER.items()}
     except (ValueError, KeyError, TypeError):
         return {}
 
 
 def _is_running(owner: dict[str, Any]) -> bool:
-    """Whether a process of this machine, since it was started last, has the number of `owner`."""
+    """Whether this machine has not been restarted since, and has a process with the number of `owner`."""
     if owner["boot"] != _me()["boot"]:
         return False
     try:
@@ -279,17 +280,19 @@ def _is_running(owner: dict[str, Any]) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # somebody else's
+        pass  # it runs, and belongs to another user
     return True
 
 
-def _say_whose(file: Any, text: str) -> None:
+def _say_whose(file: TextIO, text: str) -> None:
+    """Replaces the text of the file `lock`."""
     file.truncate(0)
     file.write(text)
     file.flush()
 
 
 def _replace(path: str, content: Any, indent: int) -> None:
+    """Writes JSON to a file that is there whole or not at all."""
     with open(path + ".new", "w", encoding="utf-8") as file:
         json.dump(content, file, indent=indent)
         file.write("\n")
@@ -297,12 +300,13 @@ def _replace(path: str, content: Any, indent: int) -> None:
 
 
 def _some(names: Collection[str]) -> str:
-    """The first few of some names."""
+    """The first three of some names, as a sentence lists them."""
     shown = [ascii(name)[1:-1] if not name.isprintable() else name for name in sorted(names)[:3]]
     return ", ".join(shown) + ", ..." * (len(names) > 3)
 
 
 def _flat(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{dotted name: value} of nested fields."""
     flat = {}
     for name, value in fields.items():
         if isinstance(value, dict):
@@ -313,7 +317,7 @@ def _flat(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _tuples(fields: Any) -> Any:
-    """JSON has lists where configs have tuples."""
+    """The same fields with tuples in the place of lists, which JSON has instead of tuples."""
     if isinstance(fields, dict):
         return {name: _tuples(value) for name, value in fields.items()}
     return tuple(_tuples(x) for x in fields) if isinstance(fields, list) else fields

@@ -3,7 +3,9 @@
 import contextlib
 import json
 import math
+import os
 import pathlib
+from typing import Any
 
 import jgan
 from jgan import output
@@ -12,31 +14,31 @@ from jgan import output
 class Log:
     """metrics.jsonl: one JSON object per line, each with a `step`, in ascending order."""
 
-    def __init__(self, path, step: int = 0):
-        """Opens `path` to append after `step`; lines of later steps and a torn last line are dropped.
+    def __init__(self, path: str | os.PathLike[str] | None, step: int = 0) -> None:
+        """Opens `path` to append after `step`; lines of later steps and an incomplete last line are dropped.
 
         Args:
-          path: of the file, or None to write nothing, as all processes but the first do.
-          step: the step the run goes on from, 0 for a new one, which keeps nothing.
+            path: of the file, or None to write nothing, as all processes but the first do.
+            step: the step from which the run continues; 0 for a new run, which keeps no lines.
         """
         self._file = None
-        self._told: list[str] = []
+        self._logged: list[str] = []
         if path is None:
             return
         path = pathlib.Path(path)
         if path.exists():
             kept = [r for r in read(path) if step and r["step"] <= step]
-            self._told = next((r["warnings"] for r in reversed(kept) if "warnings" in r), [])
+            self._logged = next((r["warnings"] for r in reversed(kept) if "warnings" in r), [])
             text = "".join(json.dumps(record) + "\n" for record in kept)
             if text != path.read_text(encoding="utf-8", errors="replace"):
                 output.replace(path, text.encode())
         self._file = open(path, "a", encoding="utf-8")
 
     def write(self, record: dict) -> None:
-        """Appends one record, on disk at once; what is not finite becomes null.
+        """Appends one record, on disk at once; values that are not finite become null.
 
         Raises:
-          jgan.UserError: the disk is full or the file cannot be written.
+            jgan.UserError: the disk is full or the file cannot be written.
         """
         if self._file is None:
             return
@@ -47,18 +49,19 @@ class Log:
             raise jgan.UserError(f"{self._file.name} could not be written: {error.strerror}") from error
 
     def warn(self, step: int, sentences: list[str]) -> None:
-        """Appends a record with the signs that the newest pictures show, where they are not those told last."""
-        if sentences != self._told:
+        """Appends a record with the signs that the newest pictures show, where they differ from those logged last."""
+        if sentences != self._logged:
             self.write({"step": step, "warnings": sentences})
-            self._told = sentences
+            self._logged = sentences
 
     def close(self) -> None:
+        """Closes the file."""
         if self._file is not None:
-            with contextlib.suppress(OSError):  # what could not be written has been told by `write`
+            with contextlib.suppress(OSError):  # `write` has reported what could not be written
                 self._file.close()
 
 
-def read(path) -> list[dict]:
+def read(path: str | os.PathLike[str]) -> list[dict]:
     """The records of a metrics.jsonl, without lines that are no JSON object with a step; [] if missing."""
     records = []
     try:
@@ -75,7 +78,8 @@ def read(path) -> list[dict]:
     return records
 
 
-def _plain(value):
+def _plain(value: Any) -> str | bool | int | float | list[Any] | None:
+    """A value as JSON has it: numbers of arrays as float, None for what is not finite."""
     if isinstance(value, (str, bool, int, list)) or value is None:
         return value
     value = float(value)

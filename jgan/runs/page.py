@@ -4,16 +4,19 @@ The frame, style and script are page.html beside this file, light or dark as the
 Nothing is read from the run here: `write` does that. `overview` is a page of several results.
 """
 
+from collections.abc import Sequence
 from html import escape
 import json
+import os
 import pathlib
+from typing import Any
 
 from jgan import output
 from jgan.runs import charts
 from jgan.runs import log
 from jgan.runs import warnings as warning_signs
 
-# Further pictures of a run and what the page calls them, where they are there.
+# Further pictures that a run may have, and what the page calls them.
 EXTRAS = {
     "walk.webp": "A walk from code to code",
     "interpolation.png": "From one code to another",
@@ -22,8 +25,8 @@ EXTRAS = {
 _PAGE = pathlib.Path(__file__).with_name("page.html")
 
 
-def write(workdir) -> None:
-    """Writes workdir/index.html from config.json, metrics.jsonl and samples/*.png, those that are there."""
+def write(workdir: str | os.PathLike[str]) -> None:
+    """Writes workdir/index.html from those of config.json, metrics.jsonl and samples/*.png that exist."""
     workdir = pathlib.Path(workdir)
     try:
         run = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
@@ -42,23 +45,29 @@ def write(workdir) -> None:
     output.replace(workdir / "index.html", text.encode(errors="replace"))
 
 
-def write_overview(path, **arguments) -> None:
+def write_overview(path: str | os.PathLike[str], **arguments: Any) -> None:
     """Writes a page of several results, whose arguments are those of `overview`."""
     output.replace(path, overview(**arguments).encode())
 
 
 def render(
-    *, name: str, run: dict, records: list[dict], samples: list, warnings: list[str], extras: list = ()
+    *,
+    name: str,
+    run: dict[str, Any],
+    records: list[dict[str, Any]],
+    samples: list[tuple[int, str]],
+    warnings: list[str],
+    extras: Sequence[tuple[str, str]] = (),
 ) -> str:
     """The whole page.
 
     Args:
-      name: of the run.
-      run: {"config": nested dict, "versions": {package: version}, "excluded": [[file, reason], ...], ...}.
-      records: of metrics.jsonl.
-      samples: (step, relative path) of each sample grid, ascending.
-      warnings: sentences.
-      extras: (title, relative path) of each further picture.
+        name: of the run.
+        run: {"config": nested dict, "versions": {package: version}, "excluded": [[file, reason], ...], ...}.
+        records: of metrics.jsonl.
+        samples: (step, relative path) of each sample grid, ascending.
+        warnings: sentences.
+        extras: (title, relative path) of each further picture.
     """
     config = run.get("config") or {}
     step = max([r["step"] for r in records] + [s for s, _ in samples], default=0)
@@ -78,9 +87,9 @@ def overview(*, title: str, lead: str, parts: list[tuple[str, str, list[str], st
     """A page that shows several results, one below the other.
 
     Args:
-      title: of the page.
-      lead: a sentence below it.
-      parts: (title, sentence, relative paths of pictures, relative path of a page that tells more) of each.
+        title: of the page.
+        lead: a sentence below it.
+        parts: (title, sentence, relative paths of pictures, relative path of a page that shows more) of each.
     """
     sections = [f'<header><div><h1>{escape(title)}</h1><p class="sub">{escape(lead)}</p></div></header>']
     for name, sentence, shown_pictures, more in parts:
@@ -92,12 +101,14 @@ def overview(*, title: str, lead: str, parts: list[tuple[str, str, list[str], st
     return _framed(title, sections)
 
 
-def _framed(title, parts):
+def _framed(title: str, parts: list[str]) -> str:
+    """A whole page with this title and these sections."""
     text = _PAGE.read_text(encoding="utf-8")
     return text.replace("{title}", escape(title)).replace("{body}", "\n".join(p for p in parts if p))
 
 
-def _header(name, config, step):
+def _header(name: str, config: dict[str, Any], step: int) -> str:
+    """The head of the page: the name, what was trained on what, and how far it is."""
     total = config.get("steps")
     share = min(step / total, 1.0) if isinstance(total, int) and total > 0 else None
     of = f" of {total:,}" if share is not None else ""
@@ -113,15 +124,16 @@ def _header(name, config, step):
     )
 
 
-def _notices(warnings):
+def _notices(warnings: list[str]) -> str:
+    """The list of warnings."""
     if not warnings:
         return ""
     items = "".join(f"<li>{escape(w)}</li>" for w in warnings)
     return f'<ul class="warn" role="alert">{items}</ul>'
 
 
-def _figures(records):
-    """The last value of what matters most, and the best one where there is a best."""
+def _figures(records: list[dict[str, Any]]) -> str:
+    """The last values of the most important metrics, each with the best one if one can be better than another."""
     wanted = (
         ("val_l1", "Validation L1", min),
         ("val_psnr", "PSNR in dB", max),
@@ -150,7 +162,8 @@ def _figures(records):
     return f'<dl class="figures">{"".join(shown)}</dl>' if shown else ""
 
 
-def _samples(samples):
+def _samples(samples: list[tuple[int, str]]) -> str:
+    """The section of the sample grids, with a slider over their steps."""
     if not samples:
         return '<section><h2>Samples</h2><p class="sub">None yet.</p></section>'
     step, path = samples[-1]
@@ -171,7 +184,8 @@ def _samples(samples):
 <script type="application/json" id="list">{data}</script></section>"""
 
 
-def _extras(extras):
+def _extras(extras: Sequence[tuple[str, str]]) -> str:
+    """A section for each further picture."""
     return "".join(
         f'<section><h2>{escape(title)}</h2><div class="stage"><img src="{escape(path)}" alt="{escape(title)}">'
         "</div></section>"
@@ -179,7 +193,8 @@ def _extras(extras):
     )
 
 
-def _facts(run):
+def _facts(run: dict[str, Any]) -> str:
+    """The configuration, the versions and the files that were left out."""
     blocks = []
     config = run.get("config") or {}
     groups = {"run": {k: v for k, v in config.items() if not isinstance(v, dict)}}
@@ -204,7 +219,8 @@ def _facts(run):
     return f'<section class="facts">{"".join(blocks)}</section>' if blocks else ""
 
 
-def _table(title, fields):
+def _table(title: str, fields: dict[str, Any]) -> str:
+    """A table of names and values."""
     rows = "".join(
         f"<tr><th>{escape(str(k))}</th><td>{escape(_value(v))}</td></tr>" for k, v in fields.items()
     )
@@ -212,7 +228,8 @@ def _table(title, fields):
     return f"<table>{caption}{rows}</table>"
 
 
-def _flat(fields, prefix=""):
+def _flat(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{dotted name: value} of nested fields."""
     flat = {}
     for name, value in fields.items():
         if isinstance(value, dict):
@@ -222,7 +239,8 @@ def _flat(fields, prefix=""):
     return flat
 
 
-def _value(value):
+def _value(value: Any) -> str:
+    """A value of a config as the page shows it."""
     if value is None or value == "" or value == []:
         return "–"
     if isinstance(value, bool):

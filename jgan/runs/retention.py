@@ -1,14 +1,16 @@
 """Which checkpoints stay, and what a kill in the middle of a deletion leaves.
 
 Orbax deletes an old checkpoint OLD file by file after a new one, NEW, is complete. If the process is
-killed in between, half of OLD may be left, which nothing tells from a whole checkpoint. So before anything
-is deleted an empty file "OLD.replaced-by-NEW" is made beside it: where that file is and NEW is complete,
-OLD is no checkpoint any more.
+killed in between, half of OLD may be left, which nothing distinguishes from a whole checkpoint. So before anything
+is deleted an empty file "OLD.replaced-by-NEW" is made beside it: where that file exists and NEW is complete,
+OLD is no longer a checkpoint.
 """
 
+from collections.abc import Sequence
 import math
 import pathlib
 import shutil
+from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
@@ -23,7 +25,14 @@ class Policy:
     Set `saving` to the step of a new checkpoint before it is saved.
     """
 
-    def __init__(self, directory: pathlib.Path, keep: int, best: tuple[str, str] | None):
+    def __init__(self, directory: pathlib.Path, keep: int, best: tuple[str, str] | None) -> None:
+        """The policy for the checkpoints in `directory`.
+
+        Args:
+            directory: of the checkpoints.
+            keep: how many of the last checkpoints stay.
+            best: (metric, "min" | "max") by which one more stays; None for no other.
+        """
         policies = ocp.training.preservation_policies
         kept = [policies.LatestN(keep)]
         if best is not None:
@@ -38,7 +47,8 @@ class Policy:
         self.directory = directory
         self.saving = None
 
-    def should_preserve(self, checkpoints, *, context):
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
+        """Whether each of the checkpoints stays; marks those that do not, before Orbax deletes them."""
         kept = self.policy.should_preserve(checkpoints, context=context)
         if jax.process_index() == 0:
             for mark, old, _ in _marks(self.directory):
@@ -51,7 +61,7 @@ class Policy:
 
 
 def score(metrics: dict | None, best: tuple[str, str]) -> float:
-    """How good a checkpoint is, greater being better; -inf for one that has no finite value."""
+    """The score of a checkpoint, of which greater ones are better; -inf if its metric is not finite."""
     name, mode = best
     value = (metrics or {}).get(name)
     if value is None or not math.isfinite(value):
@@ -65,7 +75,7 @@ def deletions(directory: pathlib.Path) -> set[int]:
 
 
 def finish_deletions(directory: pathlib.Path) -> None:
-    """Deletes what is left of `deletions`; for all processes at once, before any lists the directory."""
+    """Deletes what is left of `deletions`; every process calls it, before any of them lists the directory."""
     if jax.process_index() == 0:
         for old in deletions(directory):
             shutil.rmtree(directory / str(old), ignore_errors=True)
@@ -75,6 +85,6 @@ def finish_deletions(directory: pathlib.Path) -> None:
         multihost_utils.sync_global_devices("deletions finished")
 
 
-def _marks(directory):
+def _marks(directory: pathlib.Path) -> list[tuple[pathlib.Path, int, int]]:
     """(file, old step, new step) of each mark."""
     return [(file, *map(int, file.name.split(_MARK))) for file in directory.glob(f"*{_MARK}*")]

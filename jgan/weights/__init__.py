@@ -1,1 +1,1 @@
-"""Other people's weights: their files read without trust, their names mapped onto ours by strict tables."""
+"""Weights from elsewhere: their files are read without trust, and their names are mapped onto ours by strict tables."""

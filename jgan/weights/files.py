@@ -1,9 +1,11 @@
-"""The tensors of a file by name, from .safetensors and from what torch.save writes, without PyTorch.
+"""The tensors of a file by name, from .safetensors and from files of torch.save, without PyTorch.
 
-Nothing is read of a tensor but its shape until it is asked for, so that classifiers larger than the net stay on disk.
+Only the shape of a tensor is read before its values are asked for, so that classifiers larger than the net stay on
+disk.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
 import contextlib
 import pathlib
 from typing import NamedTuple
@@ -22,7 +24,7 @@ class Entry(NamedTuple):
 
     Attributes:
         shape: its shape.
-        read: its values, which may raise a `jgan.UserError`.
+        read: a function that returns its values, and may raise a `jgan.UserError`.
     """
 
     shape: tuple[int, ...]
@@ -30,10 +32,10 @@ class Entry(NamedTuple):
 
 
 def entries(path: str | pathlib.Path) -> dict[str, Entry]:
-    """{name: tensor} of a file, from anyone; nothing in it is trusted and nothing in it is run.
+    """{name: tensor} of a file of any origin; nothing in it is trusted and nothing in it is run.
 
     Raises:
-        jgan.UserError: the file is missing, is of another kind, is damaged, or holds what is no tensor.
+        jgan.UserError: the file is missing, of another kind or damaged, or holds something other than tensors.
     """
     path = pathlib.Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -48,14 +50,15 @@ def entries(path: str | pathlib.Path) -> dict[str, Entry]:
 
 
 def _safetensors(path: pathlib.Path) -> dict[str, Entry]:
-    with open(path, "rb"):  # a missing file is told in the words of the system
+    """{name: tensor} of a file of safetensors."""
+    with open(path, "rb"):  # raises the error of the system for a missing file
         pass
 
     def read(name: str) -> np.ndarray:
-        with _told(path), safetensors.safe_open(path, framework="numpy") as file:
+        with _explained(path), safetensors.safe_open(path, framework="numpy") as file:
             return file.get_tensor(name)
 
-    with _told(path), safetensors.safe_open(path, framework="numpy") as file:
+    with _explained(path), safetensors.safe_open(path, framework="numpy") as file:
         return {
             name: Entry(tuple(file.get_slice(name).get_shape()), lambda name=name: read(name))
             for name in file.keys()
@@ -63,9 +66,10 @@ def _safetensors(path: pathlib.Path) -> dict[str, Entry]:
 
 
 @contextlib.contextmanager
-def _told(path: pathlib.Path):
+def _explained(path: pathlib.Path) -> Iterator[None]:
+    """Turns errors of safetensors into a sentence about the file."""
     try:
         yield
     except (safetensors.SafetensorError, TypeError, AttributeError, ValueError):
-        # The last three: number types that NumPy does not have.
+        # The last three errors are about types of numbers that NumPy does not have.
         raise jgan.UserError(f"{path} is no sound file of safetensors that NumPy can hold.") from None

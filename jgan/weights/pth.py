@@ -1,9 +1,9 @@
 """The tensors of a .pth file, read without PyTorch and without trust.
 
-A pickle is a program, and one from elsewhere may do anything. Here its instructions are interpreted by a reader that
+A pickle is a program, and one of unknown origin may do anything. Here its instructions are interpreted by a reader that
 knows dictionaries, lists, tuples, numbers, texts and the functions by which torch.save describes tensors; it can call
-nothing else. Both of torch.save's forms are read: the zip archive of PyTorch 1.6 and later, and the stream before it,
-in which torchvision's older weights are still published.
+nothing else. Both forms of torch.save are read: the zip archive of PyTorch 1.6 and later, and the older stream, in
+which torchvision's older weights are still published.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import math
 import pathlib
 import pickletools
 from typing import Any
+from typing import BinaryIO
 from typing import NamedTuple
 import zipfile
 
@@ -40,6 +41,8 @@ class Tensor(NamedTuple):
 
 
 class _Storage(NamedTuple):
+    """A run of numbers in the file: its name, their type and how many there are."""
+
     key: str
     dtype: np.dtype
     number: int
@@ -55,45 +58,50 @@ class _View(NamedTuple):
 
 
 class _Global(NamedTuple):
+    """The name of a function or type of Python that a pickle refers to."""
+
     name: str
 
 
 class _Refused(Exception):
-    """What a file asks for and does not get; its text follows the words "it has"."""
+    """A demand of a file that is refused; its text follows the words "it has"."""
 
 
 def tensors(path: pathlib.Path) -> dict[str, Tensor]:
     """{name: tensor} of a state dict that torch.save wrote.
 
     Raises:
-        jgan.UserError: the file is damaged, or holds anything but tensors by name.
+        jgan.UserError: the file is damaged, or holds something other than tensors by name.
         OSError: it cannot be opened.
     """
     with open(path, "rb") as file:
         try:
-            found, load = (_archive if zipfile.is_zipfile(file) else _stream)(file, path)
+            views, load = (_archive if zipfile.is_zipfile(file) else _stream)(file, path)
         except _Refused as refused:
             raise jgan.UserError(
                 f"{path} is no state dict of tensors that could be read safely: it has {refused}."
             ) from None
         except OSError:
             raise
-        except Exception:  # decoders raise whatever they meet; it all means the same here
+        except Exception:  # decoders raise many kinds of errors, which all mean the same here
             raise jgan.UserError(f"{path} is no sound file of torch.save.") from None
-    return {name: Tensor(view.shape, _reader(view, load)) for name, view in found.items()}
+    return {name: Tensor(view.shape, _reader(view, load)) for name, view in views.items()}
 
 
 def _reader(view: _View, load: Callable[[_Storage], np.ndarray]) -> Callable[[], np.ndarray]:
+    """A function that reads a tensor, given one that reads its storage."""
+
     def read() -> np.ndarray:
         values = load(view.storage)
         strides = [step * values.itemsize for step in view.strides]
         part = np.lib.stride_tricks.as_strided(values[view.offset :], view.shape, strides, writeable=False)
-        return part.copy()  # its own memory: the storage may be larger, and goes
+        return part.copy()  # with memory of its own, since the storage may be larger and is released
 
     return read
 
 
-def _archive(file: Any, path: pathlib.Path) -> tuple[dict[str, _View], Callable[[_Storage], np.ndarray]]:
+def _archive(file: BinaryIO, path: pathlib.Path) -> tuple[dict[str, _View], Callable[[_Storage], np.ndarray]]:
+    """The tensors of a zip archive, and a function that reads a storage."""
     with zipfile.ZipFile(file) as archive:
         members = {info.filename: info for info in archive.infolist()}
         roots = [name.removesuffix("/data.pkl") for name in members if name.endswith("/data.pkl")]
@@ -125,7 +133,8 @@ def _archive(file: Any, path: pathlib.Path) -> tuple[dict[str, _View], Callable[
     return views, load
 
 
-def _stream(file: Any, path: pathlib.Path) -> tuple[dict[str, _View], Callable[[_Storage], np.ndarray]]:
+def _stream(file: BinaryIO, path: pathlib.Path) -> tuple[dict[str, _View], Callable[[_Storage], np.ndarray]]:
+    """The tensors of a stream, and a function that reads a storage."""
     file.seek(0)
     head = io.BytesIO(file.read(MAX_PICKLE))
     if _unpickle(head) != _MAGIC or _unpickle(head) != _PROTOCOL:
@@ -142,7 +151,7 @@ def _stream(file: Any, path: pathlib.Path) -> tuple[dict[str, _View], Callable[[
         raise _Refused("storages that are not its tensors' own")
     end = file.seek(0, io.SEEK_END)
     places, position = {}, head.tell()
-    for key in keys:  # each is its number of elements and then they
+    for key in keys:  # each has its number of elements, and then the elements
         storage = storages[key]
         file.seek(position)
         if int.from_bytes(file.read(8), "little") != storage.number:
@@ -165,6 +174,7 @@ def _stream(file: Any, path: pathlib.Path) -> tuple[dict[str, _View], Callable[[
 
 
 def _views(tree: Any) -> dict[str, _View]:
+    """The tensors of a state dict, if it has nothing else."""
     if not isinstance(tree, dict):
         raise _Refused("no dictionary at its root")
     for name, view in tree.items():
@@ -178,24 +188,27 @@ def _views(tree: Any) -> dict[str, _View]:
 
 
 def _unpickle(file: io.BytesIO) -> Any:
-    """What the next pickle of a stream describes; the stream is behind it then."""
+    """The value of the next pickle of a stream, which is then at the end of that pickle."""
     stack: list[Any] = []
     marks: list[int] = []
     memo: dict[int, Any] = {}
 
     def pop(kind: type = object) -> Any:
+        """The top of the stack above the last mark, if it is of this kind."""
         if len(stack) <= (marks[-1] if marks else 0) or not isinstance(stack[-1], kind):
             raise _Refused("a description that makes no sense")
         return stack.pop()
 
     def since_mark() -> list[Any]:
+        """All values above the last mark."""
         start = marks.pop()
         items = stack[start:]
         del stack[start:]
         return items
 
     def fill(target: Any, items: list[Any]) -> None:
-        # Keys of other types could be made so that to hash one takes forever.
+        """Adds keys and values, which alternate in `items`, to a dictionary."""
+        # Keys of other types could be made in such a way that hashing one of them never ends.
         if (
             not isinstance(target, dict)
             or len(items) % 2
@@ -270,6 +283,7 @@ def _unpickle(file: io.BytesIO) -> Any:
 
 
 def _global(argument: str) -> _Global:
+    """A function or type, if this reader knows it."""
     name = argument.replace(" ", ".", 1)
     if name not in _CALLS and name.removeprefix("torch.") not in _DTYPES:
         raise _Refused(f"{_show(name)}, which is not called")
@@ -277,6 +291,7 @@ def _global(argument: str) -> _Global:
 
 
 def _storage(arguments: tuple[Any, ...]) -> _Storage:
+    """A storage, as torch.save describes it."""
     kind, storage, key, _, number, *view = arguments
     if kind != "storage" or not isinstance(storage, _Global) or not isinstance(key, str) or any(view):
         raise _Refused("a storage of an unknown kind")
@@ -286,49 +301,55 @@ def _storage(arguments: tuple[Any, ...]) -> _Storage:
 
 
 def _rebuild(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _View:
+    """A tensor, in the place of torch._utils._rebuild_tensor."""
     numbers = isinstance(shape, tuple) and isinstance(strides, tuple) and len(shape) == len(strides) <= 8
     if not isinstance(storage, _Storage) or not numbers:
         raise _Refused("a tensor that makes no sense")
     if not all(type(x) is int and 0 <= x < 2**40 for x in (offset, *shape, *strides)):
         raise _Refused("a tensor of impossible size")
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    # Elements that lie on each other would let a small file claim any size.
+    # Elements that overlap would allow a small file to claim any size.
     if math.prod(shape) > storage.number or (math.prod(shape) and last >= storage.number):
         raise _Refused("a tensor larger than what it is a part of")
     return _View(storage, offset, shape, strides)
 
 
 class _Empty:
-    """A tensor as the first versions of PyTorch wrote it: made empty, then told what it holds."""
+    """A tensor as the first versions of PyTorch wrote it: first made empty, then given its content."""
 
 
 def _build(target: Any, state: Any) -> Any:
+    """An object with its state."""
     if isinstance(target, dict):
-        return target  # of a state dict: versions of its modules
+        return target  # the state of a state dict is the versions of its modules
     if isinstance(target, _Empty) and isinstance(state, tuple) and state:
         return state[0] if isinstance(state[0], _View) else _rebuild(*state)
     raise _Refused("an object of an unknown kind")
 
 
 def _list(value: Any) -> list[Any]:
+    """A value, if it is a list."""
     if not isinstance(value, list):
         raise _Refused("a list that is none")
     return value
 
 
 def _ordered(items: Any = ()) -> dict[str, Any]:
+    """A dictionary, in the place of collections.OrderedDict."""
     if not all(isinstance(item, list | tuple) and len(item) == 2 and type(item[0]) is str for item in items):
         raise _Refused("a dictionary that makes no sense")
     return dict(items)
 
 
 def _parameter(tensor: Any, *_: Any) -> _View:
+    """A tensor, in the place of a parameter of a module."""
     if not isinstance(tensor, _View):
         raise _Refused("a parameter that is no tensor")
     return tensor
 
 
 def _no_call(*_: Any) -> None:
+    """Refuses a call of a type that is no function."""
     raise _Refused("a call of what is no function")
 
 
@@ -343,5 +364,6 @@ _CALLS: dict[str, Callable[..., Any]] = {
 
 
 def _show(value: Any) -> str:
+    """A value as a sentence shows it: printable and not long."""
     text = ascii(value) if isinstance(value, str | int) else type(value).__name__
     return text if len(text) <= 60 else text[:57] + "..."

@@ -1,4 +1,4 @@
-"""Tables from the names of a file to parameters of ours: strict, so that what does not fit is told and not guessed."""
+"""Tables from the names in a file to our parameters: strict, so that misfits are reported and nothing is guessed."""
 
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -15,7 +15,12 @@ _NAMED = 3  # names in a sentence
 
 
 class Parameter(NamedTuple):
-    """Where a tensor goes: a path of names, and how its axes change to get there."""
+    """The place of a tensor among our parameters.
+
+    Attributes:
+        path: names from the outermost to the innermost.
+        axes: of the tensor, in the order of our axes.
+    """
 
     path: tuple[str, ...]
     axes: tuple[int, ...]
@@ -42,7 +47,7 @@ TORCHVISION = {
     "alexnet": convolutions({0: "conv1", 3: "conv2", 6: "conv3", 8: "conv4", 10: "conv5"}),
     "vgg16": convolutions(
         {
-            # Each convolution has a rectifier behind it, and each block a pool.
+            # A rectifier follows each convolution, and a pool each block.
             2 * k + block - 1: f"conv{block}_{i}"
             for k, (block, i) in enumerate(_VGG16)
         }
@@ -52,7 +57,7 @@ IGNORED = r"classifier\..*"  # a net of features ends before them
 
 
 def recognise(names: Mapping[str, object], tables: Mapping[str, Table]) -> str | None:
-    """The table of whose names the file has most, as a share of the table; None where it has less than half."""
+    """The table of whose names the file has the largest share; None if it has less than half of any table."""
     share = {net: sum(name in names for name in table) / len(table) for net, table in tables.items()}
     best = max(share, key=share.__getitem__)
     return best if share[best] >= 0.5 else None
@@ -65,17 +70,17 @@ def fill(
     shape_of: Callable[[tuple[str, ...]], tuple[int, ...]],
     ignored: str = IGNORED,
 ) -> dict[str, dict[str, np.ndarray]]:
-    """The parameters, nested by their paths, that a table finds in a file, float32.
+    """The parameters of a file by a table, nested by their paths, float32.
 
     Args:
-        what: the file, and the net it is taken for, as sentences call them.
-        entries: of the file, by name.
-        table: where each goes.
-        shape_of: the shape of ours at a path.
-        ignored: a pattern of names that may be there and are passed over.
+        what: the file and the net that it is taken for, as sentences name them.
+        entries: {name: tensor} of the file.
+        table: the place of each tensor.
+        shape_of: path -> the shape of our parameter.
+        ignored: a pattern of names that the file may have and that are not used.
 
     Raises:
-        jgan.UserError: a tensor is missing, one more is there, one has another shape, or numbers that are not finite.
+        jgan.UserError: a tensor is missing, unknown or of another shape, or has numbers that are not finite.
     """
     missing = [name for name in table if name not in entries]
     surplus = [name for name in entries if name not in table and not re.fullmatch(ignored, name)]
@@ -87,13 +92,13 @@ def fill(
             if theirs != wanted:
                 unfit.append(f"{name} {_shape(theirs)} instead of {_shape(wanted)}")
     faults = [
-        f"{word} {', '.join(found[:_NAMED])}{f' and {len(found) - _NAMED} more' if len(found) > _NAMED else ''}"
-        for word, found in (
+        f"{word} {', '.join(names[:_NAMED])}{f' and {len(names) - _NAMED} more' if len(names) > _NAMED else ''}"
+        for word, names in (
             ("no", missing),
             ("beyond its own", [ascii(name)[1:-1][:60] for name in surplus]),
             ("of another shape", unfit),
         )
-        if found
+        if names
     ]
     if faults:
         raise jgan.UserError(f"{what} has {'; '.join(faults)}.")
@@ -114,4 +119,5 @@ def fill(
 
 
 def _shape(shape: tuple[int, ...]) -> str:
+    """A shape as a sentence shows it."""
     return "x".join(map(str, shape)) or "a single number"

@@ -1,6 +1,6 @@
 """Built-in pairs without a download: drawn facades as label maps and photo-like pictures.
 
-Every example is one street front, invented from (seed, index): town houses, brick fronts with gables,
+Every example is one street front, drawn from (seed, index): town houses, brick fronts with gables,
 modern blocks, sometimes neighbours, trees and sky. The label map says where the parts are, in the spirit
 of the CMP facade database (Tylecek and Sara, 2013); materials, colours, weather, curtains and light are
 drawn independently of it, so that a labels -> photo model cannot know them. Geometry is kept in frame
@@ -46,7 +46,12 @@ class Facades:
     `style` is "day" or "dusk": the same buildings with the lamps lit.
     """
 
-    def __init__(self, size, number, seed=0, style="day"):
+    def __init__(self, size: int, number: int, seed: int = 0, style: str = "day") -> None:
+        """`number` facades of `size` pixels a side.
+
+        Raises:
+            jgan.UserError: a size or number that cannot be drawn, or an unknown style.
+        """
         if not 16 <= size <= 2048:
             raise jgan.UserError(f"facades of {size} pixels were asked for; 16 to 2048 can be drawn.")
         if number < 1:
@@ -55,28 +60,30 @@ class Facades:
             raise jgan.UserError(f"facade style {style!r} is unknown; there are {', '.join(STYLES)}.")
         self.size, self.number, self.seed, self.style = int(size), int(number), int(seed), style
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.number
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         index = operator.index(index)
         if not 0 <= index < self.number:
             raise IndexError(f"facade {index} of {self.number}")
         labels, photo = draw(self.size, self.seed, index, self.style)
         return {"labels": labels, "photo": photo}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Facades({self.size}, {self.number}, seed={self.seed}, style={self.style!r})"
 
 
-def draw(size, seed, index, style="day", photo=0):
-    """Label map and photo of one facade, both uint8 [size, size, 3].
+def draw(
+    size: int, seed: int, index: int, style: str = "day", photo: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """The label map and the photo of one facade, both uint8 [size, size, 3].
 
-    Of the other numbers of a `photo` each shows the same label map in other materials, light and textures and with
-    other curtains, drawn as freely as from one index to the next.
+    Every other number of a `photo` shows the same label map in other materials, light and textures and with other
+    curtains, drawn as freely as from one index to the next.
     """
-    # One stream for what is built, one for the light, one for textures: a change to the drawing of
-    # one leaves the others alone, and dusk shows the same building as day.
+    # The buildings, the light and the textures have random numbers of their own, so that a change to the drawing of one
+    # leaves the others as they were, and dusk shows the same building as day.
     canvas = drawing.Canvas(size, PALETTE)
     built, other = f"facade {seed} {index}", f" photo {photo}" if photo else ""
     scene = materials.Repainted(built, f"paint {seed} {index}{other}") if photo else random.Random(built)
@@ -88,7 +95,8 @@ def draw(size, seed, index, style="day", photo=0):
     return _COLOURS[canvas.labels], lighting.render(canvas, light, rng)
 
 
-def _light(d, style):
+def _light(d: random.Random, style: str) -> lighting.Light:
+    """The sun, sky and camera of a picture."""
     side = d.choice([-1, 1])
     across, down = side * d.uniform(0.3, 1.1), d.uniform(0.5, 1.2)
     cover = d.uniform(0, 1)
@@ -146,7 +154,7 @@ def _light(d, style):
     )
 
 
-def _switch_on(canvas, d):
+def _switch_on(canvas: drawing.Canvas, d: random.Random) -> None:
     """Lights some of the rooms and all of the shops."""
     share = d.uniform(0.25, 0.65)
     for key, glass in canvas.glass.items():

@@ -5,6 +5,8 @@ at every size. The canvas keeps two index images: the label of every pixel, and 
 above the wall, texture, glass) of every finer sub-pixel, which `lighting` turns into a picture.
 """
 
+from collections.abc import Callable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -13,9 +15,11 @@ import numpy as np
 NOISE = np.random.default_rng(7).random((256, 256), dtype=np.float32)
 _WAVE = NOISE[:64, :64]
 
+Colour = tuple[float, ...]  # three numbers: sRGB from 0 to 255, or linear from 0 to 1
+
 
 class Texture(NamedTuple):
-    """Pattern of a surface: courses of blocks `height` by `length` (frame units) with joints."""
+    """The pattern of a surface: courses of blocks `height` by `length` (frame units) with joints."""
 
     height: float = 0.0  # 0: no courses, only grain and stains
     length: float = 1.0
@@ -32,7 +36,7 @@ class Texture(NamedTuple):
 
 
 class Glass(NamedTuple):
-    """What is seen in a pane: box of the window, reflection, curtains, room behind."""
+    """The look of a pane: the box of the window, the reflection, the curtains and the room behind."""
 
     x: float
     y: float
@@ -42,8 +46,8 @@ class Glass(NamedTuple):
     tilt: float  # shift of the reflected skyline, frame units
     opened: float  # half width left open by the curtains, 1: none
     roller: float  # share of the height covered by a blind behind the glass
-    cloth: tuple  # linear colour of curtain and blind
-    room: tuple  # linear colour of the room
+    cloth: Colour  # linear colour of curtain and blind
+    room: Colour  # linear colour of the room
     lamp: float  # light from within
     columns: int
     rows: int
@@ -54,7 +58,8 @@ class Glass(NamedTuple):
 class Canvas:
     """Index images of labels [size, size] and surfaces [size * k, size * k], painted back to front."""
 
-    def __init__(self, size, names):
+    def __init__(self, size: int, names: Iterable[str]) -> None:
+        """A canvas for a picture of `size` pixels a side, whose labels have these names."""
         self.size = size
         self.names = {name: i for i, name in enumerate(names)}
         self.k = 4 if size <= 48 else 3 if size <= 96 else 2 if size <= 320 else 1
@@ -67,14 +72,21 @@ class Canvas:
         self.textures = []
         self.boxes = []
 
-    def texture(self, texture):
-        """Index of a new texture."""
+    def texture(self, texture: Texture) -> int:
+        """The index of a new texture."""
         self.textures.append(texture)
         self.boxes.append([self.fine, self.fine, 0, 0])
         return len(self.textures) - 1
 
-    def surface(self, colour, height=0.0, texture=-1, second=None, glass=None):
-        """Index of a new surface: sRGB colours 0..255, height in frame units above the wall."""
+    def surface(
+        self,
+        colour: Colour,
+        height: float = 0.0,
+        texture: int = -1,
+        second: Colour | None = None,
+        glass: Glass | None = None,
+    ) -> int:
+        """The index of a new surface: sRGB colours 0..255, height in frame units above the wall."""
         self.colours.append(colour)
         self.seconds.append(colour if second is None else second)
         self.heights.append(height)
@@ -83,7 +95,9 @@ class Canvas:
             self.glass[len(self.slots) - 1] = glass
         return len(self.slots) - 1
 
-    def rect(self, x0, y0, x1, y1, part=None, label=None):
+    def rect(
+        self, x0: float, y0: float, x1: float, y1: float, part: int | None = None, label: str | None = None
+    ) -> None:
         """Paints a rectangle; parts are at least one sub-pixel thick, labels cover pixel centres."""
         if part is not None:
             i0, i1, j0, j1 = _span(self.fine, x0, y0, x1, y1, 1)
@@ -93,14 +107,25 @@ class Canvas:
             i0, i1, j0, j1 = _span(self.size, x0, y0, x1, y1, 0)
             self.labels[i0:i1, j0:j1] = self.names[self.over or label]
 
-    def bars(self, x0, y0, x1, y1, pitch, part, share=0.35):
+    def bars(
+        self, x0: float, y0: float, x1: float, y1: float, pitch: float, part: int, share: float = 0.35
+    ) -> None:
         """Paints upright bars `pitch` apart (a railing, brackets under a cornice)."""
         i0, i1, j0, j1 = _span(self.fine, x0, y0, x1, y1, 1)
         on = ((np.arange(j0, j1) + 0.5) / self.fine - x0) % pitch < share * pitch
         self.parts[i0:i1, j0:j1][:, on] = part
         self._grow(part, i0, i1, j0, j1)
 
-    def shape(self, x0, y0, x1, y1, inside, part=None, label=None):
+    def shape(
+        self,
+        x0: float,
+        y0: float,
+        x1: float,
+        y1: float,
+        inside: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        part: int | None = None,
+        label: str | None = None,
+    ) -> None:
         """Paints where `inside(x [1, w], y [h, 1]) -> bool [h, w]` holds within the box."""
         if part is not None:
             i0, i1, j0, j1 = _span(self.fine, x0, y0, x1, y1, 1)
@@ -115,12 +140,14 @@ class Canvas:
                 where = inside(*centres(self.size, i0, i1, j0, j1))
                 view[where] = self.names[self.over or label]
 
-    def polygon(self, points, part=None, label=None):
+    def polygon(
+        self, points: list[tuple[float, float]], part: int | None = None, label: str | None = None
+    ) -> None:
         """Paints a polygon given by its corners [(x, y), ...], filled by the even-odd rule."""
         xs, ys = [p[0] for p in points], [p[1] for p in points]
         edges = list(zip(points, points[1:] + points[:1], strict=True))
 
-        def inside(x, y):
+        def inside(x: np.ndarray, y: np.ndarray) -> np.ndarray:
             odd = np.zeros((y.shape[0], x.shape[1]), bool)
             for (xa, ya), (xb, yb) in edges:
                 if ya != yb:
@@ -129,7 +156,8 @@ class Canvas:
 
         self.shape(min(xs), min(ys), max(xs), max(ys), inside, part, label)
 
-    def _grow(self, part, i0, i1, j0, j1):
+    def _grow(self, part: int, i0: int, i1: int, j0: int, j1: int) -> None:
+        """Extends the box of a surface's texture by rows [i0, i1) and columns [j0, j1)."""
         slot = self.slots[part]
         if slot >= 0 and i1 > i0 and j1 > j0:
             box = self.boxes[slot]
@@ -143,7 +171,7 @@ class Canvas:
                 box[3] = j1
 
 
-def leaves(x, y, frequency, shift):
+def leaves(x: np.ndarray, y: np.ndarray, frequency: float, shift: float) -> np.ndarray:
     """Smooth noise in [0, 1] at points x [1, w], y [h, 1], `frequency` cells across the frame."""
     u, v = x[0] * frequency + shift, y[:, 0] * frequency + 3.7 * shift
     i, j = np.floor(v).astype(int), np.floor(u).astype(int)
@@ -155,8 +183,11 @@ def leaves(x, y, frequency, shift):
     return left * (1 - b) + right * b
 
 
-def _span(n, x0, y0, x1, y1, least):
-    """Rows [i0, i1) and columns [j0, j1) whose centres lie in the box, within the frame."""
+def _span(n: int, x0: float, y0: float, x1: float, y1: float, least: int) -> tuple[int, int, int, int]:
+    """(i0, i1, j0, j1): rows [i0, i1) and columns [j0, j1) whose centres lie in the box, within the frame.
+
+    There are at least `least` of each, unless they lie outside the frame.
+    """
     # Called tens of thousands of times: one shift makes every operand positive, so int() is floor().
     i0, j0 = int(y0 * n + 4096.5) - 4096, int(x0 * n + 4096.5) - 4096
     i1, j1 = int(y1 * n + 4096.5) - 4096, int(x1 * n + 4096.5) - 4096
@@ -172,7 +203,8 @@ def _span(n, x0, y0, x1, y1, least):
     )
 
 
-def centres(n, i0, i1, j0, j1):
+def centres(n: int, i0: int, i1: int, j0: int, j1: int) -> tuple[np.ndarray, np.ndarray]:
+    """The coordinates x [1, w] and y [h, 1] of the centres of these pixels in the frame."""
     x = (np.arange(j0, j1, dtype=np.float32) + 0.5) / n
     y = (np.arange(i0, i1, dtype=np.float32) + 0.5) / n
     return x[None], y[:, None]

@@ -1,8 +1,12 @@
 """Parts of a facade: walls, windows, shutters, glass and balconies, painted on a canvas.
 
-Every function takes the canvas `c`, a random.Random `d` and the house `h` the part belongs to; `m` is one
-metre of that house in frame units, y grows downwards.
+Every function takes the canvas `c`, the random numbers `d` and the house `h` to which the part belongs; `m` is one
+metre of that house in frame units, and y grows downwards.
 """
+
+from collections.abc import Callable
+import random
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +17,33 @@ from jgan.data.facades import materials
 class House:
     """Measures and surfaces that the parts of one building share."""
 
-    def __init__(self, c, d, x0, x1, ground, top, floors, tall, kind, z):
+    def __init__(
+        self,
+        c: drawing.Canvas,
+        d: random.Random,
+        x0: float,
+        x1: float,
+        ground: float,
+        top: float,
+        floors: int,
+        tall: float,
+        kind: str,
+        z: float,
+    ) -> None:
+        """A house of a kind from x0 to x1 and from `ground` up to `top`, in frame units.
+
+        Args:
+            c: the canvas.
+            d: draws the materials.
+            x0: the left side.
+            x1: the right side.
+            ground: the lower edge.
+            top: the upper edge of the wall.
+            floors: how many there are, with the ground floor.
+            tall: the height of the ground floor in those of the others.
+            kind: "classic", "brick", "modern" or "house".
+            z: how far its wall stands before the plane of the street front, in frame units.
+        """
         self.x0, self.x1, self.ground, self.top, self.z = x0, x1, ground, top, z
         self.step = (ground - top) / (floors - 1 + tall)
         self.floors, self.tall = floors, tall
@@ -57,18 +87,19 @@ class House:
         self.bloom = c.texture(drawing.Texture(leaf=True, seed=d.uniform(0, 30), grain=0.6, stain=0.5))
         self.trims = {}
 
-    def trim(self, c, out):
-        """Surface of the trim that stands `out` metres before the wall."""
+    def trim(self, c: drawing.Canvas, out: float) -> int:
+        """The surface of the trim that stands `out` metres before the wall."""
         if out not in self.trims:
             self.trims[out] = c.surface(self.trim_colour, self.z + out * self.m, self.trim_texture)
         return self.trims[out]
 
-    def floor_bottom(self, i):
-        """Lower edge of floor i in frame units; floor 0 is the ground floor."""
+    def floor_bottom(self, i: int) -> float:
+        """The lower edge of floor i in frame units; floor 0 is the ground floor."""
         return self.ground if i == 0 else self.ground - (self.tall + i - 1) * self.step
 
 
-def window_style(d, h, kind, pitch):
+def window_style(d: random.Random, h: House, kind: str, pitch: float) -> dict[str, Any]:
+    """The common features of the windows of a house, drawn for bays that are `pitch` wide."""
     m = h.m
     return {
         "half": min(d.uniform(0.42, 0.68) * m, 0.36 * pitch),
@@ -93,7 +124,17 @@ def window_style(d, h, kind, pitch):
     }
 
 
-def window(c, d, h, x, low, tall, style, shape, surround):
+def window(
+    c: drawing.Canvas,
+    d: random.Random,
+    h: House,
+    x: float,
+    low: float,
+    tall: float,
+    style: dict[str, Any],
+    shape: str,
+    surround: str,
+) -> None:
     """One window with its surround, sill and blinds, standing on `low`."""
     m, half = h.m, style["half"]
     x0, x1, y0 = x - half, x + half, low - tall
@@ -182,7 +223,21 @@ def window(c, d, h, x, low, tall, style, shape, surround):
         )
 
 
-def pane(c, d, h, x0, y0, x1, y1, shape, columns, rows, deep, mirror=None, label="window"):
+def pane(
+    c: drawing.Canvas,
+    d: random.Random,
+    h: House,
+    x0: float,
+    y0: float,
+    x1: float,
+    y1: float,
+    shape: str,
+    columns: int,
+    rows: int,
+    deep: float,
+    mirror: float | None = None,
+    label: str = "window",
+) -> None:
     """A window: hollow in the wall, frame, glass and bars."""
     m = h.m
     f = min(0.075 * m, 0.14 * (x1 - x0))
@@ -218,15 +273,27 @@ def pane(c, d, h, x0, y0, x1, y1, shape, columns, rows, deep, mirror=None, label
         c.rect(x0 + f, at - bar, x1 - f, at + bar, h.frame)
 
 
-def glass(c, d, h, x, y, w, hh, columns, rows, mirror=None, goods=0.0):
-    """A surface of glass with its own room, curtains and reflection."""
+def glass(
+    c: drawing.Canvas,
+    d: random.Random,
+    h: House,
+    x: float,
+    y: float,
+    w: float,
+    hh: float,
+    columns: int,
+    rows: int,
+    mirror: float | None = None,
+    goods: float = 0.0,
+) -> int:
+    """The index of a surface of glass with its own room, curtains and reflection."""
     seen = materials.painted(d, lambda d: _seen(d, h, mirror, goods))
     return c.surface(
         (0, 0, 0), h.z - 0.15 * h.m, glass=drawing.Glass(x, y, w, hh, columns=columns, rows=rows, **seen)
     )
 
 
-def _seen(d, h, mirror, goods):
+def _seen(d: random.Random, h: House, mirror: float | None, goods: float) -> dict[str, Any]:
     """What is seen in a pane, as fields of `drawing.Glass`."""
     curtains = d.random()
     opened = 1.3 if curtains < 0.4 else d.uniform(0.0, 0.75) if curtains < 0.85 else -0.3
@@ -247,12 +314,15 @@ def _seen(d, h, mirror, goods):
     }
 
 
-def disc(x, y, rx, ry):
-    """Inside of an ellipse around (x, y), as `Canvas.shape` takes it; its upper half is an arch."""
+def disc(x: float, y: float, rx: float, ry: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """The inside of an ellipse around (x, y), as `Canvas.shape` takes it; its upper half is an arch."""
     return lambda u, v: np.square((u - x) / rx) + np.square((v - y) / ry) < 1
 
 
-def _shutters(c, d, h, x0, y0, x1, y1):
+def _shutters(
+    c: drawing.Canvas, d: random.Random, h: House, x0: float, y0: float, x1: float, y1: float
+) -> None:
+    """Shutters on both sides of a window, or now and then closed ones or a single one."""
     m, colour = h.m, h.shutter_colour
     leaf = c.surface(colour, h.z + 0.06 * m, h.slats, tuple(0.45 * v for v in colour))
     rim = c.surface(colour, h.z + 0.08 * m, h.plain)
@@ -265,7 +335,15 @@ def _shutters(c, d, h, x0, y0, x1, y1):
         c.rect(a + 0.07 * m, y0 + 0.08 * m, b - 0.07 * m, y1 - 0.08 * m, leaf)
 
 
-def balcony(c, d, h, x0, x1, floor, rail):
+def balcony(
+    c: drawing.Canvas,
+    d: random.Random,
+    h: House,
+    x0: float,
+    x1: float,
+    floor: float,
+    rail: str | drawing.Colour,
+) -> None:
     """A balcony whose floor lies at `floor`."""
     m, top = h.m, floor - 0.95 * h.m
     out = h.trim(c, 0.9)

@@ -1,5 +1,8 @@
 """Buildings: masonry fronts of many kinds and modern blocks, composed of the parts of a facade."""
 
+import random
+from typing import Any
+
 from jgan.data.facades import drawing
 from jgan.data.facades import elements
 from jgan.data.facades import materials
@@ -7,13 +10,19 @@ from jgan.data.facades import roofs
 from jgan.data.facades import storefronts
 
 
-def building(c, d, x0, x1, ground, kind, z):
+def building(
+    c: drawing.Canvas, d: random.Random, x0: float, x1: float, ground: float, kind: str, z: float
+) -> elements.House:
+    """Paints a building of a kind from x0 to x1; the house that it is."""
     if kind == "modern":
         return _modern(c, d, x0, x1, ground, z)
     return _masonry(c, d, x0, x1, ground, kind, z)
 
 
-def _masonry(c, d, x0, x1, ground, kind, z):
+def _masonry(
+    c: drawing.Canvas, d: random.Random, x0: float, x1: float, ground: float, kind: str, z: float
+) -> elements.House:
+    """A front of masonry: "classic", "brick" or "house"."""
     floors = {"classic": d.randint(3, 5), "brick": d.randint(2, 5), "house": 2}[kind]
     roof = d.choices(
         ["flat", "tiles", "mansard", "gable"],
@@ -57,7 +66,10 @@ def _masonry(c, d, x0, x1, ground, kind, z):
     return h
 
 
-def _modern(c, d, x0, x1, ground, z):
+def _modern(
+    c: drawing.Canvas, d: random.Random, x0: float, x1: float, ground: float, z: float
+) -> elements.House:
+    """A modern block."""
     floors, tall = d.randint(4, 8), d.uniform(1.1, 1.4)
     top = d.uniform(0.06, 0.22)
     h = elements.House(c, d, x0, x1, ground, top, floors, tall, "modern", z)
@@ -175,7 +187,9 @@ def _modern(c, d, x0, x1, ground, z):
     return h
 
 
-def _piers(c, d, h, centres, pitch, edge):
+def _piers(
+    c: drawing.Canvas, d: random.Random, h: elements.House, centres: list[float], pitch: float, edge: float
+) -> None:
     """Pilasters between the bays or quoins at the corners."""
     kind = d.choices(["none", "pilasters", "quoins"], [5, 3, 2])[0]
     foot, m = h.floor_bottom(1), h.m
@@ -195,7 +209,7 @@ def _piers(c, d, h, centres, pitch, edge):
                 y, long = y - 0.42 * m, not long
 
 
-def _belts(c, d, h, floors):
+def _belts(c: drawing.Canvas, d: random.Random, h: elements.House, floors: int) -> None:
     """Cornices and bands between the floors."""
     m = h.m
     chance = d.choice([0.1, 0.5, 1.0])
@@ -208,7 +222,8 @@ def _belts(c, d, h, floors):
             c.rect(h.x0, y - 0.06 * m, h.x1, y + 0.14 * m, h.trim(c, 0.1), "moulding")
 
 
-def _cornice(c, d, h):
+def _cornice(c: drawing.Canvas, d: random.Random, h: elements.House) -> None:
+    """The cornice below the roof."""
     m, y = h.m, h.top
     depth = d.uniform(0.35, 0.7)
     c.rect(h.x0, y + 0.1 * m, h.x1, y + 0.45 * m, h.trim(c, 0.15), "cornice")
@@ -226,7 +241,15 @@ def _cornice(c, d, h):
     c.rect(h.x0 - 0.28 * m, y - 0.2 * m, h.x1 + 0.28 * m, y - 0.1 * m, h.trim(c, depth + 0.15), "cornice")
 
 
-def _upper_floors(c, d, h, centres, pitch, style):
+def _upper_floors(
+    c: drawing.Canvas,
+    d: random.Random,
+    h: elements.House,
+    centres: list[float],
+    pitch: float,
+    style: dict[str, Any],
+) -> None:
+    """The windows and balconies above the ground floor."""
     m, n, half = h.m, len(centres), style["half"]
     mode = style["balcony"]
     chosen = {d.randrange(n), n - 1 - d.randrange(n)}
@@ -279,7 +302,16 @@ def _upper_floors(c, d, h, centres, pitch, style):
             elements.balcony(c, d, h, x - wide, x + wide, y, style["rail"])
 
 
-def _ground_floor(c, d, h, centres, pitch, style, kind):
+def _ground_floor(
+    c: drawing.Canvas,
+    d: random.Random,
+    h: elements.House,
+    centres: list[float],
+    pitch: float,
+    style: dict[str, Any],
+    kind: str,
+) -> None:
+    """The ground floor: its wall, shops or windows, and the door."""
     m, top = h.m, h.floor_bottom(1)
     face = d.choices(["plain", "rustic", "painted"], [4, 4, 1] if kind == "classic" else [6, 1, 1])[0]
     if face == "rustic":

@@ -5,6 +5,7 @@ cornices, sills and balconies, the slope gives lit and dark edges, and the diffe
 dimmer corners. Arithmetic is on linear colours, taken as the square of sRGB.
 """
 
+from collections.abc import Sequence
 import functools
 import math
 from typing import NamedTuple
@@ -20,24 +21,24 @@ _GLOW = np.asarray([1.0, 0.56, 0.2], np.float32)  # lamps
 class Light(NamedTuple):
     """Sun, sky and camera of one picture; colours are linear, the sun's direction in frame units."""
 
-    sun: tuple
-    ambient: tuple
+    sun: drawing.Colour
+    ambient: drawing.Colour
     across: float  # shadow offset to the right per unit of height
     down: float
-    zenith: tuple
-    horizon: tuple
-    cloud: tuple
+    zenith: drawing.Colour
+    horizon: drawing.Colour
+    cloud: drawing.Colour
     cover: float  # share of the sky under clouds
     opposite: float  # height in the frame below which the houses opposite throw their shadow, > 1: none
     dapple: float  # strength of tree shadows
     dirt: float
     vignette: float
-    gain: tuple  # white balance and exposure
+    gain: drawing.Colour  # white balance and exposure
     contrast: float
     noise: float
 
 
-def render(canvas, light, rng):
+def render(canvas: drawing.Canvas, light: Light, rng: np.random.Generator) -> np.ndarray:
     """The lit picture of a painted canvas: uint8 [size, size, 3]; surface 0 is the sky.
 
     `rng` is a numpy Generator; its draws do not depend on the size, so neither does the picture.
@@ -81,14 +82,14 @@ def render(canvas, light, rng):
     return _develop(picture, canvas, light, grain)
 
 
-def _linear(colours):
-    # A square stands for the sRGB curve; the picture takes the root again.
+def _linear(colours: Sequence[drawing.Colour]) -> np.ndarray:
+    """Linear colours, float32; a square stands for the sRGB curve, and the picture takes the root again."""
     return np.square(np.asarray(colours, np.float32) / 255)
 
 
 @functools.lru_cache(maxsize=64)
-def _taps(n, cells, shift):
-    """First lattice row [n] and four cubic B-spline weights [4, n, 1] for n pixels over `cells` cells."""
+def _taps(n: int, cells: int, shift: float) -> tuple[np.ndarray, np.ndarray]:
+    """The first lattice row [n] and four cubic B-spline weights [4, n, 1] for n pixels over `cells` cells."""
     at = (np.arange(n) + 0.5) / n * cells + shift
     i = np.floor(at).astype(int)
     f = at - i
@@ -96,11 +97,11 @@ def _taps(n, cells, shift):
     return i, taps.astype(np.float32)[..., None]
 
 
-def _stretch(grid, n, cells, shift=0.0, last=None):
+def _stretch(grid: np.ndarray, n: int, cells: int, shift: float = 0.0, last: int | None = None) -> np.ndarray:
     """`grid` [k, w] interpolated along its first axis to the first `last` of n rows.
 
-    Written with gathered rows: as a matrix product it would wake a thread per core for a millisecond's
-    work, and those belong to the training step.
+    It gathers rows, because a matrix product would wake a thread on every core for a millisecond's work, and the cores
+    belong to the training step.
     """
     i, taps = _taps(n, cells, shift)
     i, taps = i[:last], taps[:, :last]
@@ -113,12 +114,17 @@ def _stretch(grid, n, cells, shift=0.0, last=None):
     return out
 
 
-def _enlarge(grid, n, rows, columns, shift=0.0, last=None):
+def _enlarge(
+    grid: np.ndarray, n: int, rows: int, columns: int, shift: float = 0.0, last: int | None = None
+) -> np.ndarray:
+    """`grid` interpolated along both axes, [last or n, n]."""
     across = np.ascontiguousarray(_stretch(np.ascontiguousarray(grid.T), n, columns, shift).T)
     return _stretch(across, n, rows, shift, last)
 
 
-def _field(n, rows, rng, columns=None, last=None):
+def _field(
+    n: int, rows: int, rng: np.random.Generator, columns: int | None = None, last: int | None = None
+) -> np.ndarray:
     """Smooth noise of mean 1/2 with `rows` by `columns` cells, float32 [last or n, n]."""
     columns = columns or rows
     grid = rng.random((rows + 3, columns + 3), dtype=np.float32)
@@ -126,7 +132,7 @@ def _field(n, rows, rng, columns=None, last=None):
     return _enlarge(1.8 * grid - 0.4, n, rows, columns, last=last)
 
 
-def _blocks(image, cells):
+def _blocks(image: np.ndarray, cells: int) -> np.ndarray:
     """Means of `image` over cells by cells blocks, float32 [cells, cells]."""
     n = image.shape[0]
     starts = np.arange(cells) * n // cells
@@ -135,29 +141,30 @@ def _blocks(image, cells):
     return sums / (counts[:, None] * counts)
 
 
-def _from_blocks(blocks, n):
-    """Smooth [n, n] image through block means."""
+def _from_blocks(blocks: np.ndarray, n: int) -> np.ndarray:
+    """A smooth image [n, n] through block means."""
     return _enlarge(np.pad(blocks, 2, mode="edge"), n, len(blocks), len(blocks), 0.5)
 
 
-def _grain(n, offset):
+def _grain(n: int, offset: np.ndarray) -> np.ndarray:
+    """White noise [n, n] in [0, 1], tiled from this offset on."""
     reps = -(-n // 256) + 1
     i, j = offset
     return np.tile(_NOISE, (reps, reps))[i : i + n, j : j + n]
 
 
-def _coverage(at, step, period, width):
-    """Share of each pixel [at, at + step) covered by joints of `width` every `period`."""
+def _coverage(at: np.ndarray, step: float, period: float, width: float) -> np.ndarray:
+    """The share of each pixel [at, at + step) covered by joints of `width` every `period`."""
 
-    def area(x):
+    def area(x: np.ndarray) -> np.ndarray:
         whole = np.floor(x / period)
         return whole * width + np.minimum(x - whole * period, width)
 
     return ((area(at + step) - area(at)) / step).astype(np.float32)
 
 
-def _textures(canvas, worn, grain):
-    """Share of the second colour and brightness of every sub-pixel, both float32 [n, n]."""
+def _textures(canvas: drawing.Canvas, worn: np.ndarray, grain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The share of the second colour and the brightness of every sub-pixel, both float32 [n, n]."""
     n, parts = canvas.fine, canvas.parts
     mix = np.zeros((n, n), np.float32)
     tone = np.ones((n, n), np.float32)
@@ -173,7 +180,10 @@ def _textures(canvas, worn, grain):
     return mix, tone
 
 
-def _pattern(texture, n, i0, i1, j0, j1, worn, grain):
+def _pattern(
+    texture: drawing.Texture, n: int, i0: int, i1: int, j0: int, j1: int, worn: np.ndarray, grain: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The share of the second colour and the brightness of a texture in a box of sub-pixels."""
     t = 1 + texture.stain * (worn - 0.5) + texture.grain * (grain - 0.5)
     if texture.leaf:
         x, y = drawing.centres(n, i0, i1, j0, j1)
@@ -200,8 +210,8 @@ def _pattern(texture, n, i0, i1, j0, j1, worn, grain):
     return m, t
 
 
-def _sunlight(height, light, n):
-    """Share of direct sun at every sub-pixel: cast shadows times the slope towards the sun."""
+def _sunlight(height: np.ndarray, light: Light, n: int) -> np.ndarray:
+    """The share of direct sun at every sub-pixel: cast shadows times the slope towards the sun."""
     rise = np.round(height * (n * 16)).astype(np.int16)
     shadow = np.zeros(rise.shape, bool)
     step = max(1.0, n / 280)
@@ -223,7 +233,7 @@ def _sunlight(height, light, n):
     return lit
 
 
-def _streaks(height, n, rng):
+def _streaks(height: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """Dirt that rain carries down from sills and cornices, float32 [n, n]."""
     cells = min(n, 96)
     coarse = _blocks(height, cells)
@@ -237,7 +247,9 @@ def _streaks(height, n, rng):
     return _from_blocks(ledge, n)
 
 
-def _panes(canvas, picture, light, slow, lit):
+def _panes(
+    canvas: drawing.Canvas, picture: np.ndarray, light: Light, slow: np.ndarray, lit: np.ndarray
+) -> None:
     """Fills the glass: rooms, curtains and goods behind it, sky and houses opposite mirrored in it."""
     if not canvas.glass:
         return
@@ -308,8 +320,10 @@ def _panes(canvas, picture, light, slow, lit):
     picture.reshape(-1, 3)[where] = inside + mirrored
 
 
-def _goods(u, v, cells, seed, lamp, inside):
-    """Things on show in a shop window, linear [points, 3], in the tints of that shop."""
+def _goods(
+    u: np.ndarray, v: np.ndarray, cells: np.ndarray, seed: np.ndarray, lamp: np.ndarray, inside: np.ndarray
+) -> np.ndarray:
+    """The goods in a shop window, linear [points, 3], in the tints of that shop."""
     cell = (np.floor(u * cells) + 31 * np.floor(v * (1 + cells // 3)) + 113 * np.floor(seed)).astype(np.int32)
     hue = np.stack([_hash(cell, q) for q in (7919, 104729, 1299709)], -1)
     tint = np.stack([_hash(seed.astype(np.int32), q) for q in (7919, 104729, 1299709)], -1)
@@ -323,11 +337,14 @@ def _goods(u, v, cells, seed, lamp, inside):
     return np.where((thing | shelf)[:, None], colour, inside)
 
 
-def _hash(number, factor):
+def _hash(number: np.ndarray, factor: int) -> np.ndarray:
+    """A fixed number in [0, 1] for every integer."""
     return _NOISE.ravel()[(number * np.int32(factor)) & 65535]
 
 
-def _sky(canvas, picture, light, y, rng):
+def _sky(
+    canvas: drawing.Canvas, picture: np.ndarray, light: Light, y: np.ndarray, rng: np.random.Generator
+) -> None:
     """Fills what no building covers with a graded sky and clouds."""
     open_sky = canvas.parts == 0
     rows = np.flatnonzero(open_sky.any(1))
@@ -349,7 +366,7 @@ def _sky(canvas, picture, light, y, rng):
         np.copyto(picture[:last, :, channel], mixed, where=open_sky[:last])
 
 
-def _develop(picture, canvas, light, grain):
+def _develop(picture: np.ndarray, canvas: drawing.Canvas, light: Light, grain: np.ndarray) -> np.ndarray:
     """Averages sub-pixels and applies the camera: exposure, shoulder, vignette, noise."""
     s, k = canvas.size, canvas.k
     if k > 1:

@@ -1,9 +1,12 @@
-"""Materials of a facade: sRGB colours that real ones have, and the textures of walls.
+"""Materials of a facade: sRGB colours of real materials, and the textures of walls.
 
-`d` is a random.Random, `m` one metre in frame units.
+`d` draws the random numbers, and `m` is one metre in frame units.
 """
 
+from collections.abc import Callable
+from collections.abc import Sequence
 import random
+from typing import Any
 
 from jgan.data.facades import drawing
 
@@ -57,42 +60,47 @@ SHUTTERS = [
 
 
 class Repainted(random.Random):
-    """The stream of a scene that is built as before and painted in other colours, with others at home.
+    """The random numbers of a scene that is built as before and painted in other colours, with other curtains.
 
-    What is built comes of this stream, and what is painted of `paint`; this one moves on as it did when it painted too.
+    What is built comes from this stream, and what is painted from `paint`; this one advances as it did when it painted.
     """
 
-    def __init__(self, seed, paint):
+    def __init__(self, seed: str, paint: str):
+        """Of the seed of the scene and of that of its paint."""
         super().__init__(seed)
         self.paint = random.Random(paint)
 
-    def choice(self, seq):
+    def choice(self, seq: Sequence[Any]) -> Any:
         """As in `Random`; a choice among colours, tuples of three numbers, is one of paint."""
         chosen = super().choice(seq)
         return self.paint.choice(seq) if all(isinstance(x, tuple) for x in seq) else chosen
 
 
-def painted(d, draw):
-    """What `draw(stream)` draws of what the label map does not tell, and a `Repainted` stream draws anew."""
+def painted(d: random.Random, draw: Callable[[random.Random], Any]) -> Any:
+    """The result of `draw(stream)`, which the label map does not show, and which a `Repainted` stream draws anew."""
     drawn = draw(d)
     return draw(d.paint) if isinstance(d, Repainted) else drawn
 
 
-def near(d, colour, spread=10):
+def near(d: random.Random, colour: drawing.Colour, spread: float = 10) -> drawing.Colour:
+    """A colour near another one, at most 1.5 times `spread` of 255 away in each channel."""
     return painted(d, lambda d: _near(d, colour, spread))
 
 
-def _near(d, colour, spread):
+def _near(d: random.Random, colour: drawing.Colour, spread: float) -> drawing.Colour:
     shade = d.uniform(-spread, spread)
     return tuple(min(255, max(0, c + shade + d.uniform(-spread, spread) * 0.5)) for c in colour)
 
 
-def linear(colour):
+def linear(colour: drawing.Colour) -> drawing.Colour:
+    """The linear colour, each channel from 0 to 1, of sRGB from 0 to 255."""
     return tuple((c / 255) ** 2 for c in colour)
 
 
-def wall(d, material, m, seed):
-    """Colour, second colour and texture of a wall."""
+def wall(
+    d: random.Random, material: str, m: float, seed: int
+) -> tuple[drawing.Colour, drawing.Colour, drawing.Texture]:
+    """The colour, the second colour and the texture of a wall."""
     if material == "brick":
         colour = near(d, d.choice(BRICKS), 14)
         mortar = d.choice([(196, 188, 172), (150, 142, 132), tuple(0.7 * v for v in colour)])

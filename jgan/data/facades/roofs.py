@@ -1,5 +1,8 @@
 """Roofs: parapets, tiled and mansard roofs with dormers, plain, stepped and bell gables."""
 
+from collections.abc import Callable
+import random
+
 import numpy as np
 
 from jgan.data.facades import drawing
@@ -17,7 +20,10 @@ ROOFS = [
 ]
 
 
-def parapet(c, d, h, centres, pitch):
+def parapet(
+    c: drawing.Canvas, d: random.Random, h: elements.House, centres: list[float], pitch: float
+) -> None:
+    """A parapet before a flat roof, perhaps with a balustrade and a pediment."""
     m = h.m
     rise = d.uniform(0.3, 1.0) * m
     wall = c.surface(h.colour, h.z - 0.1 * m, h.texture, h.second)
@@ -46,7 +52,8 @@ def parapet(c, d, h, centres, pitch):
         )
 
 
-def tiled(c, d, h, centres, pitch):
+def tiled(c: drawing.Canvas, d: random.Random, h: elements.House, centres: list[float], pitch: float) -> None:
+    """A roof of tiles with chimneys, and with dormers or skylights."""
     rise, slant = d.uniform(0.8, 1.7) * h.step, d.choice([0.0, 0.0, 0.5, 0.9])
     rise = min(rise, h.top - 0.05)
     ridge = h.top - rise
@@ -79,7 +86,10 @@ def tiled(c, d, h, centres, pitch):
                 _skylight(c, d, h, x, h.top - d.uniform(0.4, 0.6) * rise)
 
 
-def mansard(c, d, h, centres, pitch):
+def mansard(
+    c: drawing.Canvas, d: random.Random, h: elements.House, centres: list[float], pitch: float
+) -> None:
+    """A mansard roof with chimneys and dormers."""
     rise = min(d.uniform(0.95, 1.15) * h.step, h.top - 0.06)
     _chimneys(c, d, h, h.top, h.top - rise)
     part = _roof_surface(c, d, h, h.z - 0.25 * h.m)
@@ -99,7 +109,8 @@ def mansard(c, d, h, centres, pitch):
     _dormers(c, d, h, centres, h.top - 0.14 * rise, 0.68 * rise, part)
 
 
-def gable(c, d, h, centres, pitch):
+def gable(c: drawing.Canvas, d: random.Random, h: elements.House, centres: list[float], pitch: float) -> None:
+    """A plain, stepped or bell gable, perhaps with windows."""
     m, x0, x1 = h.m, h.x0, h.x1
     mid, half = (x0 + x1) / 2, (x1 - x0) / 2
     kind = d.choice(["plain", "plain", "stepped", "bell"])
@@ -133,8 +144,10 @@ def gable(c, d, h, centres, pitch):
     else:
         power = d.uniform(1.4, 2.2)
 
-        def bell(grow):
-            def inside(x, y):
+        def bell(grow: float) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+            """The inside of the gable, wider by `grow` on both sides."""
+
+            def inside(x: np.ndarray, y: np.ndarray) -> np.ndarray:
                 up = np.clip((h.top - y) / rise, 0, 1)
                 return np.abs(x - mid) < half * (0.28 + 0.72 * (1 - up) ** power) + grow
 
@@ -180,7 +193,8 @@ def gable(c, d, h, centres, pitch):
             )
 
 
-def _roof_surface(c, d, h, z):
+def _roof_surface(c: drawing.Canvas, d: random.Random, h: elements.House, z: float) -> int:
+    """The index of a surface of tiles or of metal sheets with seams."""
     m, colour = h.m, materials.near(d, d.choice(ROOFS), 12)
     course = m * d.uniform(0.2, 0.3)
     tiles = drawing.Texture(
@@ -200,7 +214,8 @@ def _roof_surface(c, d, h, z):
     return c.surface(colour, z, texture, tuple(0.5 * v for v in colour))
 
 
-def _chimneys(c, d, h, low, high):
+def _chimneys(c: drawing.Canvas, d: random.Random, h: elements.House, low: float, high: float) -> None:
+    """No chimney, one or two, on a roof from `low` up to `high`."""
     m = h.m
     brick = materials.near(d, d.choice(materials.BRICKS[:3] + materials.PLASTERS[:5]), 12)
     part = c.surface(
@@ -222,7 +237,16 @@ def _chimneys(c, d, h, low, high):
         c.rect(x - w - 0.08 * m, y0, x + w + 0.08 * m, y0 + 0.16 * m, cap, "roof")
 
 
-def _dormers(c, d, h, centres, low, tall, roof):
+def _dormers(
+    c: drawing.Canvas,
+    d: random.Random,
+    h: elements.House,
+    centres: list[float],
+    low: float,
+    tall: float,
+    roof: int,
+) -> None:
+    """Dormers above the bays, `tall` from `low` upwards."""
     m, every, kind = h.m, d.choice([1, 1, 2]), d.choice(["gable", "arch", "flat"])
     w = min(0.62 * m, 0.3 * tall + 0.2 * m)
     cheek = h.trim(c, 0.05)
@@ -252,7 +276,8 @@ def _dormers(c, d, h, centres, low, tall, roof):
         elements.pane(c, d, h, x - w, low - tall + 0.1 * m, x + w, low - 0.12 * m, "rect", 2, 2, 0.05)
 
 
-def _skylight(c, d, h, x, y):
+def _skylight(c: drawing.Canvas, d: random.Random, h: elements.House, x: float, y: float) -> None:
+    """A window in the slope of a roof, around (x, y)."""
     m = h.m
     c.rect(
         x - 0.45 * m, y - 0.5 * m, x + 0.45 * m, y + 0.5 * m, c.surface((88, 88, 90), h.z - 0.2 * m), "window"

@@ -1,5 +1,8 @@
 """Ground floors: doors and shop fronts with signs, goods and awnings."""
 
+import random
+
+from jgan.data.facades import drawing
 from jgan.data.facades import elements
 from jgan.data.facades import materials
 
@@ -16,7 +19,8 @@ SIGNS = [
 ]
 
 
-def door(c, d, h, x, half, top):
+def door(c: drawing.Canvas, d: random.Random, h: elements.House, x: float, half: float, top: float) -> None:
+    """A door around x, about 2 `half` wide, in a ground floor that begins at `top`."""
     m, z = h.m, h.z
     half *= d.uniform(0.75, 1.1)
     tall = min(d.uniform(2.3, 2.9) * m, 0.86 * (h.ground - top))
@@ -87,7 +91,7 @@ def door(c, d, h, x, half, top):
     c.rect(x - half - band, h.ground - 0.14 * m, x + half + band, h.ground + 0.02 * m, stone, "ground")
 
 
-def shop(c, d, h, x0, x1, top):
+def shop(c: drawing.Canvas, d: random.Random, h: elements.House, x0: float, x1: float, top: float) -> None:
     """A shop front: frame, sign with lettering, windows with goods, a door, sometimes an awning."""
     m, z = h.m, h.z
     colour = materials.near(d, d.choice(SIGNS), 10)
@@ -145,7 +149,8 @@ def shop(c, d, h, x0, x1, top):
         _awning(c, d, h, x0 + 0.05 * m, x1 - 0.05 * m, board + 0.02 * m)
 
 
-def _awning(c, d, h, x0, x1, y):
+def _awning(c: drawing.Canvas, d: random.Random, h: elements.House, x0: float, x1: float, y: float) -> None:
+    """An awning that begins at y."""
     m, low = h.m, y + 0.7 * h.m
     first = materials.near(
         d, d.choice([(150, 40, 42), (40, 84, 62), (40, 60, 110), (200, 150, 60), (90, 60, 50)]), 10
@@ -163,7 +168,9 @@ def _awning(c, d, h, x0, x1, y):
     c.bars(x0, low + 0.08 * m, x1, low + 0.2 * m, 0.25 * m, flap, 0.6)
 
 
-def _lettering(c, d, x, y, width, tall, ink):
+def _lettering(
+    c: drawing.Canvas, d: random.Random, x: float, y: float, width: float, tall: float, ink: int
+) -> None:
     """Strokes that pass for a word."""
     at, end, s = x - width / 2, x + width / 2, 0.16 * tall
     while at < end - 0.5 * tall:

@@ -1,5 +1,7 @@
 """A street front: buildings side by side, pavement, trees, a parked car, a lamp post."""
 
+import random
+
 import numpy as np
 
 from jgan.data.facades import drawing
@@ -11,7 +13,8 @@ CARS = [(40, 42, 46), (150, 152, 156), (120, 28, 30), (36, 56, 96), (226, 226, 2
 LEAVES = [(112, 140, 58), (92, 128, 62), (128, 146, 72), (80, 116, 70), (176, 140, 56), (150, 90, 48)]
 
 
-def scene(c, d):
+def scene(c: drawing.Canvas, d: random.Random) -> None:
+    """Paints a whole street front."""
     c.surface((0, 0, 0), -0.2)
     c.rect(0, 0, 1, 1, 0, "sky")
     ground = d.uniform(0.885, 0.95)
@@ -66,7 +69,8 @@ def scene(c, d):
         _lamp_post(c, d, ground)
 
 
-def _street(c, d, ground):
+def _street(c: drawing.Canvas, d: random.Random, ground: float) -> None:
+    """The pavement and the road."""
     tone = materials.painted(d, lambda d: d.uniform(90, 165))
     slabs = c.texture(
         drawing.Texture(0.02, d.uniform(0.05, 0.12), 0.0016, 0.5, 0.14, 1, 0, 0.12, 0.3, seed=d.randrange(99))
@@ -82,11 +86,22 @@ def _street(c, d, ground):
     c.rect(0, road + 0.011, 1, 1, c.surface((shade, shade, shade * 1.03), 0.0, rough))
 
 
-def _leaf_colour(d):
+def _leaf_colour(d: random.Random) -> drawing.Colour:
+    """A colour of leaves, sRGB."""
     return materials.near(d, d.choice(LEAVES), 14)
 
 
-def _crown(c, d, x, y, rx, ry, z, light=None, texture=None):
+def _crown(
+    c: drawing.Canvas,
+    d: random.Random,
+    x: float,
+    y: float,
+    rx: float,
+    ry: float,
+    z: float,
+    light: drawing.Colour | None = None,
+    texture: int | None = None,
+) -> None:
     """A mass of leaves around (x, y)."""
     shift = d.uniform(0, 50)
     light = light or _leaf_colour(d)
@@ -94,7 +109,7 @@ def _crown(c, d, x, y, rx, ry, z, light=None, texture=None):
         texture = _foliage(c, d)
     part = c.surface(tuple(v * 0.28 for v in light), z, texture, light)
 
-    def inside(px, py):
+    def inside(px: np.ndarray, py: np.ndarray) -> np.ndarray:
         r = np.sqrt(np.square((px - x) / rx) + np.square((py - y) / ry))
         edge = (
             drawing.leaves(px, py, 11, shift) * 0.5
@@ -106,16 +121,19 @@ def _crown(c, d, x, y, rx, ry, z, light=None, texture=None):
     c.shape(x - 1.5 * rx, y - 1.5 * ry, x + 1.5 * rx, y + 1.5 * ry, inside, part, "plant")
 
 
-def _foliage(c, d):
+def _foliage(c: drawing.Canvas, d: random.Random) -> int:
+    """The index of a texture of leaves."""
     return c.texture(drawing.Texture(leaf=True, seed=d.uniform(0, 40), grain=0.4, stain=0.9))
 
 
-def _hedge(c, d, ground):
+def _hedge(c: drawing.Canvas, d: random.Random, ground: float) -> None:
+    """Hedges at both sides of the frame."""
     for x in (0.02, 0.98):
         _crown(c, d, x, ground - 0.01, d.uniform(0.1, 0.2), d.uniform(0.03, 0.06), 0.0)
 
 
-def _tree(c, d, ground):
+def _tree(c: drawing.Canvas, d: random.Random, ground: float) -> None:
+    """A tree before the houses."""
     x = d.choice([d.uniform(0.0, 0.25), d.uniform(0.75, 1.0)])
     foot, fork = ground + d.uniform(0.01, 0.04), ground - d.uniform(0.14, 0.26)
     bark = c.surface(materials.near(d, (92, 82, 70)), 0.0, c.texture(drawing.Texture(grain=0.5, stain=0.5)))
@@ -148,14 +166,15 @@ def _tree(c, d, ground):
         )
 
 
-def _ivy(c, d, h):
+def _ivy(c: drawing.Canvas, d: random.Random, h: elements.House) -> None:
     """Leaves climbing up from the ground at one side of a house."""
     x = d.choice([h.x0 + d.uniform(0, 0.1), h.x1 - d.uniform(0, 0.1)])
     y, rise = h.ground, d.uniform(0.15, 0.45)
     _crown(c, d, x, y - 0.4 * rise, d.uniform(0.05, 0.1), 0.6 * rise, h.z + 0.15 * h.m)
 
 
-def _lamp_post(c, d, ground):
+def _lamp_post(c: drawing.Canvas, d: random.Random, ground: float) -> None:
+    """A lamp post on the pavement."""
     x, top = d.uniform(0.1, 0.9), ground - d.uniform(0.22, 0.34)
     iron = c.surface(materials.near(d, (46, 50, 48)), 0.01)
     c.rect(x - 0.004, top, x + 0.004, ground + 0.03, iron, "background")
@@ -164,15 +183,17 @@ def _lamp_post(c, d, ground):
     c.rect(x - 0.015, top - 0.041, x + 0.015, top - 0.034, iron, "background")
 
 
-def _car(c, d, h, ground):
+def _car(c: drawing.Canvas, d: random.Random, h: elements.House, ground: float) -> None:
     """A parked car, seen from its side, on the near edge of the pavement."""
     m, low = h.m * d.uniform(0.85, 1.0), d.uniform(0.9, 1.05)
     x0, foot, turn = d.uniform(-0.1, 0.8), ground + d.uniform(0.03, 0.045), d.random() < 0.5
 
-    def place(*points):
+    def place(*points: tuple[float, float]) -> list[tuple[float, float]]:
+        """The frame coordinates of points of the car, in metres to the right and up."""
         return [(x0 + (4.3 - u if turn else u) * m, foot - v * m * low) for u, v in points]
 
-    def spot(u, v, half, tall, part, label=None):
+    def spot(u: float, v: float, half: float, tall: float, part: int, label: str | None = None) -> None:
+        """Paints an ellipse around a point of the car."""
         ((x, y),), rx, ry = place((u, v)), half * m, tall * m
         c.shape(x - rx, y - ry, x + rx, y + ry, elements.disc(x, y, rx, ry), part, label)
 

@@ -1,13 +1,17 @@
 """Built-in single pictures without a download: drawn products on white, each of one of eight families.
 
 An object is a family and about a dozen factors in [0, 1]: its proportions, and its colours as hue, chroma, tone and
-trim. Factors are drawn independently and uniformly, each moves the picture continuously, and they are told: a ground
-truth for latent spaces. Geometry is kept in frame coordinates: the same index shows the same object at every size.
+trim. Factors are drawn independently and uniformly, each moves the picture continuously, and their values are known: a
+ground truth for latent spaces. Geometry is kept in frame coordinates: the same index shows the same object at every
+size.
 """
 
+from collections.abc import Sequence
 import operator
 import random
 import types
+
+import numpy as np
 
 import jgan
 from jgan.data.objects import canvas
@@ -33,12 +37,16 @@ FACTORS = {family: tuple(ranges) for family, (_, ranges) in _DRAWN.items()}
 class Objects:
     """Random-access source of pictures, uint8 [size, size, 3].
 
-    A picture depends on (seed, index, size) and the families only. Of every eight pictures in turn, or as many as there
-    are families, each shows another family, so that all have equal shares.
+    A picture depends on (seed, index, size) and the families only. Successive pictures, as many as there are families,
+    show one family each, so that all families have equal shares.
     """
 
-    def __init__(self, size, number, seed=0, families=FAMILIES):
-        """Of these families; a `jgan.UserError` where one is none, or a size or number that cannot be drawn."""
+    def __init__(self, size: int, number: int, seed: int = 0, families: Sequence[str] = FAMILIES) -> None:
+        """`number` objects of these families, `size` pixels a side.
+
+        Raises:
+            jgan.UserError: an unknown family or one given twice, or a size or number that cannot be drawn.
+        """
         if not 16 <= size <= 2048:
             raise jgan.UserError(f"objects of {size} pixels were asked for; 16 to 2048 can be drawn.")
         if number < 1:
@@ -51,15 +59,15 @@ class Objects:
         self.size, self.number, self.seed = int(size), int(number), int(seed)
         self.families = tuple(families)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self.number
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> np.ndarray:
         factors = self.factors(index)
         return draw(self.size, **factors)
 
-    def factors(self, index):
-        """Returns {"family": name, factor: number in [0, 1], ...} of a picture: what `draw` takes."""
+    def factors(self, index: int) -> dict[str, str | float]:
+        """{"family": name, factor: number in [0, 1], ...} of a picture: what `draw` takes."""
         index = operator.index(index)
         if not 0 <= index < self.number:
             raise IndexError(f"object {index} of {self.number}")
@@ -70,16 +78,16 @@ class Objects:
         d = random.Random(f"object {self.seed} {index}")
         return {"family": family} | {name: d.random() for name in FACTORS[family]}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         some = f", families={self.families}" if self.families != FAMILIES else ""
         return f"Objects({self.size}, {self.number}, seed={self.seed}{some})"
 
 
-def draw(size, family, **factors):
-    """Returns the picture of an object, uint8 [size, size, 3]; factors are in [0, 1], those not given are 0.5.
+def draw(size: int, family: str, **factors: float) -> np.ndarray:
+    """The picture of an object, uint8 [size, size, 3]; factors are in [0, 1], those not given are 0.5.
 
     Raises:
-      jgan.UserError: a family or a factor that there is not, or a factor out of its range.
+        jgan.UserError: an unknown family or factor, or a factor out of its range.
     """
     if family not in _DRAWN:
         raise jgan.UserError(f"there is no family {family!r}: {', '.join(FAMILIES)} can be drawn")
@@ -94,5 +102,6 @@ def draw(size, family, **factors):
     return c.picture()
 
 
-def _between(share, low, high):
+def _between(share: float, low: float, high: float) -> float:
+    """The number at a share of a range."""
     return low + share * (high - low)

@@ -1,7 +1,9 @@
 """Bag and chair.
 
-Every function paints one object on the canvas `c`; `f` holds its factors, already in the ranges given beside it.
+Every function paints one object on the canvas `c`; `f` holds its factors, in the ranges that stand above the function.
 """
+
+import types
 
 import numpy as np
 
@@ -20,7 +22,7 @@ BAG = {
 }
 
 
-def bag(c, f):
+def bag(c: canvas.Canvas, f: types.SimpleNamespace) -> None:
     """A handbag with a flap and one handle."""
     whole = f.height + f.handle
     top, foot = 0.5 - whole / 2 + f.handle, 0.49 + whole / 2
@@ -104,13 +106,13 @@ CHAIR = {
 _SCALE = 0.86
 
 
-def chair(c, f):
+def chair(c: canvas.Canvas, f: types.SimpleNamespace) -> None:
     """A padded wooden chair, turned a little to the right."""
     cos, sin, rise = np.cos(f.turn), np.sin(f.turn), 0.34
     a, b = f.width / 2, f.depth / 2
     middle = 0.47 * (f.seat + f.back)  # as much of the chair above the middle of the frame as below it
 
-    def place(x, y, z):
+    def place(x: float, y: float, z: float) -> tuple[float, float]:
         """Frame coordinates of a point: x to the chair's left, y up from the floor, z towards its back."""
         return (
             0.5 + _SCALE * (cos * x + sin * z - 0.5 * sin * f.lean),
@@ -124,7 +126,7 @@ def chair(c, f):
     centre = place(0, 0, 0)
     c.ground(centre[0], centre[1], 0.27, 0.42)
 
-    def leg(x, z, surface, height):
+    def leg(x: float, z: float, surface: canvas.Surface, height: float) -> None:
         foot = place(x * (a + f.splay), 0, z * (b + f.splay))
         head = place(x * (a - 0.02), height, z * (b - 0.02))
         v = c.around([head, foot], 0.03)

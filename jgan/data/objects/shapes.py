@@ -6,11 +6,14 @@ Distances need to be right near the edge only, so that curves divide by their sl
 (first-order distance, Taubin 1994).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 _FAR = np.float32(1e3)
+
+Points = Sequence[tuple[float, float]]
 
 
 class Turned(NamedTuple):
@@ -22,12 +25,15 @@ class Turned(NamedTuple):
     level: np.ndarray  # frame units: the y at which a ring through this point meets the outline
 
 
-def turned(x, y, middle, points, tilt=0.0):
-    """Returns the `Turned` body around the upright axis x = middle.
+def turned(x: np.ndarray, y: np.ndarray, middle: float, points: Points, tilt: float = 0.0) -> Turned:
+    """The `Turned` body around the upright axis x = middle.
 
     Args:
-      points: [(y, radius), ...] of the outline, from top to bottom, joined by `curve`.
-      tilt: height of a horizontal disc as a share of its width; both ends of the body are such discs.
+        x: [1, w], as in all functions of this file.
+        y: [h, 1].
+        middle: the axis.
+        points: [(y, radius), ...] of the outline, from top to bottom, joined by `curve`.
+        tilt: height of a horizontal disc as a share of its width; both ends of the body are such discs.
     """
     rows = y[:, 0]
     (top, first), (bottom, last) = points[0], points[-1]
@@ -48,16 +54,20 @@ def turned(x, y, middle, points, tilt=0.0):
     return Turned(distance, u * facing, -slope[:, None].astype(np.float32) * facing, level)
 
 
-def ellipse(x, y, middle, centre, across, down):
-    """Returns the distance to an ellipse with half axes `across` and `down`."""
+def ellipse(
+    x: np.ndarray, y: np.ndarray, middle: float, centre: float, across: float, down: float
+) -> np.ndarray:
+    """The distance to an ellipse with half axes `across` and `down`."""
     u, v = (x - middle) / across, (y - centre) / down
     square = u * u + v * v
     gradient = np.sqrt((u / across) ** 2 + (v / down) ** 2) + 1e-6
     return (square - np.sqrt(square)) / gradient
 
 
-def polygon(x, y, points, rounding=0.0):
-    """Returns the distance to a polygon of corners [(x, y), ...] grown by `rounding`."""
+def polygon(
+    x: np.ndarray, y: np.ndarray, points: list[tuple[float, float]], rounding: float = 0.0
+) -> np.ndarray:
+    """The distance to a polygon of corners [(x, y), ...] grown by `rounding`."""
     nearest, sign = None, None
     for (xa, ya), (xb, yb) in zip(points, points[1:] + points[:1], strict=True):
         ex, ey = xb - xa, yb - ya
@@ -71,8 +81,8 @@ def polygon(x, y, points, rounding=0.0):
     return np.where(sign, -distance, distance) - np.float32(rounding)
 
 
-def stroke(x, y, points, start, end):
-    """Returns the distance to a round stroke along [(x, y), ...] whose half width goes from `start` to `end`."""
+def stroke(x: np.ndarray, y: np.ndarray, points: Points, start: float, end: float) -> np.ndarray:
+    """The distance to a round stroke along [(x, y), ...] whose half width goes from `start` to `end`."""
     lengths = [np.hypot(xb - xa, yb - ya) for (xa, ya), (xb, yb) in zip(points, points[1:], strict=False)]
     whole, done, distance = sum(lengths), 0.0, None
     for (xa, ya), (xb, yb), length in zip(points, points[1:], lengths, strict=False):
@@ -86,34 +96,34 @@ def stroke(x, y, points, start, end):
     return distance
 
 
-def above(x, y, points):
-    """Returns the distance to what lies above the curve through [(x, y), ...]."""
+def above(x: np.ndarray, y: np.ndarray, points: Points) -> np.ndarray:
+    """The distance to what lies above the curve through [(x, y), ...]."""
     columns = x[0]
     height = curve(points, columns)
     steep = np.sqrt(1 + _slopes(height, columns) ** 2)
     return (y - height[None].astype(np.float32)) / steep[None].astype(np.float32)
 
 
-def left_of(x, y, points):
-    """Returns the distance to what lies left of the curve through [(y, x), ...]."""
+def left_of(x: np.ndarray, y: np.ndarray, points: Points) -> np.ndarray:
+    """The distance to what lies left of the curve through [(y, x), ...]."""
     return above(y.T, x.T, points).T
 
 
-def join(a, b, width=0.0):
-    """Returns the distance to both shapes together, melted into each other over `width`."""
+def join(a: np.ndarray, b: np.ndarray, width: float = 0.0) -> np.ndarray:
+    """The distance to both shapes together, with a smooth joint of `width`."""
     return -cut(-a, -b, width)
 
 
-def cut(a, b, width=0.0):
-    """Returns the distance to what both shapes share, its corners rounded over `width`."""
+def cut(a: np.ndarray, b: np.ndarray, width: float = 0.0) -> np.ndarray:
+    """The distance to the part that both shapes share, its corners rounded over `width`."""
     if not width:
         return np.maximum(a, b)
     near = np.clip(1 - np.abs(a - b) / np.float32(width), 0, None)
     return np.maximum(a, b) + near * near * np.float32(width / 4)
 
 
-def curve(points, at):
-    """Returns the smooth curve through [(t, value), ...] at `at` [n], level beyond its ends.
+def curve(points: Points, at: np.ndarray) -> np.ndarray:
+    """The smooth curve through [(t, value), ...] at `at` [n], level beyond its ends.
 
     It never leaves the range of two neighbours (monotone cubic, Fritsch and Carlson 1980).
     """
@@ -141,5 +151,6 @@ def curve(points, at):
     )
 
 
-def _slopes(values, at):
+def _slopes(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """The slopes of a curve known at `at` [n]; 0 of a single point."""
     return np.gradient(values, at) if len(at) > 1 else np.zeros_like(values)

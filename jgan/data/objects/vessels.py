@@ -1,7 +1,9 @@
 """Turned things: bottle, mug and table lamp.
 
-Every function paints one object on the canvas `c`; `f` holds its factors, already in the ranges given beside it.
+Every function paints one object on the canvas `c`; `f` holds its factors, in the ranges that stand above the function.
 """
+
+import types
 
 import numpy as np
 
@@ -22,7 +24,8 @@ BOTTLE = {
 }
 
 
-def bottle(c, f):
+def bottle(c: canvas.Canvas, f: types.SimpleNamespace) -> None:
+    """A glass bottle with a label and a cap."""
     top, foot = 0.5 - f.height / 2, 0.49 + f.height / 2
     glass = colours.strong(f.hue, f.chroma, f.tone)
     c.ground(0.5, foot + 0.01, 1.1 * f.width, 0.5)
@@ -87,7 +90,8 @@ MUG = {
 }
 
 
-def mug(c, f):
+def mug(c: canvas.Canvas, f: types.SimpleNamespace) -> None:
+    """A mug of coffee, seen from slightly above."""
     tilt = 0.26
     top, foot = 0.5 - f.height / 2, 0.48 + f.height / 2
     rim, base = f.width, f.width * (1 - f.taper)
@@ -152,7 +156,8 @@ LAMP = {
 }
 
 
-def lamp(c, f):
+def lamp(c: canvas.Canvas, f: types.SimpleNamespace) -> None:
+    """A table lamp."""
     top, foot = 0.5 - f.height / 2, 0.49 + f.height / 2
     low = top + f.tall * f.height
     c.ground(0.5, foot + 0.006, 1.2 * f.foot, 0.5)
@@ -217,7 +222,9 @@ def lamp(c, f):
     c.paint(w, hole, canvas.Surface((1.0, 0.9, 0.62), glow=0.2), bulge=0, facing=(0, 0.1))
 
 
-def _overlay(c, w, body, share, colour):
+def _overlay(
+    c: canvas.Canvas, w: canvas.Window, body: shapes.Turned, share: np.ndarray, colour: colours.Colour
+) -> None:
     """Prints on a turned body: where `share` is 1, its surface has another colour."""
     hidden = shapes.cut(body.distance, (0.5 - share) / c.n)
     c.paint(w, hidden, canvas.Surface(colour, gloss=0.15), bulge=0, facing=(body.across, body.down))

@@ -1,7 +1,9 @@
 """Things to wear: shoe, shirt and hat.
 
-Every function paints one object on the canvas `c`; `f` holds its factors, already in the ranges given beside it.
+Every function paints one object on the canvas `c`; `f` holds its factors, in the ranges that stand above the function.
 """
+
+import types
 
 import numpy as np
 
@@ -20,12 +22,12 @@ SHOE = {
 }
 
 
-def shoe(c, f):
+def shoe(c: canvas.Canvas, f: types.SimpleNamespace) -> None:
     """A sneaker from its side, the toe to the left."""
     x0, long = 0.5 - f.length / 2, f.length
     floor = 0.53 + f.collar / 2
 
-    def at(share):
+    def at(share: float) -> float:
         return x0 + share * long
 
     cloth = colours.strong(f.hue, f.chroma, f.tone)
@@ -148,7 +150,7 @@ SHIRT = {
 }
 
 
-def shirt(c, f):
+def shirt(c: canvas.Canvas, f: types.SimpleNamespace) -> None:
     """A T-shirt from the front."""
     top, hem = 0.5 - f.length / 2, 0.5 + f.length / 2
     half = f.width
@@ -226,7 +228,7 @@ HAT = {
 }
 
 
-def hat(c, f):
+def hat(c: canvas.Canvas, f: types.SimpleNamespace) -> None:
     """A felt hat with a ribbon, seen from slightly above."""
     deep = f.open * f.brim
     base = 0.5 + 0.5 * f.crown - 0.02

@@ -1,4 +1,4 @@
-"""Examples that are drawn here, the built-in facades and objects: nothing of them is on disk."""
+"""Examples that jgan draws, the built-in facades and objects: none of them is on disk."""
 
 from typing import Any
 
@@ -16,12 +16,18 @@ _STYLES = ("day", "dusk")  # of facades without pairs: A and B
 
 
 def open(kind: str, data: Any, split: str, size: int) -> tuple["Drawn", ...]:
-    """Returns the pictures of a split at `size`; two sources, by day and at dusk, of domains without pairs.
+    """The pictures of a split at `size`; for domains without pairs two sources, by day and at dusk.
 
-    Neither splits nor domains share a picture.
+    Neither splits nor domains have a picture in common.
+
+    Args:
+        kind: of the batches.
+        data: the `data` part of a config.
+        split: its name.
+        size: pixels a side.
 
     Raises:
-      jgan.UserError: another split, or a number or size that cannot be drawn.
+        jgan.UserError: the split is unknown, or such a number or size cannot be drawn.
     """
     if split not in (data.split, data.val_split):
         raise jgan.UserError(
@@ -48,6 +54,7 @@ def open(kind: str, data: Any, split: str, size: int) -> tuple["Drawn", ...]:
 
 
 def _objects(kind: str, data: Any, size: int, number: int, seed: int) -> "Drawn":
+    """The drawn objects, with labels if the kind has them."""
     families = tuple(data.get("families", ())) or objects.FAMILIES
     if kind == "images":
         return Drawn(objects.Objects(size, number, seed, families), {"images": ""})
@@ -61,17 +68,17 @@ def _objects(kind: str, data: Any, size: int, number: int, seed: int) -> "Drawn"
     )
     if data.label == "class":
         names = labels.chosen(data, families, where)
-        found = Drawn(objects.Objects(size, number, seed, names), {"images": ""}, names)
-        known = [names.index(found.drawing.factors(index)["family"]) for index in range(number)]
+        source = Drawn(objects.Objects(size, number, seed, names), {"images": ""}, names)
+        known = [names.index(source.drawing.factors(index)["family"]) for index in range(number)]
     else:
         there = attributes.known(families) if data.get("names", ()) else attributes.usual(families)
         names = labels.chosen(data, there, where)
         exclusive = tuple(data.get("exclusive", ())) or attributes.exclusive(names)
         made = attributes.Attributed(size, number, seed, families, names, exclusive)
-        found = Drawn(made, {"images": ""}, names, exclusive)
+        source = Drawn(made, {"images": ""}, names, exclusive)
         known = [made.attributes(index) for index in range(number)]
-    found.entries = [entry._replace(label=label) for entry, label in zip(found.entries, known, strict=True)]
-    return found
+    source.entries = [entry._replace(label=label) for entry, label in zip(source.entries, known, strict=True)]
+    return source
 
 
 class Drawn:
@@ -83,10 +90,14 @@ class Drawn:
         fields: dict[str, str],
         names: tuple[str, ...] = (),
         exclusive: tuple[str, ...] = (),
-    ):
-        """Of a sequence of pictures, or of dicts of them, of which `fields` says {field: key}.
+    ) -> None:
+        """The examples of a drawing.
 
-        The others are as in `entry.Source`.
+        Args:
+            drawing: a sequence of pictures, or of dicts of pictures.
+            fields: {field: key of its picture in the dict, or "" if the sequence is of pictures}.
+            names: as in `entry.Source`.
+            exclusive: as in `entry.Source`.
         """
         self.drawing, self._keys = drawing, fields
         self.fields, self.names, self.exclusive, self.bad, self.lists = (
@@ -102,6 +113,6 @@ class Drawn:
         return str(self.drawing)
 
     def read(self, entry: Entry) -> dict[str, decoded.Picture]:
-        """Returns {field: picture} of an entry, drawn now."""
+        """{field: picture} of an entry, drawn now."""
         made = self.drawing[int(entry.name)]
         return {field: decoded.Picture(made[key] if key else made) for field, key in self._keys.items()}

@@ -1,4 +1,4 @@
-"""What every source of examples gives: entries, and how one of them is read."""
+"""The interface of all sources of examples: entries, and a way to read one of them."""
 
 from typing import NamedTuple
 from typing import Protocol
@@ -8,17 +8,17 @@ from jgan.data import decoded
 
 
 class Absent(jgan.UserError):
-    """The data have no split of this name, or nothing in it."""
+    """The data have no split of this name, or the split is empty."""
 
 
 class Entry(NamedTuple):
-    """One example: its name (relative path without suffix) and its files, one or A and B; none where it is drawn.
+    """One example.
 
     Attributes:
-      name: of the example.
-      files: that it is read from.
-      part: what of a file belongs to the example, if not all of it: the half "A" or "B", or the number of a record.
-      label: the number of its class, or the values of its attributes; None where the data have no labels.
+        name: of the example, a relative path without suffix.
+        files: from which it is read: one, or those of A and B; none if it is drawn.
+        part: the part of a file that is the example, if not all of it: the half "A" or "B", or the number of a record.
+        label: the number of its class, or the values of its attributes; None where the data have no labels.
     """
 
     name: str
@@ -28,33 +28,34 @@ class Entry(NamedTuple):
 
     @property
     def place(self) -> str:
-        """What an error names: the first file, and which of its records."""
+        """The place that an error message names: the first file, and which of its records."""
         return self.files[0] + f" record {self.part}" * self.is_record
 
     @property
     def pair_name(self) -> str:
-        """The name that both files of a pair share: without a final `_A` or `_B`, as public sets have it."""
+        """The name that both files of a pair share: without the final `_A` or `_B` of public sets."""
         return self.name[:-2] if self.name.endswith(("_A", "_B")) else self.name
 
     @property
     def is_record(self) -> bool:
-        """Whether it is one of many in a file."""
+        """Whether the example is one of many in a file."""
         return self.part.isdigit()
 
 
 class Source(Protocol):
-    """The examples of one split: what `folder.open`, `named.open` and `drawn.open` give, two of domains without pairs.
+    """The examples of one split, as `folder.open`, `named.open` and `drawn.open` return them.
 
-    Sources pickle, since workers read them. `str` of one whose entries have no files tells it from all others.
+    Domains without pairs have two sources. Sources can be pickled, since workers read them. If the entries of a source
+    have no files, its `str` is different from that of all other sources.
 
     Attributes:
-      entries: the examples, in their order.
-      fields: names of the pictures that `read` gives, in the order of their planes in a file: those of the batch, or
-        `photo`, of which a pair is made.
-      names: of the classes or attributes that `Entry.label` numbers; empty where there are none.
-      exclusive: those attributes of which the source itself knows that one is present at a time.
-      bad: [(path, reason)] of files that belong to no entry.
-      lists: files besides the pictures that the source has read.
+        entries: the examples, in their order.
+        fields: names of the pictures that `read` returns, in the order of their planes in a file: those of the batch,
+            or `photo`, from which a pair is made.
+        names: of the classes or attributes to which the numbers of `Entry.label` belong; empty if there are none.
+        exclusive: those attributes of which, as the source knows, one is present at a time.
+        bad: [(path, reason)] of files that belong to no entry.
+        lists: files besides the pictures that the source has read.
     """
 
     entries: list[Entry]
@@ -65,9 +66,9 @@ class Source(Protocol):
     lists: tuple[str, ...]
 
     def read(self, entry: Entry) -> dict[str, decoded.Picture]:
-        """Returns {field: picture} of an entry.
+        """{field: picture} of an entry.
 
         Raises:
-          jgan.UserError: a file that cannot be read; the sentence begins with its place.
+            jgan.UserError: a file cannot be read; the sentence begins with its place.
         """
         ...

@@ -1,4 +1,4 @@
-"""Examples in folders of files: `layouts` and `labels` find them, here they are read."""
+"""Examples in folders of files, which `layouts` and `labels` find and this file reads."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from jgan.data.sources.entry import Entry
 
 
 def open(kind: str, data: Any, split: str, *, whole: bool = False) -> tuple["Folder", ...]:
-    """Returns the examples of a split; two sources, A and B, of domains without pairs.
+    """The examples of a split; for domains without pairs two sources, A and B.
 
     Args:
-      kind: of the batches.
-      data: the `data` part of a config.
-      split: its name.
-      whole: for evaluation: files that hold pairs side by side are pairs then, of domains too.
+        kind: of the batches.
+        data: the `data` part of a config.
+        split: its name.
+        whole: for evaluation, where files that hold pairs side by side are pairs, even of domains.
 
     Raises:
-      jgan.UserError: no such folder or split, or nothing in it.
+        jgan.UserError: there is no such folder or split, or it is empty.
     """
     on = (data.split, data.val_split)
     if kind == "images":
@@ -29,19 +29,19 @@ def open(kind: str, data: Any, split: str, *, whole: bool = False) -> tuple["Fol
             Folder(layouts.find_images(data.root, split, part=part, splits=on, share=share), ("images",)),
         )
     if kind == "labelled":
-        found = labels.find(data, split, whole=whole)
-        return (Folder(found.entries, ("images",), found.bad, found.names, found.lists),)
+        labelled = labels.find(data, split, whole=whole)
+        return (Folder(labelled.entries, ("images",), labelled.bad, labelled.names, labelled.lists),)
     if kind == "unaligned":
-        found = layouts.find_domains(data.root, split, splits=on)
-        if len(found) == 1 and whole:
-            return (Folder(*found, ("a", "b")),)
-        if len(found) == 1:
-            found = layouts.alternate(*found)
-            if not found[1]:
+        domains = layouts.find_domains(data.root, split, splits=on)
+        if len(domains) == 1 and whole:
+            return (Folder(*domains, ("a", "b")),)
+        if len(domains) == 1:
+            domains = layouts.alternate(*domains)
+            if not domains[1]:
                 raise jgan.UserError(
-                    f"domain B is empty: {found[0][0].files[0]} is the only file, and gives A its left half"
+                    f"domain B is empty: {domains[0][0].files[0]} is the only file, and gives A its left half"
                 )
-        return tuple(Folder(entries, (side,)) for entries, side in zip(found, "ab", strict=True))
+        return tuple(Folder(entries, (side,)) for entries, side in zip(domains, "ab", strict=True))
     entries, bad = layouts.find(data.root, split, single=bool(data.pair), splits=on)
     sides = ("a", "b") if data.direction == "AtoB" else ("b", "a")
     return (Folder(entries, ("photo",) if data.pair else sides, bad),)
@@ -57,24 +57,29 @@ class Folder:
         bad: list[tuple[str, str]] | None = None,
         names: tuple[str, ...] = (),
         lists: tuple[str, ...] = (),
-    ):
-        """Of these entries, whose files hold the pictures `fields` from left to right or one after the other.
+    ) -> None:
+        """The examples of these entries.
 
-        The others are as in `entry.Source`.
+        Args:
+            entries: of the split.
+            fields: the pictures that their files hold, side by side in one file or each in a file of its own.
+            bad: as in `entry.Source`, and so are `names` and `lists`.
+            names: of classes or attributes.
+            lists: files besides the pictures.
         """
         self.entries, self.fields, self.bad = entries, fields, bad or []
         self.names, self.exclusive, self.lists = names, (), lists
 
     def read(self, entry: Entry) -> dict[str, images.Picture]:
-        """Returns {field: picture} of an entry; errors as in `read`."""
+        """{field: picture} of an entry; raises the errors of `read`."""
         return dict(zip(self.fields, read(entry, single=len(self.fields) == 1), strict=True))
 
 
 def read(entry: Entry, single: bool = False) -> tuple[images.Picture, ...]:
-    """Returns the pictures of an example: `(photo,)` or `(half,)` if single, otherwise `(A, B)` of equal size.
+    """The pictures of an example: `(photo,)` or `(half,)` if single, otherwise `(A, B)` of equal size.
 
     Raises:
-      jgan.UserError: a file that cannot be read, halves of different size, an odd width.
+        jgan.UserError: a file cannot be read, the halves differ in size, or the width is odd.
     """
     pictures = [images.load(file) for file in entry.files]
     if single and not entry.part:
@@ -89,11 +94,11 @@ def read(entry: Entry, single: bool = False) -> tuple[images.Picture, ...]:
     return tuple(pictures)
 
 
-def half(picture: images.Picture, part: str, name) -> images.Picture:
-    """Returns the left half of a picture, which is part A of a pair side by side, or the right one, B.
+def half(picture: images.Picture, part: str, name: str) -> images.Picture:
+    """A half of a picture that holds a pair side by side: the left one is part A, the right one is part B.
 
     Raises:
-      jgan.UserError: an odd width; the sentence begins with `name`.
+        jgan.UserError: the width is odd; the sentence begins with `name`.
     """
     width = picture.shape[1]
     if width % 2:
@@ -104,7 +109,7 @@ def half(picture: images.Picture, part: str, name) -> images.Picture:
 
 
 def is_pair(picture: images.Picture, halves: tuple[float, float] | None) -> bool:
-    """Returns whether a picture holds a pair side by side, given the least and the largest aspect of known halves."""
+    """Whether a picture holds a pair side by side, given the least and the largest aspect of known halves."""
     height, width = picture.shape[:2]
     return (
         halves is not None and width % 2 == 0 and 0.98 * halves[0] <= width / 2 / height <= 1.02 * halves[1]

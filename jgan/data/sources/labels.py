@@ -1,14 +1,15 @@
-"""Labels of files: classes, which are folders, or attributes, which a list tells.
+"""Labels of files: classes, which are folders, or attributes, which are in a list.
 
 Classes lie in a folder each, with splits or without:
 
     root/train/CLASS/1.jpg  root/val/CLASS/2.jpg
     root/CLASS/1.jpg
 
-Pictures with attributes lie in root/SPLIT, or anywhere below root; where there are no splits, CelebA's
-`list_eval_partition` makes them, or a share is held out as of single images. A list names pictures by their place below
-root, or by the end of it: `000001.jpg` is also `img_align_celeba/000001.jpg`, if nothing else is. If it names a picture
-of another suffix, as that of CelebA does for its PNG files, the name decides.
+Pictures with attributes lie in root/SPLIT, or anywhere below root; if there are no splits, CelebA's
+`list_eval_partition` defines them, or a share is held out as for single images. A list names pictures by their place
+below root, or by the end of that place: `000001.jpg` is also `img_align_celeba/000001.jpg`, if no other file matches.
+If it names a picture with another suffix, as the list of CelebA does for its PNG files, the name without suffix
+decides.
 """
 
 import os
@@ -23,7 +24,7 @@ from jgan.data.sources import lists
 from jgan.data.sources.entry import Absent
 from jgan.data.sources.entry import Entry
 
-# Usual names of lists, in these folders below root.
+# The usual names of lists and of files of partitions, and the folders below root in which they may lie.
 LISTS = ("list_attr_celeba.txt", "list_attr_celeba.csv", "attributes.csv", "attributes.txt", "labels.csv")
 PARTITIONS = ("list_eval_partition.txt", "list_eval_partition.csv")
 _PLACES = ("", "Anno", "anno", "annotations", "Eval", "eval")
@@ -35,10 +36,10 @@ class Found(NamedTuple):
     """Labelled entries of a split.
 
     Attributes:
-      entries: with their labels.
-      names: that these number.
-      bad: [(path, reason)] of what belongs to no entry.
-      lists: files that tell the labels.
+        entries: with their labels.
+        names: of the classes or attributes to which the numbers of these labels belong.
+        bad: [(path, reason)] of files and lines that belong to no entry.
+        lists: files from which the labels were read.
     """
 
     entries: list[Entry]
@@ -48,30 +49,32 @@ class Found(NamedTuple):
 
 
 def find(data: Any, split: str, *, whole: bool = False) -> Found:
-    """Returns the labelled pictures of a split below data.root, as data.label, data.names and data.attributes say.
+    """The labelled pictures of a split below data.root, by data.label, data.names and data.attributes.
 
     Args:
-      data: the `data` part of a config.
-      split: its name.
-      whole: for evaluation, where classes may be missing.
+        data: the `data` part of a config.
+        split: its name.
+        whole: for evaluation, where classes may be missing.
 
     Raises:
-      jgan.UserError: no such folder or split, names that are not there, an empty class, a list that cannot be used.
+        jgan.UserError: there is no such folder or split, a name is unknown, a class is empty, or the list cannot be
+            used.
     """
     top = layouts.top_folder(data.root)
     return _classes(data, top, split, whole) if data.label == "class" else _listed(data, top, split)
 
 
 def chosen(data: Any, there: tuple[str, ...], where: str) -> tuple[str, ...]:
-    """Returns data.names, or all that are there, once they are known to make sense.
+    """Data.names, or all that are there, once they are known to make sense.
 
     Args:
-      data: the `data` part of a config, with `label`, `names` and `exclusive`.
-      there: names of all classes or attributes that the data have.
-      where: what has them, which sentences begin with.
+        data: the `data` part of a config, with `label`, `names` and `exclusive`.
+        there: names of all classes or attributes that the data have.
+        where: the place of the data, with which the sentences begin.
 
     Raises:
-      jgan.UserError: an unknown name or one given twice, less than two classes, or exclusive names that are none.
+        jgan.UserError: a name is unknown or given twice, there are less than two classes, or an exclusive name is not
+            one of the names.
     """
     names, exclusive = tuple(data.get("names", ())), tuple(data.get("exclusive", ()))
     kind = "class" if data.label == "class" else "attribute"
@@ -100,6 +103,7 @@ def chosen(data: Any, there: tuple[str, ...], where: str) -> tuple[str, ...]:
 
 
 def _classes(data: Any, top: pathlib.Path, split: str, whole: bool) -> Found:
+    """The pictures of a split whose classes are folders."""
     on = (data.split, data.val_split)
     here, alone = top / split if split else top, False
     if not here.is_dir():
@@ -108,7 +112,7 @@ def _classes(data: Any, top: pathlib.Path, split: str, whole: bool) -> Found:
             raise Absent(layouts.nothing(top, split, f"a folder {split} with one of each class"))
         layouts.refuse_other_splits(top, on)
         here = top
-    # The training split says which classes there are.
+    # The training split defines which classes there are.
     known = here if alone or not (top / data.split).is_dir() else top / data.split
     there = tuple(folder.name for folder in layouts.folders(known))
     names = tuple(data.get("names", ()))
@@ -123,10 +127,10 @@ def _classes(data: Any, top: pathlib.Path, split: str, whole: bool) -> Found:
                 f"class {lists.short(name)} is empty: {images.none_in(here / name)}; without that folder, or with the "
                 "others in data.names, it would work"
             )
-        found = [Entry(_name(file, here), (str(file),), label=label) for file in files]
+        members = [Entry(_name(file, here), (str(file),), label=label) for file in files]
         if alone and data.split != data.val_split:
-            found = layouts.hold_out(found, split == on[1], data.get("held_out", 0.05))
-        entries += found
+            members = layouts.hold_out(members, split == on[1], data.get("held_out", 0.05))
+        entries += members
     if not entries:
         raise Absent(images.none_in(here))
     lone = sorted(file for file in here.iterdir() if file.is_file() and not file.name.startswith("."))
@@ -135,11 +139,12 @@ def _classes(data: Any, top: pathlib.Path, split: str, whole: bool) -> Found:
 
 
 def _listed(data: Any, top: pathlib.Path, split: str) -> Found:
+    """The pictures of a split whose attributes are in a list."""
     path = _list(data, top, split)
     parent = pathlib.Path(path).parent
     table = lists.read(path, tuple(data.get("names", ())))
     names = chosen(data, table.names, path)
-    # A list beside the pictures of a split is about these alone, any other about all below root.
+    # A list beside the pictures of a split is about these alone; any other list is about all pictures below root.
     scope = top / split if split and parent == top / split else top
     pictures = {_place(file, scope): file for file in images.find(scope)}
     matched = _matched(table, pictures)
@@ -169,7 +174,7 @@ def _listed(data: Any, top: pathlib.Path, split: str) -> Found:
 
 
 def _missing(path: str, names: list[str], scope: pathlib.Path) -> list[tuple[str, str]]:
-    # Of a list with hundreds of thousands of lines one thing is said, not one of each.
+    """One sentence on all lines whose pictures are missing, because a list may have hundreds of thousands of lines."""
     if not names:
         return []
     some = ", ".join(map(lists.short, names[:3])) + ", ..." * (len(names) > 3)
@@ -178,12 +183,12 @@ def _missing(path: str, names: list[str], scope: pathlib.Path) -> list[tuple[str
 
 
 def _list(data: Any, top: pathlib.Path, split: str) -> str:
+    """The path of the list of attributes: that of data.attributes, or one of the usual names."""
     given = data.get("attributes", "")
     if given:
         path = pathlib.Path(given).expanduser()
         return str(path if path.is_file() or path.is_absolute() or not (top / path).is_file() else top / path)
-    found = _near(top, LISTS, *([top / split] if split else []))
-    for path in found:
+    for path in _near(top, LISTS, *([top / split] if split else [])):
         return path
     raise jgan.UserError(
         f"{top} has no list of attributes ({', '.join(LISTS)}): data.attributes=FILE would work"
@@ -191,7 +196,7 @@ def _list(data: Any, top: pathlib.Path, split: str) -> str:
 
 
 def _near(top: pathlib.Path, names: tuple[str, ...], *first: pathlib.Path) -> list[str]:
-    # Files of these names in the folders where they are looked for.
+    """The existing files of these names in the folders where they may lie, those in `first` before the others."""
     folders = [*first, *(top / place for place in _PLACES)]
     return [str(folder / name) for folder in folders for name in names if (folder / name).is_file()]
 
@@ -199,11 +204,11 @@ def _near(top: pathlib.Path, names: tuple[str, ...], *first: pathlib.Path) -> li
 def _matched(
     table: lists.Table, pictures: dict[str, pathlib.Path]
 ) -> dict[str, tuple[str, tuple[float, ...]]]:
-    # {place of a picture: (what the list calls it, its values)}.
+    """{place of a picture: (its name in the list, its values)}."""
     stems: dict[str, list[str]] = {}
     for key in table.rows:
         stems.setdefault(os.path.splitext(key)[0], []).append(key)
-    found, owners = {}, {}
+    matched, owners = {}, {}
     for place in pictures:
         parts = place.split("/")
         ends = ["/".join(parts[k:]) for k in range(len(parts))]
@@ -218,15 +223,15 @@ def _matched(
         if key in owners:
             raise jgan.UserError(
                 f"{table.path} line {table.rows[key][0]} names {lists.short(key)}, which is "
-                f"{pictures[owners[key]]} and {pictures[place]}: names with their folders would tell them apart"
+                f"{pictures[owners[key]]} and {pictures[place]}: names with their folders would separate them"
             )
         owners[key] = place
-        found[place] = key, table.rows[key][1]
-    return found
+        matched[place] = key, table.rows[key][1]
+    return matched
 
 
 def _of_split(data: Any, top: pathlib.Path, split: str, places: list[str]) -> tuple[list[str], bool]:
-    # The pictures of a split by folders, or all of them where there are no splits, and whether that is so.
+    """The pictures of a split by folders, or all pictures if there are no splits, and whether there are none."""
     if (top / split).is_dir():
         return [place for place in places if place.startswith(f"{split}/")], False
     on = (data.split, data.val_split)
@@ -237,11 +242,11 @@ def _of_split(data: Any, top: pathlib.Path, split: str, places: list[str]) -> tu
 
 
 def _parted(path: str, split: str, places: list[str]) -> tuple[list[str], list[str]]:
-    # The pictures of a split by a file of partitions, and those that it does not name.
+    """The pictures of a split by a file of partitions, and the pictures that it does not name."""
     wanted = _SPLITS.get(split)
     if wanted is None:
         raise Absent(f"{path} has no split {split!r}: its splits are train, val, test")
-    of, found, lost = lists.partition(path), [], []
+    of, members, lost = lists.partition(path), [], []
     for place in places:
         name = place.rsplit("/", 1)[-1]
         stem = os.path.splitext(name)[0]
@@ -249,13 +254,15 @@ def _parted(path: str, split: str, places: list[str]) -> tuple[list[str], list[s
         if side is None:
             lost.append(place)
         elif side == wanted:
-            found.append(place)
-    return found, lost
+            members.append(place)
+    return members, lost
 
 
 def _place(file: pathlib.Path, folder: pathlib.Path) -> str:
+    """The path of a file below a folder."""
     return file.relative_to(folder).as_posix()
 
 
 def _name(file: pathlib.Path, folder: pathlib.Path) -> str:
+    """The path of a file below a folder, without its suffix."""
     return file.relative_to(folder).with_suffix("").as_posix()

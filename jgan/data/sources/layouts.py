@@ -1,4 +1,4 @@
-"""Where the examples of a split lie in folders of files, however these are laid out.
+"""The examples of a split in folders of files, for each layout that jgan knows.
 
 Pairs side by side, A the left half and B the right (the layout of the pix2pix sets):
 
@@ -12,15 +12,14 @@ Pairs in two folders, matched by name without suffix:
 
 Single photos, from which pairs are made (`pair=edges` and so on): `root/train/1.jpg`.
 
-Two domains without pairs lie in the same folders as A and B of pairs, whatever their names; of pairs side by
-side one picture gives its A, the next its B, and so on, so that no pair is seen.
+Two domains without pairs lie in the same folders as A and B of pairs, whatever the names of their files. Of pairs side
+by side, one picture gives its A, the next its B, and so on, so that no pair is used.
 
-The split may also be empty, which means `root` itself; and where neither the training nor the
-validation split exists but `root` itself holds examples, every tenth of these is kept for
-validation and the others train.
+The split may also be empty, which means `root` itself. If neither the training nor the validation split exists but
+`root` itself holds examples, every tenth of these is kept for validation and the others are for training.
 
-Single images without a task (`find_images`) may lie in any folder: where there are no splits, all below it are taken,
-and a share of them is held out.
+Single images without a task (`find_images`) may lie in any folder: if there are no splits, all images below it are
+used, and a share of them is held out.
 """
 
 import hashlib
@@ -32,32 +31,36 @@ from jgan.data import outputs
 from jgan.data.sources.entry import Absent
 from jgan.data.sources.entry import Entry
 
+Bad = list[tuple[str, str]]  # (path, reason) of files that are not used
 
-def find(root: str, split: str, *, single: bool = False, splits: tuple[str, str] | None = None):
-    """Returns `(entries, bad)`: the examples of a split, and `[(path, reason)]` of unmatched files.
+
+def find(
+    root: str, split: str, *, single: bool = False, splits: tuple[str, str] | None = None
+) -> tuple[list[Entry], Bad]:
+    """`(entries, bad)`: the examples of a split, and `[(path, reason)]` of unmatched files.
 
     Args:
-      root: the folder with the data.
-      split: the sub-folder of root, as in the layouts above; "" is root itself.
-      single: whether files are photos by themselves rather than pairs.
-      splits: the names of the training and the validation split; with them, a root without
-        sub-folders is divided as told above.
+        root: the folder with the data.
+        split: the sub-folder of root, as in the layouts above; "" is root itself.
+        single: whether files are photos by themselves rather than pairs.
+        splits: the names of the training and the validation split; with them, a root without
+            sub-folders is divided as described above.
 
     Raises:
-      jgan.UserError: no such folder or split (existing ones are listed), or nothing in it.
+        jgan.UserError: no such folder or split (existing ones are listed), or nothing in it.
     """
     top = top_folder(root)
-    found = _layout(top, split, single)
-    if found is None and splits and split in splits and "" not in splits:
+    matched = _layout(top, split, single)
+    if matched is None and splits and split in splits and "" not in splits:
         if all(_layout(top, name, single) is None for name in splits):
             whole = _layout(top, "", single)
             if whole is not None:
                 entries, bad = whole
                 return _divided(entries, validation=split == splits[1] != splits[0]), bad
-    if found is None:
+    if matched is None:
         kinds = "photos" if single else "pairs side by side, or A and B"
         raise Absent(nothing(top, split, f"a folder {split} with {kinds}" if split else kinds))
-    entries, bad = found
+    entries, bad = matched
     if not entries and not bad:
         where = top / split if split else top
         raise Absent(images.none_in(where))
@@ -67,20 +70,20 @@ def find(root: str, split: str, *, single: bool = False, splits: tuple[str, str]
 def find_images(
     root: str, split: str, *, part: str = "", splits: tuple[str, str] | None = None, share: float = 0.05
 ) -> list[Entry]:
-    """Returns the single images of a split: files below `root/split`, or halves of pairs.
+    """The single images of a split: files below `root/split`, or halves of pairs.
 
     Where neither the training nor the validation split exists, all files below root are divided by `hold_out`; the
     split "" is all of them.
 
     Args:
-      root: the folder with the data.
-      split: the sub-folder of root.
-      part: "" for whole files, "A" or "B" for that half of every pair side by side, or that domain's folder.
-      splits: the names of the training and the validation split; with them, a root without splits is divided.
-      share: of the images that is held out then.
+        root: the folder with the data.
+        split: the sub-folder of root.
+        part: "" for whole files; "A" or "B" for that half of every pair side by side, or for that domain's folder.
+        splits: the names of the training and the validation split; with them, a root without splits is divided.
+        share: of the images that is held out if root is divided.
 
     Raises:
-      jgan.UserError: no such folder or split (existing ones are listed), or no image in it.
+        jgan.UserError: no such folder or split (existing ones are listed), or no image in it.
     """
     top = top_folder(root)
     entries = _part(top, split, part)
@@ -100,10 +103,10 @@ def find_images(
 
 
 def hold_out(entries: list[Entry], held_out: bool, share: float) -> list[Entry]:
-    """Returns the part of the entries that is held out for validation, or the others, in their own order.
+    """The entries that are held out for validation if `held_out`, otherwise the others, in their own order.
 
-    A share of them is held out, at least 1 and at most 10,000. Which ones follows from their names, so that images
-    that come later move no other one; a single image has to serve both.
+    A share of them is held out, at least 1 and at most 10,000. Which ones depends on their names alone, so that images
+    that are added later hardly change it. A single image is used for both.
     """
     if len(entries) == 1:
         return entries
@@ -113,28 +116,33 @@ def hold_out(entries: list[Entry], held_out: bool, share: float) -> list[Entry]:
     return [entry for entry in entries if (entry in kept) == held_out]
 
 
-def find_domains(root: str, split: str, *, splits: tuple[str, str] | None = None):
-    """Returns the entries of two domains `(A, B)`, or `(pairs,)` where the split holds pairs side by side.
+def find_domains(root: str, split: str, *, splits: tuple[str, str] | None = None) -> tuple[list[Entry], ...]:
+    """The entries of two domains `(A, B)`, or `(pairs,)` if the split holds pairs side by side.
 
-    Arguments as in `find`. Each file of a domain is an example by itself.
+    Each file of a domain is an example by itself.
+
+    Args:
+        root: as in `find`.
+        split: as in `find`.
+        splits: as in `find`.
 
     Raises:
-      jgan.UserError: no such folder or split (existing ones are listed), or an empty domain.
+        jgan.UserError: no such folder or split (existing ones are listed), or an empty domain.
     """
     top = top_folder(root)
-    found = _domains(top, split)
-    if found is None and splits and split in splits and "" not in splits:
+    domains = _domains(top, split)
+    if domains is None and splits and split in splits and "" not in splits:
         if all(_domains(top, name) is None for name in splits):
             whole = _domains(top, "") or ()
-            found = tuple(_divided(entries, split == splits[1] != splits[0]) for entries in whole) or None
-    if found is None:
+            domains = tuple(_divided(entries, split == splits[1] != splits[0]) for entries in whole) or None
+    if domains is None:
         kinds = f"folders {split}A and {split}B" if split else "folders A and B"
         raise Absent(nothing(top, split, f"{kinds}, or pairs side by side"))
-    return found
+    return domains
 
 
 def alternate(pairs: list[Entry]) -> tuple[list[Entry], list[Entry]]:
-    """Returns two domains without pairs: the A halves of the 1st, 3rd, ... pair, the B halves of the others."""
+    """Two domains without pairs: the A halves of the 1st, 3rd, ... pair, the B halves of the others."""
     return (
         [entry._replace(part="A") for entry in pairs[::2]],
         [entry._replace(part="B") for entry in pairs[1::2]],
@@ -142,13 +150,13 @@ def alternate(pairs: list[Entry]) -> tuple[list[Entry], list[Entry]]:
 
 
 def folders(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the folders right in a folder, sorted, that searches enter."""
-    found = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [path for path in found if not outputs.is_written(path)]
+    """The folders directly in a folder that searches enter, sorted."""
+    visible = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [path for path in visible if not outputs.is_written(path)]
 
 
 def top_folder(root: str) -> pathlib.Path:
-    """Returns the folder that data.root names; a UserError where it names none, or none that is there."""
+    """The folder that data.root names; a `jgan.UserError` if it is empty or there is no such folder."""
     if not root:
         raise jgan.UserError("no folder was given: set data.root to one with images in it")
     top = pathlib.Path(root).expanduser()
@@ -157,8 +165,11 @@ def top_folder(root: str) -> pathlib.Path:
     return top
 
 
-def _layout(top: pathlib.Path, split: str, single: bool):
-    # None: nothing of this name. The folders of two-folder layouts win over files beside them.
+def _layout(top: pathlib.Path, split: str, single: bool) -> tuple[list[Entry], Bad] | None:
+    """The entries of a split and unmatched files; None if there is no such split.
+
+    If there are two folders, A and B, files beside them are not used.
+    """
     sides = None if single else _sides(top, split)
     if sides:
         a, b = sides
@@ -170,7 +181,8 @@ def _layout(top: pathlib.Path, split: str, single: bool):
     return None if entries is None else (entries, [])
 
 
-def _domains(top: pathlib.Path, split: str):
+def _domains(top: pathlib.Path, split: str) -> tuple[list[Entry], ...] | None:
+    """The entries of A and B, or of pairs side by side, of a split; None if there is no such split."""
     sides = _sides(top, split)
     if sides is None:
         entries = _singles(top, split)
@@ -180,18 +192,18 @@ def _domains(top: pathlib.Path, split: str):
     for name, folder, other in (("A", *sides), ("B", *reversed(sides))):
         if not folder.is_dir():
             raise Absent(f"domain {name} is empty: there is {other} but no {folder}")
-    found = tuple([Entry(_name(file, side), (str(file),)) for file in images.find(side)] for side in sides)
-    for name, folder, entries in zip("AB", sides, found, strict=True):
+    both = tuple([Entry(_name(file, side), (str(file),)) for file in images.find(side)] for side in sides)
+    for name, folder, entries in zip("AB", sides, both, strict=True):
         if not entries:
             raise Absent(f"domain {name} is empty: {images.none_in(folder)}")
-    return found
+    return both
 
 
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
 def refuse_other_splits(top: pathlib.Path, splits: tuple[str, str]) -> None:
-    """Refuses a folder, taken whole, that has splits by other names or domains: they are not to be mixed unseen."""
+    """Refuses to divide a folder that has splits of other names or domains, which should not be mixed unnoticed."""
     there = sorted(path.name for path in top.iterdir() if path.is_dir())
     domains = [name for name in there if name[:-1] in splits and name[-1] in "AB"]
     if domains:
@@ -207,19 +219,19 @@ def refuse_other_splits(top: pathlib.Path, splits: tuple[str, str]) -> None:
 
 
 def _part(top: pathlib.Path, split: str, part: str) -> list[Entry] | None:
-    # The single images of a split; None where there is no such split.
+    """The single images of a split; None if there is no such split."""
     here = top / split if split else top
     sides = _sides(top, split) if part else None
     if sides:
         here = sides["AB".index(part)]
     if not here.is_dir():
         return None
-    found = [Entry(_name(file, here), (str(file),)) for file in images.find(here)]
-    return found if sides or not part else [entry._replace(part=part) for entry in found]
+    entries = [Entry(_name(file, here), (str(file),)) for file in images.find(here)]
+    return entries if sides or not part else [entry._replace(part=part) for entry in entries]
 
 
 def _sides(top: pathlib.Path, split: str) -> tuple[pathlib.Path, pathlib.Path] | None:
-    # The folders of A and B, of which one at least exists.
+    """The folders of A and B, of which at least one exists; None if there are none."""
     here = top / split if split else top
     candidates = [(here / "A", here / "B")]
     if split:
@@ -232,7 +244,7 @@ def _sides(top: pathlib.Path, split: str) -> tuple[pathlib.Path, pathlib.Path] |
 
 
 def _singles(top: pathlib.Path, split: str) -> list[Entry] | None:
-    # One entry for each file of a split; None where there is no such split.
+    """One entry for each file of a split; None if there is no such split."""
     here = top / split if split else top
     if not here.is_dir():
         return None
@@ -242,7 +254,8 @@ def _singles(top: pathlib.Path, split: str) -> list[Entry] | None:
     return [Entry(_name(file, here), (str(file),)) for file in files]
 
 
-def _match(a: pathlib.Path, b: pathlib.Path):
+def _match(a: pathlib.Path, b: pathlib.Path) -> tuple[list[Entry], Bad]:
+    """The pairs of files of the same name in two folders, and the files without a partner."""
     sides = []
     for folder in (a, b):
         side = {}
@@ -260,11 +273,12 @@ def _match(a: pathlib.Path, b: pathlib.Path):
 
 
 def _name(file: pathlib.Path, folder: pathlib.Path) -> str:
+    """The path of a file below a folder, without its suffix."""
     return file.relative_to(folder).with_suffix("").as_posix()
 
 
 def _divided(entries: list[Entry], validation: bool) -> list[Entry]:
-    # The last of every ten, and of the rest: a single example has to serve both.
+    """The last of every ten entries and the last of all, for validation, or the others; a single one serves both."""
     kept = [e for i, e in enumerate(entries) if i % 10 == 9 or i == len(entries) - 1]
     if validation or len(entries) == 1:
         return kept
@@ -272,7 +286,7 @@ def _divided(entries: list[Entry], validation: bool) -> list[Entry]:
 
 
 def nothing(top: pathlib.Path, split: str, wanted: str) -> str:
-    """Returns the sentence of a split that is not there, with what is there."""
+    """The sentence on a split that does not exist, with the folders that do."""
     there = sorted(p.name for p in top.iterdir() if p.is_dir() and not p.name.startswith("."))
     has = f"its folders are {', '.join(there[:10])}" if there else "it has no folders"
     if not there and not images.find(top):

@@ -1,13 +1,14 @@
-"""Lists of attributes: text files that say of each picture which properties it has.
+"""Lists of attributes: text files with the properties of each picture.
 
-Two forms are read. A CSV has a header, the file's name in its first column and an attribute in each of the others;
-commas, semicolons or tabs separate, quotes are those of the csv module. CelebA's own form has the number of pictures in
-its first line, the names in its second, then a line for each picture, with spaces between.
+Two forms are read. A CSV has a header, the file's name in its first column and an attribute in each of the others; it
+is separated by commas, semicolons or tabs, and has the quotes of the csv module. CelebA's own form has the number of
+pictures in its first line, the names in its second, and then a line for each picture, separated by spaces.
 
-A value is 0 or 1, -1 or 1 in the whole column, any number between 0 and 1, or nothing, where it is not known. Lists
-come from anybody: what they name is only ever looked up among files that were found, never opened.
+A value is 0 or 1, -1 or 1 in the whole column, any number between 0 and 1, or nothing if it is not known. Lists may
+come from anybody: the names in them are only looked up among files that a search found, and never opened.
 """
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 import csv
 import io
@@ -31,12 +32,12 @@ _WORDS = {"": math.nan, "0": 0.0, "1": 1.0, "-1": -1.0, "true": 1.0, "false": 0.
 
 
 class Table(NamedTuple):
-    """What a list says.
+    """The content of a list.
 
     Attributes:
-      path: of the list.
-      names: of the attributes that were asked for, in that order.
-      rows: {name of a file: (line in the list, value of each attribute; NaN where it is not known)}.
+        path: of the list.
+        names: of the attributes that were asked for, in that order.
+        rows: {name of a file: (line in the list, value of each attribute; NaN if it is not known)}.
     """
 
     path: str
@@ -45,11 +46,11 @@ class Table(NamedTuple):
 
 
 def read(path: str, names: tuple[str, ...] = ()) -> Table:
-    """Returns a list of attributes with the columns of these names, or all of them.
+    """A list of attributes with the columns of these names, or all of them.
 
     Raises:
-      jgan.UserError: the list cannot be read, has no such column, one of them twice, a file twice, or a value that is
-        none.
+        jgan.UserError: the list cannot be read, lacks a column, has a column or a file twice, or has an impossible
+            value.
     """
     with _opened(path) as file:
         rows = _rows(path, file)
@@ -60,7 +61,7 @@ def read(path: str, names: tuple[str, ...] = ()) -> Table:
             if name not in columns:
                 raise jgan.UserError(f"{path} has no attribute {name!r}: it has {listed(columns)}")
         places = [1 + columns.index(name) for name in names or columns]
-        found: dict[str, tuple[int, tuple[float, ...]]] = {}
+        values: dict[str, tuple[int, tuple[float, ...]]] = {}
         known = dict(_WORDS)
         for line, cells in rows:
             if len(cells) != len(header):
@@ -68,30 +69,30 @@ def read(path: str, names: tuple[str, ...] = ()) -> Table:
                     f"{path} line {line} has {len(cells)} columns where its header has {len(header)}"
                 )
             key = normal(cells[0])
-            if key in found:
+            if key in values:
                 raise jgan.UserError(
-                    f"{path} names {short(cells[0])} in line {found[key][0]} and again in line {line}: "
+                    f"{path} names {short(cells[0])} in line {values[key][0]} and again in line {line}: "
                     "one of them would work"
                 )
             texts = [cells[place] for place in places]
             if not known.keys() >= set(texts):
                 new = zip(places, texts, strict=True)
                 known |= {text: _value(path, line, header[place], text) for place, text in new}
-            # Lists have millions of values, but few different ones.
-            found[key] = line, tuple(map(known.__getitem__, texts))
-    if not found:
+            # Lists have millions of values, but only a few different ones.
+            values[key] = line, tuple(map(known.__getitem__, texts))
+    if not values:
         raise jgan.UserError(f"{path} lists no picture: a header and a line for each picture would work")
     chosen = tuple(header[place] for place in places)
-    return Table(path, chosen, _from_zero(path, chosen, found))
+    return Table(path, chosen, _from_zero(path, chosen, values))
 
 
 def partition(path: str) -> dict[str, str]:
-    """Returns {name of a file: its split} of CelebA's list_eval_partition, as text with spaces or as CSV.
+    """{name of a file: its split} of CelebA's list_eval_partition, as text with spaces or as CSV.
 
     Raises:
-      jgan.UserError: it cannot be read, or says something other than 0, 1 or 2.
+        jgan.UserError: it cannot be read, or has a value other than 0, 1 or 2.
     """
-    found = {}
+    splits = {}
     with _opened(path) as file:
         for line, text in _lines(path, file):
             cells = [cell.strip() for cell in text.replace(",", " ").split()]
@@ -101,24 +102,24 @@ def partition(path: str) -> dict[str, str]:
                 raise jgan.UserError(
                     f"{path} line {line} is {short(text)}: a file and 0 (train), 1 (val) or 2 (test) would work"
                 )
-            found[normal(cells[0])] = PARTITION[int(cells[1])]
-    return found
+            splits[normal(cells[0])] = PARTITION[int(cells[1])]
+    return splits
 
 
 def normal(name: str) -> str:
-    """Returns a file's name as it is looked up: with `/` between folders, without `./`."""
+    """A file's name as it is looked up: with `/` between folders, without `./`."""
     return posixpath.normpath(name.strip().replace("\\", "/"))
 
 
 def short(text: str) -> str:
-    """Returns a text from a list as messages show it: printable and not long."""
+    """A text from a list as messages show it: printable and at most 60 letters long."""
     text = text.strip()
     text = text if text.isprintable() else ascii(text)[1:-1]
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def listed(names) -> str:
-    """Returns the first of some names, and how many more there are."""
+def listed(names: Iterable[str]) -> str:
+    """The first twelve of some names, and how many more there are."""
     names = list(names)
     return ", ".join(short(name)[1:-1] for name in names[:12]) + f" and {len(names) - 12} more" * (
         len(names) > 12
@@ -126,6 +127,7 @@ def listed(names) -> str:
 
 
 def _opened(path: str) -> io.TextIOWrapper:
+    """The open file of a list; a `jgan.UserError` if it cannot be read or is too long."""
     try:
         size = os.stat(path).st_size
         if size > MAX_BYTES:
@@ -138,6 +140,7 @@ def _opened(path: str) -> io.TextIOWrapper:
 
 
 def _lines(path: str, file: io.TextIOWrapper) -> Iterator[tuple[int, str]]:
+    """(number, text) of each line; a `jgan.UserError` if it is not UTF-8."""
     line = 0
     try:
         for line, text in enumerate(file, 1):
@@ -151,7 +154,7 @@ def _lines(path: str, file: io.TextIOWrapper) -> Iterator[tuple[int, str]]:
 
 
 def _rows(path: str, file: io.TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
-    # (line, cells) of the header, whose first cell stands for the file, and of each picture; empty lines are left out.
+    """(line, cells) of the header, whose first cell is above the files, and of each picture, without empty lines."""
     lines = _lines(path, file)
     first = next(((line, text) for line, text in lines if text.strip()), None)
     if first is None:
@@ -177,6 +180,7 @@ def _rows(path: str, file: io.TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
 
 
 def _celeba(path: str, number: int, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
+    """(line, cells) of CelebA's form, after its first line, which promises `number` pictures."""
     line, names = next(lines, (2, ""))
     yield line, ["", *names.split()]
     count = 0
@@ -191,14 +195,14 @@ def _celeba(path: str, number: int, lines: Iterator[tuple[int, str]]) -> Iterato
 def _from_zero(
     path: str, names: tuple[str, ...], rows: dict[str, tuple[int, tuple[float, ...]]]
 ) -> dict[str, tuple[int, tuple[float, ...]]]:
-    # Columns of -1 and 1 as 0 and 1; one that holds other values besides -1 cannot be understood.
+    """The rows with columns of -1 and 1 as 0 and 1; a column that has -1 and other values is refused."""
     if not any(-1 in values for _, values in rows.values()):
         return rows
     lines = [line for line, _ in rows.values()]
     values = np.array([values for _, values in rows.values()], np.float32)
     signs, shares = values == -1, (values >= 0) & (values < 1)
     for k in np.flatnonzero(signs.any(0) & shares.any(0)):
-        first, second = (lines[int(found[:, k].argmax())] for found in (signs, shares))
+        first, second = (lines[int(which[:, k].argmax())] for which in (signs, shares))
         raise jgan.UserError(
             f"{path} has -1 for {short(names[k])} in line {first}, but 0 or a share in line {second}: -1 and 1, or "
             "numbers from 0 to 1, would work"
@@ -208,12 +212,15 @@ def _from_zero(
 
 
 class _Zero(dict):
-    # What a value means: -1 is 0, everything else is itself.
+    """The meaning of a value: -1 is 0, and all others are themselves."""
+
     def __missing__(self, value: float) -> float:
+        """The meaning of a value, which is not kept."""
         return 0.0 if value == -1 else value
 
 
 def _check_header(path: str, header: list[str]) -> None:
+    """Refuses a header without attributes, with too many, or with an impossible name."""
     names = header[1:]
     if not names:
         raise jgan.UserError(f"{path} has one column: the file's name and an attribute at least would work")
@@ -231,6 +238,7 @@ def _check_header(path: str, header: list[str]) -> None:
 
 
 def _value(path: str, line: int, name: str, text: str) -> float:
+    """The number of a value; NaN if it is empty."""
     known = _WORDS.get(text.lower())
     if known is not None:
         return known

@@ -1,15 +1,17 @@
 """Prepared sets of TensorFlow Datasets by name (`tfds:cycle_gan/horse2zebra`), read without TensorFlow.
 
-A name is NAME, NAME/CONFIG or either with :VERSION; without a version the newest prepared one is meant. Sets lie where
-TensorFlow Datasets keeps them, in ROOT/NAME/CONFIG/VERSION, and are read from its array_record format, which gives any
-record at once. Nothing is downloaded here: `prepare` makes such folders.
+A name is NAME, NAME/CONFIG or either with :VERSION; without a version the newest prepared one is used. Sets lie where
+TensorFlow Datasets keeps them, in ROOT/NAME/CONFIG/VERSION, and are read from its format array_record, which gives
+random access to records. Nothing is downloaded here: `prepare` makes such folders.
 """
 
+from collections.abc import Iterable
 import contextlib
 import difflib
 import os
 import pathlib
 import re
+import types
 from typing import Any
 from typing import NamedTuple
 
@@ -37,36 +39,36 @@ class Name(NamedTuple):
 
 
 def is_name(source: str) -> bool:
-    """Returns whether `data.source` names a set of TensorFlow Datasets."""
+    """Whether `data.source` names a set of TensorFlow Datasets."""
     return source.startswith(PREFIX)
 
 
 def parse(name: str) -> Name:
-    """Returns the parts of a name, given with or without `tfds:`; raises UserError if it is none."""
-    found = _NAME.fullmatch(name.removeprefix(PREFIX))
-    if not found:
+    """The parts of a name, given with or without `tfds:`; a `jgan.UserError` if it is not a name."""
+    match = _NAME.fullmatch(name.removeprefix(PREFIX))
+    if not match:
         raise jgan.UserError(
             f"{name} is no name of a data set: NAME, NAME/CONFIG or NAME/CONFIG:1.2.3 would work"
         )
-    return Name(*(part or "" for part in found.group("set", "config", "version")))
+    return Name(*(part or "" for part in match.group("set", "config", "version")))
 
 
 def root_folder(root: str) -> pathlib.Path:
-    """Returns the folder with all prepared sets: the one given, or that of TensorFlow Datasets."""
+    """The folder with all prepared sets: the given one, or that of TensorFlow Datasets."""
     return pathlib.Path(root or tfds().core.constants.DATA_DIR).expanduser()
 
 
 def prepared(root: str, name: str) -> list[pathlib.Path]:
-    """Returns the folders of the prepared versions of a set, the newest last; of one version if the name has it."""
+    """The folders of the prepared versions of a set, the newest last; only that version which the name has, if any."""
     parts = parse(name)
     where = root_folder(root) / parts.set / parts.config
-    found = [path.parent for path in where.glob("*/dataset_info.json")]
-    numbered = {tuple(map(int, path.name.split("."))): path for path in found if _is_version(path.name)}
+    versions = [path.parent for path in where.glob("*/dataset_info.json")]
+    numbered = {tuple(map(int, path.name.split("."))): path for path in versions if _is_version(path.name)}
     return [path for _, path in sorted(numbered.items()) if parts.version in ("", path.name)]
 
 
 def check_known(root: str, name: str) -> None:
-    """Raises UserError if TensorFlow Datasets has no set of this name, or not this configuration of it."""
+    """Refuses a set that TensorFlow Datasets does not have, or not in this configuration, with a `jgan.UserError`."""
     parts = parse(name)
     known = tfds().list_builders(with_community_datasets=False)
     if parts.set not in known:
@@ -83,7 +85,7 @@ def check_known(root: str, name: str) -> None:
         )
     try:
         configs = list(tfds().builder_cls(parts.set).builder_configs)
-    except ImportError:  # its module asks for TensorFlow at once
+    except ImportError:  # its module imports TensorFlow at once
         return
     if configs and parts.config not in configs:
         asked = f"no configuration {parts.config!r}" if parts.config else "several configurations"
@@ -95,21 +97,22 @@ def check_known(root: str, name: str) -> None:
 
 
 def splits(root: str, name: str) -> list[str]:
-    """Returns the names of the splits of a prepared set; errors as in `open_set`."""
+    """The names of the splits of a prepared set; raises the errors of `open_set`."""
     return sorted(open_set(root, name).info.splits)
 
 
-def open_set(root: str, name: str):
-    """Returns the builder of a prepared set, which TensorFlow Datasets makes of its folder.
+def open_set(root: str, name: str) -> Any:
+    """The builder of a prepared set, which TensorFlow Datasets makes from its folder.
 
     Raises:
-      jgan.UserError: there is no such set, configuration or version, or it is not prepared in the format array_record.
+        jgan.UserError: there is no such set, configuration or version, or it is not prepared in the format
+        array_record.
     """
     where = _find(root, name)
     try:
         builder = tfds().builder_from_directory(where)
         formats = {known.value for known in builder.info.available_file_formats()}
-    except Exception as error:  # whatever a damaged folder leads to
+    except Exception as error:  # any error that a damaged folder causes
         raise jgan.UserError(f"{where} is not a whole data set: {_reason(error)}") from None
     if FORMAT not in formats:
         raise jgan.UserError(
@@ -119,21 +122,21 @@ def open_set(root: str, name: str):
     return builder
 
 
-def tfds():
-    """Returns the package TensorFlow Datasets, which only those who use named sets load; it loads no TensorFlow."""
+def tfds() -> types.ModuleType:
+    """The package TensorFlow Datasets, imported only when a named set is used; it does not import TensorFlow."""
     import tensorflow_datasets
 
     return tensorflow_datasets
 
 
 def open(kind: str, data: Any, split: str, *, whole: bool = False) -> tuple["Images", ...]:
-    """Returns the examples of a split of the set `data.source`; two sources, A and B, of domains without pairs.
+    """The examples of a split of the set `data.source`; for domains without pairs two sources, A and B.
 
-    Of single images, where the set has a training but no validation split, a share `data.held_out` of the training
-    split is that for validation. `whole` is as in `folder.open`, and changes nothing.
+    If a set of single images has a training but no validation split, a share `data.held_out` of the training split is
+    used for validation. `whole` is as in `folder.open` and changes nothing.
 
     Raises:
-      jgan.UserError: as in `open_set`, or there is no such split, or no images in it.
+        jgan.UserError: as in `open_set`, or there is no such split, or no images in it.
     """
     root, name = data.root, data.source
     if kind == "unaligned":
@@ -144,21 +147,21 @@ def open(kind: str, data: Any, split: str, *, whole: bool = False) -> tuple["Ima
 
 
 def _single(data: Any, split: str) -> "Images":
-    # Images by themselves, with labels where the kind has them.
+    """Images by themselves, with labels if the kind has them."""
     part, on = data.get("part", ""), (data.split, data.val_split)
     known = splits(data.root, data.source)
     there = [name + part for name in on]
     alone = on[0] != on[1] and split in on and there[0] in known and there[1] not in known
-    found = Images(data.root, data.source, there[0] if alone else split + part)
+    source = Images(data.root, data.source, there[0] if alone else split + part)
     if data.kind == "labelled":
-        found.tell_labels(data)
+        source.take_labels(data)
     if alone:
-        found.entries = layouts.hold_out(found.entries, split == on[1], data.get("held_out", 0.05))
-    return found
+        source.entries = layouts.hold_out(source.entries, split == on[1], data.get("held_out", 0.05))
+    return source
 
 
 def _labels(features: Any, data: Any) -> tuple[str, tuple[str, ...]]:
-    # The feature that holds the labels, and the names of all classes or attributes.
+    """The feature that holds the labels, and the names of all classes or attributes."""
     kinds, source, features = tfds().features, data.source, dict(features.items())
     if data.label == "class":
         if isinstance(features.get("label"), kinds.ClassLabel):
@@ -169,20 +172,22 @@ def _labels(features: Any, data: Any) -> tuple[str, tuple[str, ...]]:
     if isinstance(features.get("attributes"), kinds.FeaturesDict):
         there = [name for name, one in features["attributes"].items() if one.np_dtype == np.bool_]
         if there:
-            return "attributes", tuple(sorted(there))  # their own order is another one in each process
+            return "attributes", tuple(sorted(there))  # their own order differs from process to process
     raise jgan.UserError(
         f"{source} has no attributes, which are a dict 'attributes' of yes and no: it has {_listed(features)}"
     )
 
 
 class Images:
-    """All images of one split, in uint8 or uint16; an `entry.Source`, and a sequence of arrays [h, w, c]. Pickles."""
+    """All images of one split, in uint8 or uint16: an `entry.Source` and a sequence of arrays [h, w, c]."""
 
-    def __init__(self, root: str, name: str, split: str, feature: str = "image", field: str = "images"):
-        """Opens a split of a prepared set, of whose examples `feature` is taken as `field` of the batch.
+    def __init__(
+        self, root: str, name: str, split: str, feature: str = "image", field: str = "images"
+    ) -> None:
+        """Opens a split of a prepared set, of whose examples `feature` becomes `field` of the batch.
 
         Raises:
-          jgan.UserError: as in `open_set`, or there is no such split, or no images under this name.
+            jgan.UserError: as in `open_set`, or there is no such split, or no images under this name.
         """
         builder = open_set(root, name)
         info = builder.info
@@ -200,7 +205,7 @@ class Images:
         if not info.splits[split].num_examples:
             raise entry_lib.Absent(f"split {split!r} of {name} is empty")
         self._feature, self._channels = feature, there[feature].shape[-1]
-        skip = {feature: tfds().decode.SkipDecoding()}  # its decoder is another than that of files
+        skip = {feature: tfds().decode.SkipDecoding()}  # its decoder differs from that for files
         self._records = builder.as_data_source(split, decoders=skip, file_format=FORMAT)
         self.fields, self.names, self.exclusive, self.bad, self.lists = (field,), (), (), [], ()
         self.entries, shards = [], info.splits[split]
@@ -215,45 +220,47 @@ class Images:
     def __getitem__(self, index: int) -> np.ndarray:
         return self.read(self.entries[index])[self.fields[0]].joined()
 
-    def tell_labels(self, data: Any) -> None:
-        """Gives the entries the labels that data.label and data.names ask for; those of other classes are left out.
+    def take_labels(self, data: Any) -> None:
+        """Adds the labels that data.label and data.names ask for to the entries, and drops entries of other classes.
 
         Raises:
-          jgan.UserError: the set has none, or not these, or its records cannot be read.
+            jgan.UserError: the set has no labels or not these, or its records cannot be read.
         """
         feature, there = _labels(open_set(data.root, data.source).info.features, data)
         self.names = labels.chosen(data, there, data.source)
         try:
-            told = [self._records[int(entry.name)][feature] for entry in self.entries]
+            values = [self._records[int(entry.name)][feature] for entry in self.entries]
         except Exception as error:  # of the reader's own kinds
             raise jgan.UserError(f"{data.source} cannot be read: {_reason(error)}") from None
         if feature == "attributes":
-            values = [tuple(float(one[name]) for name in self.names) for one in told]
+            values = [tuple(float(one[name]) for name in self.names) for one in values]
         else:
             number = {there.index(name): label for label, name in enumerate(self.names)}
-            values = [number.get(int(one)) for one in told]
+            values = [number.get(int(one)) for one in values]
         both = zip(self.entries, values, strict=True)
         self.entries = [entry._replace(label=value) for entry, value in both if value is not None]
 
     def read(self, entry: entry_lib.Entry) -> dict[str, images.Picture]:
-        """Returns {field: picture} of an entry; raises UserError if it is damaged."""
+        """{field: picture} of an entry; a `jgan.UserError` if it is damaged."""
         try:
             data = self._records[int(entry.name)][self._feature]
         except Exception as error:  # of the reader's own kinds
             raise jgan.UserError(f"{entry.place} cannot be read: {_reason(error)}") from None
         picture = images.parse(data, entry.place)
-        # Neither grey among colour nor transparency is anything such a set speaks of.
+        # Such a set declares one number of channels, and neither grey images among colour nor transparency.
         if self._channels in (1, 3):
-            with contextlib.suppress(jgan.UserError):  # colour among grey, which is told with all others
+            with contextlib.suppress(
+                jgan.UserError
+            ):  # colour among grey, which is reported with all other bad files
                 picture = framing.adapt(picture, self._channels)._replace(alpha=None)
         return {self.fields[0]: picture}
 
 
 def _find(root: str, name: str) -> pathlib.Path:
-    # The folder of the version meant.
-    found = prepared(root, name)
-    if found:
-        return found[-1]
+    """The folder of the version that a name means."""
+    versions = prepared(root, name)
+    if versions:
+        return versions[-1]
     parts = parse(name)
     others = prepared(root, name.removesuffix(f":{parts.version}"))
     if others:
@@ -266,18 +273,22 @@ def _find(root: str, name: str) -> pathlib.Path:
 
 
 def _command(root: str, name: str) -> str:
+    """The command that prepares a set."""
     where = f" --data_dir={root}" if root else ""
     return f"python -m launch.prepare_data --name={name.removeprefix(PREFIX)}{where}"
 
 
-def _listed(names) -> str:
+def _listed(names: Iterable[str]) -> str:
+    """The first twelve names in alphabetical order, and how many more there are."""
     names = sorted(names)
     return ", ".join(names[:12]) + f" and {len(names) - 12} more" * (len(names) > 12)
 
 
 def _reason(error: Exception) -> str:
+    """The text of an error, in one line."""
     return " ".join(str(error).split())[:300]
 
 
 def _is_version(name: str) -> bool:
+    """Whether a folder is named as a version."""
     return re.fullmatch(r"\d+\.\d+\.\d+", name) is not None
