@@ -1,7 +1,9 @@
 """Features by which photos are compared besides their pixels: activations of a net whose weights the user has.
 
-features = frozen.load("vgg16.pth", channels=3)      # or .safetensors; AlexNet or VGG-16 in torchvision's names
-projects = project.projector(run, features=features)
+    features = frozen.load("vgg16.pth", channels=3)      # or .safetensors; AlexNet or VGG-16 in torchvision's names
+    projects = project.projector(run, features=features)
+
+`gather` reads the nets that a system uses and does not train.
 """
 
 from collections.abc import Callable
@@ -40,32 +42,35 @@ class Features(NamedTuple):
 def gather(workdir: str, declared: Mapping[str, system_lib.Frozen]) -> dict[str, Any]:
     """{net: {"params", "stats"}} of the nets that a system uses and does not train.
 
-    They are taken from the directory of the run where it has them, so that a run needs nothing but itself; else from
-    where the system says, and then written there.
+    They are read from the directory of the run if it has them. Otherwise they are read from the place that the system
+    names and written to the directory, so that the run is complete by itself.
 
     Args:
         workdir: directory of the run.
         declared: `System.frozen`.
 
     Raises:
-        jgan.UserError: a file or a run that does not have the net.
+        jgan.UserError: a file or a run does not have the net.
     """
     kept = frozen_files.read(workdir) if declared else {}
-    found = {}
+    nets = {}
     for net, source in declared.items():
         if net not in kept:
             kept[net] = _from_source(source)
             frozen_files.write(workdir, net, kept[net])
-        found[net] = {"params": kept[net]["params"], "stats": kept[net].get("stats", {})}
-    return found
+        nets[net] = {"params": kept[net]["params"], "stats": kept[net].get("stats", {})}
+    return nets
 
 
 def _from_source(source: system_lib.Frozen) -> dict[str, Any]:
+    """{"params", "stats"} of a net, from a file of weights or from another run."""
     if not os.path.isdir(source.path):
-        found = load(source.path, 3)
-        if not found.name.startswith(source.net):
-            raise jgan.UserError(f"{source.path} holds {found.name.split()[0]}, and {source.net} is needed.")
-        return {"params": found.params, "stats": {}}
+        features = load(source.path, 3)
+        if not features.name.startswith(source.net):
+            raise jgan.UserError(
+                f"{source.path} holds {features.name.split()[0]}, and {source.net} is needed."
+            )
+        return {"params": features.params, "stats": {}}
     weights = trained.load(source.path).weights
     if source.net not in weights["params"]:
         raise jgan.UserError(

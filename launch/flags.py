@@ -1,6 +1,6 @@
-"""Flags that several programs share; `flags.adopt_module_key_flags` has --help show them."""
+"""Flags that several programs share; `flags.adopt_module_key_flags` makes --help show them."""
 
 from absl import flags
 
 STEP = flags.DEFINE_string("step", "latest", "checkpoint: latest, best or a number")
-SEED = flags.DEFINE_integer("seed", 0, "of everything that is drawn at random")
+SEED = flags.DEFINE_integer("seed", 0, "seed of everything that is drawn at random")

@@ -90,10 +90,10 @@ def check(config: ml_collections.ConfigDict, systems: Iterable[str]) -> None:
 
 
 def draws(config: ml_collections.ConfigDict) -> bool:
-    """Whether a run of the config draws from codes alone, as far as a config tells; else it translates.
+    """Whether a run of the config draws from codes alone, as far as a config shows it; otherwise it translates.
 
-    The ways and spaces of its system tell for sure (`trained.draws`), but to build that takes seconds of imports, and
-    the editor's page should be there at once. Where data have two sides, a latent only varies a translation.
+    Only the ways and spaces of its system decide it (`trained.draws`), but building a system takes seconds of imports,
+    and the editor's page should appear at once. If the data have two sides, a latent only varies a translation.
     """
     return "latent" in config and config.data.get("kind", "aligned") not in ("aligned", "unaligned")
 

@@ -1,4 +1,4 @@
-"""Weights that a run uses and nobody trains, in its own directory: RUN/frozen/NET.npz, one file for each net."""
+"""Weights that a run uses and does not train, in its own directory: RUN/frozen/NET.npz, one file for each net."""
 
 import io
 import os
@@ -12,7 +12,7 @@ from jgan import output
 
 
 def write(workdir: str, net: str, weights: dict[str, Any]) -> None:
-    """Writes the weights of a net, nested dicts of arrays; the file is there whole or not at all.
+    """Writes the weights of a net, nested dicts of arrays; the file exists whole or not at all.
 
     Raises:
         jgan.UserError: the file cannot be written.
@@ -24,10 +24,10 @@ def write(workdir: str, net: str, weights: dict[str, Any]) -> None:
 
 
 def read(workdir: str) -> dict[str, Any]:
-    """{net: nested dicts of arrays} of all nets that `write` left in a run; {} where there are none.
+    """{net: nested dicts of arrays} of all nets that `write` has written to a run; {} if there are none.
 
     Raises:
-        jgan.UserError: a file that cannot be read.
+        jgan.UserError: a file cannot be read.
     """
     nets = {}
     for path in sorted(_folder(workdir).glob("*.npz")):
@@ -40,10 +40,12 @@ def read(workdir: str) -> dict[str, Any]:
 
 
 def _folder(workdir: str) -> pathlib.Path:
+    """The folder of these files."""
     return pathlib.Path(workdir) / "frozen"
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
+    """{path with slashes: array} of nested dicts."""
     flat = {}
     for name, value in tree.items():
         flat |= (
@@ -55,6 +57,7 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, np.ndarray]:
 
 
 def _nested(flat: dict[str, np.ndarray]) -> dict[str, Any]:
+    """The nested dicts of {path with slashes: array}."""
     tree: dict[str, Any] = {}
     for name, value in flat.items():
         *path, last = name.split("/")

@@ -79,8 +79,8 @@ def draw(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The label map and the photo of one facade, both uint8 [size, size, 3].
 
-    Every other number of a `photo` shows the same label map in other materials, light and textures and with other
-    curtains, drawn as freely as from one index to the next.
+    Each number `photo` gives another photo of the same label map: its materials, light, textures and curtains differ as
+    much as those of different indices.
     """
     # The buildings, the light and the textures have random numbers of their own, so that a change to the drawing of one
     # leaves the others as they were, and dusk shows the same building as day.

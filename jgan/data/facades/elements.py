@@ -55,7 +55,8 @@ class House:
             "house": [4, 3, 1, 0],
         }[kind]
 
-        def material(d):
+        def material(d: random.Random) -> str:
+            """A material of the wall."""
             return d.choices(["plaster", "brick", "stone", "concrete"], odds)[0]
 
         first = material(d)
@@ -294,7 +295,7 @@ def glass(
 
 
 def _seen(d: random.Random, h: House, mirror: float | None, goods: float) -> dict[str, Any]:
-    """What is seen in a pane, as fields of `drawing.Glass`."""
+    """The look of a pane, as fields of `drawing.Glass`."""
     curtains = d.random()
     opened = 1.3 if curtains < 0.4 else d.uniform(0.0, 0.75) if curtains < 0.85 else -0.3
     roller = d.choice([0, 0, 0, d.uniform(0.1, 0.7)])

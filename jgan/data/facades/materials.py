@@ -60,24 +60,24 @@ SHUTTERS = [
 
 
 class Repainted(random.Random):
-    """The random numbers of a scene that is built as before and painted in other colours, with other curtains.
+    """The random numbers of a scene with the same buildings in other colours and with other curtains.
 
-    What is built comes from this stream, and what is painted from `paint`; this one advances as it did when it painted.
+    The buildings come from this stream and the paint from `paint`; this stream advances as if it drew the paint too.
     """
 
-    def __init__(self, seed: str, paint: str):
-        """Of the seed of the scene and of that of its paint."""
+    def __init__(self, seed: str, paint: str) -> None:
+        """The streams of two seeds: that of the scene and that of its paint."""
         super().__init__(seed)
         self.paint = random.Random(paint)
 
     def choice(self, seq: Sequence[Any]) -> Any:
-        """As in `Random`; a choice among colours, tuples of three numbers, is one of paint."""
+        """A choice as `Random` makes it; among colours, which are tuples of three numbers, it is a choice of paint."""
         chosen = super().choice(seq)
         return self.paint.choice(seq) if all(isinstance(x, tuple) for x in seq) else chosen
 
 
 def painted(d: random.Random, draw: Callable[[random.Random], Any]) -> Any:
-    """The result of `draw(stream)`, which the label map does not show, and which a `Repainted` stream draws anew."""
+    """The result of `draw(stream)`, which is not visible in the label map and which a `Repainted` stream draws anew."""
     drawn = draw(d)
     return draw(d.paint) if isinstance(d, Repainted) else drawn
 
@@ -88,6 +88,7 @@ def near(d: random.Random, colour: drawing.Colour, spread: float = 10) -> drawin
 
 
 def _near(d: random.Random, colour: drawing.Colour, spread: float) -> drawing.Colour:
+    """A colour near another one, drawn from this stream alone."""
     shade = d.uniform(-spread, spread)
     return tuple(min(255, max(0, c + shade + d.uniform(-spread, spread) * 0.5)) for c in colour)
 

@@ -37,7 +37,7 @@ def exclusive(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def given(d: random.Random, name: str, value: float) -> dict[str, float]:
-    """Returns the factors that an attribute sets, drawn for a value of it: 1.0 or 0.0, of a colour 1.0 alone."""
+    """The factors that an attribute sets, drawn for its value: 1.0 or 0.0, for a colour only 1.0."""
     if name not in COLOURS:
         return {name: d.uniform(*(PRESENT if value else ABSENT))}
     return {"hue": d.uniform(*COLOURS[name])} | {name: d.uniform(*ends) for name, ends in _VIVID.items()}
