@@ -251,9 +251,9 @@ def report(names, before, outcomes, seen=True):
     apart = np.maximum(at_random(names, before.values), 1e-6)
     for target, (name, value, after) in outcomes.items():
         place, wanted = names.attributes.index(name), value > 0.5
-        seen = after.present[:, place] == wanted
-        reached[target] = float(seen.mean())
-        others.append(seen[before.present[:, place] != wanted])
+        there = after.present[:, place] == wanted
+        reached[target] = float(there.mean())
+        others.append(there[before.present[:, place] != wanted])
         left, change = (
             names.left(name) & seen,
             differences(names, before.values, after.values).mean(0) / apart,

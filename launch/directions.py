@@ -11,7 +11,7 @@ from absl import flags
 
 import jgan
 import launch
-from launch import flags as shared
+from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _OUTPUT = flags.DEFINE_string("output", "", "file of directions, .npz")
@@ -20,7 +20,7 @@ _SAMPLES = flags.DEFINE_integer("samples", 1000, "number of draws from which the
 _NAME = flags.DEFINE_string("name", "", "name of a direction between photos")
 _WITH = flags.DEFINE_string("with", "", "projections of photos with the attribute that the direction adds")
 _WITHOUT = flags.DEFINE_string("without", "", "projections of photos without it")
-flags.adopt_module_key_flags(shared)
+flags.adopt_module_key_flags(shared_flags)
 
 
 def main() -> None:
@@ -31,10 +31,10 @@ def main() -> None:
     from jgan.programs import directions
     from jgan.runs import config as run_config
 
-    run = trained.load(_WORKDIR.value, run_config.parse_step(shared.STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
     if _PRINCIPAL.present:
         names = directions.write_principal(
-            run, _OUTPUT.value, _PRINCIPAL.value, _SAMPLES.value, shared.SEED.value
+            run, _OUTPUT.value, _PRINCIPAL.value, _SAMPLES.value, shared_flags.SEED.value
         )
         print(f"{names[0]} to {names[-1]} in {_OUTPUT.value}")
     else:

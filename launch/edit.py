@@ -10,8 +10,8 @@ from absl import flags
 
 import jgan
 import launch
-from launch import flags as shared
 from launch import projection_flags
+from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _EDIT = flags.DEFINE_string("edit", "", "file of the edit, drawn on the photo at any scale or on a square")
@@ -35,7 +35,7 @@ _METHOD = flags.DEFINE_enum(
     ["", "optimise", "network", "hybrid"],
     "of the photo's projection; empty: hybrid where the run has a predictor",
 )
-flags.adopt_module_key_flags(shared)
+flags.adopt_module_key_flags(shared_flags)
 flags.adopt_module_key_flags(projection_flags)
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     from jgan.programs import edit
     from jgan.runs import config as run_config
 
-    run = trained.load(_WORKDIR.value, run_config.parse_step(shared.STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
     edit.edit_file(
         run,
         _EDIT.value,
@@ -72,7 +72,7 @@ def main() -> None:
         directions=_DIRECTIONS.value,
         direction=_DIRECTION.value,
         amount=_AMOUNT.value,
-        seed=shared.SEED.value,
+        seed=shared_flags.SEED.value,
     )
 
 

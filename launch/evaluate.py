@@ -11,7 +11,7 @@ from absl import flags
 
 import jgan
 import launch
-from launch import flags as shared
+from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _DATA = flags.DEFINE_string("data", "", "folder of other data; by default the run's own data")
@@ -27,7 +27,7 @@ _STATISTICS = flags.DEFINE_enum(
 )
 _DROPOUT = flags.DEFINE_bool("dropout", False, "keep dropout on")
 _BATCH = flags.DEFINE_integer("batch", 1, "images that pass at once", lower_bound=1)
-flags.adopt_module_key_flags(shared)
+flags.adopt_module_key_flags(shared_flags)
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
     from jgan.programs import evaluate
     from jgan.runs import config as run_config
 
-    run = trained.load(_WORKDIR.value, run_config.parse_step(shared.STEP.value))
+    run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value))
     ways = (_WAY.value,) if _WAY.value else tuple(run.system.ways)
     if _PALETTE.value and len(ways) > 1:
         raise jgan.UserError(
@@ -53,7 +53,7 @@ def main() -> None:
             batch_size=_BATCH.value,
             statistics=_STATISTICS.value,
             dropout=_DROPOUT.value,
-            seed=shared.SEED.value,
+            seed=shared_flags.SEED.value,
         )
         for way in ways
     }

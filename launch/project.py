@@ -6,8 +6,8 @@ For every photo a latent (NAME.npz), a picture (NAME.png), and a page of all (in
 from absl import flags
 
 import launch
-from launch import flags as shared
 from launch import projection_flags
+from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _IMAGES = flags.DEFINE_string("images", "", "a picture, or a folder of pictures")
@@ -20,7 +20,7 @@ _METHOD = flags.DEFINE_enum(
 )
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 0.1, "of Adam")
 _BATCH = flags.DEFINE_integer("batch", 0, "photos at once; 0: as fits")
-flags.adopt_module_key_flags(shared)
+flags.adopt_module_key_flags(shared_flags)
 flags.adopt_module_key_flags(projection_flags)
 
 
@@ -30,7 +30,7 @@ def main() -> None:
     from jgan.programs import project as project_lib
     from jgan.runs import config as run_config
 
-    run = trained.load(_WORKDIR.value, run_config.parse_step(shared.STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
     project_lib.project_files(
         run,
         _IMAGES.value,
@@ -47,7 +47,7 @@ def main() -> None:
         fit=projection_flags.FIT.value,
         part=projection_flags.PART.value,
         batch=_BATCH.value,
-        seed=shared.SEED.value,
+        seed=shared_flags.SEED.value,
     )
 
 

@@ -6,7 +6,7 @@ The same seed draws the same codes; the first codes of a larger number are those
 from absl import flags
 
 import launch
-from launch import flags as shared
+from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _OUTPUT = flags.DEFINE_string("output", "", "folder for the pictures")
@@ -19,7 +19,7 @@ _SET = flags.DEFINE_multi_string("set", [], "NAME=VALUE of what the run lets a p
 _DIRECTIONS = flags.DEFINE_string("directions", "", "instead, show a file of directions: directions.png")
 _DIRECTION = flags.DEFINE_string("direction", "", "only the one of this name, on --number codes")
 _AMOUNT = flags.DEFINE_float("amount", 3.0, "how far along directions, both ways")
-flags.adopt_module_key_flags(shared)
+flags.adopt_module_key_flags(shared_flags)
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     from jgan.programs import sample
     from jgan.runs import config as run_config
 
-    run = trained.load(_WORKDIR.value, run_config.parse_step(shared.STEP.value), latent=True)
+    run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
     if _DIRECTIONS.value:
         directions.show(
             run,
@@ -37,14 +37,14 @@ def main() -> None:
             name=_DIRECTION.value,
             amount=_AMOUNT.value,
             number=_NUMBER.value if _NUMBER.present else 8,
-            seed=shared.SEED.value,
+            seed=shared_flags.SEED.value,
         )
         return
     sample.write(
         run,
         _OUTPUT.value,
         number=_NUMBER.value,
-        seed=shared.SEED.value,
+        seed=shared_flags.SEED.value,
         form=_FORMAT.value,
         stations=_WALK.value,
         given=_SET.value,

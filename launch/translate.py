@@ -6,7 +6,7 @@ Every picture keeps its name, size and bit depth.
 from absl import flags
 
 import launch
-from launch import flags as shared
+from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _INPUT = flags.DEFINE_string("input", "", "a picture, or a folder of pictures")
@@ -32,7 +32,7 @@ _STATISTICS = flags.DEFINE_enum(
     "statistics", "image", ["image", "running"], "what normalises: each image, or training's averages"
 )
 _DROPOUT = flags.DEFINE_bool("dropout", False, "keep dropout on")
-flags.adopt_module_key_flags(shared)
+flags.adopt_module_key_flags(shared_flags)
 
 
 def main() -> None:
@@ -42,7 +42,7 @@ def main() -> None:
     translator = translate.load(
         _WORKDIR.value,
         way=_WAY.value,
-        step=run_config.parse_step(shared.STEP.value),
+        step=run_config.parse_step(shared_flags.STEP.value),
         statistics=_STATISTICS.value,
         dropout=_DROPOUT.value,
         samples=_SAMPLES.value,
@@ -54,7 +54,7 @@ def main() -> None:
         _OUTPUT.value,
         samples=_SAMPLES.value,
         strip=_STRIP.value,
-        seed=shared.SEED.value,
+        seed=shared_flags.SEED.value,
         tile=_TILE.value,
         part=_PART.value,
     )

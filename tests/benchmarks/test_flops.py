@@ -127,6 +127,7 @@ def test_an_encoder_on_256_pixels():
     assert len(layers) == 13 and layers[-1] == 8**2 * 256**2
 
 
+@pytest.mark.slow
 def test_the_compiled_bicyclegan_step_does_no_more_than_it_must(monkeypatch):
     """By direct products within 10 % of the closed form: no branch passes G twice, and the regression of the code goes
     back through E to the picture alone.
@@ -155,6 +156,7 @@ def test_a_stargan_has_the_layers_of_its_tables():
     assert d[6:] == [2**2 * 9 * 2048, 2**2 * 2048 * 5]
 
 
+@pytest.mark.slow
 def test_the_compiled_stargan_cycle_does_no_more_than_it_must(monkeypatch):
     """By direct products within 10 % of the closed form: G passes a fake once for both nets, and the penalty's second
     derivatives take no pass that a piecewise linear net does not need.

@@ -154,6 +154,7 @@ def unpaired(small_cyclegan, monkeypatch):
     return make
 
 
+@pytest.mark.slow
 def test_an_interrupted_cyclegan_ends_bit_equal_pools_included(unpaired, tmp_path):
     """SIGTERM while the pools exchange; the same call goes on, and goes on to exchange."""
     whole, parts = str(tmp_path / "whole"), str(tmp_path / "parts")

@@ -131,7 +131,10 @@ def named(module):
     return [("first", module.first), *blocks, ("mu", module.mu), ("logvar", module.logvar)]
 
 
-@pytest.mark.parametrize("case", CASES)
+# The first case at once, the others among the slow tests.
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=[pytest.mark.slow] * (k > 0)) for k, c in enumerate(CASES)]
+)
 def test_a_step_in_float64(case, monkeypatch):
     """Losses, gradients and changes of parameters agree to 1e-8."""
     monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")  # it compiles in half the time

@@ -162,7 +162,10 @@ def drawn_by(system, config):
     return found, np.array(jax.random.uniform(k_penalty, (n, 1, 1, 1), jnp.float64))
 
 
-@pytest.mark.parametrize("case", CASES)
+# The first case at once, the others among the slow tests.
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=[pytest.mark.slow] * (k > 0)) for k, c in enumerate(CASES)]
+)
 def test_a_step_of_both_in_float64(case, monkeypatch):
     monkeypatch.setattr(
         conv, "DEFAULT_FORM", "lax"

@@ -233,7 +233,11 @@ class Interrupting:
         self.inner.close()
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+# The two that compile longest are among the slow tests.
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in ("bicyclegan", "stargan"))) for n in SYSTEMS],
+)
 def test_a_run_that_was_interrupted_ends_bit_equal_and_shows_what_it_makes(name, tmp_path, monkeypatch):
     monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")  # compiles in half the time
     config = importlib.import_module(f"configs.{name}").get_config("tiny")

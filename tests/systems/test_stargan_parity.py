@@ -82,7 +82,10 @@ def leaves(module, params, stats):
         yield f"{name}/bias", layer.bias, ours["bias"]
 
 
-@pytest.mark.parametrize("case", CASES)
+# The first case at once, the others among the slow tests.
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=[pytest.mark.slow] * (k > 0)) for k, c in enumerate(CASES)]
+)
 def test_a_step_of_both_in_float64(case, monkeypatch):
     """Losses and changes agree to 1e-8, gradients too: of D with its penalty, and of G behind the updated D."""
     monkeypatch.setattr(
