@@ -22,7 +22,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.precision = (
         "float32"  # or bfloat16: arithmetic only; parameters, statistics and losses stay float32
     )
-    config.remat = False  # compute the generators' activations again on the way back: less memory, more time
+    config.remat = (
+        False  # compute the generators' activations again in the backward pass: less memory, more time
+    )
     config.ema = 0.0  # decay of an average of both generators' weights, which inference then uses; 0: none
 
     config.data = common.data("unaligned", val_split="test")

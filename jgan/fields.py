@@ -30,7 +30,7 @@ MAX_CODE = 100_000  # numbers of a code
 class Picture(NamedTuple):
     """An image [h, w, channels], in the type of its file or float32 in [-1, 1].
 
-    `plain` tells whether it holds classes in plain colours, which must not be mixed.
+    `plain` is whether it holds classes in plain colours, which must not be mixed.
     """
 
     channels: int = 3
@@ -284,7 +284,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 def of(data: Any) -> dict[str, Field]:
     """{name: field} of one entry of a batch, from the `data` part of a config.
 
-    What only the data can tell (channels, names) is in the config once a run has begun; before, pictures count as
+    What only the data know (channels, names) is in the config once a run has begun; before, pictures count as
     colour and there are no names.
 
     Raises:
@@ -378,8 +378,8 @@ def _number(name: str, value: Any, low: float, high: float) -> float:
         if not math.isfinite(number):
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        told = f"{name} is {str(value)[:40]!r}, which is no number: {low:g} to {high:g} would work."
-        raise jgan.UserError(told) from None
+        sentence = f"{name} is {str(value)[:40]!r}, which is no number: {low:g} to {high:g} would work."
+        raise jgan.UserError(sentence) from None
     if not low <= number <= high:
         raise jgan.UserError(f"{name} is {number:g}: {low:g} to {high:g} would work.")
     return number

@@ -64,7 +64,7 @@ class Run(NamedTuple):
 
     @property
     def predicts(self) -> bool:
-        """Whether the run has learnt the way back from images to codes."""
+        """Whether the run has learnt to predict codes from images."""
         return self.codes.predict is not None and self.step > self.codes.learnt
 
     def space(self, weights: dict[str, Any] | None = None) -> space_lib.Space:
@@ -134,8 +134,8 @@ def start_from(state: state_lib.State, other: str) -> tuple[state_lib.State, str
             raise jgan.UserError(f"--init_from={other}: the run has no checkpoint yet.")
         params, stats = restore_weights(checkpoints, step, config, SYSTEMS[config.system](config))
     state, missed = state_lib.transplant(state, params, stats)
-    told = f"weights from {other} at step {step}, " + ("not taken:" if missed else "all taken")
-    return state, "\n  ".join([told, *missed])
+    head = f"weights from {other} at step {step}, " + ("not taken:" if missed else "all taken")
+    return state, "\n  ".join([head, *missed])
 
 
 def restore_weights(

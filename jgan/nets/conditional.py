@@ -17,7 +17,7 @@ CONDITIONS = ("concat", "auxiliary", "projection")
 class Discriminator(nn.Module):
     """{"logits": [[n, 1]], "features": [activations, ...]} of images [n, size, size, c] and labels [n, k] of one 1.
 
-    Under `auxiliary` it does not see the label, and tells its own opinion as "classes": logits [n, k].
+    Under `auxiliary` it does not see the label, and returns its own opinion as "classes": logits [n, k].
     """
 
     condition: str

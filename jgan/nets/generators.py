@@ -109,7 +109,7 @@ class ResNet(nn.Module):
                 x = resample.blur_downsample(block(x, f"down_{k}", width, 3, 1, 1))
             else:
                 x = block(x, f"down_{k}", width, 3, 2, 1)
-        # One program for all blocks, [blocks, ...] their parameters. Their way back keeps what came in and what the
+        # One program for all blocks, [blocks, ...] their parameters. The backward pass keeps inputs and what the
         # convolutions gave; norms are computed again.
         blocks = nn.scan(
             nn.remat(_Residual, policy=conv.is_convolution, prevent_cse=False),

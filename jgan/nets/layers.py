@@ -195,7 +195,7 @@ def _standardise(
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def _normalise(x: jax.Array, axes: tuple[int, ...], epsilon: float) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """`_standardise` that keeps for its way back only what came in, which a convolution has kept already.
+    """`_standardise` that keeps for its backward pass only its input, which a convolution has kept already.
 
     No gradient goes through the mean and the variance that it returns.
     """

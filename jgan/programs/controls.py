@@ -86,7 +86,7 @@ class Codes:
         return np.asarray(self._predict(self._run.weights, square))
 
     def _arc(self, a: jax.Array, b: jax.Array, share: jax.Array) -> jax.Array:
-        # Codes of many numbers all have about the same length; `draws.arcs` tells why the arc, and why the bounds.
+        # Codes of many numbers all have about the same length; `draws.arcs` says why the arc, and why the bounds.
         z = paths.arc(self.codec.latent(a), self.codec.latent(b), share)
         return self.codec.flat(self._space.bound(self._space.free(jax.tree.map(lambda x: x[0], z))))
 

@@ -232,7 +232,7 @@ def edit_file(
         )
         photo = opened.pixels
         drawn = raster.framed(drawn, photo.shape[:2], (framed.top, framed.left, framed.side))
-        # The constraints themselves are drawn below, on the projection; this one only tells whether they can be.
+        # The constraints themselves are drawn below, on the projection; this one only shows whether they can be.
         if drawn.strokes:
             _check_reach(raster.draw(drawn, shape, framed.image), framed.mask, fit)
     else:

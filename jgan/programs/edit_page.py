@@ -1,4 +1,4 @@
-"""An edit to look at: index.html in the folder of an edit, and one row of pictures that tells it.
+"""An edit to look at: index.html in the folder of an edit, and one row of pictures that shows it.
 
 Serves `edit`, which writes both.
 """

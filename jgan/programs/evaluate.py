@@ -41,10 +41,10 @@ def scores(
     """{name: score} of what a way makes of examples, means over images, and "examples", how many there were.
 
     l1 is the mean absolute error of the output on [-1, 1], psnr in dB, ssim the index of Wang et al. (2004); cycle is
-    the l1 between an image and its way back; reconstruction the l1 under the code that is predicted from the target;
-    diversity the mean l1 between the outputs of one input under ten codes. A way without inputs is scored by what goes
-    to its code and back. With a palette both pictures are mapped to the nearest palette colour and one confusion
-    matrix over all images gives "pixel_accuracy", "class_accuracy", "mean_iou" and "iou" by class.
+    the l1 between an image and what comes back of it; reconstruction the l1 under the code that is predicted from the
+    target; diversity the mean l1 between the outputs of one input under ten codes. A way without inputs is
+    scored by what goes to its code and back. With a palette both pictures are mapped to the nearest palette colour and
+    one confusion matrix over all images gives "pixel_accuracy", "class_accuracy", "mean_iou" and "iou" by class.
 
     Args:
         run: `(inputs, given, seed=0) -> {name: images in [-1, 1]}` of images [n, h, w, c] of any pixel type, of a way

@@ -309,7 +309,7 @@ def _todo(
     for file in files:
         made = target / f"{file.relative_to(root)}.npz"
         if made.exists():
-            # Whatever is wrong with the archive or the photo will be told where they are used.
+            # Whatever is wrong with the archive or the photo is reported where they are used.
             with contextlib.suppress(Exception), np.load(made, allow_pickle=False) as saved:
                 if str(saved["photo"]) == _content(file):
                     continue
@@ -324,7 +324,7 @@ def _content(file: pathlib.Path) -> str:
 
 
 def _digest(weights: Any) -> str:
-    """What tells weights from others."""
+    """A digest by which weights are known again."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(weights):
         digest.update(np.ascontiguousarray(leaf))
@@ -341,7 +341,7 @@ def _claim(target: pathlib.Path, facts: dict[str, Any]) -> None:
             old = None
         if not isinstance(old, dict):
             raise jgan.UserError(f"{path} cannot be read: remove it, or name another --output.")
-        old = {"weights": facts["weights"], **old}  # those of an earlier version do not tell
+        old = {"weights": facts["weights"], **old}  # an earlier version did not write them
         changed = [name for name in {**facts, **old} if old.get(name) != facts.get(name)]
         if changed:
             raise jgan.UserError(

@@ -11,7 +11,7 @@ import jgan
 class Ahead(threading.Thread):
     """Compiles a program for arguments of these shapes, so that the first call finds it.
 
-    What goes wrong here goes wrong in that call as well, where it is told.
+    What goes wrong here goes wrong in that call as well, which reports it.
     """
 
     def __init__(self, program: Any, *shapes: Any, **static: Any):
@@ -38,7 +38,7 @@ class Window:
 
     def _reset(self) -> None:
         self.sums: dict[str, float] = {}
-        self.counts: dict[str, int] = {}  # not all steps of a run tell the same
+        self.counts: dict[str, int] = {}  # not all steps of a run have the same metrics
         self.count, self.waited, self.away = 0, 0.0, 0.0
         self.begun = time.perf_counter()
 

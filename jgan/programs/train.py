@@ -54,7 +54,7 @@ def train(
         allow_changed_data: a run goes on though its data are not those it was trained on.
 
     Raises:
-        jgan.UserError: a mistake in config, data or directory, told before the first step; another process that
+        jgan.UserError: a mistake in config, data or directory, reported before the first step; another process that
             trains the run; or what was to be saved could not be written.
         jgan.NotFinite: the run diverged; the last good checkpoint is kept.
     """
@@ -85,9 +85,9 @@ def _train(config: ml_collections.ConfigDict, workdir: str, init_from: str, allo
         config.data.update(stream.facts)
         if old is not None:
             run_config.check_continuation(workdir, old, config)
-            told = run_config.check_files(workdir, old, config, stream.files, allow=allow_changed_data)
-            if told:
-                _say(f"going on with other data: they {told}")
+            sentence = run_config.check_files(workdir, old, config, stream.files, allow=allow_changed_data)
+            if sentence:
+                _say(f"going on with other data: they {sentence}")
         system = SYSTEMS[config.system](config)
         best = scores.best_policy(config.best, system)
         held = previews.held_out(config, system)
@@ -95,16 +95,16 @@ def _train(config: ml_collections.ConfigDict, workdir: str, init_from: str, allo
             _say(f"no validation: {held}")
             held = None
         if old is not None and held:
-            told = run_config.check_files(
+            sentence = run_config.check_files(
                 workdir, old, config, held.files, split=config.data.val_split, allow=True
             )
-            if told:
-                _say(f"validation goes on with other data: they {told}")
+            if sentence:
+                _say(f"validation goes on with other data: they {sentence}")
         with checkpoint.Checkpoints(
             os.path.join(workdir, "checkpoints"), keep=config.keep, best=best
         ) as checkpoints:
             loop = _Loop(config, workdir, stream, checkpoints, init_from, held)
-            # Only now: a mistake that was told above leaves no run behind that a corrected command would contradict.
+            # Only now: a mistake reported above leaves no run behind that a corrected command would contradict.
             if jax.process_index() == 0:
                 _write(workdir, config, stream, held, init_from)
             loop.run()
@@ -194,8 +194,8 @@ class _Loop:
             self.state = init(init_key, zeros)
             init.clear_cache()  # tens of MiB of program that runs once
             if init_from:
-                self.state, told = trained.start_from(self.state, init_from)
-                _say(told)
+                self.state, sentence = trained.start_from(self.state, init_from)
+                _say(sentence)
         self.state = dataclasses.replace(self.state, frozen=kept)
         self.start = latest or 0
         first = jax.process_index() == 0
@@ -339,7 +339,7 @@ class _Loop:
 
 
 def _take_facts(config: ml_collections.ConfigDict, old: ml_collections.ConfigDict) -> None:
-    """Gives the config what the data told about themselves when the run began, where it leaves that to them."""
+    """Gives the config the facts that the data had when the run began, where it leaves them to the data."""
     for name in ("channels", "names", "exclusive"):
         if name in config.data and name in old.data and not config.data[name]:
             config.data[name] = old.data[name]

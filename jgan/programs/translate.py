@@ -1,4 +1,4 @@
-"""Pictures of a file or a folder, translated by a run: the files that come out, and what is told of them."""
+"""Pictures of a file or a folder, translated by a run: the files that come out, and what is printed about them."""
 
 import collections
 import pathlib
@@ -21,7 +21,7 @@ from jgan.runs import config as run_config
 
 __all__ = ["Translator", "files", "load"]
 
-# Pictures of so many tiles pass whole as well, to tell what tiling changes. Statistics are exact up to half of that.
+# Pictures of so many tiles pass whole as well, to measure what tiling changes. Statistics are exact up to half of that.
 _COMPARED = 8
 
 
@@ -151,17 +151,17 @@ def _inputs(source: str, output: str) -> tuple[pathlib.Path, list[pathlib.Path]]
 
 def _refuse(bad: list[str], wide: list[str], count: int, part: str) -> None:
     """Says which of `count` pictures were not translated, where there are any, and what would work."""
-    told = []
+    sentences = []
     if bad:
         more = "; ..." if len(bad) > 5 else ""
-        told.append(f"{len(bad)} of {count} pictures were not translated: {'; '.join(bad[:5])}{more}")
+        sentences.append(f"{len(bad)} of {count} pictures were not translated: {'; '.join(bad[:5])}{more}")
     if wide:
         more = ", ..." if len(wide) > 3 else ""
         half = "left" if part == "A" else "right"
-        told.append(
+        sentences.append(
             f"{len(wide)} of {count} pictures were not translated, since they look like pairs side by side, which the "
             f"run was trained on ({', '.join(wide[:3])}{more}): --part={part} translates the {half} halves of all, "
             "--part=whole all as they are"
         )
-    if told:
-        raise jgan.UserError("; ".join(told))
+    if sentences:
+        raise jgan.UserError("; ".join(sentences))

@@ -1,4 +1,4 @@
-"""What the discriminator and the generator of a system pay, and what is told of it: the same in all of them."""
+"""What the discriminator and the generator of a system pay, and the metrics of it: the same in all of them."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,13 +52,13 @@ def discriminator(
     adversarial: losses.Adversarial, on_fake: dict[str, Any], on_real: dict[str, Any]
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """(what D pays for its outputs on fakes and reals, {d_fake, d_real, d_accuracy_fake, d_accuracy_real})."""
-    told = {
+    reported = {
         "d_fake": mean(adversarial.fake, on_fake),
         "d_real": mean(adversarial.real, on_real),
         "d_accuracy_fake": mean(lambda x: x <= adversarial.boundary, on_fake),
         "d_accuracy_real": mean(lambda x: x > adversarial.boundary, on_real),
     }
-    return told["d_fake"] + told["d_real"], told
+    return reported["d_fake"] + reported["d_real"], reported
 
 
 def penalty(

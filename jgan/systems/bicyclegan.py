@@ -6,7 +6,7 @@ picture and G has to make that picture with it (B -> z -> B, eq. 2 to 6: cVAE-GA
 code that G drew it with (z -> B -> z, eq. 7 and 8: cLR-GAN).
 
 Of every two examples of a batch, (A1, B1) and (A2, B2), E encodes B1, and G makes one picture of A1 with the code that
-was encoded and another one with a code from the prior. The discriminator of the encoded branch tells the first of these
+was encoded and another one with a code from the prior. The discriminator of the encoded branch separates the first
 from B1, that of the random branch the second from B2. So the two of them never see the same real picture in one step;
 A2 is seen only by a conditional discriminator, beside B2. (The authors' code takes the two halves of a batch instead;
 neighbours are on the same device where a batch is spread over several.)
@@ -120,14 +120,14 @@ class _BiCycleGAN:
         rate = optimiser.rate(self.config.optimiser, self.config.steps, state.step)
         metrics = {"learning_rate": rate}
         if "gen" in updates:
-            state, (told, fakes) = state_lib.update(state, self.groups, "gen", gen_loss)
-            metrics |= told
+            state, (reported, fakes) = state_lib.update(state, self.groups, "gen", gen_loss)
+            metrics |= reported
         else:
             _, (_, (_, fakes)) = gen_loss(state.params)
         if "dis" in updates:
             dis_loss = functools.partial(self.dis_loss, state, a, b, fakes)
-            state, told = state_lib.update(state, self.groups, "dis", dis_loss)
-            metrics |= told
+            state, reported = state_lib.update(state, self.groups, "dis", dis_loss)
+            metrics |= reported
         state = state_lib.average(state, self.config.ema)
         return dataclasses.replace(state, step=state.step + 1), metrics
 
@@ -173,8 +173,8 @@ class _BiCycleGAN:
         judged = {branch: [fakes[branch], real[branch]] for branch in self.judges}
         aux, value = {}, 0.0
         for branch, (on_fake, on_real) in self.judgements(params, judged).items():
-            term, told = adversarial.discriminator(self.terms, on_fake, on_real)
-            aux |= {f"{name}_{branch}": x for name, x in told.items()}
+            term, reported = adversarial.discriminator(self.terms, on_fake, on_real)
+            aux |= {f"{name}_{branch}": x for name, x in reported.items()}
             value += len(on_fake["logits"]) * term
         for name in ("d_accuracy_fake", "d_accuracy_real"):
             aux[name] = sum(aux.pop(f"{name}_{branch}") for branch in judged) / len(judged)

@@ -1,4 +1,4 @@
-"""The conditional GAN: images of a class that one asks for, and a discriminator that is told or asked the class.
+"""The conditional GAN: images of a class that one asks for, and a discriminator that sees the class or has to name it.
 
 Mirza and Osindero, "Conditional Generative Adversarial Nets" (2014): the label joins the code in G and the image in D
 (`condition` = `concat`). Odena et al., "Conditional Image Synthesis with Auxiliary Classifier GANs" (2017): D names the
@@ -154,7 +154,7 @@ class _CGAN:
             aux["d_classes_fake"] = _cross_entropy(on_fake, asked)
             value += self.config.loss.lambda_classes * (aux["d_classes_real"] + aux["d_classes_fake"])
         # Points between two images are judged under the label of the real one.
-        extra, told = adversarial.penalty(
+        extra, reported = adversarial.penalty(
             self.config.loss,
             lambda x: self.nets["discriminator"].apply(d, stats, x, named)[0],
             real,
@@ -162,7 +162,7 @@ class _CGAN:
             k_penalty,
         )
         value += extra
-        return value, ({"discriminator": stats}, aux | told | {"d_loss": value})
+        return value, ({"discriminator": stats}, aux | reported | {"d_loss": value})
 
     def gen_loss(
         self, state: state_lib.State, real: jax.Array, key: jax.Array, params: Any

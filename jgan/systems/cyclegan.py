@@ -133,26 +133,26 @@ class _CycleGAN:
         params: dict[str, Any],
         turns: list[dict[str, Any]],
     ) -> tuple[jax.Array, Any]:
-        """The sum of a loss over the two domains, the statistics after it, and what it tells of each.
+        """The sum of a loss over the two domains, the statistics after it, and its metrics of each.
 
         Where the domains are of one kind, one program serves both: in the second turn the nets take each other's
         places. Half the instructions to compile and to keep, and the activations of one turn in memory at a time.
         """
         if not self.alike:
             weights = {**state.params, **params}
-            value_a, (stats, told_a) = loss_fn(weights, state.stats, turns[0], "a")
-            value_b, (stats, told_b) = loss_fn(weights, stats, turns[1], "b")
-            return value_a + value_b, (stats, (told_a, told_b))
+            value_a, (stats, reported_a) = loss_fn(weights, state.stats, turns[0], "a")
+            value_b, (stats, reported_b) = loss_fn(weights, stats, turns[1], "b")
+            return value_a + value_b, (stats, (reported_a, reported_b))
 
         def one(params: dict[str, Any], stats: dict[str, Any], turn: dict[str, Any]) -> Any:
             exchange = functools.partial(_exchange, turn["second"])
-            value, (stats, told) = loss_fn(exchange({**state.params, **params}), exchange(stats), turn)
-            return value, (exchange(stats), told)
+            value, (stats, reported) = loss_fn(exchange({**state.params, **params}), exchange(stats), turn)
+            return value, (exchange(stats), reported)
 
         stacked = jax.tree.map(lambda *x: jnp.stack([jnp.asarray(y) for y in x]), *turns)
         stacked["second"] = jnp.array([False, True])
-        value, (stats, told) = state_lib.accumulate(one, state.stats, stacked)(params)
-        return value, (stats, tuple(jax.tree.map(lambda x, k=k: x[k], told) for k in range(2)))
+        value, (stats, reported) = state_lib.accumulate(one, state.stats, stacked)(params)
+        return value, (stats, tuple(jax.tree.map(lambda x, k=k: x[k], reported) for k in range(2)))
 
     def gen_loss(
         self, state: state_lib.State, real: dict[str, jax.Array], key: jax.Array, params: Any
@@ -163,12 +163,12 @@ class _CycleGAN:
             {"real": real[x], "other": real[y], "key": k, **self.terms[x]}
             for (x, y), k in zip(("ab", "ba"), keys, strict=True)
         ]
-        value, (stats, ((told_a, fake_b), (told_b, fake_a))) = self.both(
+        value, (stats, ((reported_a, fake_b), (reported_b, fake_a))) = self.both(
             self.there_and_back, state, params, turns
         )
         aux = {}
-        for x, y, told in (("a", "b", told_a), ("b", "a", told_b)):
-            aux |= {f"g_{term}_{x if term == 'cycle' else y}": told[term] for term in told}
+        for x, y, reported in (("a", "b", reported_a), ("b", "a", reported_b)):
+            aux |= {f"g_{term}_{x if term == 'cycle' else y}": reported[term] for term in reported}
         return value, (stats, (aux | {"g_loss": value}, {"a": fake_a, "b": fake_b}))
 
     def dis_loss(
@@ -181,10 +181,14 @@ class _CycleGAN:
     ) -> tuple[jax.Array, Any]:
         """What both discriminators pay together."""
         turns = [{"real": real[x], "fake": fakes[x], "key": k} for x, k in zip("ab", keys, strict=True)]
-        value, (stats, ((told_a, right_a), (told_b, right_b))) = self.both(
+        value, (stats, ((reported_a, right_a), (reported_b, right_b))) = self.both(
             self.judgement, state, params, turns
         )
-        aux = {f"d_{name}_{x}": told[name] for x, told in (("a", told_a), ("b", told_b)) for name in told}
+        aux = {
+            f"d_{name}_{x}": reported[name]
+            for x, reported in (("a", reported_a), ("b", reported_b))
+            for name in reported
+        }
         aux |= {f"d_accuracy_{name}": (right_a[name] + right_b[name]) / 2 for name in right_a}
         return value, (stats, aux | {"d_loss": value})
 
@@ -193,7 +197,7 @@ class _CycleGAN:
     ) -> tuple[jax.Array, Any]:
         """What G pays for the images of one domain."""
         there, back, judge = _WAYS[domain]
-        stats, told, value = dict(stats), {}, 0.0
+        stats, reported, value = dict(stats), {}, 0.0
 
         def translate(net: str, *batches: jax.Array) -> list[jax.Array]:
             outputs, stats[net] = _pass(
@@ -212,16 +216,16 @@ class _CycleGAN:
         fake, *same = translate(there, turn["real"], *([turn["other"]] if keeps else []))
         if self.gan:
             output, stats[judge] = self.nets[judge].apply(weights[judge], stats[judge], fake)
-            told["adversarial"] = adversarial.mean(self.judging.generator, output)
-            value += self.config.loss.adversarial_weight * told["adversarial"]
+            reported["adversarial"] = adversarial.mean(self.judging.generator, output)
+            value += self.config.loss.adversarial_weight * reported["adversarial"]
         if "cycle" in self.terms[domain]:
             (restored,) = translate(back, fake)
-            told["cycle"] = jnp.mean(losses.l1(restored, turn["real"]))
-            value += turn["cycle"] * told["cycle"]
+            reported["cycle"] = jnp.mean(losses.l1(restored, turn["real"]))
+            value += turn["cycle"] * reported["cycle"]
         if keeps:
-            told["identity"] = jnp.mean(losses.l1(same[0], turn["other"]))
-            value += turn["identity"] * told["identity"]
-        return value, (stats, (told, fake))
+            reported["identity"] = jnp.mean(losses.l1(same[0], turn["other"]))
+            value += turn["identity"] * reported["identity"]
+        return value, (stats, (reported, fake))
 
     def judgement(
         self, weights: dict[str, Any], stats: dict[str, Any], turn: dict[str, Any], domain: str = "a"
@@ -233,16 +237,18 @@ class _CycleGAN:
             d, weights[judge], stats[judge], turn["real"], turn["fake"], norm=norm
         )
         value, right = adversarial.discriminator(self.judging, on_fake, on_real)
-        extra, told = adversarial.penalty(
+        extra, reported = adversarial.penalty(
             self.config.loss,
             lambda image: d.apply(weights[judge], changed, image)[0],
             turn["real"],
             turn["fake"],
             turn["key"],
         )
-        told = {name.removeprefix("d_"): x for name, x in told.items()} | {"loss": 0.5 * (value + extra)}
+        reported = {name.removeprefix("d_"): x for name, x in reported.items()} | {
+            "loss": 0.5 * (value + extra)
+        }
         right = {name: right[f"d_accuracy_{name}"] for name in ("real", "fake")}
-        return told["loss"], ({**stats, judge: changed}, (told, right))
+        return reported["loss"], ({**stats, judge: changed}, (reported, right))
 
     def way(self, source: str, target: str) -> system.Way:
         """The translation of one domain into the other, and back."""
@@ -330,7 +336,7 @@ def _pass(
 ) -> tuple[list[Any], Any]:
     """The net's output for each of the batches, in one pass where that is exact, and its statistics after it.
 
-    With `remat` the way back keeps no activations of a pass but runs it again.
+    With `remat` the backward pass keeps no activations of a forward pass but computes them again.
     """
     apply = jax.checkpoint(net.apply) if remat else net.apply
     if norm == "batch":  # it would mix the batches: each has a pass of its own

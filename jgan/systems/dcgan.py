@@ -158,8 +158,8 @@ class _DCGAN:
         aux = dict(state.aux)
         if "dis" in updates:
             dis_loss = functools.partial(self.dis_loss, state, real, z, p, keys)
-            state, (told, on_real) = state_lib.update(state, self.groups, "dis", dis_loss)
-            metrics |= told
+            state, (reported, on_real) = state_lib.update(state, self.groups, "dis", dis_loss)
+            metrics |= reported
             if self.adaptive:
                 aux["augment"] = augment.adapt(
                     state.aux["augment"],
@@ -170,8 +170,8 @@ class _DCGAN:
                 metrics["augment_p"] = aux["augment"]["p"]
         if "gen" in updates:
             gen_loss = functools.partial(self.gen_loss, state, z, p, keys)
-            state, told = state_lib.update(state, self.groups, "gen", gen_loss)
-            metrics |= told
+            state, reported = state_lib.update(state, self.groups, "gen", gen_loss)
+            metrics |= reported
         # Whatever statistics were taken before are those of other weights.
         aux["batches"] = jax.tree.map(jnp.zeros_like, state.aux["batches"])
         state = dataclasses.replace(state, aux=aux)
@@ -194,7 +194,7 @@ class _DCGAN:
         keys: list[jax.Array],
         params: Any,
     ) -> tuple[jax.Array, Any]:
-        """What D pays for fakes from these codes and for real images; it tells its outputs on these as well."""
+        """What D pays for fakes from these codes and for real images; its outputs on the latter come with it."""
         k_real, k_fake, _, k_penalty = keys
         discriminator = self.nets["discriminator"]
         # The same forward pass stands in `gen_loss`; the compiler merges the two.
@@ -205,11 +205,11 @@ class _DCGAN:
         on_fake, stats = discriminator.apply(d, state.stats["discriminator"], shown)
         on_real, stats = discriminator.apply(d, stats, target)
         value, aux = adversarial.discriminator(self.terms, on_fake, on_real)
-        extra, told = adversarial.penalty(
+        extra, reported = adversarial.penalty(
             self.config.loss, lambda x: discriminator.apply(d, stats, x)[0], target, shown, k_penalty
         )
         value += extra
-        aux |= told | {"d_loss": value}
+        aux |= reported | {"d_loss": value}
         return value, ({"discriminator": stats}, (aux, on_real["logits"][0]))
 
     def gen_loss(

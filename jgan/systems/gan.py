@@ -112,11 +112,11 @@ class _GAN:
             "d_says_fake": adversarial.mean(jax.nn.sigmoid, on_fake),
             "d_says_real": adversarial.mean(jax.nn.sigmoid, on_real),
         }
-        extra, told = adversarial.penalty(
+        extra, reported = adversarial.penalty(
             self.config.loss, lambda x: self.discriminator.apply(d, stats, x)[0], real, fake, k_penalty
         )
         value += extra
-        return value, ({"discriminator": stats}, aux | told | {"d_loss": value})
+        return value, ({"discriminator": stats}, aux | reported | {"d_loss": value})
 
     def gen_loss(
         self, real: jax.Array, key: jax.Array, state: state_lib.State, params: Any

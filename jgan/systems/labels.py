@@ -21,7 +21,7 @@ class Domains(NamedTuple):
         count: k.
         groups: (the place of the first, the place behind the last, sigmoid or softmax) of numbers that are known
             together and classified together: all of them, or those of each data set.
-        mask: the groups that G is told of, one number for each: as `groups`, or one for each attribute; () for none.
+        mask: the groups of which G sees whether they are known: as `groups`, or one for each attribute; () for none.
         binary: of each attribute, whether it is there or not, and nothing between.
     """
 
@@ -160,7 +160,7 @@ def classes(config: Any) -> fields.Label:
 
 
 def _known(config: Any) -> fields.Label | fields.Attributes:
-    """The labels of a config; refused where there are too few to tell them apart."""
+    """The labels of a config; refused where there are too few of them."""
     field = fields.of(config.data)["label"]
     least, what = (2, "2 classes") if isinstance(field, fields.Label) else (1, "1 attribute")
     if len(field.names) < least:

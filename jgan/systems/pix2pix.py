@@ -119,7 +119,7 @@ class _Pix2pix:
         on_fake, d_stats = self.discriminator.apply(d, stats["discriminator"], self.judged(a, fake))
         on_real, d_stats = self.discriminator.apply(d, d_stats, self.judged(a, b))
         value, aux = adversarial.discriminator(self.terms, on_fake, on_real)
-        extra, told = adversarial.penalty(
+        extra, reported = adversarial.penalty(
             self.config.loss,
             lambda image: self.discriminator.apply(d, d_stats, self.judged(a, image))[0],
             b,
@@ -127,7 +127,7 @@ class _Pix2pix:
             chunk["penalty"],
         )
         # Half of it, so that D learns at half of G's pace where the optimiser is not scale-free.
-        aux |= told | {"d_loss": 0.5 * (value + extra)}
+        aux |= reported | {"d_loss": 0.5 * (value + extra)}
         return aux["d_loss"], ({"discriminator": d_stats}, aux)
 
     def gen_loss(

@@ -1,4 +1,4 @@
-"""StarGAN: one generator between all domains, told where to go by a label.
+"""StarGAN: one generator between all domains, whose target is a label.
 
 Choi et al., "StarGAN: Unified Generative Adversarial Networks for Multi-Domain Image-to-Image Translation" (2018).
 Where paper and code of the authors differ this follows the code: the critic's value of an image is the sum of its
@@ -129,11 +129,11 @@ class _StarGAN:
         )
         value, aux = adversarial.discriminator(self.terms, on_fake, on_real)
         aux["d_classes"] = self.domains.loss(both["classes"][:n], own)
-        extra, told = adversarial.penalty(
+        extra, reported = adversarial.penalty(
             self.config.loss, lambda x: _summed(self.judged(d, x)), real, fake, key
         )
         value += extra + self.config.loss.lambda_classes * aux["d_classes"]
-        return value, ({}, aux | told | {"d_loss": value})
+        return value, ({}, aux | reported | {"d_loss": value})
 
     def gen_loss(
         self,
@@ -169,7 +169,7 @@ class _StarGAN:
     ) -> dict[str, jax.Array]:
         """{"output", "back"}: what `inputs["images"]` of any height and width become under `to`, and come back as.
 
-        What `to` leaves open is as D sees it in the picture, and `back` is told the label that D gave the picture.
+        What `to` leaves open is as D sees it in the picture, and `back` is made for the label that D gave the picture.
         """
         images, size = pixels.to_float(inputs["images"]), self.config.data.size
         seen = images

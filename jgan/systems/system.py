@@ -72,7 +72,7 @@ class Codes(NamedTuple):
         space: `(weights, given) -> Space`.
         judge: `(weights, images, given) -> {"logits": [...], "features": [...]}`, the discriminator, each image by
             itself; None where the run keeps none.
-        predict: `(weights, images, given) -> latents`, the way back from `space`; None where there is none.
+        predict: `(weights, images, given) -> latents`, the learnt inverse of `space`; None where there is none.
         learnt: after how many steps `predict` has begun to be learnt.
     """
 
@@ -111,7 +111,7 @@ class System(NamedTuple):
         frozen: {net: where its weights come from}; training keeps them in `State.frozen` as {"params", "stats"}, and in
             the run's own directory.
         statistics: `step -> str`, what normalises pictures that are taken after that many steps.
-        phases: {title: its steps}, 0-based, of a run that has several; told in the log, asked by nobody.
+        phases: {title: its steps}, 0-based, of a run that has several; the log names them; no program asks for them.
         compiler_options: XLA's, under which `step` is to be compiled, as far as they are `supported`.
     """
 
