@@ -57,6 +57,13 @@ def batch_of(config, seed=0):
     return found
 
 
+# Of the module, so that all laws of a system are looked at one after the other, with one compilation of its steps.
+@pytest.fixture(scope="module", params=SYSTEMS)
+def name(request):
+    """A system."""
+    return request.param
+
+
 @functools.cache
 def stepped(name):
     """(system, {updates: (state before, state after, metrics)}) of every kind of step of a run, one after another."""
@@ -91,7 +98,6 @@ def inputs_of(way, config, seed=0):
     return {name: batch[name] for name in way.inputs} | controls.drawn(way, config.batch_size, seed)
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
 def test_an_update_leaves_other_groups_bit_equal(name):
     _, _, found = stepped(name)
     for before, after, _ in found.values():
@@ -105,7 +111,6 @@ def test_an_update_leaves_other_groups_bit_equal(name):
         )
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
 def test_gradients_reach_every_parameter(name):
     _, _, found = stepped(name)
     last = list(found.values())[-1][1]
@@ -115,7 +120,6 @@ def test_gradients_reach_every_parameter(name):
                 assert np.any(moment), jax.tree_util.keystr(path)
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
 def test_metrics_are_finite_scalars_and_tell_the_learning_rate(name):
     _, _, found = stepped(name)
     for _, _, metrics in found.values():
@@ -124,7 +128,6 @@ def test_metrics_are_finite_scalars_and_tell_the_learning_rate(name):
             assert value.shape == () and value.dtype == jnp.float32 and np.isfinite(value), metric
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
 def test_ways_make_what_they_declare(name):
     system, config, found = stepped(name)
     weights = list(found.values())[-1][1].weights()
@@ -147,7 +150,6 @@ def one_of(inputs, k=0):
     return {name: jnp.asarray(x[k]) for name, x in inputs.items()}
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
 def test_a_batch_is_as_its_examples_alone(name):
     """Under what normalises pictures at the end of the run, a way and a space treat every example by itself."""
     system, config, found = stepped(name)
@@ -172,7 +174,6 @@ def test_a_batch_is_as_its_examples_alone(name):
             np.testing.assert_allclose(mapped(inputs[control], given), together[way.returns[0]], atol=2e-4)
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
 def test_every_control_is_described_and_set(name):
     system, config, found = stepped(name)
     weights = list(found.values())[-1][1].weights()
