@@ -232,7 +232,7 @@ import resource
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jgan import tiles
+from jgan.programs import tiles
 from jgan.nets import generators
 from jgan.ops import pixels
 
