@@ -72,12 +72,14 @@ def strokes(*strokes, image=None):
 
 @functools.cache
 def nothing():
-    return jax.device_get(constraints.empty(SIZE))
+    with jax.ensure_compile_time_eval():  # whoever asks first may be traced, and others get the same arrays
+        return jax.device_get(constraints.empty(SIZE))
 
 
 @functools.cache
 def red():
-    return strokes(document.Colour(((14.0, 16.0), (18.0, 16.0)), 3.0, (230.0, 25.0, 25.0)))
+    with jax.ensure_compile_time_eval():
+        return strokes(document.Colour(((14.0, 16.0), (18.0, 16.0)), 3.0, (230.0, 25.0, 25.0)))
 
 
 @functools.cache
