@@ -1,7 +1,6 @@
 """Drawing from a run: what a run with a latent space leaves, what launch.sample writes, and what it refuses."""
 
 import json
-import signal
 import subprocess
 import sys
 
@@ -14,7 +13,6 @@ import pytest
 from configs import dcgan
 from configs import pix2pix
 import jgan
-from jgan import output
 from jgan import trained
 from jgan.data import images
 from jgan.ops import conv
@@ -28,6 +26,7 @@ from jgan.runs import config as run_config
 from jgan.runs import warnings
 from tests import cells
 from tests.changed import with_codes
+from tests.interrupted import sigterm_after
 
 TINY = {
     "steps": 7,
@@ -175,26 +174,7 @@ def test_other_mistakes_are_told(finished, tmp_path):
 @pytest.mark.parametrize("stop", [1, 3, 5])
 def test_a_run_stopped_in_any_phase_ends_bit_equal(finished, tmp_path, stop, monkeypatch):
     monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")
-    original = output.progress
-
-    class Interrupting:
-        def __init__(self, *arguments):
-            self.inner, self.left = original(*arguments), stop
-
-        def update(self, n):
-            self.inner.update(n)
-            self.left -= n
-            if self.left == 0:
-                signal.raise_signal(signal.SIGTERM)
-
-        def unpause(self):
-            self.inner.unpause()
-
-        def close(self):
-            self.inner.close()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(output, "progress", Interrupting)
+    with sigterm_after(stop):
         train.train(tiny(), str(tmp_path))
     train.train(tiny(), str(tmp_path))
     states = []

@@ -1,6 +1,5 @@
 """A run: what it leaves, that stopping changes nothing, and what it refuses."""
 
-import contextlib
 import json
 import os
 import signal
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 import jgan
-from jgan import output
 from jgan import trained
 from jgan.data import images
 from jgan.ops import conv
@@ -21,6 +19,7 @@ from jgan.programs import translate
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
 from tests import cells
+from tests.interrupted import sigterm_after
 
 TINY = {
     "data.source": "facades",
@@ -86,32 +85,6 @@ def test_a_run_explains_itself(finished):
     assert [line["step"] for line in lines if "val_l1" in line] == [2, 4]
     keys = {"g_loss", "g_l1", "g_adversarial", "d_loss", "d_accuracy_real", "d_accuracy_fake"}
     assert keys | {"images_per_second", "input_wait", "learning_rate"} <= set(lines[0])
-
-
-@contextlib.contextmanager
-def sigterm_after(steps):
-    """A run within gets SIGTERM after so many of its steps."""
-    original = output.progress
-
-    class Interrupting:
-        def __init__(self, *arguments):
-            self.inner, self.left = original(*arguments), steps
-
-        def update(self, n):
-            self.inner.update(n)
-            self.left -= n
-            if self.left == 0:
-                signal.raise_signal(signal.SIGTERM)
-
-        def unpause(self):
-            self.inner.unpause()
-
-        def close(self):
-            self.inner.close()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(output, "progress", Interrupting)
-        yield
 
 
 def test_an_interrupted_run_ends_bit_equal(finished, tiny, tmp_path):

@@ -7,7 +7,6 @@ import functools
 import importlib
 import json
 import os
-import signal
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,6 @@ import numpy as np
 import pytest
 
 from jgan import fields
-from jgan import output
 from jgan import trained
 from jgan.ops import conv
 from jgan.programs import controls
@@ -24,6 +22,7 @@ from jgan.runs import checkpoint
 from jgan.runs import config as run_config
 from jgan.systems import SYSTEMS
 from tests import cells
+from tests.interrupted import sigterm_after
 
 KEY = jax.random.key(3)
 NAMES = ("one", "two", "three")  # of classes and attributes, where the data would tell them
@@ -215,25 +214,6 @@ def test_a_preset_builds_and_takes_every_kind_of_step(name, preset):
         assert all(x.shape == () for x in metrics.values())
 
 
-class Interrupting:
-    """A progress bar that sends SIGTERM after so many steps."""
-
-    def __init__(self, inner, left):
-        self.inner, self.left = inner, left
-
-    def update(self, n):
-        self.inner.update(n)
-        self.left -= n
-        if self.left == 0:
-            signal.raise_signal(signal.SIGTERM)
-
-    def unpause(self):
-        self.inner.unpause()
-
-    def close(self):
-        self.inner.close()
-
-
 # The two that compile longest are among the slow tests.
 @pytest.mark.parametrize(
     "name",
@@ -242,10 +222,9 @@ class Interrupting:
 def test_a_run_that_was_interrupted_ends_bit_equal_and_shows_what_it_makes(name, tmp_path, monkeypatch):
     monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")  # compiles in half the time
     config = importlib.import_module(f"configs.{name}").get_config("tiny")
-    progress, states = output.progress, []
+    states = []
     for workdir, stops in ((tmp_path / "whole", 0), (tmp_path / "parts", config.steps // 2)):
-        with monkeypatch.context() as patch:
-            patch.setattr(output, "progress", lambda *a, stops=stops: Interrupting(progress(*a), stops))
+        with sigterm_after(stops):
             train.train(config, str(workdir))
         if stops:
             train.train(config, str(workdir))
