@@ -28,10 +28,12 @@ def main() -> None:
     if any(between) == _PRINCIPAL.present or any(between) != all(between):
         raise jgan.UserError("--principal must be given, or --name, --with and --without.")
     from jgan import trained
+    from jgan.programs import controls
     from jgan.programs import directions
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
+    run = controls.under(run, shared_flags.SET.value)
     if _PRINCIPAL.present:
         names = directions.write_principal(
             run, _OUTPUT.value, _PRINCIPAL.value, _SAMPLES.value, shared_flags.SEED.value

@@ -44,10 +44,12 @@ def main() -> None:
         raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
     from jgan import trained
     from jgan.latent import projection
+    from jgan.programs import controls
     from jgan.programs import edit
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
+    run = controls.under(run, shared_flags.SET.value)
     edit.edit_file(
         run,
         _EDIT.value,

@@ -27,10 +27,12 @@ flags.adopt_module_key_flags(projection_flags)
 def main() -> None:
     from jgan import trained
     from jgan.latent import projection
+    from jgan.programs import controls
     from jgan.programs import project as project_lib
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
+    run = controls.under(run, shared_flags.SET.value)
     project_lib.project_files(
         run,
         _IMAGES.value,

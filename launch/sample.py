@@ -15,7 +15,6 @@ _FORMAT = flags.DEFINE_enum(
     "format", "files", ["files", "grid", "npz"], "a PNG each, one grid, or images and codes in samples.npz"
 )
 _WALK = flags.DEFINE_integer("walk", 0, "instead, walk through so many codes: walk.webp and walk.png")
-_SET = flags.DEFINE_multi_string("set", [], "NAME=VALUE of what the run lets a person set; may be repeated")
 _DIRECTIONS = flags.DEFINE_string("directions", "", "instead, show a file of directions: directions.png")
 _DIRECTION = flags.DEFINE_string("direction", "", "only the one of this name, on --number codes")
 _AMOUNT = flags.DEFINE_float("amount", 3.0, "how far along directions, both ways")
@@ -47,7 +46,7 @@ def main() -> None:
         seed=shared_flags.SEED.value,
         form=_FORMAT.value,
         stations=_WALK.value,
-        given=_SET.value,
+        given=shared_flags.SET.value,
     )
 
 

@@ -12,7 +12,6 @@ _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _INPUT = flags.DEFINE_string("input", "", "a picture, or a folder of pictures")
 _OUTPUT = flags.DEFINE_string("output", "", "folder for the translations")
 _WAY = flags.DEFINE_string("way", "", "the way of a run that has several, such as BtoA")
-_SET = flags.DEFINE_multi_string("set", [], "NAME=VALUE of what the way lets a person set; may be repeated")
 _PART = flags.DEFINE_enum(
     "part",
     "",
@@ -46,7 +45,7 @@ def main() -> None:
         statistics=_STATISTICS.value,
         dropout=_DROPOUT.value,
         samples=_SAMPLES.value,
-        given=_SET.value,
+        given=shared_flags.SET.value,
     )
     translate.files(
         translator,

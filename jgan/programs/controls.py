@@ -1,6 +1,7 @@
 """What a person sets of a way, as values on the device: one example's, and a batch's."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -137,6 +138,17 @@ def given(way: system_lib.Way, asked: Mapping[str, Any]) -> dict[str, np.ndarray
             value = np.where(np.isnan(value), found[name], value)
         found[name] = value
     return found
+
+
+def under(run: trained.Run, texts: Sequence[str]) -> trained.Run:
+    """The run whose space is under what flags `NAME=VALUE` set of its way; under its defaults where there are none.
+
+    Raises:
+        jgan.UserError: as in `fields.parse`.
+    """
+    way = run.way()
+    asked = fields.parse(settable(way), list(texts))
+    return run._replace(weights={**run.weights, "given": given(way, asked)}) if asked else run
 
 
 def missing(way: system_lib.Way, given: dict[str, Any]) -> list[str]:

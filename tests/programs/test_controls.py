@@ -1,16 +1,20 @@
 """Values of controls on the device: codes by a seed, numbers, between two and in a picture; defaults in one shape."""
 
+import jax
 import numpy as np
 import pytest
 
 from configs import bicyclegan
+from configs import cgan
 import jgan
 from jgan import fields
+from jgan import trained
 from jgan.data import images
 from jgan.latent import paths
 from jgan.programs import controls
 from jgan.programs import draws
 from jgan.programs import translate
+from jgan.systems import SYSTEMS
 from jgan.systems import system
 
 
@@ -76,3 +80,22 @@ def test_what_is_not_set_stands_at_its_default_in_the_same_shapes(inputs):
     assert given["label"] == 1
     for name, value in standing.items():
         assert (given[name].shape, given[name].dtype) == (value.shape, value.dtype)
+
+
+def test_a_run_under_a_class_projects_onto_its_pictures():
+    config = cgan.get_config("tiny")
+    config.data.channels, config.data.names = (3,), ("shoe", "hat")
+    made = SYSTEMS["cgan"](config)
+    shapes = {n: np.zeros(x.shape, x.dtype) for n, x in trained.batch_shape(config).items()}
+    weights = jax.jit(made.init)(jax.random.key(0), shapes).weights()
+    run = trained.Run(config, config.steps, made, weights | {"given": {}})
+    hat = controls.under(run, ["label=hat"])
+    code = draws.codes(run.space(), 3, 1)[0]
+    expected = run.way().run(run.weights, {"z": code[None], "label": np.array([1], np.int32)})["output"][0]
+    np.testing.assert_allclose(hat.space().generate(code), expected, atol=1e-5)
+    assert np.isfinite(expected).all() and np.abs(run.space().generate(code) - expected).max() > 1e-4
+    assert controls.under(run, []) is run
+    with pytest.raises(jgan.UserError, match="'boot' is none of the classes: shoe, hat would work"):
+        controls.under(run, ["label=boot"])
+    with pytest.raises(jgan.UserError, match="there is no 'z'"):
+        controls.under(run, ["z=3"])
