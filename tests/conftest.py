@@ -28,6 +28,16 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit all of it
         os.environ["XLA_FLAGS"] = " ".join([*_flags, "--xla_cpu_use_fusion_emitters=false"])
 
 
+@pytest.fixture(scope="module")
+def quick_convolutions():
+    """XLA's convolutions, which compile in half the time; tests/ops holds the other forms equal to them."""
+    from jgan.ops import conv  # only now: it imports jax, which reads the environment that is set above
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv, "DEFAULT_FORM", "lax")
+        yield
+
+
 @pytest.fixture(scope="session")
 def small_config():
     """`(preset="", **changes) -> ConfigDict` of pix2pix, shrunk to 16 px and four channels."""

@@ -8,9 +8,10 @@ import jgan
 from jgan import frozen
 from jgan.latent import projection
 from jgan.nets import perceptual
-from jgan.ops import conv
 from jgan.programs import project as project_lib
 from jgan.weights import tables
+
+pytestmark = pytest.mark.usefixtures("quick_convolutions")
 
 QUICK = projection.Settings("adam", evaluations=2)
 
@@ -34,13 +35,6 @@ def write(path, tensors):
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     return write(tmp_path_factory.mktemp("weights") / "vgg.safetensors", weights())
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_to_compile():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conv, "DEFAULT_FORM", "lax")  # compiles in half the time
-        yield
 
 
 @pytest.fixture(scope="module")

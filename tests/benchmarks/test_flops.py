@@ -95,9 +95,9 @@ def test_a_cyclegan_step_by_hand():
     assert flops.cyclegan(g, d, identity=False) == flops.cyclegan(g, d) - 2 * 2 * (3 * sum(g) - g[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "form, size, width, low, high",
-    [("gemm", 64, 32, 0.9, 1.1), pytest.param("auto", 128, 64, 0.43, 0.55, marks=pytest.mark.slow)],
+    "form, size, width, low, high", [("gemm", 64, 32, 0.9, 1.1), ("auto", 128, 64, 0.43, 0.55)]
 )
 def test_the_compiled_cyclegan_step_does_no_more_than_it_must(form, size, width, low, high, monkeypatch):
     """By direct products within 10 % of the closed form; as it is run, with Winograd's algorithm, far below it.

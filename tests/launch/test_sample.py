@@ -15,7 +15,6 @@ from configs import pix2pix
 import jgan
 from jgan import trained
 from jgan.data import images
-from jgan.ops import conv
 from jgan.programs import draws
 from jgan.programs import evaluate
 from jgan.programs import sample
@@ -62,9 +61,7 @@ def tiny(**changes):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("dcgan") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conv, "DEFAULT_FORM", "lax")  # compiles in half the time
-        train.train(tiny(), str(workdir))
+    train.train(tiny(), str(workdir))
     return workdir
 
 
@@ -172,8 +169,7 @@ def test_other_mistakes_are_told(finished, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 3, 5])
-def test_a_run_stopped_in_any_phase_ends_bit_equal(finished, tmp_path, stop, monkeypatch):
-    monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")
+def test_a_run_stopped_in_any_phase_ends_bit_equal(finished, tmp_path, stop):
     with sigterm_after(stop):
         train.train(tiny(), str(tmp_path))
     train.train(tiny(), str(tmp_path))

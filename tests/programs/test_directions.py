@@ -7,19 +7,11 @@ import pytest
 import jgan
 from jgan.data import images as image_files
 from jgan.latent import directions
-from jgan.ops import conv
 from jgan.programs import directions as directions_lib
 from jgan.programs import draws
 from jgan.programs import edit
 
 FEW = edit.Settings(frames=3)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_to_compile():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conv, "DEFAULT_FORM", "lax")  # compiles in half the time
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ import pytest
 import jgan
 from jgan import trained
 from jgan.data import images
-from jgan.ops import conv
 from jgan.programs import evaluate
 from jgan.programs import timing
 from jgan.programs import train
@@ -115,12 +114,8 @@ def test_ctrl_c_before_the_first_step_ends_the_run_at_once(tiny, tmp_path, monke
 
 
 @pytest.fixture
-def unpaired(small_cyclegan, monkeypatch):
-    """`(**changes) -> ConfigDict` of a CycleGAN on drawn facades, whose pools of two images exchange from step 3 on.
-
-    Its nets take XLA's convolutions, which compile in half the time.
-    """
-    monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")
+def unpaired(small_cyclegan):
+    """`(**changes) -> ConfigDict` of a CycleGAN on drawn facades, whose pools of two images exchange from step 3 on."""
 
     def make(**changes):
         seldom = {"steps": 8, "sample_every": 4, "validate_every": 8, "save_every": 1, "keep": 8}

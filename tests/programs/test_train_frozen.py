@@ -37,12 +37,14 @@ def student(config):
 
 
 @pytest.fixture
-def runs(tmp_path, monkeypatch):
+def runs(tmp_path, monkeypatch, drawn_run):
     """(config of a student, directory of its run, directory of the teacher's)."""
     monkeypatch.setitem(SYSTEMS, "student", student)
     config = presets.get_config("tiny")
+    config.data.channels = (3, 3)
+    (tmp_path / "teacher").mkdir()
+    drawn_run(str(tmp_path / "teacher"), config, 1)
     config.steps, config.optimiser.schedule = 2, "constant"
-    train.train(config, str(tmp_path / "teacher"))
     config.system, config.teacher = "student", str(tmp_path / "teacher")
     return config, tmp_path / "run", tmp_path / "teacher"
 

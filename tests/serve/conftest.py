@@ -6,6 +6,11 @@ from tests.serve import asking
 from tests.serve import fakes
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick(quick_convolutions):
+    """Engines compile far more than they compute."""
+
+
 @pytest.fixture
 def engine():
     return fakes.Engine()

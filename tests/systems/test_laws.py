@@ -15,7 +15,6 @@ import pytest
 
 from jgan import fields
 from jgan import trained
-from jgan.ops import conv
 from jgan.programs import controls
 from jgan.programs import train
 from jgan.runs import checkpoint
@@ -23,6 +22,8 @@ from jgan.runs import config as run_config
 from jgan.systems import SYSTEMS
 from tests import cells
 from tests.interrupted import sigterm_after
+
+pytestmark = pytest.mark.usefixtures("quick_convolutions")
 
 KEY = jax.random.key(3)
 NAMES = ("one", "two", "three")  # of classes and attributes, where the data would tell them
@@ -65,7 +66,7 @@ def name(request):
 
 @functools.cache
 def stepped(name):
-    """(system, {updates: (state before, state after, metrics)}) of every kind of step of a run, one after another."""
+    """(system, config, {updates: (state before, state after, metrics)}) of all kinds of steps of a run in turn."""
     config = config_of(name)
     system, batch = SYSTEMS[name](config), batch_of(config)
     state, found = jax.jit(system.init)(KEY, batch), {}
@@ -201,7 +202,18 @@ def test_a_config_alone_tells_whether_a_run_draws_from_codes(name, preset):
 
 
 @pytest.mark.parametrize("name, preset", PRESETS)
-def test_a_preset_builds_and_takes_every_kind_of_step(name, preset):
+def test_a_preset_builds(name, preset):
+    config = config_of(name, preset)
+    state = jax.eval_shape(SYSTEMS[name](config).init, KEY, trained.batch_shape(config))
+    assert state.params and all(x.size for x in jax.tree.leaves(state.params))
+
+
+# Of those besides the first and the smallest nothing is new but sizes.
+@pytest.mark.parametrize(
+    "name, preset",
+    [pytest.param(*x, marks=[pytest.mark.slow] * (x[1] not in ("", "tiny"))) for x in PRESETS],
+)
+def test_a_preset_takes_every_kind_of_step(name, preset):
     config = config_of(name, preset)
     system = SYSTEMS[name](config)
     shapes = trained.batch_shape(config)
@@ -214,13 +226,9 @@ def test_a_preset_builds_and_takes_every_kind_of_step(name, preset):
         assert all(x.shape == () for x in metrics.values())
 
 
-# The two that compile longest are among the slow tests.
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[pytest.mark.slow] * (n in ("bicyclegan", "stargan"))) for n in SYSTEMS],
-)
-def test_a_run_that_was_interrupted_ends_bit_equal_and_shows_what_it_makes(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(conv, "DEFAULT_FORM", "lax")  # compiles in half the time
+# All but the one that compiles soonest are among the slow tests; tests/programs has it of pix2pix.
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "gan")) for n in SYSTEMS])
+def test_a_run_that_was_interrupted_ends_bit_equal_and_shows_what_it_makes(name, tmp_path):
     config = importlib.import_module(f"configs.{name}").get_config("tiny")
     states = []
     for workdir, stops in ((tmp_path / "whole", 0), (tmp_path / "parts", config.steps // 2)):
