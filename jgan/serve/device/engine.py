@@ -191,7 +191,9 @@ class Engine:
         path = seen._replace(view=view).path(candidate)
         return tuple(map(float, search_lib.along(path, [1.0 if view.slider is None else view.slider])[0]))
 
-    def complete(self, key: str, session: sessions.Session, event: Any) -> Any:
+    def complete(
+        self, key: str, session: sessions.Session, event: sessions.Event | session_file.Choice
+    ) -> sessions.Event:
         """An event with the latents that only the engine knows: those of a `Choice` and of a new warp.
 
         A warp under the pen keeps the latent with which it began until it is done.

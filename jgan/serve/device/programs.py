@@ -89,8 +89,13 @@ class Asked(NamedTuple):
 class Programs:
     """Compiled programs by their names, which a thread compiles one after another.
 
-    The names are `start`, `start_from`, `draw`, `shadow`, `look`, (`slice`, lanes, judged), `project` and
-    `project_on`.
+    These are their names:
+        start, start_from: the candidates of a session at random, or around a latent.
+        draw: the image of a latent.
+        shadow: an image that fades with the distance from a point.
+        look: the `Sight` of candidates that have just begun.
+        (slice, lanes, judged): a slice of that number of sessions, with the discriminator or without it.
+        project, project_on: the beginning of a projection, and further evaluations of it.
 
     Attributes:
         codec: of latents as flat vectors.

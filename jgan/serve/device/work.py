@@ -51,7 +51,7 @@ class Device(Protocol):
 
 
 class Job(Protocol):
-    """A job for `Engine.submit`."""
+    """A job for `Engine.submit`; `parts` does one part of it at each step, and returns its result."""
 
     def parts(self, engine: Device) -> Parts: ...
 

@@ -23,7 +23,6 @@ from jgan.serve.web import pictures
 FRAMES = 24  # of a film between photos
 
 Results = dict[str, tuple[str, bytes]]  # {name: (media type, bytes)} of files
-Work = Callable[["Task"], Coroutine[Any, Any, Results]]
 
 
 class Task:
@@ -59,7 +58,7 @@ class Task:
         """Whether it has ended, with or without an error."""
         return self.state in ("done", "failed")
 
-    def start(self, work: Work) -> None:
+    def start(self, work: "Work") -> None:
         """Begins the work."""
         self._running = self._loop.create_task(self._run(work))
 
@@ -107,7 +106,7 @@ class Task:
         self.advance("running", begin, message)
         return await result(engine.submit(job, progress))
 
-    async def _run(self, work: Work) -> None:
+    async def _run(self, work: "Work") -> None:
         """Does the work, and takes its results or its error."""
         try:
             self.results = await work(self)
@@ -122,6 +121,9 @@ class Task:
         except Exception:
             logging.exception("a job failed")
             self.advance("failed", self.done, "it could not be done; the server's log says more.")
+
+
+Work = Callable[[Task], Coroutine[Any, Any, Results]]  # gives the results of a task
 
 
 async def result(future: concurrent.futures.Future[Any]) -> Any:

@@ -10,7 +10,6 @@ import dataclasses
 import json
 import secrets
 import time
-from typing import Any
 
 import jgan
 from jgan.serve import session as sessions
@@ -173,7 +172,7 @@ class Keeper:
             entry.expires = self._clock() + (_CLOSED_SECONDS if entry.closing else access.SESSION_SECONDS)
             self.engine.detach(entry.key)
 
-    def act(self, entry: Entry, event: Any) -> None:
+    def act(self, entry: Entry, event: sessions.Event | session_file.Choice) -> None:
         """Changes a session by an event.
 
         Raises:
