@@ -53,14 +53,14 @@ def odd_ones(channels: dict[int, int]) -> dict[int, str]:
     }
 
 
-def told(remarks: collections.Counter, total: int) -> list[str]:
+def sentences(remarks: collections.Counter[str], total: int) -> list[str]:
     """A sentence for each remark, with the number of pictures that it is about and of all."""
     return [f"{count} of {total} pictures: {remark}" for remark, count in remarks.most_common()]
 
 
-def tell(remarks: collections.Counter, total: int, *others: str) -> None:
-    """Prints the sentences of `told`, and others that are not empty."""
-    for sentence in [*told(remarks, total), *filter(None, others)]:
+def report(remarks: collections.Counter[str], total: int, *others: str) -> None:
+    """Prints a sentence for each remark, as `sentences` gives them, and then the others that are not empty."""
+    for sentence in [*sentences(remarks, total), *filter(None, others)]:
         print(sentence)
 
 

@@ -311,7 +311,7 @@ class Examples:
     def _recipe(self, entry: entry_lib.Entry) -> str:
         """A text on how the planes are made, part of their name in the cache.
 
-        It is spelled as earlier versions spelled it, so that planes that these have written are found.
+        It is spelled as in earlier versions, so that the planes that these have written can be used.
         """
         made = self._kind.pair if self._whole_pair else self._single
         recipe = f"version 2, side {self._resized}, pair {made}" + (f", part {entry.part}" * bool(entry.part))
@@ -379,7 +379,7 @@ def _notes(side: Examples, changes: collections.Counter) -> list[str]:
     for remarks in side.remarks.values():
         changes.update(remarks)
     del changes[""]
-    return check.told(changes, len(side)) + notes.left_out(side.entries, side.source.lists)
+    return check.sentences(changes, len(side)) + notes.left_out(side.entries, side.source.lists)
 
 
 def _peaks(sides: tuple[Examples, ...], data: Any) -> list[notes.Peak]:

@@ -125,7 +125,7 @@ def find(folder: _Path, output: _Path | None = None) -> list[pathlib.Path]:
     return sorted(file for file in _walk(folder, output) if file.name.lower().endswith(SUFFIXES))
 
 
-def others(folder: _Path, output: _Path | None = None) -> collections.Counter:
+def others(folder: _Path, output: _Path | None = None) -> collections.Counter[str]:
     """The number of files of each suffix that `find` leaves out in the folders that it searches."""
     if not os.path.isdir(folder):
         return collections.Counter()
@@ -133,7 +133,7 @@ def others(folder: _Path, output: _Path | None = None) -> collections.Counter:
     return collections.Counter(pathlib.PurePath(name).suffix for name in names if not name.endswith(SUFFIXES))
 
 
-def told(others: collections.Counter) -> str:
+def left_out(others: collections.Counter[str]) -> str:
     """A line such as "left out: 2 .heic, 1 .txt; read are .png ..."; empty if nothing was left out."""
     return f"left out: {_listed(others)}; read are {' '.join(SUFFIXES)}" if others else ""
 
@@ -157,7 +157,7 @@ def convert(array: np.ndarray, dtype: Any) -> np.ndarray:
     raise ValueError(f"{array.dtype} to {dtype} would lose precision")
 
 
-def _listed(others: collections.Counter) -> str:
+def _listed(others: collections.Counter[str]) -> str:
     """The numbers of files by suffix, the most frequent first."""
     some = sorted(others.items(), key=lambda item: (-item[1], item[0]))[:8]
     listed = ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in some)
@@ -176,7 +176,7 @@ def _walk(folder: _Path, output: _Path | None = None) -> Iterator[pathlib.Path]:
                 folders.remove(name)  # links may run in circles
             elif outputs.is_written(path):
                 folders.remove(name)
-                outputs.tell_left_out(path)
+                outputs.report_left_out(path)
             seen.add(real)
         yield from (pathlib.Path(where, name) for name in names if not name.startswith("."))
 

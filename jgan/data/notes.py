@@ -43,7 +43,7 @@ def left_out(entries: Iterable[entry_lib.Entry], lists: Iterable[str] = ()) -> l
     roots = {pathlib.Path(place, "_").parents[depth] for place, depth in places}
     others = sum(map(images.others, sorted(roots)), collections.Counter())
     inside = [file for file in map(pathlib.Path, lists) if roots & set(file.parents)]
-    sentence = images.told(others - collections.Counter(file.suffix.lower() for file in inside))
+    sentence = images.left_out(others - collections.Counter(file.suffix.lower() for file in inside))
     return [sentence] if sentence else []
 
 

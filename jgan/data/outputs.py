@@ -85,6 +85,6 @@ def is_run(folder: _Path) -> bool:
 
 
 @functools.cache  # a folder is searched more than once
-def tell_left_out(folder: str) -> None:
+def report_left_out(folder: str) -> None:
     """Reports on stderr that a folder was not searched."""
     print(f"left out: {folder}, which programs of jgan wrote", file=sys.stderr, flush=True)

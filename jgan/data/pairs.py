@@ -213,7 +213,7 @@ def _on_ridge(strength: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarra
 
 
 def _follow(strong: np.ndarray, weak: np.ndarray) -> np.ndarray:
-    """The strong pixels and the weak ones that are connected to them, found ring by ring: [h, w] bool."""
+    """The strong pixels and the weak ones that are connected to them: [h, w] bool."""
     lines, ring = strong.copy(), np.argwhere(strong)
     height, width = strong.shape
     steps = np.array([(y, x) for y in (-1, 0, 1) for x in (-1, 0, 1) if y or x])

@@ -27,8 +27,8 @@ class Codes:
     def __init__(self, run: trained.Run, way: system_lib.Way, control: str):
         """Of a way's control that is a code, in the first of its spaces."""
         self._run, self._target, self._control = run, way.target, control
-        self._found = run.system.spaces[way.controls[control].spaces[0]]
-        self._space = self._found.space(run.weights, {})
+        self._codes = run.system.spaces[way.controls[control].spaces[0]]
+        self._space = self._codes.space(run.weights, {})
         self.codec = codec_lib.Codec.of(self._space)
         # As `draws.codes` draws its first one.
         self._draw = jax.jit(
@@ -40,11 +40,11 @@ class Codes:
     @property
     def predicts(self) -> bool:
         """Whether the run has learnt to find the code of a picture."""
-        return self._found.predict is not None and self._run.step > self._found.learnt
+        return self._codes.predict is not None and self._run.step > self._codes.learnt
 
     @property
     def channels(self) -> int:
-        """Of the pictures whose codes are found."""
+        """The number of channels of the pictures that have codes."""
         return fields.of(self._run.config.data)[self._target].channels
 
     def vector(self, value: Any) -> np.ndarray:
@@ -68,7 +68,7 @@ class Codes:
         return np.float32(value)
 
     def latent(self, value: Any) -> Any:
-        """As `vector`, as a latent of the space."""
+        """The code as `vector` gives it, as a latent of the space."""
         return self.codec.latent(self.vector(value))
 
     def encode(self, picture: image_files.Picture | np.ndarray) -> np.ndarray:
@@ -92,17 +92,17 @@ class Codes:
         return self.codec.flat(self._space.bound(self._space.free(jax.tree.map(lambda x: x[0], z))))
 
     def _predicted(self, weights: dict[str, Any], image: jax.Array) -> jax.Array:
-        found = self._found.predict(weights, image[None], {})
-        return self.codec.flat(jax.tree.map(lambda x: x[0], found))
+        latents = self._codes.predict(weights, image[None], {})
+        return self.codec.flat(jax.tree.map(lambda x: x[0], latents))
 
 
 def values(run: trained.Run, way: system_lib.Way, asked: Mapping[str, Any]) -> dict[str, Any]:
     """{name: value of one example, for the device} of what `fields.parse` gave: a code's seed becomes its latent."""
-    found = {}
+    result = {}
     for name, value in asked.items():
         field = way.controls[name]
-        found[name] = Codes(run, way, name).latent(value) if isinstance(field, fields.Code) else value
-    return found
+        result[name] = Codes(run, way, name).latent(value) if isinstance(field, fields.Code) else value
+    return result
 
 
 def settable(way: system_lib.Way) -> dict[str, fields.Field]:
@@ -117,27 +117,27 @@ def standing(way: system_lib.Way) -> dict[str, np.ndarray]:
     The first class, the default of an amount. Attributes stay as they are in the picture that a way starts from;
     where it starts from none, all are absent but the first of exclusive ones.
     """
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name, field in settable(way).items():
         if isinstance(field, fields.Attributes):
             absent = np.full(len(field.names), np.nan if way.inputs else field.low, np.float32)
             for first in () if way.inputs else field.exclusive[:1]:
                 absent[field.names.index(first)] = field.high
-            found[name] = absent
+            result[name] = absent
         else:
-            found[name] = np.int32(0) if isinstance(field, fields.Label) else np.float32(field.default)
-    return {name: np.asarray(value) for name, value in found.items()}
+            result[name] = np.int32(0) if isinstance(field, fields.Label) else np.float32(field.default)
+    return {name: np.asarray(value) for name, value in result.items()}
 
 
 def given(way: system_lib.Way, asked: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """As `standing`, with what is `asked` of it, as `fields.check` gives it; the same shapes whatever is asked."""
-    found = standing(way)
+    result = standing(way)
     for name, value in asked.items():
-        value = np.asarray(value, found[name].dtype)
+        value = np.asarray(value, result[name].dtype)
         if isinstance(way.controls[name], fields.Attributes):
-            value = np.where(np.isnan(value), found[name], value)
-        found[name] = value
-    return found
+            value = np.where(np.isnan(value), result[name], value)
+        result[name] = value
+    return result
 
 
 def under(run: trained.Run, texts: Sequence[str]) -> trained.Run:
@@ -167,17 +167,17 @@ def drawn(way: system_lib.Way, n: int, seed: int) -> dict[str, np.ndarray]:
 
     Amounts are their default. The first values are the same for every n.
     """
-    found: dict[str, np.ndarray] = {}
+    result: dict[str, np.ndarray] = {}
     for name, field in way.controls.items():
         shape, dtype = field.spec(n, 0)
-        chance = np.random.default_rng([seed % 2**32, len(found)])
+        chance = np.random.default_rng([seed % 2**32, len(result)])
         if isinstance(field, fields.Label):
-            found[name] = (chance.random(n) * len(field.names)).astype(dtype)
+            result[name] = (chance.random(n) * len(field.names)).astype(dtype)
         elif isinstance(field, fields.Attributes):
-            found[name] = np.where(chance.random(shape) < 0.5, field.low, field.high).astype(dtype)
+            result[name] = np.where(chance.random(shape) < 0.5, field.low, field.high).astype(dtype)
         elif isinstance(field, fields.Amount):
-            found[name] = np.full(shape, field.default, dtype)
-    return found
+            result[name] = np.full(shape, field.default, dtype)
+    return result
 
 
 def described(run: trained.Run) -> list[dict[str, Any]]:

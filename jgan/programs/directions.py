@@ -51,9 +51,9 @@ def write_principal(
     def find(weights: Any, key: jax.Array) -> Any:
         return directions.of_generator(run.space(weights), key, count, number)
 
-    found = jax.device_get(jax.jit(find)(run.weights, jax.random.key(seed % 2**32)))
+    principal = jax.device_get(jax.jit(find)(run.weights, jax.random.key(seed % 2**32)))
     names = [f"principal_{k + 1}" for k in range(count)]
-    made = {name: jax.tree.map(lambda x, k=k: x[k], found.vectors) for k, name in enumerate(names)}
+    made = {name: jax.tree.map(lambda x, k=k: x[k], principal.vectors) for k, name in enumerate(names)}
     _write(run, path, kept | made)
     return names
 
@@ -89,13 +89,15 @@ def load(run: trained.Run, path: str, name: str) -> Any:
     Raises:
         jgan.UserError: as `latent.directions.load`, or there is none of that name, or several and no name.
     """
-    found = load_all(run, path)
-    if not name and len(found) == 1:
-        return next(iter(found.values()))
-    if name not in found:
-        known = ", ".join([ascii(known)[1:-1] for known in found][:20]) + (", ..." if len(found) > 20 else "")
+    loaded = load_all(run, path)
+    if not name and len(loaded) == 1:
+        return next(iter(loaded.values()))
+    if name not in loaded:
+        known = ", ".join([ascii(known)[1:-1] for known in loaded][:20]) + (
+            ", ..." if len(loaded) > 20 else ""
+        )
         raise jgan.UserError(f"--direction={name}: {path} has {known}.")
-    return found[name]
+    return loaded[name]
 
 
 def load_all(run: trained.Run, path: str) -> dict[str, Any]:
@@ -144,8 +146,8 @@ def show(
     check(amount)
     if number < 1:
         raise jgan.UserError(f"--number={number}: 1 or more would work.")
-    found = {name: load(run, path, name)} if name else load_all(run, path)
-    vectors = jax.tree.map(lambda *x: np.stack(x), *found.values())
+    loaded = {name: load(run, path, name)} if name else load_all(run, path)
+    vectors = jax.tree.map(lambda *x: np.stack(x), *loaded.values())
     codes = draws.codes(run.space(), seed, number if name else 1)
 
     def rows(weights: Any, codes: Any, vectors: Any) -> jax.Array:
@@ -173,12 +175,13 @@ def _others(run: trained.Run, path: str) -> dict[str, Any]:
     return load_all(run, path) if os.path.exists(path) else {}
 
 
-def _write(run: trained.Run, path: str, found: dict[str, Any]) -> None:
+def _write(run: trained.Run, path: str, named: dict[str, Any]) -> None:
+    """Writes directions by their names."""
     # Whole or not at all: what was there before is not lost by a full disk.
     part = f"{path}.part.npz"
     try:
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-        directions.save(part, run.space().name, found)
+        directions.save(part, run.space().name, named)
         os.replace(part, path)
     except OSError as error:
         raise jgan.UserError(f"--output={path} cannot be written: {error.strerror}.") from error
@@ -197,7 +200,7 @@ def _latents(run: trained.Run, flag: str, place: str, output: str) -> Any:
     space = run.space()
     leaves, tree = jax.tree.flatten(jax.eval_shape(space.sample, jax.random.key(0)))
     names = codec.names(space.name, leaves)
-    found = []
+    rows = []
     for file in files:
         try:
             if file.stat().st_size > _MAX_BYTES:
@@ -213,5 +216,5 @@ def _latents(run: trained.Run, flag: str, place: str, output: str) -> Any:
             raise jgan.UserError(
                 f"{file} is no projection onto the space {space.name!r} of this run."
             ) from None
-        found.append(arrays)
-    return tree.unflatten([np.stack(column) for column in zip(*found, strict=True)])
+        rows.append(arrays)
+    return tree.unflatten([np.stack(column) for column in zip(*rows, strict=True)])

@@ -64,12 +64,12 @@ class Settings(NamedTuple):
 DEFAULT = Settings()
 
 
-class Found(NamedTuple):
-    """What an edit found, best first.
+class Result(NamedTuple):
+    """The candidates that an edit keeps, best first.
 
     Attributes:
-        latents: of the candidates kept, [k, ...].
-        images: theirs, [k, h, w, c] in [-1, 1].
+        latents: [k, ...].
+        images: [k, h, w, c] in [-1, 1].
         costs: [k], of the strokes, nearness to the start not counted.
         begin: where each of them began, [k, ...]; after `Editor.begin` at a latent, that latent.
         film: [frames, h, w, c], the way from where the best one began.
@@ -102,20 +102,20 @@ class Editor:
 
     def follow(
         self, state: candidates_lib.State, asked: constraints.Constraints, weights: constraints.Weights
-    ) -> Found:
+    ) -> Result:
         """What the candidates find under constraints; realism is looked at only where it has a weight.
 
         Raises:
             jgan.UserError: no candidate's cost is finite.
         """
         judged = weights.realism > 0
-        found, mask = jax.device_get(self._follow(self.run.weights, state, asked, weights, judged=judged))
+        result, mask = jax.device_get(self._follow(self.run.weights, state, asked, weights, judged=judged))
         if not mask.any():
             raise jgan.UserError(
                 "no candidate has a finite cost: the weights of the run or of the edit are too large."
             )
-        kept = jax.tree.map(lambda x: x[mask], found[:4])
-        return Found(*kept, found.film)
+        kept = jax.tree.map(lambda x: x[mask], result[:4])
+        return Result(*kept, result.film)
 
 
 def editor(run: trained.Run, settings: Settings = DEFAULT) -> Editor:
@@ -148,7 +148,7 @@ def editor(run: trained.Run, settings: Settings = DEFAULT) -> Editor:
         kept = jax.tree.map(
             lambda x: x[shown.indices], (state.latents, state.images, state.cost, state.begin)
         )
-        return Found(*kept, jax.vmap(space.generate)(way)), shown.mask
+        return Result(*kept, jax.vmap(space.generate)(way)), shown.mask
 
     return Editor(run, settings, jax.jit(begin), jax.jit(follow, static_argnames="judged"))
 
@@ -215,7 +215,7 @@ def edit_file(
         settings = settings._replace(candidates=1, iterations=1, top_k=1)
     search = editor(run, settings)
     shape = (size, size, run.config.data.channels[0])
-    photo = opened = framed = found = None
+    photo = opened = framed = projected = None
     if image:
         method = method or ("hybrid" if run.predicts else "optimise")
         projects = project_lib.projector(
@@ -239,10 +239,10 @@ def edit_file(
         raster.draw(drawn, shape)
     target = _claim(run, output, image)
     if image:
-        found, _ = projects(framed.image[None], framed.mask[None], [seed % 2**32])
-        found = jax.tree.map(lambda x: x[0], found)
-        print(f"projected: cost {found.cost:.4f} after {int(found.evaluations)} evaluations")
-    begin = start = None if found is None else found.latent
+        projected, _ = projects(framed.image[None], framed.mask[None], [seed % 2**32])
+        projected = jax.tree.map(lambda x: x[0], projected)
+        print(f"projected: cost {projected.cost:.4f} after {int(projected.evaluations)} evaluations")
+    begin = start = None if projected is None else projected.latent
     way = None
     if along is not None:
         start = jax.tree.map(lambda x: x[0], draws.codes(space, seed, 1)) if start is None else start
@@ -254,7 +254,7 @@ def edit_file(
     if way is not None:  # to where the strokes begin, and from there on as they go
         made = made._replace(film=np.concatenate([way, made.film[1:]]) if drawn.strokes else way)
     if drawn.strokes:
-        _tell(made, settings.candidates)
+        _report(made, settings.candidates)
     edited = None
     if image:
         edited, moving = photos.carry(photo, made.film, fit)
@@ -275,7 +275,8 @@ def edit_file(
     return len(made.costs)
 
 
-def _tell(made: Found, candidates: int) -> None:
+def _report(made: Result, candidates: int) -> None:
+    """Prints how many candidates are kept, and their costs."""
     # The order counts nearness to the start as well: the best need not be the one of least cost.
     print(
         f"{len(made.costs)} of {candidates} candidates kept: the best at cost {made.costs[0]:.4f}, "
@@ -296,7 +297,7 @@ def _document(run: trained.Run, edit: str, realism: float | None) -> document.Do
     return drawn
 
 
-def _write(run: trained.Run, target: pathlib.Path, made: Found, start: Any) -> None:
+def _write(run: trained.Run, target: pathlib.Path, made: Result, start: Any) -> None:
     """Writes the candidates and the way to the best of them; what an earlier edit left of a photo goes."""
     for old in ("photo.png", "photo.tiff", "photo.webp"):
         (target / old).unlink(missing_ok=True)
@@ -339,7 +340,7 @@ def _claim(run: trained.Run, output: str, image: str) -> pathlib.Path:
     return outputs.make(target, *beside, *run_config.searched(run.config))
 
 
-def _save_candidates(run: trained.Run, target: pathlib.Path, made: Found, start: Any) -> None:
+def _save_candidates(run: trained.Run, target: pathlib.Path, made: Result, start: Any) -> None:
     """Writes the candidates, one by one, together, and as latents."""
     for old in target.glob("candidate_[0-9][0-9]*.png"):  # of an earlier edit that kept more
         old.unlink()

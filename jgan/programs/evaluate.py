@@ -120,19 +120,19 @@ def _extra(
     given: dict[str, Any],
 ) -> dict[str, np.ndarray]:
     """{score: [n]} of those that need passes of their own."""
-    found = {}
+    values = {}
     if "reconstruction" in names:
         targets = [image_files.convert(example[way.target], np.float32) for example, _ in group]
         codes = predict(np.stack(targets), {way.inputs[0]: inputs})
         output = _arrays(run(inputs, given | codes))[way.returns[0]]
-        found["reconstruction"] = np.array(
+        values["reconstruction"] = np.array(
             [image_metrics.l1(a, b) for a, b in zip(output, targets, strict=True)]
         )
     if "diversity" in names:
         outputs = [_arrays(run(inputs, given, seed))[way.returns[0]] for seed in range(_DRAWS)]
         both = [np.mean(np.abs(a - b), (1, 2, 3)) for a, b in itertools.combinations(outputs, 2)]
-        found["diversity"] = np.mean(both, 0)
-    return found
+        values["diversity"] = np.mean(both, 0)
+    return values
 
 
 def _arrays(made: dict[str, jax.Array]) -> dict[str, np.ndarray]:

@@ -100,7 +100,7 @@ class Previews:
         values = {}
         with conv.prefer(conv.form_for(times * count * self._config.data.size**2)):
             for name, way in self._system.ways.items():
-                found = evaluate.scores(
+                scored = evaluate.scores(
                     lambda inputs, given, seed=0, name=name: self._scored(
                         name, weights, inputs, given, step, seed
                     ),
@@ -110,9 +110,9 @@ class Previews:
                     predict=lambda images, given: self._codes(weights, images, given),
                     batch_size=1 if way.inputs else draws.BATCH,
                 )
-                found.pop("examples")
+                scored.pop("examples")
                 prefix = f"{name}_" if len(self._system.ways) > 1 else ""
-                values |= {prefix + score: value for score, value in found.items()}
+                values |= {prefix + score: value for score, value in scored.items()}
         return values
 
     def pictures(self, weights: dict[str, Any], step: int) -> dict[str, np.ndarray]:

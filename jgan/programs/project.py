@@ -73,9 +73,8 @@ class Projector:
         n = len(images)
         fill = [*range(n), *[n - 1] * (self.batch - n)]
         keys = jax.vmap(jax.random.key)(jnp.asarray([seeds[k] for k in fill], jnp.uint32))
-        found, made = self._function(self._weights, images[fill], masks[fill], keys)
-        found, made = jax.device_get((found, made))
-        return jax.tree.map(lambda x: x[:n], found), made[:n]
+        projected, made = jax.device_get(self._function(self._weights, images[fill], masks[fill], keys))
+        return jax.tree.map(lambda x: x[:n], projected), made[:n]
 
 
 def projector(
@@ -127,7 +126,7 @@ def projector(
             cost = projection.reconstruction(
                 image, mask, describe if judged else None, feature_weight if judged else 0.0
             )
-            found = projection.project_image(
+            projected = projection.project_image(
                 space,
                 cost,
                 key,
@@ -137,7 +136,7 @@ def projector(
                 predicted=predicted,
                 history=history,
             )
-            return found, space.generate(found.latent)
+            return projected, space.generate(projected.latent)
 
         predicted = None if method == "optimise" else run.predict(weights, images)
         return jax.vmap(one, (0, 0, 0, None if predicted is None else 0))(images, masks, keys, predicted)
@@ -281,7 +280,7 @@ def project_files(
     if counted > 0:
         print(f"{counted / seconds:.2f} images per second after the first batch, which compiled")
     projection_page.page(run, root, files, target, part)
-    check.tell(remarks, len(todo), image_files.told(image_files.others(images, output)))
+    check.report(remarks, len(todo), image_files.left_out(image_files.others(images, output)))
     if bad:
         raise jgan.UserError(
             f"{len(bad)} of {len(files)} photos were not projected: {'; '.join(bad[:5])}"
@@ -362,7 +361,7 @@ def _save(
     images = np.stack([framed.image for _, _, framed in waiting])
     masks = np.stack([framed.mask for _, _, framed in waiting])
     seeds = [_seed(seed, str(file.relative_to(root))) for file, _, _ in waiting]
-    found, made = projects(images, masks, seeds)
+    projected, made = projects(images, masks, seeds)
     space, bits = run.space().name, framing.bits(run.config.data)
     for k, (file, photo, framed) in enumerate(waiting):
         place = target / file.relative_to(root)
@@ -373,10 +372,10 @@ def _save(
         buffer = io.BytesIO()
         np.savez(
             buffer,
-            **codec.arrays(space, jax.tree.map(lambda x, k=k: x[k], found.latent)),
+            **codec.arrays(space, jax.tree.map(lambda x, k=k: x[k], projected.latent)),
             space=np.array(space),
-            cost=found.cost[k],
-            evaluations=found.evaluations[k],
+            cost=projected.cost[k],
+            evaluations=projected.evaluations[k],
             reconstruction=np.asarray(pixels.from_float(made[k], np.uint8)),
             step=np.array(run.step),
             square=np.array([framed.top, framed.left, framed.side]),

@@ -50,14 +50,14 @@ def files(
             after all the others are done, pictures that could not be translated.
     """
     variants = _variants(translator, samples, strip)
-    root, found = _inputs(source, output)
+    root, files = _inputs(source, output)
     if tile:
         translator.check_tile(tile)
         if translator.way.tiling.radius is None:
             print(tiles.BLENDED)
     target = outputs.make(output, root, *run_config.searched(translator.config))
     bad, wide, doubtful, differences, remarks = [], [], 0, [], collections.Counter()
-    for file in output_lib.progress_over(found):
+    for file in output_lib.progress_over(files):
         try:
             image = image_files.load(file)
             if part in ("A", "B"):
@@ -87,7 +87,7 @@ def files(
             bad.append(str(error))
         except OSError as error:
             bad.append(f"{error.filename} cannot be used: {error.strerror}")
-    check.tell(remarks, len(found), image_files.told(image_files.others(source, output)))
+    check.report(remarks, len(files), image_files.left_out(image_files.others(source, output)))
     if differences:
         print(
             f"tiles differ from one pass over the whole picture (compared: {len(differences)} of at most "
@@ -96,11 +96,11 @@ def files(
         )
     if doubtful and translator.part:
         print(
-            f"{doubtful} of {len(found)} pictures are twice as wide as high: of pairs side by side, "
+            f"{doubtful} of {len(files)} pictures are twice as wide as high: of pairs side by side, "
             f"--part={translator.part} translates a half"
         )
-    _refuse(bad, wide, len(found), translator.part)
-    return len(found)
+    _refuse(bad, wide, len(files), translator.part)
+    return len(files)
 
 
 def _titles(translator: Translator, samples: int) -> list[tuple[str, Any]]:
@@ -142,11 +142,11 @@ def _inputs(source: str, output: str) -> tuple[pathlib.Path, list[pathlib.Path]]
     if not path.exists():
         raise jgan.UserError(f"--input={source} does not exist.")
     root = path.parent if path.is_file() else path
-    found = [path] if path.is_file() else image_files.find(path, output)
-    if not found:
+    files = [path] if path.is_file() else image_files.find(path, output)
+    if not files:
         raise jgan.UserError(f"--input={image_files.none_in(source, output)}.")
-    outputs.check(output, root, found)
-    return root, found
+    outputs.check(output, root, files)
+    return root, files
 
 
 def _refuse(bad: list[str], wide: list[str], count: int, part: str) -> None:

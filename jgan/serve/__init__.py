@@ -1,1 +1,1 @@
-"""The editor: sessions as pure data, an engine that owns the device, and the page and its API on top of it."""
+"""The editor: sessions as pure data, an engine that owns the device, and the web server with the page and its API."""

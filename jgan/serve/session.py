@@ -1,8 +1,9 @@
-"""A session of the editor as pure data: what was done, in order, and what is drawn by it.
+"""A session of the editor as pure data: its operations in their order, and the drawing that they give.
 
 A session is a list of operations and a cursor in it; its drawing is the fold of the operations before the cursor, so
-undo reaches back to the first one and costs no memory. What is only looked at (which candidate, where the slider
-stands) is no operation. `jgan.serve.session_file` reads and writes sessions and everything that a page says.
+that all operations can be undone, back to the first one, and undo needs no memory of its own. What a person only looks
+at (which candidate, the position of the slider) is not an operation. `jgan.serve.session_file` reads and writes
+sessions and all messages of a page.
 
     session = reduce(session, event)
 """
@@ -14,21 +15,21 @@ import jgan
 from jgan.latent import constraints
 from jgan.latent import document
 
-CANVAS = (384, 384)  # pixels, without a photo
-MAX_WARPS = 100  # in a drawing: each remembers an image
-MAX_OPERATIONS = 10_000  # of a session, those undone included
-MAX_NUMBERS = 500_000  # in all of them together: coordinates, latents
+CANVAS = (384, 384)  # height and width in pixels if no photo is open
+MAX_WARPS = 100  # of a drawing, because each keeps an image in memory
+MAX_OPERATIONS = 10_000  # of a session, including those that were undone
+MAX_NUMBERS = 500_000  # of all operations together: coordinates and latents
 
 Latent = tuple[float, ...]  # all numbers of a latent, leaf after leaf, in the order of the tree
-# What is set of a control: the name of a class, an amount, or (name, number) of attributes.
+# The value of a control: the name of a class, an amount, or (name, number) for each attribute.
 Value = str | float | tuple[tuple[str, float], ...]
-Given = tuple[tuple[str, Value], ...]  # (control, value), by name
+Given = tuple[tuple[str, Value], ...]  # (control, value), sorted by control
 
-# Operations: what `Session.operations` holds and undo undoes.
+# Operations: these are kept in `Session.operations` and can be undone.
 
 
 class Stroke(NamedTuple):
-    """A stroke; a warp comes with the `latent` of the image that it takes its patch from."""
+    """Adds a stroke; a warp has the `latent` of the image from which it takes its patch."""
 
     stroke: document.Colour | document.Sketch | document.Warp
     latent: Latent | None = None
@@ -57,26 +58,26 @@ class Fix(NamedTuple):
 
 
 class Give(NamedTuple):
-    """Sets a control of what is painted with, such as the class that is drawn; strokes and anchor stay."""
+    """Sets a control of the generator, such as the class that it draws; strokes and anchor stay."""
 
     name: str
     value: Value
 
 
 class Restart(NamedTuple):
-    """Begins anew without strokes: from the photo's projection where one is open, else from random starts."""
+    """Begins anew without strokes: from the projection of the open photo, or from random starts if none is open."""
 
     seed: int
 
 
 class Open(NamedTuple):
-    """Begins at the projection of a photo, on a canvas of the photo's size.
+    """Opens a photo: candidates begin at its projection, and the canvas has its size.
 
     Attributes:
-        photo: what the photo is kept under.
-        name: of its file.
+        photo: the key of the photo in the session.
+        name: the name of its file.
         size: height and width of the photo.
-        box: top, left and side of the square that is seen of it, as in `jgan.data.framing`.
+        box: top, left and side of the square of it that the pad shows, as in `jgan.data.framing`.
         latent: its projection.
     """
 
@@ -88,32 +89,32 @@ class Open(NamedTuple):
 
 
 class Close(NamedTuple):
-    """Puts the photo away, and the strokes with it."""
+    """Closes the photo and removes all strokes."""
 
 
 Operation = Stroke | Erase | Clear | Weigh | Fix | Give | Restart | Open | Close
-# Candidates begin anew after these.
+# Candidates begin anew after these operations.
 GROUNDS = (Fix, Give, Restart, Open, Close)
 
-# Events that are no operations.
+# Events that are not operations.
 
 
 class Undo(NamedTuple):
-    """One operation back."""
+    """Undoes the last operation before the cursor."""
 
 
 class Redo(NamedTuple):
-    """One operation on again."""
+    """Repeats the operation after the cursor."""
 
 
 class Live(NamedTuple):
-    """The stroke under the pen, whole, instead of the last one; None where it was given up."""
+    """Replaces the stroke under the pen by a newer state of it; None: the stroke was cancelled."""
 
     stroke: Stroke | None
 
 
 class Look(NamedTuple):
-    """Changes what is looked at: values of fields of `View` by their names."""
+    """Changes the view: new values for fields of `View`, by their names."""
 
     changes: tuple[tuple[str, object], ...]
 
@@ -123,20 +124,20 @@ Event = Operation | Undo | Redo | Live | Look
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-    """What a list of operations comes to.
+    """The drawing that a list of operations gives.
 
     Attributes:
         strokes: (number, stroke), later ones over earlier ones; the number is the operation's place in the session.
-        weights: of the terms.
-        anchor: the latent that candidates begin around and stay near, or None: random starts.
-        seed: of the starts.
-        photo: the photo that is open.
+        weights: those of the terms.
+        anchor: the latent around which candidates begin and near which they stay; None: random starts.
+        seed: the seed of the starts.
+        photo: the operation that opened the photo; None: no photo is open.
         size: height and width of the canvas.
-        given: what is set; other controls stand at their default.
-        opened: the same, when the photo was opened: its projection is a latent under these.
-        since: how many operations there are up to the one that candidates began at; 0: the first start.
-        version: another number after every change.
-        ground: another number whenever candidates must begin anew.
+        given: the controls that were set; all others have their default.
+        opened: `given` when the photo was opened: the projection of the photo is a latent under these values.
+        since: the number of operations up to the last one after which candidates began anew; 0: there was none.
+        version: a number that differs after every change.
+        ground: a number that differs whenever candidates must begin anew.
     """
 
     strokes: tuple[tuple[int, Stroke], ...] = ()
@@ -148,20 +149,21 @@ class Drawing:
     given: Given = ()
     opened: Given = ()
     since: int = 0
-    # Two drawings are equal if they look equal, however they came about.
+    # Two drawings are equal if they look equal, whatever their history is.
     version: int = dataclasses.field(default=0, compare=False)
     ground: int = dataclasses.field(default=0, compare=False)
 
 
 class View(NamedTuple):
-    """What is looked at.
+    """What a person looks at.
 
     Attributes:
-        chosen: a candidate, or None: the best.
-        slider: from 0, where the candidate began, to 1; None: where it is now, also while it moves on.
+        chosen: the number of a candidate; None: the best one.
+        slider: a position on the path of the candidate, from its beginning (0) to its end (1); None: its present state,
+            also while it still changes.
         average: whether the pad shows the mean of the candidates.
-        shadow: whether it fades away from the pointer.
-        cursor: the pointer on the canvas.
+        shadow: whether the picture on the pad fades with the distance from the pointer.
+        cursor: the position (x, y) of the pointer on the canvas.
     """
 
     chosen: int | None = None
@@ -173,13 +175,13 @@ class View(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """All that a person did, and what it comes to.
+    """All operations of a person, and the drawing that they give.
 
     Attributes:
-        operations: also those that were undone and may be redone.
-        cursor: how many of them count.
-        drawing: what these come to.
-        view: what is looked at.
+        operations: all of them, including those that were undone and may be repeated.
+        cursor: the number of operations that count.
+        drawing: the drawing that these give.
+        view: what the person looks at.
         live: the stroke under the pen, which counts as if it lay over all others.
     """
 
@@ -191,15 +193,17 @@ class Session:
 
     @property
     def can_undo(self) -> bool:
+        """Whether there is an operation before the cursor."""
         return self.cursor > 0
 
     @property
     def can_redo(self) -> bool:
+        """Whether there is an operation after the cursor."""
         return self.cursor < len(self.operations)
 
 
 def reduce(session: Session, event: Event) -> Session:
-    """The session after an event; the same one where the event says nothing new or came too late.
+    """The session after an event; the same object if the event changes nothing or came too late.
 
     Raises:
         jgan.UserError: the drawing or the session would be larger than a limit.
@@ -214,13 +218,17 @@ def reduce(session: Session, event: Event) -> Session:
     if isinstance(event, Look):
         view = session.view._replace(**dict(event.changes))
         return session if view == session.view else dataclasses.replace(session, view=view)
-    if _says_nothing(session.drawing, event):
+    if _changes_nothing(session.drawing, event):
         return session
     return append(session, event)
 
 
 def append(session: Session, operation: Operation) -> Session:
-    """The session with an operation after the cursor, whatever it says; those that were undone are gone."""
+    """The session with one more operation, even if it changes nothing; those that were undone are removed.
+
+    Raises:
+        jgan.UserError: as in `reduce`.
+    """
     operations = (*session.operations[: session.cursor], operation)
     _check_length(operations)
     drawing = draw(session.drawing, operation, session.cursor)
@@ -229,7 +237,7 @@ def append(session: Session, operation: Operation) -> Session:
 
 
 def restore(operations: tuple[Operation, ...], cursor: int) -> Session:
-    """The session of operations that come from elsewhere, of which the first `cursor` count.
+    """The session of operations that were read, of which the first `cursor` count.
 
     Raises:
         jgan.UserError: it would be larger than a limit.
@@ -245,10 +253,10 @@ def restore(operations: tuple[Operation, ...], cursor: int) -> Session:
 
 
 def move(session: Session, cursor: int) -> Session:
-    """The session with its cursor elsewhere among its operations."""
+    """The session with its cursor moved to another place among its operations."""
     drawing = fold(session.operations[:cursor])
     before = session.drawing
-    # Numbers of versions only ever go up, those of grounds where another operation is the one that candidates begin at.
+    # Versions always increase. Grounds increase if candidates now begin after another operation.
     drawing = dataclasses.replace(
         drawing,
         version=before.version + 1,
@@ -258,7 +266,7 @@ def move(session: Session, cursor: int) -> Session:
 
 
 def fold(operations: tuple[Operation, ...]) -> Drawing:
-    """What operations come to, one after another, from an empty canvas."""
+    """The drawing that operations give on an empty canvas."""
     drawing = Drawing()
     for place, operation in enumerate(operations):
         drawing = draw(drawing, operation, place)
@@ -266,7 +274,7 @@ def fold(operations: tuple[Operation, ...]) -> Drawing:
 
 
 def draw(drawing: Drawing, operation: Operation, place: int) -> Drawing:
-    """The drawing after one more operation, which is number `place` of its session."""
+    """The drawing after one more operation, which has the index `place` in its session."""
     changes = _changes(drawing, operation, place)
     if isinstance(operation, GROUNDS):
         changes |= {"since": place + 1, "ground": drawing.ground + 1}
@@ -280,6 +288,7 @@ def strokes(session: Session) -> tuple[Stroke, ...]:
 
 
 def _changes(drawing: Drawing, operation: Operation, place: int) -> dict[str, object]:
+    """The fields of a drawing that an operation changes, with their new values."""
     match operation:
         case Stroke():
             return {"strokes": (*drawing.strokes, (place, operation))}
@@ -303,7 +312,8 @@ def _changes(drawing: Drawing, operation: Operation, place: int) -> dict[str, ob
             return {"strokes": (), "photo": None, "anchor": None, "size": CANVAS, "opened": ()}
 
 
-def _says_nothing(drawing: Drawing, operation: Operation) -> bool:
+def _changes_nothing(drawing: Drawing, operation: Operation) -> bool:
+    """Whether a drawing would be the same after an operation."""
     match operation:
         case Erase(numbers):
             return not set(numbers) & {number for number, _ in drawing.strokes}
@@ -319,13 +329,16 @@ def _says_nothing(drawing: Drawing, operation: Operation) -> bool:
 
 
 def _changed(session: Session, operations: tuple[Operation, ...], cursor: int, drawing: Drawing) -> Session:
-    # New candidates have no choice among them yet, and whoever draws wants to see what comes of it.
+    """The session with other operations and the drawing that they give."""
+    # None of the new candidates has been chosen yet; and a person who draws wants to see the result, not an earlier
+    # point of the path.
     anew = drawing.ground != session.drawing.ground
     view = session.view._replace(slider=None, chosen=None if anew else session.view.chosen)
     return Session(operations, cursor, drawing, view)
 
 
 def _check_length(operations: tuple[Operation, ...]) -> None:
+    """Raises a `jgan.UserError` if a session would have too many operations, or too many numbers in them."""
     if len(operations) > MAX_OPERATIONS or sum(map(_numbers, operations)) > MAX_NUMBERS:
         raise jgan.UserError(
             f"a session holds at most {MAX_OPERATIONS} steps and {MAX_NUMBERS} numbers in them: "
@@ -334,6 +347,7 @@ def _check_length(operations: tuple[Operation, ...]) -> None:
 
 
 def _check_strokes(drawn: tuple[tuple[int, Stroke], ...]) -> None:
+    """Raises a `jgan.UserError` if a drawing would have too many strokes, warps or points."""
     if len(drawn) > document.MAX_STROKES:
         raise jgan.UserError(f"a drawing has at most {document.MAX_STROKES} strokes.")
     if sum(isinstance(stroke.stroke, document.Warp) for _, stroke in drawn) > MAX_WARPS:
@@ -344,6 +358,7 @@ def _check_strokes(drawn: tuple[tuple[int, Stroke], ...]) -> None:
 
 
 def _numbers(operation: Operation) -> int:
+    """How many numbers an operation keeps."""
     count = len(getattr(operation, "latent", None) or ())
     match operation:
         case Stroke(stroke):

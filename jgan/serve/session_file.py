@@ -1,4 +1,4 @@
-"""Sessions and what a page says, from and to JSON; everything that comes in is checked, value by value.
+"""Sessions and the messages of a page, from and to JSON; every value that comes in is checked.
 
 {"format": "jgan-session", "version": 1, "space": "z", "cursor": 2,
  "ops": [{"op": "open", "photo": "1", "name": "shoe.jpg", "size": [480, 640], "box": [-80, 0, 640],
@@ -22,46 +22,46 @@ from jgan.serve import session as sessions
 
 FORMAT, VERSION = "jgan-session", 1
 MAX_BYTES = 64 * 2**20
-MAX_LATENT = 100_000  # numbers of one latent
-MAX_ATTRIBUTES = 1000  # of one value
-_CANDIDATES = 10_000  # more than any engine has
+MAX_LATENT = 100_000  # numbers in a latent
+MAX_ATTRIBUTES = 1000  # in the value of a control
+_CANDIDATES = 10_000  # above the number of candidates of any engine
 _check, _show = document.check_fields, document.show
-Controls = Mapping[str, fields_lib.Field]  # what can be set of a run, by name
+Controls = Mapping[str, fields_lib.Field]  # the controls of a run that can be set, by their names
 
 
 class Photo(NamedTuple):
-    """A photo's file as it was given."""
+    """The file of a photo as it was uploaded."""
 
     name: str
     data: bytes
 
 
 class Choice(NamedTuple):
-    """A page's wish to fix a candidate, None: the one that is shown. `Engine.complete` makes a `Fix` of it."""
+    """Asks to fix a candidate, or the one on the pad if it is None; `Engine.complete` makes a `Fix` of it."""
 
     candidate: int | None
 
 
 class Ready(NamedTuple):
-    """A page has shown the last frame."""
+    """Reports that the page has shown the last frame."""
 
 
 class Ping(NamedTuple):
-    """A page asks whether anyone is there."""
+    """Changes nothing, and shows only that the page is still there."""
 
 
 def parse_event(
     tree: Any, size: tuple[int, int], controls: Controls | None = None
 ) -> sessions.Event | Choice | Ready | Ping:
-    """What a page's message means.
+    """The event in a message of a page.
 
     Args:
-        tree: the message, from anyone; nothing in it is trusted.
-        size: of the session's canvas (`session.drawing.size`).
-        controls: what can be set of the run; None takes anything that has the form of a value.
+        tree: the message as JSON; anyone may have sent it, so that nothing in it is trusted.
+        size: height and width of the canvas of the session (`session.drawing.size`).
+        controls: the controls of the run; None: all names are allowed, and all values that have the form of one.
 
     Raises:
-        jgan.UserError: it is none of the messages, a field is missing or unknown, or a value is out of range.
+        jgan.UserError: there is no such message, a field is missing or unknown, or a value is out of range.
     """
     kind = _kind(tree, "type", "the message")
     match kind:
@@ -91,10 +91,15 @@ def parse_event(
 
 
 def parse_operation(tree: Any, size: tuple[int, int], controls: Controls | None = None) -> sessions.Operation:
-    """The operation in a JSON object; `size` is that of the canvas before it, `controls` as for `parse_event`.
+    """The operation in a JSON object.
+
+    Args:
+        tree: as in `parse_event`.
+        size: height and width of the canvas before the operation.
+        controls: as in `parse_event`.
 
     Raises:
-        jgan.UserError: as for `parse_event`.
+        jgan.UserError: as in `parse_event`.
     """
     kind = _kind(tree, "op", "the operation")
     where = f"the operation {kind}"
@@ -140,7 +145,7 @@ def parse_operation(tree: Any, size: tuple[int, int], controls: Controls | None 
 
 
 def operation_fields(operation: sessions.Operation) -> dict[str, Any]:
-    """The fields of an operation as JSON has them; `parse_operation` gives the same operation back."""
+    """The JSON object of an operation, of which `parse_operation` gives the same operation again."""
     match operation:
         case sessions.Stroke(stroke, latent):
             fields = {"op": "stroke", "stroke": document.stroke_fields(stroke)}
@@ -153,25 +158,25 @@ def operation_fields(operation: sessions.Operation) -> dict[str, Any]:
 
 
 def plain(value: sessions.Value) -> Any:
-    """A control's value as JSON has it, for its field's `check`: a name, a number, or {name: number}."""
+    """The value of a control in JSON, for `check` of its field: a name, a number, or {name: number}."""
     return dict(value) if isinstance(value, tuple) else value
 
 
 def given(tree: Any, controls: Controls) -> sessions.Given:
-    """What a JSON object {control: value} sets; a `jgan.UserError` where that cannot be."""
+    """The values in a JSON object {control: value}; raises a `jgan.UserError` if a control does not take its value."""
     fields_lib.check(controls, tree)
     return tuple(sorted((name, _value(name, value, controls)) for name, value in tree.items()))
 
 
 def checked(given: sessions.Given, controls: Controls) -> dict[str, Any]:
-    """What is given as the fields of controls have it; a `jgan.UserError` where one of them refuses it."""
+    """{control: value} as the fields of the controls give it; raises a `jgan.UserError` if one refuses its value."""
     return fields_lib.check(controls, {name: plain(value) for name, value in given})
 
 
 def parse(
     text: str | bytes, space: str | None = None, controls: Controls | None = None
 ) -> tuple[sessions.Session, dict[str, Photo]]:
-    """(the session in a JSON text, the photos in it by what they are kept under); `load` says what is refused."""
+    """(the session in a JSON text, the photos in it by their keys); arguments and errors are as in `load`."""
     if len(text) > MAX_BYTES:
         raise jgan.UserError(f"a session has at most {MAX_BYTES} bytes, this one is longer.")
     try:
@@ -184,15 +189,15 @@ def parse(
 def load(
     tree: Any, space: str | None = None, controls: Controls | None = None
 ) -> tuple[sessions.Session, dict[str, Photo]]:
-    """(the session in a JSON object, the photos in it by what they are kept under).
+    """(the session in a JSON object, the photos in it by their keys).
 
     Args:
-        tree: from anyone; nothing in it is trusted.
-        space: the name of the space its latents have to be of; None takes any.
-        controls: as for `parse_event`.
+        tree: anyone may have sent it, so that nothing in it is trusted.
+        space: the name of the space to which the latents must belong; None: any space.
+        controls: as in `parse_event`.
 
     Raises:
-        jgan.UserError: it is no session, of a later version or another space, or a value in it is wrong.
+        jgan.UserError: it is not a session, it is of a later version or another space, or a value in it is wrong.
     """
     if not isinstance(tree, dict) or tree.get("format") != FORMAT:
         raise jgan.UserError(f'this is no session: a session is a JSON object with "format": "{FORMAT}".')
@@ -205,13 +210,13 @@ def load(
     name = _text(tree["space"], "the session's space", 100)
     if space is not None and name != space:
         raise jgan.UserError(f"the session is for the space {_show(name)}, this generator has {space!r}.")
-    found = tree["ops"]
-    if not isinstance(found, list) or len(found) > sessions.MAX_OPERATIONS:
+    listed = tree["ops"]
+    if not isinstance(listed, list) or len(listed) > sessions.MAX_OPERATIONS:
         raise jgan.UserError(
-            f"ops is {_show(found)}, it has to be a list of at most {sessions.MAX_OPERATIONS}."
+            f"ops is {_show(listed)}, it has to be a list of at most {sessions.MAX_OPERATIONS}."
         )
     operations, size = [], sessions.CANVAS
-    for value in found:
+    for value in listed:
         operation = parse_operation(value, size, controls)
         if isinstance(operation, sessions.Open | sessions.Close):
             size = getattr(operation, "size", sessions.CANVAS)
@@ -221,7 +226,7 @@ def load(
 
 
 def dump(session: sessions.Session, space: str, photos: dict[str, Photo] | None = None) -> dict[str, Any]:
-    """The JSON object of a session, for `load`; `photos` are those that go into it."""
+    """The JSON object of a session, for `load`, with these photos in it."""
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -236,7 +241,7 @@ def dump(session: sessions.Session, space: str, photos: dict[str, Photo] | None 
 
 
 def describe(drawing: sessions.Drawing) -> dict[str, Any]:
-    """What a page needs to show a drawing, as JSON."""
+    """The JSON object by which a page shows a drawing."""
     photo = drawing.photo
     return {
         "strokes": [
@@ -253,17 +258,17 @@ def describe(drawing: sessions.Drawing) -> dict[str, Any]:
 
 
 def _value(name: str, value: Any, controls: Controls | None) -> sessions.Value:
-    """The value of a control that a `Give` keeps, checked by its field where that is known."""
+    """The value of a control for a `Give`, checked by the field of the control if the controls are known."""
     if controls is not None:
-        found = fields_lib.check(controls, {name: value})[name]
+        parsed = fields_lib.check(controls, {name: value})[name]
         match controls[name]:
             case fields_lib.Label(names):
-                return names[int(found)]
+                return names[int(parsed)]
             case fields_lib.Amount():
                 return float(value)
             case fields_lib.Attributes(names, low):
-                # What was said of each, and what follows from it; the others stay unset.
-                known = zip(names, found, strict=True)
+                # The attributes that were set, and those that follow from them; all others are NaN and stay unset.
+                known = zip(names, parsed, strict=True)
                 return tuple((name, float(value.get(name, low))) for name, x in known if x == x)
     if isinstance(value, dict) and len(value) <= MAX_ATTRIBUTES:
         if all(1 <= len(x) <= 100 and document.is_number(value[x]) for x in value):
@@ -276,6 +281,7 @@ def _value(name: str, value: Any, controls: Controls | None) -> sessions.Value:
 
 
 def _look(tree: dict[str, Any], size: tuple[int, int]) -> sessions.Look:
+    """The change of the view in a message."""
     _check(tree, "the message", {"type"}, set(sessions.View._fields))
     changes = {name: value for name, value in tree.items() if name != "type"}
     for name, value in changes.items():
@@ -298,6 +304,7 @@ def _look(tree: dict[str, Any], size: tuple[int, int]) -> sessions.Look:
 
 
 def _open(tree: dict[str, Any], where: str) -> sessions.Open:
+    """The operation that opens a photo; `where` is its name in error messages."""
     _check(tree, where, {"op", "photo", "name", "size", "box", "latent"})
     photo, size, box = _photo_key(tree["photo"]), tree["size"], tree["box"]
     if not isinstance(size, list) or len(size) != 2:
@@ -307,7 +314,7 @@ def _open(tree: dict[str, Any], where: str) -> sessions.Open:
         raise jgan.UserError(f"the photo's box is {_show(box)}, it has to be [top, left, side].")
     most = document.MAX_SIDE
     top, left, side = (_whole(x, "a number of the box", -most, most) for x in box)
-    # The two that `jgan.data.framing` makes: all of the photo, or the middle of it.
+    # The two squares of `jgan.data.framing`: one around the whole photo, or one in the middle of it.
     sides = max(height, width), min(height, width)
     if side not in sides or (top, left) != (-((side - height) // 2), -((side - width) // 2)):
         raise jgan.UserError(f"the box {_show(box)} is no view of a photo of {height} x {width} pixels.")
@@ -316,9 +323,10 @@ def _open(tree: dict[str, Any], where: str) -> sessions.Open:
 
 
 def _photos(tree: Any) -> dict[str, Photo]:
+    """The photos in the JSON object of a session, by their keys."""
     if not isinstance(tree, dict) or len(tree) > 1000:
         raise jgan.UserError(f"photos is {_show(tree)}, it has to be an object.")
-    found = {}
+    photos = {}
     for key, value in tree.items():
         if not isinstance(value, dict):
             raise jgan.UserError(f"a photo is {_show(value)}, it has to be an object.")
@@ -329,11 +337,12 @@ def _photos(tree: Any) -> dict[str, Photo]:
             data = base64.b64decode(value["data"], validate=True)
         except (binascii.Error, ValueError):
             raise jgan.UserError("a photo's data are not base64.") from None
-        found[_photo_key(key)] = Photo(_text(value["name"], "a photo's name", 200), data)
-    return found
+        photos[_photo_key(key)] = Photo(_text(value["name"], "a photo's name", 200), data)
+    return photos
 
 
 def _kind(tree: Any, field: str, what: str) -> str:
+    """The name in a field of a JSON object; "?" for a text that cannot be a name."""
     if not isinstance(tree, dict):
         raise jgan.UserError(f"{what} is {_show(tree)}, it has to be a JSON object.")
     if not isinstance(tree.get(field), str):
@@ -342,6 +351,7 @@ def _kind(tree: Any, field: str, what: str) -> str:
 
 
 def _latent(value: Any) -> sessions.Latent:
+    """The latent in a list of numbers."""
     if not isinstance(value, list) or not 1 <= len(value) <= MAX_LATENT:
         raise jgan.UserError(f"a latent is {_show(value)}, it has to be a list of 1 to {MAX_LATENT} numbers.")
     if not all(document.is_number(x) and abs(x) <= 1e6 for x in value):
@@ -350,22 +360,26 @@ def _latent(value: Any) -> sessions.Latent:
 
 
 def _candidate(value: Any, what: str) -> int | None:
+    """The number of a candidate, or None; `what` is its name in error messages, as below."""
     return None if value is None else _whole(value, what, 0, _CANDIDATES)
 
 
 def _whole(value: Any, what: str, least: int, most: int) -> int:
+    """An integer from `least` to `most`."""
     if type(value) is not int or not least <= value <= most:
         raise jgan.UserError(f"{what} is {_show(value)}, it has to be a whole number from {least} to {most}.")
     return value
 
 
 def _text(value: Any, what: str, most: int) -> str:
+    """A text of 1 to `most` printable characters."""
     if not isinstance(value, str) or not 1 <= len(value) <= most or not value.isprintable():
         raise jgan.UserError(f"{what} is {_show(value)}, it has to be a text of 1 to {most} characters.")
     return value
 
 
 def _photo_key(value: Any) -> str:
+    """The key of a photo."""
     if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value):
         raise jgan.UserError(f"a photo is kept under {_show(value)}: letters, digits, _ and - would work.")
     return value

@@ -220,9 +220,11 @@ def test_files_that_are_left_out_are_counted_by_suffix(tmp_path):
         (tmp_path / name).touch()
     found = images.others(tmp_path)
     assert found == {".heic": 2, ".txt": 1, "": 1}
-    assert images.told(found).startswith("left out: 2 .heic, 1 without a suffix, 1 .txt; read are .png .jpg ")
-    assert images.told(images.others(tmp_path / ".git" / "none")) == ""
-    many = images.told(collections.Counter({f".{k}": 1 for k in range(11)}))
+    assert images.left_out(found).startswith(
+        "left out: 2 .heic, 1 without a suffix, 1 .txt; read are .png .jpg "
+    )
+    assert images.left_out(images.others(tmp_path / ".git" / "none")) == ""
+    many = images.left_out(collections.Counter({f".{k}": 1 for k in range(11)}))
     assert " and 3 more kinds; " in many
 
 

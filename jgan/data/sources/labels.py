@@ -32,7 +32,7 @@ _PLACES = ("", "Anno", "anno", "annotations", "Eval", "eval")
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
-class Found(NamedTuple):
+class Labelled(NamedTuple):
     """Labelled entries of a split.
 
     Attributes:
@@ -48,7 +48,7 @@ class Found(NamedTuple):
     lists: tuple[str, ...] = ()
 
 
-def find(data: Any, split: str, *, whole: bool = False) -> Found:
+def find(data: Any, split: str, *, whole: bool = False) -> Labelled:
     """The labelled pictures of a split below data.root, by data.label, data.names and data.attributes.
 
     Args:
@@ -102,7 +102,7 @@ def chosen(data: Any, there: tuple[str, ...], where: str) -> tuple[str, ...]:
     return names
 
 
-def _classes(data: Any, top: pathlib.Path, split: str, whole: bool) -> Found:
+def _classes(data: Any, top: pathlib.Path, split: str, whole: bool) -> Labelled:
     """The pictures of a split whose classes are folders."""
     on = (data.split, data.val_split)
     here, alone = top / split if split else top, False
@@ -135,10 +135,10 @@ def _classes(data: Any, top: pathlib.Path, split: str, whole: bool) -> Found:
         raise Absent(images.none_in(here))
     lone = sorted(file for file in here.iterdir() if file.is_file() and not file.name.startswith("."))
     lone = [file for file in lone if file.name.lower().endswith(images.SUFFIXES)]
-    return Found(entries, names, [(str(file), "lies in no folder of a class") for file in lone])
+    return Labelled(entries, names, [(str(file), "lies in no folder of a class") for file in lone])
 
 
-def _listed(data: Any, top: pathlib.Path, split: str) -> Found:
+def _listed(data: Any, top: pathlib.Path, split: str) -> Labelled:
     """The pictures of a split whose attributes are in a list."""
     path = _list(data, top, split)
     parent = pathlib.Path(path).parent
@@ -170,7 +170,7 @@ def _listed(data: Any, top: pathlib.Path, split: str) -> Found:
         entries = layouts.hold_out(entries, split == data.val_split, data.get("held_out", 0.05))
     if not entries and not bad:
         raise Absent(images.none_in(scope))
-    return Found(entries, names, bad, (path, partition) if partition else (path,))
+    return Labelled(entries, names, bad, (path, partition) if partition else (path,))
 
 
 def _missing(path: str, names: list[str], scope: pathlib.Path) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ is separated by commas, semicolons or tabs, and has the quotes of the csv module
 pictures in its first line, the names in its second, and then a line for each picture, separated by spaces.
 
 A value is 0 or 1, -1 or 1 in the whole column, any number between 0 and 1, or nothing if it is not known. Lists may
-come from anybody: the names in them are only looked up among files that a search found, and never opened.
+come from anybody: the names in them are only looked up among the files of a search, and never opened.
 """
 
 from collections.abc import Iterable

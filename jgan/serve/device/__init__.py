@@ -1,1 +1,1 @@
-"""The editor's engine: one thread owns the device, and everything that runs there is a slice of its time."""
+"""The editor's engine: one thread owns the device, and all work on the device is done in short slices of its time."""

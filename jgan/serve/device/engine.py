@@ -1,19 +1,19 @@
-"""The engine: owns the device and moves the candidates of all sessions on, a slice at a time.
+"""The engine: it owns the device and moves the candidates of all sessions, one slice at a time.
 
     engine = Engine(run)
     engine.start()
-    engine.open("key", session, deliver)      # frames from now on
-    engine.update("key", session)             # what was drawn takes effect in the next slice
+    engine.open("key", session, deliver)      # frames are delivered from now on
+    engine.update("key", session)             # the next slice follows what was drawn
     engine.ready("key")                       # the last frame was shown
-    future = engine.submit(jobs.Project(photo))
+    future = engine.submit(work.Project(photo))
     engine.stop()
 
-One thread does all of it: takes up what was drawn, begins candidates, runs one slice of the sessions served longest
-ago, delivers frames, and moves one job on by a part. Where nothing changes it sleeps.
+One thread does all of this: it reads what was drawn, begins candidates, runs one slice of the sessions that have waited
+longest, delivers frames, and does one part of a job. If nothing changes, it sleeps.
 """
 
 from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent import futures
 import logging
 import threading
@@ -36,14 +36,14 @@ from jgan.serve.device import turns
 from jgan.serve.device import work
 
 MAX_SESSIONS = 16
-_FAILED = "the programs of the editor could not be compiled; the server's log tells why."
-_SHARE = 0.5  # of a slice's time that jobs get beside it
+_FAILED = "the programs of the editor could not be compiled; the server's log says why."
+_SHARE = 0.5  # the time that jobs get after a slice, as a share of its duration
 
 Frame = search_lib.Frame
 
 
 class Status(NamedTuple):
-    """How far the engine is: `state` is loading, ready or failed, `message` a sentence."""
+    """The state of the engine: `state` is loading, ready or failed, `message` is a sentence about it."""
 
     state: str
     message: str
@@ -53,10 +53,12 @@ class Engine:
     """The candidates of all sessions, on one device.
 
     Attributes:
-        run: whose pictures are painted on.
-        candidates: of each session.
-        space: the name of the space that they are latents of.
-        controls: {name: field}, what a session may `Give`.
+        run: the run whose generator draws the candidates.
+        candidates: how many each session has.
+        space: the name of the space of their latents.
+        controls: {name: field} of the controls that a session may `Give`.
+        programs: the compiled programs of the run.
+        weights: those of the run on the device, from the start of the thread on.
     """
 
     def __init__(
@@ -70,10 +72,10 @@ class Engine:
         """The engine of a run with a latent space.
 
         Args:
-            run: as `trained.load(..., latent=True)` gives it; its first way is painted with.
-            candidates: of each session.
-            slice_steps: steps of the optimiser after which what was drawn is looked at again.
-            lanes: how many sessions programs move on together, 1 first; None: what suits the device.
+            run: as `trained.load(..., latent=True)` gives it; its first way draws the candidates.
+            candidates: how many each session has.
+            slice_steps: steps of the optimiser in a slice, before which the newest drawing is read.
+            lanes: the numbers of sessions that a program can move together, 1 first; None: those for the device.
         """
         self._way = run.way()
         self.run = run = run._replace(weights={**run.weights, "given": controls.standing(self._way)})
@@ -87,19 +89,20 @@ class Engine:
         self.programs = programs_lib.Programs(
             run, candidates=candidates, slice_steps=slice_steps, lanes=lanes, changed=self._wake
         )
-        self.weights: Any = None  # on the device
+        self.weights: dict[str, Any] = {}
         self._aside = futures.ThreadPoolExecutor(1, "jgan-aside")
         self._thread = threading.Thread(target=self._work, name="jgan-engine")
         self._credit = 0.0  # seconds that jobs may take before the next slice
 
-    # For other threads.
+    # Methods for other threads.
 
     def start(self) -> None:
+        """Begins to compile and to work."""
         self.programs.start()
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the engine; what it was asked for and has not done fails."""
+        """Ends the engine; jobs that are not done fail."""
         with self._changed:
             self._stopped = True
             self._changed.notify()
@@ -110,6 +113,7 @@ class Engine:
         self._jobs.stop()
 
     def status(self) -> Status:
+        """Whether the programs that every session needs are compiled."""
         needed = ("start", "draw", "look", ("slice", self.programs.lanes[0], False))
         if self.programs.failed.intersection(needed):
             return Status("failed", _FAILED)
@@ -118,11 +122,11 @@ class Engine:
         return Status("ready", "")
 
     def ways(self) -> list[dict[str, Any]]:
-        """What the run can do, as JSON (`controls.described`)."""
+        """The ways of the run as JSON (`controls.described`)."""
         return controls.described(self.run)
 
     def check(self, session: sessions.Session) -> None:
-        """Refuses a session with latents or values that are not of this run with a `jgan.UserError`."""
+        """Raises a `jgan.UserError` if a session has latents or values that do not belong to this run."""
         for operation in session.operations:
             if isinstance(operation, sessions.Give):
                 session_file.checked(((operation.name, operation.value),), self.controls)
@@ -134,12 +138,15 @@ class Engine:
                 )
 
     def open(self, key: str, session: sessions.Session, deliver: Callable[[Frame], None]) -> None:
-        """Has frames of a session delivered from now on, in the engine's thread; the present one at once.
+        """Begins to deliver the frames of a session, the present one first.
 
-        A key that is open already gets a new client.
+        Args:
+            key: the key of the session; if it is open already, its frames now go to the new `deliver`.
+            session: its state.
+            deliver: is called with each frame, in the engine's thread.
 
         Raises:
-            jgan.UserError: there are too many sessions, or it is one of another space.
+            jgan.UserError: there are too many sessions, or it does not belong to this run.
         """
         self.check(session)
         with self._changed:
@@ -153,25 +160,25 @@ class Engine:
         self._wake()
 
     def update(self, key: str, session: sessions.Session) -> None:
-        """Takes a session's newest state, of which the next slice knows; no such key: nothing."""
+        """Gives the next slice the newest state of a session; nothing happens if there is no such key."""
         self._set(key, "session", session)
 
     def ready(self, key: str) -> None:
-        """The client has taken the last frame: another one is made for it when there is something new."""
+        """Reports that the client has shown the last frame: another one follows when something has changed."""
         self._set(key, "ready", True)
 
     def detach(self, key: str) -> None:
-        """The client is gone, its session stays."""
+        """Ends the delivery of frames; the session stays."""
         self._set(key, "deliver", None)
 
     def close(self, key: str) -> None:
-        """Forgets a session."""
+        """Removes a session."""
         with self._changed:
             if (search := self._searches.pop(key, None)) is not None:
                 search.deliver = None
 
     def latent(self, key: str, candidate: int | None = None) -> sessions.Latent:
-        """The latent of what the last frame showed: of a candidate, or None: of what is on the pad.
+        """The latent of a candidate in the last frame, or of the picture on the pad if `candidate` is None.
 
         Raises:
             jgan.UserError: nothing has been shown yet.
@@ -184,10 +191,12 @@ class Engine:
         path = seen._replace(view=view).path(candidate)
         return tuple(map(float, search_lib.along(path, [1.0 if view.slider is None else view.slider])[0]))
 
-    def complete(self, key: str, session: sessions.Session, event: Any) -> Any:
-        """An event with what only the engine knows: the latent of a choice, and that which a warp begins with.
+    def complete(
+        self, key: str, session: sessions.Session, event: sessions.Event | session_file.Choice
+    ) -> sessions.Event:
+        """An event with the latents that only the engine knows: those of a `Choice` and of a new warp.
 
-        A warp under the pen keeps the latent it began with until it is done.
+        A warp under the pen keeps the latent with which it began until it is done.
 
         Raises:
             jgan.UserError: nothing has been shown yet.
@@ -206,12 +215,14 @@ class Engine:
         made = made._replace(latent=old.latent if same else self.latent(key))
         return sessions.Live(made) if isinstance(event, sessions.Live) else made
 
-    def submit(self, job: work.Job, progress: Callable[[float], None] | None = None) -> futures.Future:
-        """The future result of a job, done in parts between slices; a `jgan.UserError` where it fails.
+    def submit(self, job: work.Job, progress: Callable[[float], None] | None = None) -> futures.Future[Any]:
+        """The future result of a job, which is done in parts between slices.
+
+        If the job fails, the future has a `jgan.UserError`.
 
         Args:
-            job: one of `jgan.serve.jobs`.
-            progress: is told the share that is done, in the engine's thread.
+            job: one of `jgan.serve.device.work`.
+            progress: is called with the share that is done, in the engine's thread.
 
         Raises:
             jgan.UserError: there are too many jobs.
@@ -221,28 +232,29 @@ class Engine:
         return future
 
     def under(self, given: sessions.Given) -> dict[str, Any]:
-        """The weights on the device, and with them the values of controls that are given; for programs."""
+        """The weights on the device together with the values of controls, as programs take them."""
         values = controls.given(self._way, session_file.checked(given, self.controls)) if given else {}
         return {**self.weights, "given": {**self.run.weights["given"], **values}}
 
-    # For jobs, in the engine's thread.
+    # Methods for jobs, in the engine's thread.
 
     def seen(self, key: str) -> search_lib.Seen:
-        """What the last frame of a session showed; a `jgan.UserError` where there is none."""
+        """The content of the last frame of a session; raises a `jgan.UserError` if there is none."""
         search = self._searches.get(key)
         if search is None or search.seen is None:
             raise jgan.UserError("nothing has been shown yet: wait for the first candidates.")
         return search.seen._replace(view=search.session.view)
 
     def drawing(self, key: str) -> sessions.Drawing:
-        """The drawing of a session whose candidates have been seen."""
+        """The drawing of a session; raises a `jgan.UserError` if it has had no frame."""
         self.seen(key)
         return self._searches[key].session.drawing
 
-    def aside(self, function: Callable[..., Any], *arguments: Any) -> Iterator[None]:
-        """Waits for a function in a thread of its own: what is too long for a part, such as a compilation.
+    def aside(self, function: Callable[..., Any], *arguments: Any) -> Generator[None, None, Any]:
+        """Yields None until a function has ended in another thread, and returns its result.
 
-        Its programs share the processor with slices, and painting goes on.
+        This is for what takes too long for a part, such as a compilation. It shares the processor with slices, so that
+        painting goes on.
         """
         future = self._aside.submit(function, *arguments)
         future.add_done_callback(lambda _: self._wake())
@@ -250,8 +262,12 @@ class Engine:
             yield None
         return future.result()
 
-    def program(self, name: Any) -> Iterator[None]:
-        """Waits for a program, which it has made where need be."""
+    def program(self, name: programs_lib.Name) -> Generator[None, None, Callable[..., Any]]:
+        """Yields None until a program is compiled, and returns it.
+
+        Raises:
+            jgan.UserError: it could not be compiled.
+        """
         self.programs.need(name)
         while (made := self.programs.get(name)) is None:
             if name in self.programs.failed:
@@ -259,23 +275,26 @@ class Engine:
             yield None
         return made
 
-    # The thread.
+    # The engine's thread, and what wakes it.
 
     def _set(self, key: str, name: str, value: Any) -> None:
+        """Sets an attribute of the search of a session, if there is such a session."""
         with self._changed:
             if key in self._searches:
                 setattr(self._searches[key], name, value)
         self._wake()
 
     def _wake(self) -> None:
+        """Makes the thread look for work."""
         with self._changed:
             self._awake = True
             self._changed.notify()
 
     def _work(self) -> None:
+        """Does all work of the thread, until the engine is stopped."""
         self.weights = jax.device_put(self.run.weights)
         slices = schedule.Slices(self.programs, self.under, self.space)
-        # Strokes are drawn by a small program of their own, which is compiled here.
+        # Strokes are drawn by a small program, which is compiled by this call.
         dot = document.Sketch(((0.0, 0.0),), 1.0)
         size = self.programs.image
         raster.draw(document.Document(self.space, size[:2], (dot,)), size)
@@ -290,23 +309,25 @@ class Engine:
                 present = list(self._searches.values())
             try:
                 busy = self._turn(slices, present)
-            except Exception:  # of no session and no job in particular
+            except Exception:  # one that belongs to no single session or job
                 logging.exception("a turn of the engine failed")
                 busy = False
 
     def _turn(self, slices: schedule.Slices, present: list[search_lib.Search]) -> bool:
-        # Whether anything was done that may go on.
+        """Does the work of one turn; returns whether there may be more of it."""
         if self.status().state != "ready":
             return False
         busy = slices.turn(present)
         for search in present:
             slices.guard([search], lambda search=search: self._deliver(slices, search))
-        # Beside slices jobs get a share of the time, which they may owe but not save; alone all of it.
+        # After a slice, jobs get a share of its time: a long part is subtracted from the next turns, but unused time is
+        # not kept. Without slices they get all of the time.
         self._credit = min(self._credit, 0.0) + _SHARE * slices.seconds if slices.seconds else 0.0
         moved, self._credit = self._jobs.advance(self._credit)
         return busy or moved
 
     def _deliver(self, slices: schedule.Slices, search: search_lib.Search) -> None:
+        """Delivers a frame of a session, if something has changed and its client is ready."""
         with self._changed:
             deliver = search.deliver
             if search.state is None or not search.changed or not search.ready or deliver is None:
@@ -314,7 +335,7 @@ class Engine:
             search.changed = False
         frame = search.frame(self.programs.get("shadow"), slices.draw)
         if frame is None:
-            search.changed = True  # what it needs is being compiled
+            search.changed = True  # a program that it needs is being compiled
             return
         with self._changed:
             search.ready = False

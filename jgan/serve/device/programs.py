@@ -1,8 +1,8 @@
-"""The device programs of the editor, compiled ahead in the background: no stroke waits for a compilation.
+"""The device programs of the editor, compiled ahead in the background, so that no stroke waits for a compilation.
 
-All are functions of a run's weights, which hold what is set of its controls under `given`: another value compiles
-nothing. In a slice, whose sessions may have set different ones, they are part of what each session asks for. Latents
-leave the programs as flat vectors.
+All are functions of the weights of a run, which hold the values of its controls under `given`: another value needs no
+compilation. In a slice, the sessions may have different values; these are part of what each session asks for. The
+programs return latents as flat vectors.
 """
 
 from collections.abc import Callable
@@ -25,26 +25,30 @@ from jgan.latent import projection
 from jgan.ops import pixels
 from jgan.programs import project as project_lib
 
-# Sessions that one program moves on, on an accelerator. On CPU two together take as long as one after the other, and
-# the programs for them would be compiled in vain.
+# The numbers of sessions that one program moves on an accelerator. On CPU two sessions together take as long as one
+# after the other, so that programs for several would bring nothing.
 LANES = (1, 2, 4, 8)
 STARTS = 4  # of a projection
 PROJECTION = projection.Settings(evaluations=160)
 
+Name = str | tuple[str, int, bool]  # of a program: see `Programs`
+
+_Source = tuple[Callable[..., Any], tuple[Any, ...]]  # a function to compile, and the shapes of its arguments
+
 
 class Sight(NamedTuple):
-    """What is to be seen of a session's candidates, n of them.
+    """The visible state of the n candidates of a session.
 
     Attributes:
         images: [n, h, w, c] uint8.
-        average: [h, w, c] uint8, the mean of those that are shown.
+        average: [h, w, c] uint8, the mean of the shown ones.
         latents: [n, d].
-        steps: latents [m, n, d] after each step.
-        begin: where their paths begin, [n, d].
-        ages: [n], steps since each of them began.
-        shown: which ones a person gets to see, best first; `mask` tells how many of them.
-        order: [n], the ranking that `shown` keeps to.
-        costs: of every term, {name: [n]}; `total` is how well they do what is asked.
+        steps: [m, n, d], the latents after each of the m steps.
+        begin: [n, d], the latents at which their paths begin.
+        ages: [n], the number of steps since each of them began.
+        shown: the candidates that a person sees, best first.
+        order: [n], the ranking from which `shown` was selected.
+        costs: {term: [n]}; `total` is the weighted sum of those for strokes and realism.
     """
 
     images: Any
@@ -59,16 +63,16 @@ class Sight(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """What a session asks of its candidates, besides its state.
+    """The input of a slice for one session, besides the state of its candidates.
 
     Attributes:
-        constraints: of its strokes.
-        weights: of the terms.
-        order: an earlier ranking [n] int32.
-        frozen: bool, whether to keep to it.
-        before: [n] bool, those that are shown now.
-        refill: [n] bool, those that begin anew if they are not shown.
-        seed: [2] uint32, of their beginnings.
+        constraints: those of its strokes.
+        weights: those of the terms.
+        order: [n] int32, an earlier ranking.
+        frozen: bool, whether that ranking stays.
+        before: [n] bool, the candidates that are shown now.
+        refill: [n] bool, the candidates that begin anew if they are not shown.
+        seed: [2] uint32, the seed of those that begin anew.
         given: {control: value of one example}, under which images are drawn.
     """
 
@@ -83,9 +87,25 @@ class Asked(NamedTuple):
 
 
 class Programs:
-    """Compiled programs by name, made one after another in a thread of their own.
+    """Compiled programs by their names, which a thread compiles one after another.
 
-    Names: `start`, `start_from`, `draw`, `shadow`, `look`, (`slice`, lanes, judged), `project`, `project_on`.
+    These are their names:
+        start, start_from: the candidates of a session at random, or around a latent.
+        draw: the image of a latent.
+        shadow: an image that fades with the distance from a point.
+        look: the `Sight` of candidates that have just begun.
+        (slice, lanes, judged): a slice of that number of sessions, with the discriminator or without it.
+        project, project_on: the beginning of a projection, and further evaluations of it.
+
+    Attributes:
+        codec: of latents as flat vectors.
+        image: (height, width, channels) of the images.
+        bits: as in `framing.bits`.
+        judges: whether the run has a discriminator.
+        predicts: whether the run has a trained predictor.
+        lanes: the numbers of sessions that a slice can move.
+        nothing: the input of a slice for a session without strokes.
+        failed: names of programs that could not be compiled.
     """
 
     def __init__(
@@ -97,7 +117,15 @@ class Programs:
         lanes: tuple[int, ...] | None,
         changed: Callable[[], None],
     ):
-        """`changed` is called, in that thread, whenever a program has been made or could not be."""
+        """The programs of a run.
+
+        Args:
+            run: as `trained.load(..., latent=True)` gives it.
+            candidates: of each session.
+            slice_steps: steps of the optimiser in a slice.
+            lanes: the numbers of sessions that a slice can move, 1 first; None: those for the device.
+            changed: is called, in the thread, after each compilation, also after one that failed.
+        """
         self.codec = codec_lib.Codec.of(run.space())
         self.image = (run.config.data.size, run.config.data.size, run.config.data.channels[0])
         self.bits = framing.bits(run.config.data)
@@ -105,10 +133,10 @@ class Programs:
         self.predicts = run.predicts
         self.lanes = lanes = lanes or (LANES[:1] if jax.default_backend() == "cpu" else LANES)
         self.nothing = _nothing(self.image, candidates, run.weights["given"])
-        self.failed: set[Any] = set()
+        self.failed: set[Name] = set()
         self._changed, self._asked_for = changed, threading.Condition()
-        self._queue: list[Any] = []
-        self._made: dict[Any, Any] = {}
+        self._queue: list[Name] = []
+        self._made: dict[Name, Callable[..., Any]] = {}
         self._stopped = False
         self._sources = _sources(run, self, candidates, slice_steps)
         self._thread = threading.Thread(target=self._work, name="jgan-compile")
@@ -116,32 +144,34 @@ class Programs:
         self.need("project", "project_on", *(("slice", n, False) for n in lanes[1:]))
 
     def start(self) -> None:
+        """Begins to compile."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread after the program it is at."""
+        """Ends the thread after the program that it is compiling."""
         with self._asked_for:
             self._stopped = True
             self._asked_for.notify()
         if self._thread.is_alive():
             self._thread.join()
 
-    def need(self, *names: Any) -> None:
-        """Has programs made, if they are not yet."""
+    def need(self, *names: Name) -> None:
+        """Adds programs to those that are to be compiled, unless they are among them already."""
         with self._asked_for:
             done = {*self._made, *self._queue, *self.failed}
             self._queue += [name for name in names if name not in done]
             self._asked_for.notify()
 
-    def get(self, name: Any) -> Callable[..., Any] | None:
-        """The program, or None as long as it is not made."""
+    def get(self, name: Name) -> Callable[..., Any] | None:
+        """The compiled program; None if it is not compiled yet."""
         return self._made.get(name)
 
     def idle(self) -> bool:
-        """Whether all programs that were asked for are made."""
+        """Whether all programs that were asked for are compiled."""
         return not self._queue
 
     def _work(self) -> None:
+        """Compiles, until it is stopped."""
         while True:
             with self._asked_for:
                 self._asked_for.wait_for(lambda: self._stopped or self._queue)
@@ -163,8 +193,10 @@ class Programs:
             self._changed()
 
 
-def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> dict[Any, Callable]:
-    """{name: () -> (function, shapes of its arguments)}."""
+def _sources(
+    run: trained.Run, programs: Programs, count: int, steps: int
+) -> dict[Name, Callable[[], _Source]]:
+    """{name of a program: a function that returns (the function to compile, the shapes of its arguments)}."""
     codec = programs.codec
     weights = jax.tree.map(_shape, run.weights)
     asked, key = jax.tree.map(_shape, programs.nothing), jax.ShapeDtypeStruct((2,), jnp.uint32)
@@ -210,7 +242,7 @@ def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> di
     def look(state: candidates_lib.State, asked: Asked) -> Sight:
         return sight(codec, state, jax.tree.map(lambda x: x[None], state.latents), asked, False)
 
-    def reconstruction(weights: Any, image: jax.Array, mask: jax.Array) -> Callable:
+    def reconstruction(weights: Any, image: jax.Array, mask: jax.Array) -> Callable[..., Any]:
         def features(image: jax.Array) -> list[jax.Array]:
             return [x[0] for x in run.judge(weights, image[None])["features"]]
 
@@ -231,15 +263,15 @@ def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> di
     def on(weights: Any, image: jax.Array, mask: jax.Array, carries: Any, until: jax.Array) -> Any:
         space, cost = run.space(weights), reconstruction(weights, image, mask)
         carries = jax.vmap(lambda c: projection.advance(space, cost, c, until, PROJECTION))(carries)
-        found = jax.vmap(lambda c: projection.finish(space, c))(carries)
-        best = projection.best(found)
-        # Starts that are done stop counting before the others do.
-        return carries, (codec.flat(best.latent), best.cost, jnp.all(found.evaluations < until))
+        results = jax.vmap(lambda c: projection.finish(space, c))(carries)
+        best = projection.best(results)
+        # A start that has converged makes no more evaluations, so that its number stays below `until`.
+        return carries, (codec.flat(best.latent), best.cost, jnp.all(results.evaluations < until))
 
     def state() -> candidates_lib.State:
         return jax.eval_shape(start, weights, key)
 
-    def slice_of(lanes: int, judged: bool) -> Callable:
+    def slice_of(lanes: int, judged: bool) -> Callable[[], _Source]:
         return lambda: (
             functools.partial(slices, judged),
             (weights, (state(),) * lanes, (asked,) * lanes),
@@ -265,15 +297,23 @@ def _sources(run: trained.Run, programs: Programs, count: int, steps: int) -> di
 
 
 def sight(codec: codec_lib.Codec, state: candidates_lib.State, way: Any, asked: Asked, judged: bool) -> Sight:
-    """What is to be seen of a state; `way` are the latents [m, n, ...] after the steps that led to it."""
+    """The visible state of candidates.
+
+    Args:
+        codec: of latents as flat vectors.
+        state: the state of the candidates.
+        way: the latents [m, n, ...] after each of the steps that led to this state.
+        asked: the input of the slice.
+        judged: whether `state.cost` includes realism.
+    """
     weights, flat = asked.weights, jax.vmap(codec.flat)
     order = jnp.where(asked.frozen, asked.order, candidates_lib.rank(state))
     shown = candidates_lib.select(state, order=order, before=asked.before)
     colour = jax.vmap(lambda image: constraints.colour(image, asked.constraints))(state.images)
     sketch = jax.vmap(lambda image: constraints.sketch(image, asked.constraints))(state.images)
-    # The discriminator has been asked in the step; its answer is what is left of the cost.
+    # The discriminator was computed in the step already: realism is the rest of the cost.
     rest = state.cost - weights.colour * colour - weights.sketch * sketch
-    # Of the start, which is where the first candidate began, and not of each one's own beginning.
+    # Distances are from the start, at which the first candidate began, and not from each candidate's own beginning.
     start, picture = jax.tree.map(lambda x: x[0], (state.anchor, state.reference))
     pull = jax.vmap(lambda latent: constraints.smoothness(latent, start))(state.latents)
     unpainted = jax.vmap(lambda x: constraints.preservation(x, picture, asked.constraints))
@@ -299,7 +339,8 @@ def sight(codec: codec_lib.Codec, state: candidates_lib.State, way: Any, asked: 
 
 
 def _nothing(image: tuple[int, int, int], count: int, given: dict[str, Any]) -> Asked:
-    # On the host: an array made by jnp would have a program of its own compiled.
+    """The input of a slice for a session without strokes."""
+    # In numpy, because each jnp function here would be compiled.
     shapes = jax.eval_shape(lambda: constraints.empty(image))
     drawn = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), shapes)
     weights = constraints.Weights(*map(np.float32, constraints.Weights()))
@@ -308,8 +349,10 @@ def _nothing(image: tuple[int, int, int], count: int, given: dict[str, Any]) -> 
 
 
 def _key(seed: jax.Array) -> jax.Array:
+    """The random key of a seed [2] uint32."""
     return jax.random.fold_in(jax.random.key(seed[0]), seed[1])
 
 
 def _shape(x: Any) -> jax.ShapeDtypeStruct:
+    """The shape and type of an array, for `lower`."""
     return jax.ShapeDtypeStruct(np.shape(x), jnp.result_type(x))

@@ -1,6 +1,6 @@
-"""Slices: which sessions the device moves on next, and what becomes of one that goes wrong.
+"""Slices: the choice of the sessions whose candidates the device moves next, and the handling of their errors.
 
-Only the engine's thread calls what is here.
+Only the engine's thread uses this module.
 """
 
 from collections.abc import Callable
@@ -11,29 +11,41 @@ from typing import Any
 import jax
 import numpy as np
 
+from jgan.serve import session as sessions
 from jgan.serve.device import programs as programs_lib
 from jgan.serve.device import search as search_lib
 
-_TRIALS = 2  # slices of each number of sessions before the better number is known
+_TRIALS = 2  # slices of each number of sessions that are timed before the fastest number is chosen
 
 
 class Slices:
-    """Moves sessions on, those that waited longest first.
+    """Moves the candidates of sessions, those that waited longest first.
 
     Attributes:
-        seconds: spent on the last turn's slice, 0 where there was none.
+        seconds: the duration of the slice in the last turn; 0 if there was none.
     """
 
-    def __init__(self, programs: programs_lib.Programs, under: Callable[[Any], Any], space: str):
-        """Of a run's programs, its weights on the device under what a drawing is given, and the name of its space."""
+    def __init__(
+        self,
+        programs: programs_lib.Programs,
+        under: Callable[[sessions.Given], dict[str, Any]],
+        space: str,
+    ):
+        """The slices of one engine.
+
+        Args:
+            programs: those of the run.
+            under: the weights on the device, with the values of controls that a drawing is given.
+            space: the name of the space.
+        """
         self.seconds = 0.0
         self._programs, self._under, self._space = programs, under, space
         self._weights = under(())
         self._turns = 0
-        self._times: dict[tuple[int, bool], list[float]] = {}  # of slices, by sessions in them
+        self._times: dict[tuple[int, bool], list[float]] = {}  # of slices, by (sessions in them, judged)
 
     def turn(self, present: list[search_lib.Search]) -> bool:
-        """Takes up what was drawn, begins one session's candidates and runs one slice; whether there was work."""
+        """Reads all changes, begins the candidates of one session, runs one slice; returns whether there was work."""
         self._turns += 1
         self.seconds = 0.0
         for search in present:
@@ -48,7 +60,7 @@ class Slices:
         return began or bool(batch)
 
     def guard(self, batch: list[search_lib.Search], action: Callable[[], None]) -> bool:
-        """Whether an action went well; if not, the sessions it was about begin anew and wait for another stroke."""
+        """Whether an action ended without an error; otherwise its sessions begin anew and wait for another stroke."""
         try:
             action()
             return True
@@ -60,12 +72,13 @@ class Slices:
                 search.problem = "this drawing could not be followed; the candidates began anew."
             return False
 
-    def draw(self, weights: Any, latent: np.ndarray) -> Any:
-        """The image of a flat latent, in [-1, 1] and as uint8."""
+    def draw(self, weights: dict[str, Any], latent: np.ndarray) -> tuple[jax.Array, jax.Array]:
+        """The image of a flat latent, in [-1, 1] and in uint8."""
         return self._programs.get("draw")(weights, latent)
 
     def _begin(self, present: list[search_lib.Search]) -> bool:
-        # One session's candidates in a turn, so that the others need not wait for many.
+        """Begins the candidates of one session, if any has to begin; returns whether there was one."""
+        # Only one in a turn, so that other sessions do not wait for many.
         for search in sorted(present, key=lambda search: search.served):
             if search.state is not None or search.broken or search.taken is None:
                 continue
@@ -76,6 +89,7 @@ class Slices:
         return False
 
     def _begin_one(self, search: search_lib.Search, program: Callable[..., Any]) -> None:
+        """Begins the candidates of a session by `start` or `start_from`."""
         drawing = search.taken.drawing
         latent = [] if drawing.anchor is None else [np.float32(drawing.anchor)]
         state = program(search.weights, np.uint32([drawing.seed, drawing.since]), *latent)
@@ -83,7 +97,7 @@ class Slices:
         search.begin(state, sight, self.draw, self._space)
 
     def _pick(self, present: list[search_lib.Search]) -> tuple[list[search_lib.Search], bool]:
-        """(the sessions of the next slice, whether the discriminator judges them): those that waited longest."""
+        """(the sessions of the next slice, which have waited longest, whether the discriminator judges them)."""
         for search in present:
             if search.state is not None and search.judged != (judged := self._judged(search)):
                 search.judged = judged
@@ -97,22 +111,24 @@ class Slices:
         return alike[: self._lanes(len(alike), judged)], judged
 
     def _judged(self, search: search_lib.Search) -> bool:
+        """Whether the discriminator has to judge the candidates of a session, and the program for it is compiled."""
         if not self._programs.judges or search.taken.drawing.weights.realism <= 0:
             return False
         names = [("slice", n, True) for n in self._programs.lanes]
         if self._programs.get(names[0]) is None:
-            self._programs.need(*names)  # until then frames go on without
+            self._programs.need(*names)  # until it is compiled, slices go on without it
             return False
         return True
 
     def _lanes(self, waiting: int, judged: bool) -> int:
-        """How many sessions to move on together: what is fastest for each, once every number has been tried."""
+        """How many sessions one slice moves: the number with the least time for each, after all numbers were tried."""
         made = [n for n in self._programs.lanes if n <= waiting and self._programs.get(("slice", n, judged))]
         times = {n: self._times.get((n, judged), []) for n in made}
         untried = [n for n in made if len(times[n]) < _TRIALS]
         return max(untried) if untried else min(made, key=lambda n: min(times[n]) / n)
 
     def _slice(self, batch: list[search_lib.Search], judged: bool) -> None:
+        """Runs one slice of these sessions."""
         begun = time.perf_counter()
         for search in batch:
             search.served = self._turns

@@ -1,9 +1,10 @@
-"""One session on the device: its candidates, what its drawing asks of them, where they went, and its frames.
+"""One session on the device: its candidates, the constraints of its drawing, the candidates' paths, and its frames.
 
-Only the engine's thread calls what is here; `Seen` alone is read by others.
+Only the engine's thread uses this module, except for `Seen`, which other threads read.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import dataclasses
 from typing import Any
 from typing import NamedTuple
@@ -18,26 +19,27 @@ from jgan.latent import raster
 from jgan.serve import session as sessions
 from jgan.serve.device import programs as programs_lib
 
-ITERATIONS = 100  # of all candidates after a change of the drawing
-FREEZE = 150  # iterations since they began, after which the ranking of candidates stays
-_KEPT = 64  # latents along the way of a candidate
+ITERATIONS = 100  # of the candidates after each change of the drawing
+FREEZE = 150  # iterations from their beginning, after which the ranking of candidates stays
+_KEPT = 64  # latents that are kept of the path of a candidate
 
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """What a person gets to see of a session.
+    """The visible state of a session at one moment.
 
     Attributes:
-        version, ground: of the drawing that the images follow.
-        iteration: steps since the candidates began.
+        version: the version of the drawing that the images follow.
+        ground: its ground, as in `session.Drawing`.
+        iteration: the number of steps since the candidates began.
         moving: whether they still change.
         images: [k, h, w, c] uint8, best first.
-        ids: [k], the candidates they are of.
-        costs: of each of them, {term: number}; `total` is how well it does what is asked.
-        pad: [h, w, c] uint8, the image to draw on: a candidate, where the slider stands, or the mean.
-        chosen: the candidate on the pad.
-        slider: where on its way; None: at the end.
-        problem: a sentence where a stroke asks for something that cannot be.
+        ids: [k], the numbers of these candidates.
+        costs: {term: number} of each of them, as in `programs.Sight`.
+        pad: [h, w, c] uint8, the image to draw on: a candidate, a point of its path, or the mean.
+        chosen: the number of the candidate on the pad.
+        slider: the position on its path; None: its end.
+        problem: a sentence if a stroke asks for something impossible, else empty.
     """
 
     version: int
@@ -54,13 +56,13 @@ class Frame:
 
 
 class Seen(NamedTuple):
-    """What a frame showed, for whoever asks for a candidate of it.
+    """The state behind a frame, from which its candidates and their paths can be read.
 
     Attributes:
-        sight: what was seen.
-        way: (iteration, latents [n, d]) along the way.
-        iteration: of the sight.
-        view: what was looked at.
+        sight: the state of the candidates.
+        way: (iteration, latents [n, d]) of earlier states.
+        iteration: the iteration of `sight`.
+        view: what the person looked at.
     """
 
     sight: programs_lib.Sight
@@ -69,23 +71,23 @@ class Seen(NamedTuple):
     view: sessions.View
 
     def candidate(self, number: int | None) -> int:
-        """A candidate by its number; None: the one chosen, or the best."""
+        """The number of a candidate that exists: this one, else the chosen one, else the best one."""
         for choice in (number, self.view.chosen):
             if choice is not None and choice < len(self.sight.images):
                 return choice
         return int(self.sight.shown.indices[0])
 
     def path(self, number: int | None) -> np.ndarray:
-        """The latents [m, d] of a candidate from where it began to where it is, m at least 2."""
+        """The latents [m, d] of a candidate from its beginning to its present state; m is at least 2."""
         k = self.candidate(number)
-        # What a candidate was before it began anew is no part of its way.
+        # The states of a candidate before it began anew do not belong to its path.
         born = self.iteration - self.sight.ages[k]
         steps = [latents[k] for iteration, latents in self.way if iteration > born]
         return np.stack([self.sight.begin[k], *steps, self.sight.latents[k]])
 
 
-def along(path: np.ndarray, shares: Any) -> np.ndarray:
-    """Latents [n, d] at shares [n], 0 to 1, of the length of the broken line through latents [m, d]."""
+def along(path: np.ndarray, shares: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The latents [n, d] at n shares, from 0 to 1, of the length of the polyline through the latents `path` [m, d]."""
     lengths = np.linalg.norm(np.diff(path, axis=0), axis=1)
     at = np.concatenate([[0.0], np.cumsum(lengths)])
     if at[-1] == 0:
@@ -98,40 +100,43 @@ def along(path: np.ndarray, shares: Any) -> np.ndarray:
 
 
 class Search:
-    """The device's side of a session.
+    """The state of a session in the engine.
 
-    Attributes that the engine's lock guards: `session`, `deliver`, `ready`, `seen`.
+    Other threads may use `session`, `deliver`, `ready`, `changed` and `seen` under the lock of the engine.
     """
 
     def __init__(self, session: sessions.Session, deliver: Callable[[Frame], None] | None):
+        """A session whose candidates have not begun; `deliver` is called with its frames."""
         self.session, self.deliver, self.ready = session, deliver, True
         self.seen: Seen | None = None
-        self.taken: sessions.Session | None = None  # the session that the rest is about
-        self.state: candidates_lib.State | None = None  # None: candidates have to begin
-        self.weights: Any = None  # on the device, and what `taken` is given
+        self.taken: sessions.Session | None = None  # the state of the session that the rest follows
+        self.state: candidates_lib.State | None = None  # None: candidates must begin
+        self.weights: dict[str, Any] = {}  # on the device, with the values of controls of `taken`
         self.sight: programs_lib.Sight | None = None
         self.asked: programs_lib.Asked | None = None
-        self.judged = False  # by the discriminator
-        self.broken = False  # whether even a beginning failed, so that only another drawing may help
-        self.version = 0  # of the drawing that `sight` follows
-        self.left = 0  # iterations to do
-        self.iterations = 0  # since they began
+        self.judged = False  # whether the discriminator judges the candidates
+        self.broken = False  # whether the candidates failed to begin, so that only another drawing may help
+        self.version = 0  # the version of the drawing that `sight` follows
+        self.left = 0  # iterations that are to be done
+        self.iterations = 0  # iterations since the candidates began
         self.served = 0  # the turn of its last slice
-        self.changed = False  # whether there is something that no frame has shown
+        self.changed = False  # whether something has changed since the last frame
         self.problem = ""
         self._way: list[tuple[int, np.ndarray]] = []
         self._stride = 1
-        self._ground: np.ndarray | None = None  # an image as they began
-        self._sources: dict[sessions.Latent, np.ndarray] = {}  # uint8 images that warps take patches from
-        self._sources_of: Any = None  # what was given when they were drawn
+        self._ground: np.ndarray | None = (
+            None  # the image behind sketches: the mean of the candidates when they began
+        )
+        self._sources: dict[sessions.Latent, np.ndarray] = {}  # uint8 images from which warps take patches
+        self._sources_of: sessions.Given | None = None  # the values of controls under which they were drawn
 
     def take(self, draw: Callable[..., Any], space: str, under: Callable[[sessions.Given], Any]) -> None:
-        """Follows the newest session: what it asks for, and whether candidates begin anew.
+        """Reads the newest state of the session, and makes candidates follow it or begin anew.
 
         Args:
-            draw: (weights, flat latent) -> (image in [-1, 1], image uint8).
+            draw: (weights, flat latent) -> (image in [-1, 1], image in uint8).
             space: the name of the space.
-            under: the weights under what a drawing is given.
+            under: the weights on the device, with the values of controls that a drawing is given.
         """
         before, self.taken = self.taken, self.session
         after = self.taken
@@ -147,7 +152,9 @@ class Search:
             if strokes == drawn and before.drawing.weights == after.drawing.weights and not self.broken:
                 self.version = self.version if self.left else after.drawing.version
                 return
-            anew = not strokes and self.iterations > 0  # nothing else would lead back to before the strokes
+            anew = (
+                not strokes and self.iterations > 0
+            )  # only this gives the candidates before the strokes again
         self.broken = False
         if anew:
             self.restart()
@@ -156,11 +163,11 @@ class Search:
             self.ask(draw, space)
 
     def restart(self) -> None:
-        """Has the candidates begin anew."""
+        """Makes the candidates begin anew in a later turn."""
         self.state, self.iterations = None, 0
 
     def move(self) -> None:
-        """Has the candidates follow the drawing, which has changed."""
+        """Makes the candidates follow the drawing, which has changed."""
         self.left = ITERATIONS if sessions.strokes(self.taken) else 0
         if not self.left:
             self.version, self.changed = self.taken.drawing.version, True
@@ -168,7 +175,7 @@ class Search:
     def begin(
         self, state: candidates_lib.State, sight: programs_lib.Sight, draw: Callable[..., Any], space: str
     ) -> None:
-        """Takes candidates that have just begun; `draw` and `space` as for `take`."""
+        """Takes candidates that have just begun; `draw` and `space` are as in `take`."""
         self.state, self.iterations, self._way, self._stride = state, 0, [], 1
         anchored = self.taken.drawing.anchor is not None
         images = sight.images[:1] if anchored else sight.images
@@ -178,10 +185,10 @@ class Search:
         self.ask(draw, space)
 
     def ask(self, draw: Callable[..., Any], space: str) -> None:
-        """Draws the constraints anew; the next slice follows them."""
+        """Draws the constraints, which the next slice follows; `draw` and `space` are as in `take`."""
         drawing, strokes = self.taken.drawing, sessions.strokes(self.taken)
-        # A warp's patch stays what it was when the stroke was made, but for what is given: a patch of another class
-        # would ask for what the candidates cannot become.
+        # A warp keeps the latent of its patch, but the patch is drawn under the present values of controls: candidates
+        # of one class cannot become like a patch of another class.
         known = self._sources if self._sources_of == drawing.given else {}
         self._sources_of = drawing.given
         self._sources = {
@@ -200,7 +207,7 @@ class Search:
         self.asked = programs_lib.Asked(drawn, weights, **self._upkeep())
 
     def step(self, state: candidates_lib.State, sight: programs_lib.Sight) -> None:
-        """Takes what a slice made of the candidates."""
+        """Takes the candidates after a slice."""
         self.left = max(0, self.left - len(sight.steps))
         if not sight.shown.mask.any():  # no cost is finite
             self.restart()
@@ -216,8 +223,9 @@ class Search:
         self.version = self.taken.drawing.version
 
     def _upkeep(self, steps: int = 1) -> dict[str, Any]:
-        # Once after each change, when there was time to follow it and as much is left for those that begin anew. While
-        # a pen moves nothing is refilled, and never what was chosen.
+        """The fields of `programs.Asked` that differ in every slice."""
+        # Candidates begin anew once after each change: late enough for all of them to follow it, and early enough for
+        # the new ones to do so as well. While a pen moves none begins anew, and the chosen one never does.
         due = ITERATIONS - candidates_lib.REFILL
         numbers = np.arange(len(self.sight.images))
         return {
@@ -230,7 +238,7 @@ class Search:
         }
 
     def frame(self, shadow: Callable[..., Any] | None, draw: Callable[..., Any]) -> Frame | None:
-        """What there is to see now; None as long as `shadow` is needed and not compiled."""
+        """The frame of the present state; None if it needs `shadow`, which is not compiled yet."""
         sight, drawing, view = self.sight, self.taken.drawing, self.taken.view
         seen = Seen(sight, tuple(self._way), self.iterations, view)
         chosen = seen.candidate(None)
@@ -259,7 +267,8 @@ class Search:
             problem=self.problem,
         )
 
-    def _constraints(self, strokes: Any, space: str) -> constraints.Constraints:
+    def _constraints(self, strokes: Sequence[sessions.Stroke], space: str) -> constraints.Constraints:
+        """The constraints of strokes on the canvas of the session."""
         drawing = self.taken.drawing
         drawn = document.Document(space, drawing.size, tuple(stroke.stroke for stroke in strokes))
         if drawing.photo is not None:
@@ -272,6 +281,7 @@ class Search:
         return raster.draw(drawn, self._ground.shape, self._ground, sources)
 
     def _possible(self, stroke: sessions.Stroke, space: str) -> bool:
+        """Whether a stroke alone can be drawn."""
         try:
             self._constraints([stroke], space)
         except jgan.UserError:
@@ -279,7 +289,7 @@ class Search:
         return True
 
     def _point(self, view: sessions.View, drawing: sessions.Drawing, shape: tuple[int, ...]) -> np.ndarray:
-        # The pointer in pixels of the image; without one the middle.
+        """The position (x, y) of the pointer in pixels of the image; its middle if there is no pointer."""
         if view.cursor is None:
             return np.float32([shape[1] / 2, shape[0] / 2])
         top, left, side = drawing.photo.box if drawing.photo else (0, 0, drawing.size[0])
@@ -287,5 +297,5 @@ class Search:
 
 
 def _visible(view: sessions.View) -> sessions.View:
-    # Where the pointer is shows in a shadow alone.
+    """The view without what no frame shows: the pointer is visible only by its shadow."""
     return view if view.shadow else view._replace(cursor=None)

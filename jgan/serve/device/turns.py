@@ -1,4 +1,4 @@
-"""The jobs that wait, of which each is moved on by a part when its turn comes; only the engine's thread does it."""
+"""The queue of jobs: in each turn the engine's thread does one part of one job."""
 
 from collections import deque
 from collections.abc import Callable
@@ -13,18 +13,28 @@ from typing import Any
 
 import jgan
 
-MAX_JOBS = 32
+MAX_JOBS = 32  # that wait at the same time
 
 
 class Queue:
-    """Jobs of which each is moved on by a part when its turn comes."""
+    """The jobs that are not done, in the order of their turns."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: deque[_Running] = deque()
 
-    def add(self, parts: Iterator[float | None], progress: Callable[[float], None] | None) -> futures.Future:
-        """The future result of a job; a `jgan.UserError` where there are too many."""
+    def add(
+        self, parts: Iterator[float | None], progress: Callable[[float], None] | None
+    ) -> futures.Future[Any]:
+        """The future result of a job.
+
+        Args:
+            parts: does one part of the job at each step; yields the share that is done, or None if the job only waits.
+            progress: is called with the share that is done.
+
+        Raises:
+            jgan.UserError: there are too many jobs.
+        """
         running = _Running(parts, futures.Future(), progress)
         with self._lock:
             if len(self._waiting) >= MAX_JOBS:
@@ -33,24 +43,24 @@ class Queue:
         return running.future
 
     def advance(self, seconds: float) -> tuple[bool, float]:
-        """(whether a job was moved on, what is left of the seconds that jobs may take); none where it is below 0."""
+        """(whether a part of a job was done, the seconds left to jobs); none is done if they are below 0 before."""
         for _ in range(len(self._waiting)):
             if seconds < 0:
                 break
             with self._lock:
                 running = self._waiting.popleft()
             begun = time.perf_counter()
-            told = running.advance()
+            share = running.advance()
             seconds -= time.perf_counter() - begun
             if not running.future.done():
                 with self._lock:
                     self._waiting.append(running)
-            if told is not None:
+            if share is not None:
                 return True, seconds
         return False, seconds
 
     def stop(self) -> None:
-        """Fails what is not done."""
+        """Makes the futures of all jobs that are not done fail."""
         for running in self._waiting:
             running.parts.close()
             running.settle(running.future.set_exception, jgan.UserError("the editor was shut down."))
@@ -58,20 +68,22 @@ class Queue:
 
 @dataclasses.dataclass(eq=False)
 class _Running:
+    """A job that has begun."""
+
     parts: Iterator[float | None]
-    future: futures.Future
+    future: futures.Future[Any]
     progress: Callable[[float], None] | None
 
     def advance(self) -> float | None:
-        """Does a part; None if it only waits."""
-        told = None
+        """Does one part and returns the share of the job that is done; None if the job only waits or has ended."""
+        share = None
         try:
             if self.future.cancelled():
                 self.parts.close()
                 return None
-            told = next(self.parts)
-            if told is not None and self.progress is not None:
-                self.progress(told)
+            share = next(self.parts)
+            if share is not None and self.progress is not None:
+                self.progress(share)
         except StopIteration as end:
             if self.progress is not None:
                 self.progress(1.0)
@@ -81,10 +93,11 @@ class _Running:
         except Exception:
             logging.exception("a job failed")
             self.settle(
-                self.future.set_exception, jgan.UserError("the job failed; the server's log tells why.")
+                self.future.set_exception, jgan.UserError("the job failed; the server's log says why.")
             )
-        return told
+        return share
 
     def settle(self, how: Callable[[Any], None], value: Any) -> None:
-        with contextlib.suppress(futures.InvalidStateError):  # cancelled meanwhile
+        """Gives the future its result or its error: `how` is its method for that."""
+        with contextlib.suppress(futures.InvalidStateError):  # it was cancelled meanwhile
             how(value)

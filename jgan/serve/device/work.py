@@ -1,12 +1,11 @@
-"""What a person asks for once and waits for: a projection, a film, an edit done to the photo.
+"""Jobs, of which a person waits for the result: a projection, a film, an edit that is transferred to the photo.
 
 A job is done in parts in the engine's thread, between slices, so that painting goes on: `parts(engine)` is a generator
-of the share that is done (None: it waits for something) that returns the result.
+that yields the share that is done (None: the job waits for something) and returns the result.
 """
 
 from collections.abc import Callable
 from collections.abc import Generator
-from collections.abc import Iterator
 import dataclasses
 import time
 from typing import Any
@@ -27,38 +26,38 @@ from jgan.serve import session as sessions
 from jgan.serve.device import programs as programs_lib
 from jgan.serve.device import search
 
-FRAMES = 16
+FRAMES = 16  # of a film
 _PART = 0.1  # seconds that a part should take
 _MOST = 32  # evaluations in a part
-_MORPH = 256  # pixels: the side of a film from one photo to another
+_MORPH = 256  # pixels, the side of a film from one photo to another
 
 Photo = image_files.Picture | np.ndarray  # [h, w, c] of any type
 Parts = Generator[float | None, None, Any]
 
 
 class Device(Protocol):
-    """What jobs use of the engine, in its thread; `jgan.serve.device.engine.Engine` says what each does."""
+    """The part of the engine that jobs use, in its thread; `jgan.serve.device.engine.Engine` describes the methods."""
 
     programs: programs_lib.Programs
 
     def under(self, given: sessions.Given) -> dict[str, Any]: ...
     def seen(self, key: str) -> search.Seen: ...
     def drawing(self, key: str) -> sessions.Drawing: ...
-    def aside(self, function: Callable[..., Any], *arguments: Any) -> Iterator[None]: ...
-    def program(self, name: Any) -> Iterator[None]: ...
+    def aside(self, function: Callable[..., Any], *arguments: Any) -> Generator[None, None, Any]: ...
+    def program(self, name: programs_lib.Name) -> Generator[None, None, Callable[..., Any]]: ...
     def open(self, key: str, session: sessions.Session, deliver: Callable[[search.Frame], None]) -> None: ...
     def ready(self, key: str) -> None: ...
     def close(self, key: str) -> None: ...
 
 
 class Job(Protocol):
-    """What `Engine.submit` takes."""
+    """A job for `Engine.submit`; `parts` does one part of it at each step, and returns its result."""
 
     def parts(self, engine: Device) -> Parts: ...
 
 
 class Projected(NamedTuple):
-    """A photo's projection: what `session.Open` needs, its cost, and the image of the latent uint8."""
+    """The projection of a photo: the values for `session.Open`, its cost, and the image of the latent in uint8."""
 
     latent: sessions.Latent
     size: tuple[int, int]
@@ -68,9 +67,9 @@ class Projected(NamedTuple):
 
 
 class Transferred(NamedTuple):
-    """A photo as an edit has it, in its own size, type and opacity, and the film of its way there.
+    """A photo after an edit, in its own size, type and opacity, and the film from the photo to it.
 
-    The film is uint8 [n, h, w, c].
+    The film is [n, h, w, c] uint8.
     """
 
     photo: np.ndarray
@@ -78,7 +77,7 @@ class Transferred(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """Candidates that are shown, best first: numbers [k], images uint8 [k, h, w, c], latents [k, d], costs [k]."""
+    """The candidates that are shown, best first: numbers [k], images [k, h, w, c] uint8, latents [k, d], costs [k]."""
 
     ids: np.ndarray
     images: np.ndarray
@@ -88,9 +87,13 @@ class Exported(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Project:
-    """The projection of a photo [h, w, c] of any type: `Projected`. `fit` as in `framing.fit`.
+    """The job that projects a photo [h, w, c] of any type; the result is `Projected`.
 
-    The latent is found under what is `given`, as a drawing has it.
+    Attributes:
+        photo: the photo.
+        fit: as in `framing.fit`.
+        seed: the seed of the starts.
+        given: the values of controls under which the photo is projected, as a drawing has them.
     """
 
     photo: Photo
@@ -110,8 +113,8 @@ class Project:
         while not done and until < programs_lib.PROJECTION.evaluations:
             until += count
             begun = time.perf_counter()
-            carry, found = on(*square, carry, np.int32(until))
-            latent, cost, done = jax.device_get(found)
+            carry, best = on(*square, carry, np.int32(until))
+            latent, cost, done = jax.device_get(best)
             count = min(max(1, int(count * _PART / (time.perf_counter() - begun))), 2 * count, _MOST)
             yield min(1.0, until / programs_lib.PROJECTION.evaluations)
         if not np.isfinite(cost):
@@ -127,7 +130,7 @@ class Project:
 
 @dataclasses.dataclass(frozen=True)
 class Film:
-    """The way of a candidate (None: the one on the pad) from where it began: uint8 [frames, h, w, c]."""
+    """The job that draws the path of a candidate (None: the one on the pad); the result is [frames, h, w, c] uint8."""
 
     key: str
     candidate: int | None = None
@@ -143,9 +146,10 @@ class Film:
 
 @dataclasses.dataclass(frozen=True)
 class Between:
-    """A film from one latent to another; of two photos, if they are given, as they take the film's shape and colours.
+    """The job that draws a film from one latent to another; the result is [frames, h, w, c] uint8.
 
-    uint8 [frames, h, w, c]; photos are seen as `fit` says, by 256 pixels.
+    With two `photos` it shows these instead, whose shapes and colours follow the film of the latents; they are seen as
+    `fit` says, by 256 pixels.
     """
 
     a: sessions.Latent
@@ -171,7 +175,10 @@ class Between:
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-    """A session's edit done to its photo: `Transferred`; what is on the pad, or a candidate of that number."""
+    """The job that transfers the edit of a session to its photo; the result is `Transferred`.
+
+    The edit is that of a candidate, by its number; None: of the picture on the pad.
+    """
 
     key: str
     photo: Photo
@@ -187,12 +194,12 @@ class Transfer:
         path = seen.path(self.candidate)
         end = 1.0 if seen.view.slider is None else seen.view.slider
         path = search.along(path, np.linspace(0, end, 64))
-        # What was fixed on the way counts as well: the photo is where the projection is.
+        # Candidates that were fixed meanwhile belong to the edit, so the path begins at the projection of the photo.
         path = np.concatenate([np.float32([drawing.photo.latent]), path])
         weights = engine.under(drawing.given)
         film = yield from _drawn(engine, weights, search.along(path, np.linspace(0, 1, self.frames)), 0)
         if drawing.opened != drawing.given:
-            # The photo looks like its projection under what was given then.
+            # The photo looks like its projection under the values that were given when it was opened.
             before = engine.under(drawing.opened)
             film[:1] = yield from _drawn(engine, before, path[:1], 0)
         fit = "letterbox" if drawing.photo.box[2] == max(drawing.photo.size) else "crop"
@@ -204,7 +211,7 @@ class Transfer:
 
 @dataclasses.dataclass(frozen=True)
 class Export:
-    """The candidates of a session that are shown: `Exported`."""
+    """The job that reads the candidates of a session that are shown; the result is `Exported`."""
 
     key: str
 
@@ -215,9 +222,9 @@ class Export:
 
 @dataclasses.dataclass(frozen=True)
 class Edit:
-    """What candidates find under the strokes of a document, on a photo or from random starts: `Exported`.
+    """The job that follows the strokes of a document, on a photo or from random starts; the result is `Exported`.
 
-    It takes part in slices as a session does.
+    Its candidates take part in slices as those of a session do.
     """
 
     drawn: document.Document
@@ -231,8 +238,8 @@ class Edit:
         for name, value in self.given:
             session = sessions.reduce(session, sessions.Give(name, value))
         if self.photo is not None:
-            found = yield from _half(Project(self.photo, self.fit, self.seed, self.given).parts(engine))
-            photo = sessions.Open("photo", "photo", found.size, found.box, found.latent)
+            projected = yield from _half(Project(self.photo, self.fit, self.seed, self.given).parts(engine))
+            photo = sessions.Open("photo", "photo", projected.size, projected.box, projected.latent)
             session = sessions.reduce(session, photo)
         size = session.drawing.size
         if abs(np.log(size[0] / size[1] * self.drawn.size[1] / self.drawn.size[0])) > 0.02:
@@ -265,10 +272,12 @@ _transformation = jax.jit(transfer.generative_transformation)
 
 
 def _morph(a: np.ndarray, b: np.ndarray, film: np.ndarray) -> np.ndarray:
+    """The film from photo `a` to photo `b` that moves as a generated film does; all are in [-1, 1]."""
     return np.asarray(_transformation(a, b, film))
 
 
 def _frame(photo: Photo, size: int, channels: int, fit: str, bits: int) -> framing.Framed:
+    """The square view of a photo; raises a `jgan.UserError` if nothing of it would be visible."""
     taken = framing.adapt(photo, channels, bits)
     framed = framing.fit(taken.pixels, size, fit)
     if not framed.mask.any():
@@ -278,9 +287,9 @@ def _frame(photo: Photo, size: int, channels: int, fit: str, bits: int) -> frami
     return framed
 
 
-def _drawn(engine: Device, weights: Any, latents: np.ndarray, which: int) -> Parts:
-    """The images of latents [n, d] under weights: in [-1, 1] (`which` 0) or uint8 (1)."""
-    draw: Callable[..., Any] = yield from engine.program("draw")
+def _drawn(engine: Device, weights: dict[str, Any], latents: np.ndarray, which: int) -> Parts:
+    """The images of latents [n, d], drawn one at a time: in [-1, 1] if `which` is 0, in uint8 if it is 1."""
+    draw = yield from engine.program("draw")
     made = []
     for k, latent in enumerate(latents):
         made.append(np.asarray(draw(weights, np.float32(latent))[which]))
@@ -289,16 +298,19 @@ def _drawn(engine: Device, weights: Any, latents: np.ndarray, which: int) -> Par
 
 
 def _half(parts: Parts) -> Parts:
-    """Parts that are the first half of something."""
+    """The parts of a job that is the first half of another one."""
     while True:
         try:
-            told = next(parts)
+            share = next(parts)
         except StopIteration as end:
             return end.value
-        yield None if told is None else told / 2
+        yield None if share is None else share / 2
 
 
-def _scaled(drawn: document.Document, size: tuple[int, int]) -> list[Any]:
+def _scaled(
+    drawn: document.Document, size: tuple[int, int]
+) -> list[document.Colour | document.Sketch | document.Warp]:
+    """The strokes of a document, moved to a canvas of another size."""
     ratios = size[1] / drawn.size[1], size[0] / drawn.size[0]
 
     def move(point: document.Point) -> document.Point:
@@ -315,9 +327,11 @@ def _scaled(drawn: document.Document, size: tuple[int, int]) -> list[Any]:
 
 
 def _exported(sight: programs_lib.Sight) -> Exported:
+    """The candidates that a sight shows."""
     ids = sight.shown.indices[sight.shown.mask]
     return Exported(ids, sight.images[ids], sight.latents[ids], sight.costs["total"][ids])
 
 
 def _bytes(images: np.ndarray) -> np.ndarray:
+    """Images in [-1, 1] as uint8."""
     return np.rint((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)

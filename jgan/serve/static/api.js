@@ -1,6 +1,6 @@
-// HTTP: one way to ask, whose errors are sentences for people.
+// HTTP requests: one function for all of them, whose errors are sentences for people.
 
-/** What the server answers, parsed; throws an Error with its sentence where it refuses, `status` 0 where it is away. */
+/** The parsed answer of the server; throws an Error with its sentence if it refuses, with `status` 0 if it is away. */
 export async function ask(method, path, { json, file, fields = {}, files, raw = false } = {}) {
   const options = { method, headers: {} };
   if (json !== undefined) {
@@ -20,17 +20,18 @@ export async function ask(method, path, { json, file, fields = {}, files, raw = 
     throw failure("The server cannot be reached.", 0);
   }
   if (!answer.ok) {
-    const told = await answer.json().catch(() => null);
-    throw failure(told?.error ?? `The server answered ${answer.status} ${answer.statusText}.`, answer.status);
+    const mistake = await answer.json().catch(() => null);
+    throw failure(mistake?.error ?? `The server answered ${answer.status} ${answer.statusText}.`, answer.status);
   }
   return raw ? answer.blob() : answer.json();
 }
 
+/** An Error with a sentence and the status of HTTP. */
 function failure(sentence, status) {
   return Object.assign(new Error(sentence), { status });
 }
 
-/** Hands a blob, or a path on the server, to the browser as a file of that name. */
+/** Makes the browser save a blob, or the content of a path on the server, as a file of that name. */
 export async function download(source, name) {
   const blob = typeof source === "string" ? await ask("GET", source, { raw: true }) : source;
   const link = document.createElement("a");
@@ -42,23 +43,24 @@ export async function download(source, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-const jobs = new Map(); // id -> listener
+const jobs = new Map(); // id -> function that takes the messages of this job
 
-/** Called with every job message of the socket. */
-export function heard(job) {
+/** Takes a message about a job from the socket. */
+export function receiveJob(job) {
   jobs.get(job.job)?.(job);
 }
 
 /**
- * The end of a job, told step by step. Messages come over the socket; where none comes the job is asked for, so that
- * neither a lost connection nor a message that overtook the answer matters.
+ * A promise of the end of a job; `onProgress` is called with each message about it. Messages come over the socket. If
+ * none comes for a while, the server is asked for the job, so that a lost connection does no harm, nor does a message
+ * that arrives before the answer with the id.
  */
-export function follow(id, tell) {
+export function follow(id, onProgress) {
   return new Promise((resolve, reject) => {
     let last = 0;
-    const hear = (job) => {
+    const take = (job) => {
       last = Date.now();
-      tell?.(job);
+      onProgress?.(job);
       if (job.state !== "done" && job.state !== "failed") return;
       jobs.delete(id);
       clearInterval(timer);
@@ -68,16 +70,16 @@ export function follow(id, tell) {
     const timer = setInterval(async () => {
       if (Date.now() - last < 1500) return;
       try {
-        hear(await ask("GET", `api/jobs/${id}`));
+        take(await ask("GET", `api/jobs/${id}`));
       } catch (error) {
-        if (error.status === 404) hear({ state: "failed", message: "The server was restarted; try again." });
+        if (error.status === 404) take({ state: "failed", message: "The server was restarted; try again." });
       }
     }, 700);
-    jobs.set(id, hear);
+    jobs.set(id, take);
   });
 }
 
-/** The address of a job's result that ends so, relative to the page. */
+/** The address, relative to the page, of the result of a job whose name has that ending. */
 export function result(job, id, ending) {
   const path = (job.results ?? []).find((url) => url.endsWith(ending)) ?? `api/jobs/${id}/photo${ending}`;
   return path.replace(/^\//, "");

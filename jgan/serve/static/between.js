@@ -1,4 +1,4 @@
-// A film from one photo to another: two pictures, a job, a film.
+// The dialog for a film from one photo to another.
 
 import { ask, download, follow, result } from "./api.js";
 import { choose, preview } from "./pictures.js";
@@ -10,6 +10,7 @@ export function createBetween(store) {
   const chosen = { a: null, b: null };
   let film = "";
 
+  /** Takes a file as the first (`a`) or second (`b`) photo. */
   async function put(side, file) {
     if (!file) return;
     chosen[side] = file;
@@ -21,6 +22,7 @@ export function createBetween(store) {
     $("between-go").disabled = !chosen.a || !chosen.b;
   }
 
+  /** Asks for the film and shows it. */
   async function go() {
     const { id } = store.state;
     $("between-go").disabled = true;
@@ -51,12 +53,12 @@ export function createBetween(store) {
     const { drawing, id } = store.state;
     $("between-dialog").showModal();
     if (!drawing?.photo || chosen.a) return;
-    // The open photo is most likely where the film begins.
+    // The film most likely begins at the open photo.
     const blob = await ask("GET", `api/sessions/${id}/photo`, { raw: true }).catch(() => null);
     if (blob) put("a", new File([blob], drawing.photo.name.replace(/\.[^.]*$/, "") + ".png", { type: "image/png" }));
   };
   return {
-    /** Takes a file that was dropped or pasted while the dialog is open; false where it is not. */
+    /** Takes a file that was dropped or pasted; returns false if the dialog is not open. */
     take(file, target) {
       if (!$("between-dialog").open) return false;
       put(target.closest?.("#well-b") || chosen.a ? "b" : "a", file);

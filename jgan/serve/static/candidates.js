@@ -1,19 +1,20 @@
-// The candidates as a grid, from near the start to far. A candidate keeps its place, whatever its rank.
+// The grid of candidates. The place of a candidate depends on its number, so that it stays when its rank changes.
 
 import { words } from "./closeness.js";
 import { say, whisper } from "./say.js";
 
-const CALM = 450; // milliseconds between tiles that come or go, so that the eye can follow
+const CALM = 450; // milliseconds between changes of the tiles, so that a person can follow them
 
 export function createCandidates(store, session) {
   const grid = document.getElementById("candidates"), tiles = new Map();
-  const slots = document.createElement("div"); // where no candidate is shown
+  const slots = document.createElement("div"); // the empty places, behind the tiles
   let order = [], changed = 0, ground = null, timer = 0, problem = "";
   slots.className = "slots";
   slots.setAttribute("aria-hidden", "true");
   slots.title = "Candidates that look alike are shown once, and those that miss the strokes not at all";
   grid.append(slots);
 
+  /** A new tile for a candidate. */
   function tile(id) {
     const button = document.createElement("button");
     button.className = "tile";
@@ -26,10 +27,12 @@ export function createCandidates(store, session) {
     return button;
   }
 
+  /** Chooses a candidate, or none if it is chosen already. */
   function choose(id) {
     session.look({ chosen: store.state.chosen === id ? null : id });
   }
 
+  /** Shows the newest frame. */
   function show() {
     const { frame, status } = store.state;
     const columns = Math.ceil(Math.sqrt(status?.candidates ?? 16));
@@ -53,12 +56,13 @@ export function createCandidates(store, session) {
     problem = frame.header.problem;
   }
 
+  /** Shows the tiles of these candidates, best first, and hides all others. */
   function arrange(ids, columns) {
     if (String([...ids].sort()) !== String([...order].sort())) changed = performance.now();
     order = ids;
     for (const [id, button] of tiles) {
       if (ids.includes(id)) continue;
-      button.dataset.gone = ""; // fades where it was
+      button.dataset.gone = ""; // it fades at its place
       delete button.dataset.rank;
     }
     ids.forEach((id, rank) => {
@@ -71,6 +75,7 @@ export function createCandidates(store, session) {
     mark();
   }
 
+  /** Draws the images of a frame on the tiles. */
   function paint({ header, bitmap }) {
     const { width, height, ids } = header;
     ids.forEach((id, i) => {
@@ -83,7 +88,7 @@ export function createCandidates(store, session) {
     });
   }
 
-  // One stop for Tab: the chosen one or the best.
+  /** Marks the chosen tile, and labels all; only the chosen one, or the best, can be reached by Tab. */
   function mark() {
     const { chosen, frame, average } = store.state;
     const shown = frame && (chosen ?? frame.header.chosen ?? order[0]);
@@ -91,9 +96,9 @@ export function createCandidates(store, session) {
       button.setAttribute("aria-checked", id === chosen);
       button.toggleAttribute("data-shown", id === shown && !average);
       button.tabIndex = id === shown ? 0 : -1;
-      const told = words(frame?.header.costs?.[frame.header.ids.indexOf(id)], store.state).map((w) => `${w.name}: ${w.word}`);
-      button.setAttribute("aria-label", [`Candidate ${id + 1}`, ...told].join(", "));
-      button.title = [`Candidate ${id + 1}`, ...told].join("\n");
+      const measures = words(frame?.header.costs?.[frame.header.ids.indexOf(id)], store.state).map((w) => `${w.name}: ${w.word}`);
+      button.setAttribute("aria-label", [`Candidate ${id + 1}`, ...measures].join(", "));
+      button.title = [`Candidate ${id + 1}`, ...measures].join("\n");
     }
   }
 
@@ -102,7 +107,7 @@ export function createCandidates(store, session) {
     const by = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[event.key];
     if (!by) return;
     event.preventDefault();
-    // The next place that way where there is a tile.
+    // The next tile in that direction.
     const from = +(document.activeElement.dataset?.id ?? order[0]);
     let next = from + by;
     while (next >= 0 && next < slots.children.length && !order.includes(next)) next += by;

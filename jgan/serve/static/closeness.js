@@ -1,8 +1,8 @@
-// How well the shown candidate does what is asked, in words and bars; and what shall count more.
+// The measures of the shown candidate, in words and bars, and the weights of the terms.
 
 const $ = (id) => document.getElementById(id);
 
-// Costs in the units of jgan/latent/constraints.py, from the best word to the worst, each up to a bound.
+// For each cost of jgan/latent/constraints.py: words from the best to the worst, each for costs up to a bound.
 const SCALES = {
   colour: { name: "Colour", bounds: [0.015, 0.06, 0.2, 0.5], words: ["matched", "close", "half way", "far", "not there"] },
   sketch: { name: "Outline", bounds: [0.5, 1.2, 2.2, 3.5], words: ["matched", "close", "half way", "far", "not there"] },
@@ -12,7 +12,7 @@ const SCALES = {
 };
 const WEIGHTS = { colour: ["Colour", 4], sketch: ["Outline", 1], smoothness: ["Near the start", 8], preservation: ["Keep the rest", 1.2], realism: ["Realism", 1] };
 
-/** What a candidate's costs mean: [{key, name, word, part}], of the terms that are asked for; part 1 is best. */
+/** The costs of a candidate in words: [{key, name, word, part}] of the terms that are asked for; part 1 is best. */
 export function words(costs, { drawing, pending }) {
   if (!costs || !drawing) return [];
   const strokes = [...drawing.strokes, ...pending.map((own) => own.stroke)];
@@ -26,13 +26,13 @@ export function words(costs, { drawing, pending }) {
   };
   return Object.entries(SCALES)
     .filter(([key]) => asked[key] && Number.isFinite(costs[key]))
-    .map(([key, { name, bounds, words: told }]) => {
+    .map(([key, { name, bounds, words: scale }]) => {
       const index = bounds.findIndex((bound) => costs[key] <= bound);
-      return { key, name, word: told.at(index), part: part(costs[key], bounds) };
+      return { key, name, word: scale.at(index), part: part(costs[key], bounds) };
     });
 }
 
-// 1 at the first bound's half, 0 at twice the last, even in the logarithm: eyes judge ratios.
+/** The length of a bar, linear in the logarithm of the cost: 1 at half of the first bound, 0 at twice the last one. */
 function part(cost, bounds) {
   const [best, worst] = [Math.log(bounds[0] / 2), Math.log(2 * bounds.at(-1))];
   return Math.min(1, Math.max(0.02, (worst - Math.log(Math.max(cost, 1e-9))) / (worst - best)));
@@ -41,21 +41,22 @@ function part(cost, bounds) {
 export function createCloseness(store, session) {
   const list = $("closeness"), empty = list.innerHTML;
 
+  /** Shows the measures of the chosen candidate. */
   function show(state) {
     const { frame, chosen } = state;
     const at = frame ? Math.max(0, frame.header.ids.indexOf(chosen ?? frame.header.chosen)) : 0;
-    const told = words(frame?.header.costs?.[at], state);
-    if (!told.length) {
+    const measures = words(frame?.header.costs?.[at], state);
+    if (!measures.length) {
       if (list.dataset.rows) list.innerHTML = empty;
       delete list.dataset.rows;
       return;
     }
-    const keys = told.map((row) => row.key).join();
+    const keys = measures.map((row) => row.key).join();
     if (list.dataset.rows !== keys) {
-      list.replaceChildren(...told.map(row));
+      list.replaceChildren(...measures.map(row));
       list.dataset.rows = keys;
     }
-    told.forEach(({ word, part: done, name }, i) => {
+    measures.forEach(({ word, part: done, name }, i) => {
       const [, bar, output] = list.children[i].children;
       bar.firstElementChild.style.width = `${Math.round(100 * done)}%`;
       bar.dataset.good = done > 0.66 ? "yes" : done > 0.33 ? "partly" : "no";
@@ -66,6 +67,7 @@ export function createCloseness(store, session) {
     });
   }
 
+  /** The element of a measure. */
   function row({ key, name }) {
     const line = document.createElement("div");
     line.className = "measure";
@@ -80,11 +82,11 @@ export function createCloseness(store, session) {
     label.dataset.term = key;
     label.innerHTML = `<span>${name}</span><input type="range" min="0" max="${most}" step="${most / 40}"><output></output>`;
     const [, input, output] = label.children;
-    input.oninput = () => (output.textContent = told(+input.value, most));
+    input.oninput = () => (output.textContent = shareOf(+input.value, most));
     input.onchange = () => session.weights({ ...store.state.drawing.weights, [key]: +input.value });
     $("weights").append(label);
   }
-  const told = (value, most) => (value === 0 ? "off" : `${Math.round((100 * value) / most)} %`);
+  const shareOf = (value, most) => (value === 0 ? "off" : `${Math.round((100 * value) / most)} %`);
 
   store.watch(["frame", "chosen", "drawing", "pending"], show);
   store.watch(["drawing", "status"], ({ drawing, status }) => {
@@ -93,7 +95,7 @@ export function createCloseness(store, session) {
       label.hidden = key === "realism" && !status?.realism;
       if (!drawing || document.activeElement === input) continue;
       input.value = drawing.weights[key];
-      output.textContent = told(drawing.weights[key], WEIGHTS[key][1]);
+      output.textContent = shareOf(drawing.weights[key], WEIGHTS[key][1]);
     }
   });
 }

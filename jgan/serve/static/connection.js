@@ -1,4 +1,4 @@
-// The socket of a session: messages out, sessions, jobs and frames in, and the way back after a loss.
+// The socket of a session: it sends messages, receives sessions, jobs and frames, and opens again after a loss.
 
 import { ask } from "./api.js";
 
@@ -6,11 +6,12 @@ const LATER = [400, 800, 1500, 3000, 5000, 8000]; // milliseconds between attemp
 const decoder = new TextDecoder();
 
 /**
- * A connection to a session that opens itself again.
+ * A connection to a session, which opens again after a loss.
  *
- * @param id of the session.
- * @param on {session(message), job(message), error(sentence), frame(header, bitmap) -> promise that it was painted,
- *   link("open" | "lost" | "taken" by another window, retryAt), unknown() -> the server does not know the session (any more)}
+ * @param id the key of the session.
+ * @param on functions that are called: session(message, again), job(message), error(sentence), frame(header, bitmap),
+ *   which returns a promise that it was painted, link(state, retryAt) with "open", "lost" or "taken" by another window,
+ *   and unknown() if the server does not know the session.
  * @param waiting messages that change the session and could not be sent yet.
  */
 export function connect(id, on, waiting = []) {
@@ -35,6 +36,7 @@ export function connect(id, on, waiting = []) {
     };
   }
 
+  /** Whether the server does not know the session. */
   async function gone() {
     try {
       await ask("GET", `api/sessions/${id}`);
@@ -44,6 +46,7 @@ export function connect(id, on, waiting = []) {
     }
   }
 
+  /** Tries again after a while, which is longer after each attempt. */
   function later() {
     if (ended) return;
     const wait = LATER[Math.min(attempt++, LATER.length - 1)] * (0.8 + 0.4 * Math.random());
@@ -71,7 +74,7 @@ export function connect(id, on, waiting = []) {
       const bitmap = await createImageBitmap(new Blob([new Uint8Array(data, 4 + length)]));
       await on.frame(header, bitmap);
     } finally {
-      // Whatever became of it: without this no other one would come.
+      // Also after an error, because the server sends no other frame without this message.
       if (mine.readyState === WebSocket.OPEN) mine.send('{"type":"ready"}');
     }
   }
@@ -80,7 +83,7 @@ export function connect(id, on, waiting = []) {
 
   open();
   return {
-    /** Sends now (true), or, if it changes the session, once there is a connection again. */
+    /** Sends a message and returns true; without a connection it waits for one if the message changes the session. */
     send(message) {
       const now = greeted && socket.readyState === WebSocket.OPEN;
       if (now) post(message);
@@ -91,7 +94,7 @@ export function connect(id, on, waiting = []) {
       attempt = 0;
       open();
     },
-    /** Ends the connection; what it could not send. */
+    /** Ends the connection, and returns the messages that it could not send. */
     end() {
       ended = true;
       clearTimeout(timer);

@@ -1,4 +1,4 @@
-// What a hand does on the pad, whatever moves it: strokes begin, grow and end, squares are taken, strokes erased.
+// The hand on the pad, moved by a pointer or by keys: it draws strokes, takes squares for warps, and erases strokes.
 
 import { boxOf, extent, far, pointAt, round, thin, touches } from "./strokes.js";
 
@@ -6,8 +6,8 @@ const EVERY = 40; // milliseconds between live strokes
 export const RANGES = { colour: [2, 64], sketch: [2, 20], warp: [24, 256], eraser: [8, 96] };
 
 /**
- * The hand over a pad. `stroke` is the one being drawn, `source` the square a warp has taken, `marked` the ids of the
- * strokes an eraser has touched.
+ * The hand over the pad. `stroke` is the one that is being drawn, `source` the centre of the square that a warp moves,
+ * `marked` are the ids of the strokes that the eraser has touched.
  */
 export function createHand(store, session, { redraw, grab, pick }) {
   const hand = { stroke: null, source: null, side: 0, patch: null, marked: new Set() };
@@ -15,14 +15,16 @@ export function createHand(store, session, { redraw, grab, pick }) {
 
   const box = () => boxOf(store.state.drawing);
 
-  function tell() {
+  /** Sends the live stroke, not more often than once in `EVERY` milliseconds. */
+  function send() {
     clearTimeout(timer);
     const wait = EVERY - (Date.now() - sent);
-    if (wait > 0) return (timer = setTimeout(tell, wait));
+    if (wait > 0) return (timer = setTimeout(send, wait));
     sent = Date.now();
     if (hand.stroke) session.live(hand.stroke);
   }
 
+  /** Ends the stroke, which becomes an operation of the session. */
   function end(stroke) {
     clearTimeout(timer);
     hand.stroke = null;
@@ -34,7 +36,7 @@ export function createHand(store, session, { redraw, grab, pick }) {
     const { brush, picking, sizes, colour, wipe, slider } = store.state;
     const point = pointAt(box(), u, v);
     if (picking || alt) return pick(u, v);
-    if (slider !== null) session.look({ slider: null }); // one paints on the result
+    if (slider !== null) session.look({ slider: null }); // a person draws on the result
     began = point;
     if (brush === "colour") {
       hand.stroke = { brush, points: [point], width: extent(box(), sizes.colour), colour };
@@ -49,7 +51,7 @@ export function createHand(store, session, { redraw, grab, pick }) {
     } else {
       erase(point);
     }
-    tell();
+    send();
     redraw();
   };
 
@@ -59,14 +61,14 @@ export function createHand(store, session, { redraw, grab, pick }) {
     if (hand.stroke && brush !== "warp") {
       if (!far(point, hand.stroke.points.at(-1), 0.75 * pixel)) return;
       hand.stroke = { ...hand.stroke, points: [...hand.stroke.points, point] };
-      tell();
+      send();
     } else if (brush === "warp" && began && hand.source) {
       if (!hand.stroke && !far(point, began, 4 * pixel)) return;
       const { width, height } = box();
       const target = [point[0] + offset[0], point[1] + offset[1]];
       const kept = [Math.min(width, Math.max(0, target[0])), Math.min(height, Math.max(0, target[1]))].map(round);
       hand.stroke = { brush, source: hand.source, target: kept, side: hand.side };
-      tell();
+      send();
     } else if (brush === "eraser" && began) {
       erase(point);
     }
@@ -94,7 +96,7 @@ export function createHand(store, session, { redraw, grab, pick }) {
     redraw();
   };
 
-  /** Takes the square around a place: what a warp will move. */
+  /** Takes the square around a point, which a warp will move. */
   hand.take = (u, v) => {
     hand.source = pointAt(box(), u, v);
     hand.side = extent(box(), store.state.sizes.warp);
@@ -102,11 +104,13 @@ export function createHand(store, session, { redraw, grab, pick }) {
     redraw();
   };
 
+  /** Gives up the square that was taken. */
   hand.drop = () => {
     hand.source = hand.patch = null;
     redraw();
   };
 
+  /** Changes the size of the brush by a number of steps. */
   hand.resize = (by) => {
     const { brush, sizes } = store.state;
     const [least, most] = RANGES[brush];
@@ -114,6 +118,7 @@ export function createHand(store, session, { redraw, grab, pick }) {
     store.set({ sizes: { ...sizes, [brush]: Math.min(most, Math.max(least, sizes[brush] + by * step)) } });
   };
 
+  /** Marks the strokes at a point, which are erased when the pointer is lifted. */
   function erase(point) {
     const radius = extent(box(), store.state.sizes.eraser) / 2;
     for (const stroke of store.state.drawing?.strokes ?? []) {

@@ -1,9 +1,10 @@
-// The page's own copy of its session, in the browser's database: what is left when the server forgets.
-// The session's number lies in the tab's storage, so that a reload finds it and another tab does not.
+// The page's own copy of its session in the database of the browser, for the case that the server no longer has it. The
+// key of the session is in the storage of the tab, so that it stays after a reload, and other tabs do not have it.
 
 const TAB = "jgan-session";
 let opened = null;
 
+/** A promise of the database. */
 function database() {
   opened ??= new Promise((resolve, reject) => {
     const request = indexedDB.open("jgan", 1);
@@ -17,6 +18,7 @@ function database() {
   return opened;
 }
 
+/** The result of a request to a store of the database. */
 async function run(store, mode, act) {
   const base = await database();
   return new Promise((resolve, reject) => {
@@ -26,7 +28,7 @@ async function run(store, mode, act) {
   });
 }
 
-const memory = { sessions: new Map(), photos: new Map() }; // where the database is forbidden, and faster
+const memory = { sessions: new Map(), photos: new Map() }; // faster, and used alone if the database is forbidden
 
 async function put(store, key, value) {
   memory[store].set(key, value);
@@ -42,7 +44,7 @@ async function drop(store, key) {
   await run(store, "readwrite", (s) => s.delete(key)).catch(() => {});
 }
 
-/** The session this tab worked on, or "". */
+/** The key of the session of this tab, or "". */
 export function current() {
   try {
     return sessionStorage.getItem(TAB) ?? "";
@@ -51,24 +53,25 @@ export function current() {
   }
 }
 
-/** Remembers which session is this tab's. */
+/** Keeps the key of the session of this tab. */
 export function adopt(id) {
   try {
     sessionStorage.setItem(TAB, id);
-  } catch { /* a reload then begins anew */ }
+  } catch { /* after a reload there is a new session */ }
 }
 
-/** Keeps a session's JSON; what older tabs left goes after a week. */
+/** Keeps the JSON of a session; `tidy` removes it after a week. */
 export async function keepSession(id, session) {
   await put("sessions", id, { session, time: Date.now() });
 }
 
-/** Keeps a photo, {name, data}, by its id. */
+/** Keeps a photo, {name, data}, by its key. */
 export const keepPhoto = (id, photo) => put("photos", id, { photo, time: Date.now() });
 
+/** The photo of a key, if it is kept. */
 export const photo = async (id) => (await get("photos", id))?.photo;
 
-/** The kept session with its photos, as the server takes it; null where there is none. */
+/** The kept session with its photos, as the server takes it; null if it or one of its photos is not kept. */
 export async function whole(id) {
   const kept = await get("sessions", id);
   if (!kept) return null;
@@ -77,14 +80,15 @@ export async function whole(id) {
   return Object.values(photos).every(Boolean) ? { ...kept.session, photos } : null;
 }
 
+/** Removes a session. */
 export const forget = (id) => drop("sessions", id);
 
-/** The ids of the photos that a session's operations name. */
+/** The keys of the photos that the operations of a session open. */
 export function photosOf(session) {
   return [...new Set((session.ops ?? []).filter((op) => op.op === "open").map((op) => op.photo))];
 }
 
-/** Removes what has not been touched for a week. */
+/** Removes sessions and photos that were kept more than a week ago. */
 export async function tidy() {
   const old = Date.now() - 7 * 24 * 3600e3;
   for (const store of ["sessions", "photos"]) {

@@ -1,4 +1,4 @@
-// Keys: those of the old program, undo and redo, brushes and sizes; and the list of them.
+// The keyboard: the keys for brushes, sizes, undo and all other actions, and the list of them.
 
 const $ = (id) => document.getElementById(id);
 const LIST = [
@@ -18,7 +18,7 @@ const LIST = [
   ["?", "this list"],
 ];
 
-/** Wires the keyboard; `acts` are the editor's actions by key, `translate` those of the other tab. */
+/** Connects the keyboard; `acts` are the actions of the editor by key, `translate` those of the other tab. */
 export function createKeys(store, acts, translate) {
   for (const [keys, text] of LIST) {
     const term = document.createElement("dt");

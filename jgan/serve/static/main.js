@@ -1,4 +1,4 @@
-// The page: waits for the server, then puts its parts together.
+// The page: it waits for the server and then connects its parts.
 
 import { download } from "./api.js";
 import { createBetween } from "./between.js";
@@ -28,11 +28,12 @@ const translate = translates ? createTranslate(status) : null;
 const editor = edits ? createEditor() : null;
 wireTabs();
 receive(take);
-// With a session there is something to paint on; before that, clicks would go nowhere.
+// The editor is shown once there is a session; before that, clicks would have no effect.
 store.watch(["drawing"], ({ drawing }) => {
   if (drawing || !edits) document.body.dataset.screen = "ready";
 });
 
+/** The editor, the tab for runs with a latent. */
 function createEditor() {
   const session = createSession(store, paint);
   const pad = createPad(store, session);
@@ -69,7 +70,7 @@ function createEditor() {
   return { photo, session, between };
 }
 
-/** A frame on the page; ends once it was painted, so that the server sends no more than can be seen. */
+/** Shows a frame; the promise ends when it was painted, so that the server sends no more frames than can be seen. */
 function paint(header, bitmap) {
   return new Promise((resolve) =>
     requestAnimationFrame(() => {
@@ -80,6 +81,7 @@ function paint(header, bitmap) {
   );
 }
 
+/** Takes a file that was dropped or pasted. */
 function take(file, target) {
   if (store.state.tab === "translate") return translate.open(file);
   if (isSession(file)) return editor.session.open(file);
@@ -87,6 +89,7 @@ function take(file, target) {
   editor.photo.open(file);
 }
 
+/** Connects the two tabs. */
 function wireTabs() {
   const tabs = { edit: edits, translate: translates };
   const show = (name) => {
@@ -110,7 +113,7 @@ function wireTabs() {
   if (!edits) createKeys(store, {}, translate.keys);
 }
 
-/** What is set of the network that is painted with; every change begins new candidates and can be undone. */
+/** Connects the controls of the generator; after a change candidates begin anew, and it can be undone. */
 function wirePanel(session) {
   const way = status.ways.find(({ of }) => of === "painting");
   if (!way) return;
@@ -120,6 +123,7 @@ function wirePanel(session) {
   store.watch(["drawing"], ({ drawing }) => drawing && panel.show(drawing.given ?? {}));
 }
 
+/** Connects the menu of files to save. */
 function wireExport(pad) {
   const menu = $("export-menu"), button = $("export");
   const show = (on) => {
@@ -152,6 +156,7 @@ function wireExport(pad) {
   addEventListener("pointerdown", (event) => event.target.closest(".menu") || show(false));
 }
 
+/** Connects the banner about the connection. */
 function wireBanner(session) {
   const texts = {
     lost: "The connection was lost. Your strokes are kept; trying again …",
@@ -163,12 +168,13 @@ function wireBanner(session) {
     clearTimeout(timer);
     $("banner-text").textContent = texts[link] ?? "";
     $("retry").textContent = link === "taken" ? "Use it here" : "Try now";
-    // A blink of a connection is nobody's business.
+    // A short loss is not shown.
     if (texts[link]) timer = setTimeout(() => ($("banner").hidden = false), 700);
     else $("banner").hidden = true;
   });
 }
 
+/** Shows the hint as long as nothing was drawn. */
 function wireHint() {
   store.watch(["drawing", "pending", "busy"], ({ drawing, pending, busy }) => {
     $("hint").hidden = Boolean(busy || pending.length || !drawing || drawing.strokes.length || drawing.photo || drawing.anchored);
@@ -176,6 +182,7 @@ function wireHint() {
   $("pad").addEventListener("pointerdown", () => ($("hint").hidden = true));
 }
 
+/** Connects the button for the light and the dark theme. */
 function wireTheme() {
   const root = document.documentElement, dark = matchMedia("(prefers-color-scheme: dark)");
   const now = () => root.dataset.theme ?? (dark.matches ? "dark" : "light");
@@ -186,11 +193,12 @@ function wireTheme() {
     root.dataset.theme = now() === "dark" ? "light" : "dark";
     try {
       localStorage.setItem("jgan-theme", root.dataset.theme);
-    } catch { /* for this page only, then */ }
+    } catch { /* the choice is then for this page only */ }
     show();
   };
 }
 
+/** Makes dialogs close by their buttons and by a click beside them. */
 function wireDialogs() {
   for (const dialog of document.querySelectorAll("dialog")) {
     dialog.addEventListener("click", (event) => {

@@ -1,4 +1,4 @@
-// The drawing pad: the picture below, the strokes above, drawn at once and never waiting for the server.
+// The drawing pad: the picture, and above it the strokes, which are drawn at once, without waiting for the server.
 
 import { boxOf, css, draw, extent, pointAt, square } from "./strokes.js";
 import { createHand } from "./hand.js";
@@ -8,12 +8,13 @@ const $ = (id) => document.getElementById(id);
 
 export function createPad(store, session) {
   const pad = $("pad"), picture = $("picture"), ink = $("ink");
-  const brush = { at: null, keyboard: false, down: false }; // the pointer over the pad, (u, v)
+  const brush = { at: null, keyboard: false, down: false }; // at: position (u, v) of the pointer, or null
   let planned = 0;
 
   const redraw = () => (planned ||= requestAnimationFrame(() => ((planned = 0), drawInk())));
   const hand = createHand(store, session, { redraw, grab, pick });
 
+  /** Adapts the canvases to the size of the pad. */
   function fit() {
     for (const canvas of [picture, ink]) {
       const side = Math.round(pad.clientWidth * devicePixelRatio);
@@ -23,6 +24,7 @@ export function createPad(store, session) {
     drawInk();
   }
 
+  /** Draws the picture of the newest frame. */
   function showPicture() {
     const { frame } = store.state;
     const ctx = picture.getContext("2d");
@@ -32,6 +34,7 @@ export function createPad(store, session) {
     ctx.drawImage(frame.bitmap, 0, 0, width, height, 0, 0, picture.width, picture.height);
   }
 
+  /** Draws all strokes and the cursor. */
   function drawInk() {
     const { drawing, pending, strokesShown } = store.state;
     const ctx = ink.getContext("2d"), box = boxOf(drawing);
@@ -54,16 +57,17 @@ export function createPad(store, session) {
     if (brush.at && !hand.stroke) drawCursor(ctx, box, pixel);
   }
 
-  // A letterbox shows more than the photo: what lies beyond it is not the person's to paint.
+  /** Darkens the parts of a letterbox beside the photo, on which strokes have no effect. */
   function shadeMargins(ctx, box) {
     if (box.width === box.height) return;
-    ctx.fillStyle = getComputedStyle(ink).color; // the theme's veil
+    ctx.fillStyle = getComputedStyle(ink).color; // the colour of the theme for it
     const rows = [[box.top, 0], [box.height, box.top + box.side]];
     const columns = [[box.left, 0], [box.width, box.left + box.side]];
     for (const [a, b] of rows) if (b > a) ctx.fillRect(box.left, a, box.side, b - a);
     for (const [a, b] of columns) if (b > a) ctx.fillRect(a, box.top, b - a, box.side);
   }
 
+  /** Draws the patch of a warp at its target. */
   function drawPatch(ctx, { target, side }, patch) {
     ctx.save();
     ctx.globalAlpha = 0.85;
@@ -71,6 +75,7 @@ export function createPad(store, session) {
     ctx.restore();
   }
 
+  /** Draws the brush at the position of the pointer. */
   function drawCursor(ctx, box, pixel) {
     const { brush: name, sizes, colour, picking } = store.state;
     const [x, y] = [box.left + brush.at[0] * box.side, box.top + brush.at[1] * box.side];
@@ -104,7 +109,7 @@ export function createPad(store, session) {
     }
   }
 
-  /** What the pad shows in a square of the canvas, as it is now: the patch a warp takes along. */
+  /** A copy of the picture in a square of the canvas, the patch that a warp moves. */
   function grab(centre, side) {
     const box = boxOf(store.state.drawing), scale = picture.width / box.side;
     const patch = document.createElement("canvas");
@@ -194,16 +199,18 @@ export function createPad(store, session) {
     if (brush.keyboard && !brush.down) leave();
   });
 
+  /** Hides the cursor. */
   function leave() {
     brush.at = null;
     brush.keyboard = false;
     redraw();
   }
 
-  let told = 0;
+  let sent = 0;
+  /** Sends the position of the pointer if the picture has a shadow, at most every 60 milliseconds. */
   function hover() {
-    if (!store.state.shadow || !brush.at || Date.now() - told < 60) return;
-    told = Date.now();
+    if (!store.state.shadow || !brush.at || Date.now() - sent < 60) return;
+    sent = Date.now();
     session.cursor(pointAt(boxOf(store.state.drawing), ...brush.at));
   }
 
@@ -212,7 +219,7 @@ export function createPad(store, session) {
   store.watch(["drawing", "pending", "strokesShown", "brush", "sizes", "colour", "picking"], redraw);
   store.watch(["brush"], hand.drop);
   return {
-    /** The picture on the pad as a PNG, as large as the generator made it. */
+    /** The picture on the pad as a PNG, in the size of the generator. */
     async save() {
       const { frame } = store.state;
       if (!frame) return say("There is no picture yet.");

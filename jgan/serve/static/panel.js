@@ -1,27 +1,27 @@
-// What a person sets of a way: one widget for each of its controls, by the kind that the server says it is.
+// The controls of a way: one widget for each of them, by the kind of its field in the status of the server.
 
 import { choose } from "./pictures.js";
 import { complain } from "./say.js";
 
-const CHIPS = 8; // classes that are shown side by side; more are a list
+const CHIPS = 8; // the largest number of classes that are buttons; more of them are a list
 const SEEDS = 2 ** 32;
 let count = 0;
 
 /**
- * The widgets of a way, as the server describes it in its status.
+ * The widgets of a way.
  *
- * @param way {controls, spaces}.
- * @param change called with all values and the name of the control that changed, when a hand lets go of it.
+ * @param way {controls, spaces}, as the status of the server describes it.
+ * @param change is called with all values and the name of a control, after a person has changed this control.
  * @param encode (file, name of the control) -> promise of the code of a picture.
- * @param painted whether the way is painted with: its codes are the candidates, and every attribute has a value.
- * @returns {element, values() -> {name: value} of what is set, show(values) sets what the widgets show}
+ * @param painted whether the editor draws with this way: then its codes are the candidates, and attributes have values.
+ * @returns {element, values() -> {name: value} of the controls that are set, show(values) changes the widgets}
  */
 export function createPanel(way, { change, encode, painted = false }) {
   const element = document.createElement("div"), widgets = new Map();
   element.className = "controls";
   const values = () => {
-    const found = [...widgets].map(([name, widget]) => [name, widget.value()]);
-    return Object.fromEntries(found.filter(([, value]) => value !== undefined));
+    const pairs = [...widgets].map(([name, widget]) => [name, widget.value()]);
+    return Object.fromEntries(pairs.filter(([, value]) => value !== undefined));
   };
   for (const [name, field] of Object.entries(way.controls)) {
     const make = { label, attributes, amount, ...(painted ? {} : { code }) }[field.kind];
@@ -83,8 +83,8 @@ function attributes(name, { names, low, high, exclusive }, changed, { painted })
   return {
     element,
     value() {
-      const found = Object.assign({}, ...parts.map((part) => part.value()));
-      return Object.keys(found).length ? found : undefined;
+      const values = Object.assign({}, ...parts.map((part) => part.value()));
+      return Object.keys(values).length ? values : undefined;
     },
     show: (given = {}) => parts.forEach((part) => part.show(given)),
   };
@@ -95,7 +95,7 @@ function amount(name, { low, high, default: usual }, changed) {
   return { ...slide, show: (value = usual) => slide.show(value) };
 }
 
-// A code is thrown by the dice or found in a picture; the slider stands between the last two of them.
+// A code is drawn at random or comes from a picture; the slider gives codes between the last two of them.
 function code(name, field, changed, { predicts, encode }) {
   const element = document.createElement("div");
   element.className = "control code";
@@ -103,17 +103,17 @@ function code(name, field, changed, { predicts, encode }) {
   element.setAttribute("aria-label", `Code ${name}`);
   let before = null, now = Math.floor(Math.random() * SEEDS), share = 1;
   const dice = button("i-dice", "Throw the dice", "Another code at random");
-  const slide = document.createElement("input"), told = document.createElement("span");
+  const slide = document.createElement("input"), note = document.createElement("span");
   Object.assign(slide, { type: "range", min: 0, max: 1, step: 0.02, value: 1, disabled: true });
   slide.setAttribute("aria-label", `From the code before to the newest of ${name}`);
-  told.className = "soft small";
+  note.className = "soft small";
   const take = (next) => {
     [before, now, share] = [share === 1 || before === null ? now : share === 0 ? before : now, next, 1];
     [slide.value, slide.disabled] = [1, false];
     changed();
   };
   dice.onclick = () => {
-    told.textContent = "";
+    note.textContent = "";
     take(Math.floor(Math.random() * SEEDS));
   };
   slide.oninput = () => ((share = +slide.value), changed());
@@ -123,19 +123,19 @@ function code(name, field, changed, { predicts, encode }) {
     style.onclick = async () => {
       const file = await choose();
       if (!file) return;
-      [style.disabled, told.textContent] = [true, "looking …"];
+      [style.disabled, note.textContent] = [true, "looking …"];
       try {
-        const found = await encode(file);
-        told.textContent = file.name;
-        take(found);
+        const encoded = await encode(file);
+        note.textContent = file.name;
+        take(encoded);
       } catch (error) {
-        told.textContent = "";
+        note.textContent = "";
         complain(error);
       } finally {
         style.disabled = false;
       }
     };
-    element.append(style, told);
+    element.append(style, note);
   }
   return {
     element,
@@ -144,9 +144,9 @@ function code(name, field, changed, { predicts, encode }) {
   };
 }
 
-// ---- what widgets are made of
+// ---- the parts of widgets
 
-/** Buttons of which one is on; values are texts. */
+/** A group of buttons of which one is on; `pairs` are [value, text]. */
 function choices(name, pairs, changed) {
   const element = document.createElement("div"), group = document.createElement("div");
   element.className = "control";
@@ -190,7 +190,7 @@ function choices(name, pairs, changed) {
   return { element, value: () => value, show };
 }
 
-/** A slider; with `unset` a button beside it leaves the value open. */
+/** A slider; if `unset` is a text, a button with it beside the slider leaves the value open. */
 function slider(name, low, high, usual, changed, unset = "") {
   const element = document.createElement("div"), input = document.createElement("input"), output = document.createElement("output");
   element.className = "control";
@@ -199,34 +199,34 @@ function slider(name, low, high, usual, changed, unset = "") {
   heading.className = "control-title";
   const read = () => Math.min(high, Math.max(low, +(+input.value).toFixed(4)));
   let open = Boolean(unset), reset = null;
-  const tell = () => {
+  const update = () => {
     output.textContent = open ? "" : (+read().toFixed(2)).toString();
     element.toggleAttribute("data-open", open);
     reset?.setAttribute("aria-pressed", open);
     if (open) input.setAttribute("aria-valuetext", unset);
     else input.removeAttribute("aria-valuetext");
   };
-  input.oninput = () => ((open = false), tell());
+  input.oninput = () => ((open = false), update());
   input.onchange = changed;
   element.append(heading, input, output);
   if (unset) {
     reset = Object.assign(document.createElement("button"), { type: "button", textContent: unset, className: "toggle" });
     reset.onclick = () => {
       [open, input.value] = [true, usual];
-      tell();
+      update();
       changed();
     };
     element.append(reset);
   }
-  tell();
+  update();
   return {
     element,
     value: () => (open ? undefined : read()),
     show(value) {
-      if (document.activeElement === input && input.matches(":active")) return; // a hand is on it
+      if (document.activeElement === input && input.matches(":active")) return; // a person moves it now
       open = value === undefined && Boolean(unset);
       input.value = value ?? usual;
-      tell();
+      update();
     },
   };
 }
@@ -239,16 +239,19 @@ function button(icon, text, about) {
   return made;
 }
 
+/** The title of a widget. */
 function title(text) {
   return Object.assign(document.createElement("span"), { className: "control-title", textContent: text, title: text });
 }
 
+/** A small text, which screen readers leave out. */
 function hint(text) {
   const made = Object.assign(document.createElement("span"), { className: "soft small", textContent: text });
   made.setAttribute("aria-hidden", "true");
   return made;
 }
 
+/** A name as a text for people. */
 const words = (name) => {
   const text = name.replaceAll("_", " ");
   return text.charAt(0).toUpperCase() + text.slice(1);

@@ -1,19 +1,20 @@
-// The way from the start to the result: a slider, and playing it.
+// The path of a candidate from its beginning to the result: a slider, and a button that plays it.
 
 const $ = (id) => document.getElementById(id);
-const SECONDS = 1.8;
+const SECONDS = 1.8; // of the whole path
 
 export function createPath(store, session) {
   const slider = $("slider");
-  let told = 0;
+  let sent = 0;
 
-  // The end of the slider is the live picture, which goes on changing.
+  // The end of the slider is null: the present picture, which may still change.
   const at = (value) => (value >= 1 ? null : Math.round(value * 200) / 200);
 
   function stop() {
     if (store.state.playing) store.set({ playing: false });
   }
 
+  /** Plays the path, or stops. */
   function toggle() {
     if (store.state.playing) {
       stop();
@@ -28,9 +29,9 @@ export function createPath(store, session) {
         session.look({ slider: null });
         return stop();
       }
-      // Fewer messages than frames: pictures in between would be thrown away.
-      if (now - told > 45) {
-        told = now;
+      // Fewer messages than frames of the browser, because the pictures of more would not be shown.
+      if (now - sent > 45) {
+        sent = now;
         session.look({ slider: at(Math.min(0.995, done)) });
       }
       requestAnimationFrame(tick);

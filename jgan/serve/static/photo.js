@@ -1,4 +1,4 @@
-// A photo of one's own: opened and projected, the edit done to it, before and after.
+// The photo: it is opened and projected, the edit is transferred to it, and both are compared.
 
 import { ask, download, follow, result } from "./api.js";
 import { choose, preview } from "./pictures.js";
@@ -10,6 +10,7 @@ export function createPhoto(store, session) {
   const stem = () => (store.state.drawing?.photo?.name ?? "photo").replace(/\.[^.]*$/, "");
   let shown = "", applied = "";
 
+  /** Uploads a photo, which the server projects and opens in the session. */
   async function open(file) {
     const { status, id } = store.state;
     if (status?.limits && file.size > status.limits.upload_bytes) {
@@ -32,11 +33,13 @@ export function createPhoto(store, session) {
     }
   }
 
+  /** Opens the photo that a person chooses. */
   async function ask_for() {
     const file = await choose();
     if (file) open(file);
   }
 
+  /** Transfers the edit to the photo. */
   async function apply() {
     const { id, chosen, busy } = store.state;
     if (busy) return;
@@ -55,6 +58,7 @@ export function createPhoto(store, session) {
     }
   }
 
+  /** Shows the photo and its edit in the dialog. */
   async function compare(after) {
     const { id, drawing } = store.state;
     $("before").src = `api/sessions/${id}/photo?of=${drawing.photo.id}`;
@@ -87,7 +91,7 @@ export function createPhoto(store, session) {
     $("photo-size").textContent = `${drawing.size[1]} × ${drawing.size[0]} pixels`;
     try {
       await preview(await ask("GET", `api/sessions/${id}/photo?of=${photo.id}`, { raw: true }), $("thumb"));
-    } catch { /* the name says enough */ }
+    } catch { /* without a small view the name is enough */ }
   });
   store.watch(["busy", "drawing", "fresh"], ({ busy, drawing, fresh }) => {
     $("pad-progress").hidden = !busy;

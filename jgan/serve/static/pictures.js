@@ -1,9 +1,9 @@
-// Pictures and files that come from the person: chosen, dropped, pasted; and their small views.
+// Files from the person, which are chosen, dropped or pasted, and small views of pictures.
 
 const TYPES = ".png,.jpg,.jpeg,.webp,.tif,.tiff,.bmp,image/*";
 const input = () => document.getElementById("file");
 
-/** The file a person chooses, or null. */
+/** A promise of the file that the person chooses, or null. */
 export function choose(accept = TYPES) {
   return new Promise((resolve) => {
     const field = input();
@@ -15,7 +15,7 @@ export function choose(accept = TYPES) {
   });
 }
 
-/** Calls `take(file)` with what is dropped anywhere on the page or pasted into it. */
+/** Calls `take(file, target)` with each file that is dropped on the page or pasted into it. */
 export function receive(take) {
   const veil = document.getElementById("drop");
   let depth = 0;
@@ -37,9 +37,10 @@ export function receive(take) {
   });
 }
 
+/** Whether a file is the file of a session. */
 export const isSession = (file) => file.name?.endsWith(".json") || file.type === "application/json";
 
-/** Paints a file's picture, whole and in the middle, on a canvas; false where the browser cannot show it. */
+/** Draws the middle of a picture so that it covers a canvas; the result is false if the browser cannot show it. */
 export async function preview(source, canvas) {
   try {
     const picture = await createImageBitmap(source);

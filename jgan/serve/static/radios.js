@@ -1,6 +1,6 @@
-// A group of buttons of which one is on: one stop for Tab, arrows go through them.
+// A group of buttons of which one is on: Tab reaches this one, and the arrow keys move to the others.
 
-/** Wires the buttons of a group by their data-NAME; `choose(value)` is told, `show(value)` sets. */
+/** Connects the buttons of a group by their data-NAME: `choose(value)` is called, and `show(value)` turns one on. */
 export function radios(group, name, choose) {
   const buttons = () => [...group.querySelectorAll(`[data-${name}]:not([hidden])`)];
   group.addEventListener("click", (event) => {

@@ -1,11 +1,12 @@
-// Drawing in flat colours on pixels, without antialiasing: a label map has no colours between labels. Pure functions on
-// {width, height, data: Uint32Array}; colours are the words that a canvas has in memory.
+// Drawing on pixels without antialiasing, because a label map has no colours between those of labels. All functions
+// work on {width, height, data: Uint32Array}, with colours as 32-bit words, as a canvas has them in memory.
 
+/** An image of one colour. */
 export function create(width, height, colour) {
   return { width, height, data: new Uint32Array(width * height).fill(colour) };
 }
 
-/** The word of an [r, g, b]; canvases keep bytes, and all machines with browsers are little-endian. */
+/** The word of an [r, g, b]; canvases have bytes, and all machines with browsers are little-endian. */
 export const word = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 
 /** A line of that width with round ends, from one point to another; both [x, y] in pixels. */
@@ -29,7 +30,7 @@ export function rectangle(image, [x0, y0], [x1, y1], colour) {
   for (let y = top; y < bottom; y++) image.data.fill(colour, y * image.width + left, y * image.width + right);
 }
 
-/** All that hangs together with a point in its colour takes another. */
+/** Changes the colour of the connected area of one colour around a point. */
 export function fill(image, [x, y], colour) {
   const { width, height, data } = image;
   const start = clamp(Math.floor(y), height) * width + clamp(Math.floor(x), width), old = data[start];

@@ -1,14 +1,14 @@
-// What the page tells a person beside pictures: a sentence for screen readers, and one for all when something is wrong.
+// Sentences for the person: for screen readers, and short notices for all.
 
 const $ = (id) => document.getElementById(id);
 let timer = 0;
 
-/** For screen readers only; what eyes see anyway. */
+/** A sentence for screen readers only, about a change that others see. */
 export function whisper(text) {
   if ($("live").textContent !== text) $("live").textContent = text;
 }
 
-/** A short notice at the bottom; it goes by itself. */
+/** A short notice at the bottom, which disappears after a while. */
 export function say(text, kind = "note") {
   const toast = $("toast");
   toast.textContent = text;
@@ -18,12 +18,12 @@ export function say(text, kind = "note") {
   timer = setTimeout(() => (toast.hidden = true), kind === "error" ? 8000 : 3500);
 }
 
-/** The same for an error: anything thrown. */
+/** A notice about an error that was thrown. */
 export function complain(error) {
   say(error.message ?? String(error), "error");
 }
 
-/** Sets a progress bar to a part of 1; below 0: it runs without an end. */
+/** Sets a progress bar to a share of 1; below 0 the share is unknown, and the bar moves without an end. */
 export function progress(bar, done) {
   const unknown = !(done >= 0);
   bar.classList.toggle("endless", unknown);

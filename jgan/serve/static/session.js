@@ -1,6 +1,6 @@
-// The session of this tab: begun, kept, restored, saved and opened; and all that is asked of it.
+// The session of this tab: it is begun, kept, restored, saved and opened, and changed by operations.
 
-import { ask, download, heard } from "./api.js";
+import { ask, download, receiveJob } from "./api.js";
 import { connect } from "./connection.js";
 import * as keep from "./keep.js";
 import { say, complain } from "./say.js";
@@ -14,15 +14,16 @@ export function createSession(store, paint) {
     return { type: "view", chosen, slider, average, shadow };
   };
 
+  /** Connects the page to a session; if it `goesOn`, messages that could not be sent yet are sent to it. */
   function attach(id, goesOn = false) {
     const waiting = link?.end() ?? [];
     keep.adopt(id);
     store.set({ id, link: "closed", fresh: false });
     const on = {
       session: received,
-      job: heard,
+      job: receiveJob,
       error: (sentence) => {
-        store.set({ pending: [] }); // whatever was refused is not there
+        store.set({ pending: [] }); // strokes that were refused are not drawn
         say(sentence, "error");
       },
       frame: paint,
@@ -32,23 +33,25 @@ export function createSession(store, paint) {
     link = connect(id, on, goesOn ? waiting : []);
   }
 
+  /** Takes the state of the session; `again`: it is the first one after the connection was opened. */
   function received(message, again) {
     const { session, drawing } = message;
     const { pending, drawing: before } = store.state;
     const left = pending.filter((own) => !drawing.strokes.some((stroke) => same(stroke, own.stroke)));
     if (again) {
-      // Sent into a connection that was lost: nobody knows whether it arrived, but the drawing does.
+      // They were sent over a connection that was lost; since they are not in the drawing, they did not arrive.
       for (const own of left.filter((own) => own.sent)) sendStroke(own);
       link.send(view());
     }
     const patch = { session, drawing, canUndo: message.can_undo, canRedo: message.can_redo, pending: left };
-    // Another ground has other candidates, and its way begins anew.
+    // On another ground there are other candidates with other paths.
     if (before && before.ground !== drawing.ground) Object.assign(patch, { chosen: null, slider: null });
     store.set(patch);
     store.state.pending.forEach((own) => (own.sent = true));
     keepAll(store.state.id, session);
   }
 
+  /** Keeps the session and its photos. */
   async function keepAll(id, session) {
     await keep.keepSession(id, session);
     for (const photo of keep.photosOf(session)) {
@@ -61,7 +64,7 @@ export function createSession(store, paint) {
     }
   }
 
-  /** The kept session on a server that does not know it; a new one where nothing was kept. */
+  /** Begins the kept session on a server that does not know it, or a new one if it is not kept. */
   async function restore(id) {
     const kept = await keep.whole(id);
     store.set({ link: "lost", retryAt: 0 });
@@ -70,12 +73,12 @@ export function createSession(store, paint) {
       if (kept) await keep.forget(id);
       attach(made.id, true);
     } catch (error) {
-      // 409: a server that is not ready yet.
+      // 409: the server is not ready yet.
       if (kept && error.status >= 400 && error.status < 429 && error.status !== 409) {
         say(`The session could not be restored: ${error.message}`, "error");
         restore("");
       } else {
-        if (error.status) complain(error); // loading, or too many are here
+        if (error.status) complain(error); // it is loading, or there are too many sessions
         setTimeout(() => restore(id), 2000);
       }
     }
@@ -86,7 +89,7 @@ export function createSession(store, paint) {
   };
   const op = (op) => link?.send({ type: "op", op });
 
-  // A closed tab frees its session at once; one that the browser only put aside comes back.
+  // A tab that is closed closes its session; one that the browser only keeps in its cache may be shown again.
   addEventListener("pagehide", (event) => {
     if (!event.persisted && store.state.id) navigator.sendBeacon(`api/sessions/${store.state.id}/close`);
   });
@@ -114,7 +117,7 @@ export function createSession(store, paint) {
     fix: () => link?.send({ type: "fix", candidate: store.state.chosen }),
     undo: () => link?.send({ type: "undo" }),
     redo: () => link?.send({ type: "redo" }),
-    /** Sets what is looked at, here and on the server. */
+    /** Changes the view, in the page and on the server. */
     look(patch) {
       store.set(patch);
       link?.send({ type: "view", ...patch });
@@ -124,7 +127,7 @@ export function createSession(store, paint) {
       const { id } = store.state;
       try {
         const text = await ask("GET", `api/sessions/${id}?photos=1`).catch(async (error) => {
-          const kept = await keep.whole(id); // without a server the own copy has to do
+          const kept = await keep.whole(id); // without a server, the own copy is saved
           if (!kept) throw error;
           return kept;
         });
@@ -134,7 +137,7 @@ export function createSession(store, paint) {
         complain(error);
       }
     },
-    /** Begins another session from a saved file; the present one is freed. */
+    /** Begins another session from a saved file, and closes the present one. */
     async open(file) {
       try {
         const before = store.state.id;

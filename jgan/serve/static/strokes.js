@@ -1,6 +1,6 @@
-// Strokes as the edit document has them: made from pointers, compared, hit by the eraser, drawn. Pure functions.
+// Strokes as in the edit document: functions that make them of points, compare them, erase them and draw them.
 
-export const PAD = 384; // brush sizes count in this many parts of the pad's side
+export const PAD = 384; // the side of the pad in the units of brush sizes
 
 /** The square of the canvas that the pad shows: {left, top, side, width, height}, in canvas pixels. */
 export function boxOf(drawing) {
@@ -21,7 +21,7 @@ export const round = (x) => Math.round(x * 100) / 100;
 /** A brush size in canvas pixels. */
 export const extent = (box, size) => round(Math.min(Math.max(box.width, box.height), (size / PAD) * box.side));
 
-/** Whether a stroke that came back is the one that was sent. */
+/** Whether a stroke from the server is the one that was sent. */
 export function same(a, b) {
   if (a.brush !== b.brush) return false;
   if (a.brush === "warp") return near(a.source, b.source) && near(a.target, b.target);
@@ -49,7 +49,7 @@ function distance([x, y], a, b) {
   return Math.hypot(x - a[0] - t * dx, y - a[1] - t * dy);
 }
 
-/** The points of a line without those that lie nearly on the others, at most `limit`; keeps messages small. */
+/** The points of a line without those near the point before, at most `limit`, so that messages are small. */
 export function thin(points, step, limit = 2000) {
   const kept = points.filter((p, i) => i === 0 || i === points.length - 1 || far(p, points[i - 1], step));
   const every = Math.ceil(kept.length / limit);
@@ -63,8 +63,8 @@ export const css = (rgb) => `rgb(${rgb.map(Math.round).join(" ")})`;
 /**
  * Draws a stroke in canvas pixels; `pixel` is the length of a CSS pixel there.
  *
- * Colours are slightly see-through, so that the answer can be seen beneath them; outlines are dotted and grey on white,
- * visible on any picture; a warp shows where it took its square and where to.
+ * Colours are slightly transparent, so that the picture below can be seen; outlines are dotted in grey on white, which
+ * is visible on all pictures; a warp shows the place of its square before and after.
  */
 export function draw(ctx, stroke, pixel, faded = false) {
   ctx.save();
@@ -88,7 +88,7 @@ function line(ctx, points, width, style) {
   ctx.beginPath();
   ctx.moveTo(...points[0]);
   if (points.length < 3) ctx.lineTo(...(points[1] ?? points[0]));
-  // Through the middles of neighbours, which rounds the corners that a fast hand leaves.
+  // The curve passes through the middles between points, which rounds the corners of a fast stroke.
   for (let i = 1; i < points.length - 1; i++) {
     const [p, q] = [points[i], points[i + 1]];
     ctx.quadraticCurveTo(p[0], p[1], (p[0] + q[0]) / 2, (p[1] + q[1]) / 2);
@@ -105,7 +105,7 @@ function drawWarp(ctx, { source, target, side }, pixel) {
   square(ctx, target, side, pixel, "#7ee0a1", []);
 }
 
-/** The outline of a square around a centre, legible on any ground. */
+/** Draws the outline of a square around a centre, so that it is visible on all pictures. */
 export function square(ctx, [x, y], side, pixel, style, dash) {
   for (const [colour, width] of [["rgb(0 0 0 / .5)", 3.5], [style, 1.75]]) {
     ctx.strokeStyle = colour;

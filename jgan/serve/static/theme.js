@@ -1,4 +1,4 @@
-// Light or dark, before anything is painted: the system's choice until the person makes one.
+// The light or dark theme, set before the page is shown: that of the system, unless the person has chosen one.
 "use strict";
 (() => {
   let kept = null;

@@ -1,4 +1,4 @@
-// The bar of brushes: which one, how large, what colour; undo, redo and what is shown.
+// The bar of brushes: their kind, size and colour, undo and redo, and the buttons for what is shown.
 
 import { RANGES } from "./hand.js";
 import { css } from "./strokes.js";
@@ -17,7 +17,7 @@ const HINTS = {
 export const hex = (rgb) => "#" + rgb.map((x) => Math.round(x).toString(16).padStart(2, "0")).join("");
 export const rgb = (text) => [1, 3, 5].map((i) => parseInt(text.slice(i, i + 2), 16));
 
-/** The name of the nearest colour a person has a word for. */
+/** The name of the swatch that is nearest to a colour. */
 export function word(colour) {
   const far = (other) => rgb(other).reduce((sum, x, i) => sum + (x - colour[i]) ** 2, 0);
   return Object.keys(SWATCHES).reduce((a, b) => (far(SWATCHES[a]) <= far(SWATCHES[b]) ? a : b));

@@ -1,4 +1,4 @@
-// The second tab: a drawing in flat colours or lines, and the network's answer to it while it grows.
+// The second tab: a drawing in flat colours or lines, and its translation after every change.
 
 import { ask, download } from "./api.js";
 import { createPanel } from "./panel.js";
@@ -9,8 +9,8 @@ import { complain, say } from "./say.js";
 import { css } from "./strokes.js";
 
 const $ = (id) => document.getElementById(id);
-const EVERY = 250; // milliseconds between questions
-const KEPT = 60; // drawings that undo remembers
+const EVERY = 250; // milliseconds between requests
+const KEPT = 60; // drawings that are kept for undo
 
 export function createTranslate(status) {
   const labels = Boolean(status.palette?.length);
@@ -31,12 +31,14 @@ export function createTranslate(status) {
     $("t-redo").disabled = !redo.length;
   }
 
+  /** Keeps the drawing for undo. */
   function remember() {
     undo.push({ ...image, data: image.data.slice() });
     if (undo.length > KEPT) undo.shift();
     redo = [];
   }
 
+  /** Undoes or repeats a step: takes a drawing of one list, and puts the present one into the other. */
   function back(from, to) {
     if (!from.length) return;
     to.push(image);
@@ -71,7 +73,7 @@ export function createTranslate(status) {
     if (!brush.from) return;
     if (state.tool === "brush" || state.tool === "eraser") raster.line(image, brush.last, point, state.size, word());
     else if (state.tool === "line" || state.tool === "rect") {
-      // Drawn anew from what was there before, as long as the pen is down.
+      // While the pointer is down, it is drawn again on the drawing before.
       image.data.set(undo.at(-1).data);
       if (state.tool === "line") raster.line(image, brush.from, point, state.size, word());
       else raster.rectangle(image, brush.from, point, word());
@@ -81,6 +83,7 @@ export function createTranslate(status) {
     later();
   }
 
+  /** Draws the brush at the position of the pointer. */
   function cursor() {
     const scale = (ink.width = ink.height = Math.round(pad.clientWidth * devicePixelRatio)) / image.width;
     if (!brush.at || state.tool === "fill" || state.tool === "rect") return;
@@ -122,14 +125,16 @@ export function createTranslate(status) {
     cursor();
   });
 
-  // ---- the answer: one question at a time, at most four a second, the latest drawing wins
+  // ---- the translation: one request at a time, at most four in a second, of the newest drawing
 
+  /** Asks for a translation as soon as one is allowed. */
   function later() {
     stale = true;
     if (running || timer) return;
     timer = setTimeout(question, Math.max(0, EVERY - (Date.now() - asked)));
   }
 
+  /** Asks for the translation of the drawing, and shows it. */
   async function question() {
     timer = 0;
     [asked, running, stale] = [Date.now(), true, false];
@@ -137,7 +142,7 @@ export function createTranslate(status) {
     try {
       const png = await new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
       const file = new File([png], "drawing.png", { type: "image/png" });
-      // Of a photo the server makes its own edges, where it is edges that the network takes.
+      // If the network takes edges, the server makes them from a photo.
       const query = new URLSearchParams({ way: way().name, ...(image.photo && !labels ? { photo: 1 } : {}) });
       const fields = { set: JSON.stringify(panel?.values() ?? {}) };
       const blob = await ask("POST", `api/translate?${query}`, { file, fields, raw: true });
@@ -154,15 +159,16 @@ export function createTranslate(status) {
     if (stale) later();
   }
 
-  // ---- what surrounds it
+  // ---- the tools, the palette and the panel
 
+  /** Takes a picture as the drawing. */
   async function open(file) {
     try {
       const picture = await createImageBitmap(file);
       const scale = Math.min(1, 1024 / Math.max(picture.width, picture.height));
       const length = Math.max(1, Math.round(Math.min(picture.width, picture.height) * scale));
       remember();
-      // The middle square, as large as it is: the pad is square.
+      // The middle square at its own size, because the pad is square.
       const small = new OffscreenCanvas(length, length), ctx = small.getContext("2d");
       const cut = Math.min(picture.width, picture.height);
       ctx.imageSmoothingQuality = "high";
@@ -220,14 +226,14 @@ export function createTranslate(status) {
   $("t-download").onclick = () => answer.toBlob((blob) => download(blob, "translation.png").catch(complain), "image/png");
   new ResizeObserver(cursor).observe(pad);
 
-  // One panel for each way, which keeps what was set in it.
+  // One panel for each way, which keeps its values.
   const panels = new Map();
   let panel = null;
   function board() {
     const { name } = way(), host = $("t-panel");
     if (!panels.has(name)) {
-      const told = status.ways.find((w) => w.of === "translating" && w.name === name);
-      panels.set(name, told ? createPanel(told, { change: later, encode: (file, control) => encode(name, file, control) }) : null);
+      const described = status.ways.find((w) => w.of === "translating" && w.name === name);
+      panels.set(name, described ? createPanel(described, { change: later, encode: (file, control) => encode(name, file, control) }) : null);
     }
     panel = panels.get(name);
     host.replaceChildren(...(panel ? [panel.element] : []));

@@ -1,4 +1,4 @@
-// Before there is an editor: the run is being trained or loaded, and one can watch.
+// The page before the editor is ready: it shows how the run is trained or loaded.
 
 import { ask } from "./api.js";
 import { progress } from "./say.js";
@@ -17,7 +17,7 @@ const TEXTS = {
   away: "The page looks again every second.",
 };
 
-/** Ends with the status once the server is ready; shows what it does until then. */
+/** A promise of the status of the server when it is ready; until then the page shows what the server does. */
 export async function untilReady(store) {
   for (;;) {
     let status;

@@ -1,1 +1,1 @@
-"""The editor's server: HTTP and sockets, who may enter, what is kept, and the page."""
+"""The editor's server: HTTP and WebSockets, access and limits, the store of sessions, and the page."""

@@ -1,8 +1,8 @@
-"""Who may talk to the server, and how much: all limits, and a check of every request before anything else sees it.
+"""Access to the server: all limits, and a check of every request before any other part of the server reads it.
 
 A page of another site can make a browser send requests to this server, also under a name that the other site chose
-(DNS rebinding). So the Host has to be one this server is known by, and an Origin, which browsers add to all that a
-page could do harm with, has to be the same.
+(DNS rebinding). So the Host must be a name of this server, and the Origin, which browsers add to all requests that
+could do harm, must be the same.
 """
 
 import asyncio
@@ -12,37 +12,37 @@ import io
 import ipaddress
 import json
 import re
-from typing import Any
 from typing import NamedTuple
 import urllib.parse
 import warnings
 
 import fastapi
 from PIL import Image
+from starlette import types as asgi
 
 import jgan
 from jgan.data import images
 from jgan.data import tiff
 
-UPLOAD_BYTES = 32 * 2**20  # of a picture's file
-PHOTO_BYTES = 40 * 2**20  # of all photos of a session, which as text still fit its file
-SESSION_BYTES = 64 * 2**20  # of a session's file
+UPLOAD_BYTES = 32 * 2**20  # of the file of a picture
+PHOTO_BYTES = 40 * 2**20  # of all photos of a session, so that they fit into its file in base64
+SESSION_BYTES = 64 * 2**20  # of the file of a session
 JSON_BYTES = 2**20  # of any other request
 PIXELS = 100_000_000  # of a picture
-SIDE = 16_384  # of a picture, in pixels
+SIDE = 16_384  # pixels of a side of a picture
 TRANSLATED_PIXELS = 2048**2  # of a picture that is translated whole
 SESSIONS = 16
-SESSION_SECONDS = 600.0  # that a session waits for its page to come back
-SOCKETS = 4  # of a session; the newest stay
+SESSION_SECONDS = 600.0  # for which a session without a page is kept
+SOCKETS = 4  # of a session; the newest ones stay
 MESSAGE_BYTES = 256 * 2**10  # of a message of a socket
-MESSAGES = 200  # of a socket in a second
+MESSAGES = 200  # of a socket in one second
 JOBS = 2  # of a session that are not done
 RESULTS = 4  # jobs of a session whose results are kept
-RESULT_BYTES = 128 * 2**20  # of them, but for the newest
-ALL_RESULT_BYTES = 2**30  # of all sessions' results, but for the newest
-PHOTOS_AT_ONCE = 2  # decoded photos, whoever they are for
-LARGE_REQUESTS = 4  # at the same time
-BODY_SECONDS = 120.0  # in which a request has to arrive
+RESULT_BYTES = 128 * 2**20  # of these results, except for the newest
+ALL_RESULT_BYTES = 2**30  # of the results of all sessions, except for the newest
+PHOTOS_AT_ONCE = 2  # decoded photos in memory, of all sessions together
+LARGE_REQUESTS = 4  # that are read at the same time
+BODY_SECONDS = 120.0  # in which a request must arrive
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM", "GIF")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -62,17 +62,17 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
 }
 
-# Pictures are measured below, by limits of our own.
+# `picture` has its own limits of the number of pixels.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class Door(NamedTuple):
-    """Who is let in.
+    """The address of the server, and the check of who may use it.
 
     Attributes:
-        hosts: the address that is listened at, and further names the server is known by.
-        port: that it listens at.
-        token: that every request has to show; empty: none.
+        hosts: the address at which the server listens, and its other names.
+        port: the port at which it listens.
+        token: the secret that every request must contain; empty: none is needed.
     """
 
     hosts: tuple[str, ...] = ("127.0.0.1",)
@@ -81,11 +81,11 @@ class Door(NamedTuple):
 
     @property
     def cookie(self) -> str:
-        """What a browser keeps the token by; it tells cookies of a host's ports apart by their names alone."""
+        """The name of the cookie with the token; it has the port, because the ports of a host share their cookies."""
         return f"jgan_token_{self.port}"
 
     def check(self) -> None:
-        """Refuses what would let strangers in, with a `jgan.UserError`."""
+        """Raises a `jgan.UserError` if strangers could use the server."""
         if self.token and not re.fullmatch(r"[A-Za-z0-9._~-]{8,200}", self.token):
             raise jgan.UserError("--token has to have 8 to 200 letters, digits and . _ ~ -")
         if not self.token and not is_loopback(self.hosts[0]):
@@ -93,15 +93,15 @@ class Door(NamedTuple):
                 f"--host={self.hosts[0]} can be reached from other machines, so it needs --token=SECRET as well."
             )
 
-    def refusal(self, scope: dict[str, Any]) -> tuple[int, str] | None:
-        """(status, sentence) where a request is not let in."""
-        found: dict[str, list[str]] = {}
+    def refusal(self, scope: asgi.Scope) -> tuple[int, str] | None:
+        """(status, sentence) if a request is refused, else None."""
+        headers: dict[str, list[str]] = {}
         for name, value in scope["headers"]:
-            found.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
-        hosts = found.get("host", [])
+            headers.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+        hosts = headers.get("host", [])
         if len(hosts) != 1 or not self._knows(hosts[0]):
             return 403, f"this server is not known as {_quoted(' '.join(hosts))}: open {self.address()}"
-        for origin in found.get("origin", []):
+        for origin in headers.get("origin", []):
             parts = _split(origin)
             if (
                 parts is None
@@ -109,28 +109,29 @@ class Door(NamedTuple):
                 or parts.netloc.lower() != hosts[0].lower()
             ):
                 return 403, f"pages of {_quoted(origin)} may not use this server."
-        site = found.get("sec-fetch-site", ["none"])[0]
-        # To follow a link of another site to the page is no harm: that site sees nothing of it.
-        follows = scope.get("path") == "/" and found.get("sec-fetch-mode") == ["navigate"]
+        site = headers.get("sec-fetch-site", ["none"])[0]
+        # A link on another site may lead to the page: that site cannot read the answer.
+        follows = scope.get("path") == "/" and headers.get("sec-fetch-mode") == ["navigate"]
         if site not in ("none", "same-origin") and not follows:
             return 403, "pages of other sites may not use this server."
-        if self.token and not self._shown(found, scope):
+        if self.token and not self._has_token(headers, scope):
             return 401, f"this server needs its token: open {self.address()}?token=..."
         return None
 
     def address(self) -> str:
-        """Where the page is."""
+        """The address of the page."""
         host = self.hosts[0]
         if _is_any(host):
             host = self.hosts[1] if len(self.hosts) > 1 else "127.0.0.1"
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
 
-    def opens(self, scope: dict[str, Any]) -> bool:
-        """Whether a request for the page brings the token in its address."""
+    def opens(self, scope: asgi.Scope) -> bool:
+        """Whether a request is for the page and has the token in its address."""
         query = urllib.parse.parse_qs(scope.get("query_string", b"").decode("latin-1"))
         return scope.get("path") == "/" and any(map(self._same, query.get("token", [])))
 
     def _knows(self, host: str) -> bool:
+        """Whether a Host is a name of this server."""
         parts = _split(f"//{host}")
         if parts is None or parts.netloc != host or "@" in host or not parts.hostname:
             return False
@@ -138,12 +139,13 @@ class Door(NamedTuple):
             return False
         if parts.hostname in {*_LOOPBACK, *(name.lower() for name in self.hosts)}:
             return True
-        # No other site can make its name an address.
+        # The name of another site is never an address in numbers.
         return _is_any(self.hosts[0]) and _is_address(parts.hostname)
 
-    def _shown(self, found: dict[str, list[str]], scope: dict[str, Any]) -> bool:
-        given = [x[7:].strip() for x in found.get("authorization", []) if x[:7].lower() == "bearer "]
-        for line in found.get("cookie", []):
+    def _has_token(self, headers: dict[str, list[str]], scope: asgi.Scope) -> bool:
+        """Whether a request has the token in a header, a cookie, or the address of the page."""
+        given = [x[7:].strip() for x in headers.get("authorization", []) if x[:7].lower() == "bearer "]
+        for line in headers.get("cookie", []):
             try:
                 cookies = http.cookies.SimpleCookie(line)
             except http.cookies.CookieError:
@@ -152,17 +154,20 @@ class Door(NamedTuple):
         return any(map(self._same, given)) or (scope["type"] == "http" and self.opens(scope))
 
     def _same(self, given: str) -> bool:
+        """Whether a text is the token, in a time that does not depend on how much of it is right."""
         return hmac.compare_digest(given.encode(), self.token.encode())
 
 
 class Guard:
-    """The application behind a door: what is refused never reaches it, and nothing enters that is too large."""
+    """An application behind a door: requests that are refused or too large do not reach it."""
 
-    def __init__(self, app: Any, door: Door):
+    def __init__(self, app: asgi.ASGIApp, door: Door):
+        """The guard of an application."""
         self.app, self.door = app, door
         self._large = asyncio.Semaphore(LARGE_REQUESTS)
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Passes a request on or refuses it, as ASGI wants it."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -179,7 +184,7 @@ class Guard:
         claimed = dict(scope["headers"]).get(b"content-length", b"0")
         refusal = refusal or (_too_large(limit) if not claimed.isdigit() or int(claimed) > limit else None)
         if refusal:
-            await _answer(send, *refusal, plain=scope["path"] == "/")  # where a person looks
+            await _answer(send, *refusal, plain=scope["path"] == "/")  # a person reads this one
         elif limit == JSON_BYTES or scope["method"] in ("GET", "HEAD", "DELETE"):
             await self.app(scope, _limited(receive, limit), send)
         else:
@@ -196,26 +201,26 @@ class Guard:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether an address can be reached from this machine only."""
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
-def label(name: Any) -> str:
-    """A file's name as a text to show, which no path is ever made of."""
+def label(name: str | None) -> str:
+    """The name of a file as a text to show; it is never used as a path."""
     text = "".join(c for c in re.split(r"[/\\]", str(name or ""))[-1] if c.isprintable())
     return text.strip(". ")[:100] or "picture"
 
 
 def picture(data: bytes, name: str, pixels: int = PIXELS) -> images.Picture:
-    """The picture in the bytes of a file, whose size is looked at before anything is decoded.
+    """The picture in the bytes of a file, whose size is checked before it is decoded.
 
     Args:
-        data: from anyone; nothing in it is trusted.
-        name: that its mistakes are told by.
-        pixels: how many it may have.
+        data: anyone may have sent it, so that nothing in it is trusted.
+        name: the name of the file in error messages.
+        pixels: the largest number of pixels.
 
     Raises:
-        jgan.UserError: it is too large, or no picture.
+        jgan.UserError: it is too large, or not a picture.
     """
     name = label(name)
     if len(data) > UPLOAD_BYTES:
@@ -228,7 +233,7 @@ def picture(data: bytes, name: str, pixels: int = PIXELS) -> images.Picture:
                 width, height = opened.size
     except Image.DecompressionBombError:
         width = height = SIDE + 1
-    except Exception:  # decoders raise anything
+    except Exception:  # decoders raise errors of many types
         raise jgan.UserError(
             f"{name} is no picture this server reads: PNG, JPEG, WebP, TIFF, BMP, PPM or GIF would work."
         ) from None
@@ -239,12 +244,13 @@ def picture(data: bytes, name: str, pixels: int = PIXELS) -> images.Picture:
     return images.parse(data, name)
 
 
-def _limited(receive: Any, limit: int) -> Any:
-    # Counts what arrives; an exception of FastAPI's own passes through whoever reads a body and becomes the answer.
+def _limited(receive: asgi.Receive, limit: int) -> asgi.Receive:
+    """`receive` for a body of at most `limit` bytes that arrives in `BODY_SECONDS`."""
+    # An exception of FastAPI passes through the function that reads the body, and becomes the answer.
     count, ended = 0, False
     deadline = asyncio.get_running_loop().time() + BODY_SECONDS
 
-    async def limited() -> dict[str, Any]:
+    async def limited() -> asgi.Message:
         nonlocal count, ended
         if ended:
             return await receive()
@@ -263,11 +269,14 @@ def _limited(receive: Any, limit: int) -> Any:
 
 
 def _too_large(limit: int) -> tuple[int, str]:
+    """The refusal of a body of more bytes than `limit`."""
     return 413, f"the request is too large: at most {limit >> 20} MiB would work."
 
 
-def _with_headers(send: Any) -> Any:
-    async def sending(message: dict[str, Any]) -> None:
+def _with_headers(send: asgi.Send) -> asgi.Send:
+    """`send` with the headers of every answer."""
+
+    async def sending(message: asgi.Message) -> None:
         if message["type"] == "http.response.start":
             have = {name for name, _ in message["headers"]}
             extra = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
@@ -279,9 +288,10 @@ def _with_headers(send: Any) -> Any:
     return sending
 
 
-async def _answer(send: Any, status: int, sentence: str, plain: bool = False) -> None:
+async def _answer(send: asgi.Send, status: int, sentence: str, plain: bool = False) -> None:
+    """Answers by a sentence, in JSON or as plain text."""
     body = (sentence if plain else json.dumps({"error": sentence})).encode()
-    # The rest of what is on its way is not read.
+    # The connection is closed, because the rest of the request is not read.
     headers = [
         (b"content-type", b"text/plain; charset=utf-8" if plain else b"application/json"),
         (b"content-length", b"%d" % len(body)),
@@ -292,6 +302,7 @@ async def _answer(send: Any, status: int, sentence: str, plain: bool = False) ->
 
 
 def _split(address: str) -> urllib.parse.SplitResult | None:
+    """The parts of an address; None if it is not valid."""
     try:
         parts = urllib.parse.urlsplit(address)
         _ = parts.port, parts.hostname
@@ -301,6 +312,7 @@ def _split(address: str) -> urllib.parse.SplitResult | None:
 
 
 def _is_address(host: str) -> bool:
+    """Whether a host is an address in numbers."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -309,8 +321,10 @@ def _is_address(host: str) -> bool:
 
 
 def _is_any(host: str) -> bool:
+    """Whether a host stands for all addresses of the machine."""
     return _is_address(host) and ipaddress.ip_address(host).is_unspecified
 
 
 def _quoted(text: str) -> str:
+    """The beginning of a text from outside, in quotes and ASCII."""
     return ascii(text[:60])

@@ -1,6 +1,6 @@
 """The server's HTTP and WebSocket: the page and its API, described at /openapi.json.
 
-Every mistake is answered by {"error": a sentence}. `access` has seen each request before it comes here.
+The answer to every mistake is {"error": a sentence}. `access` has checked each request before it arrives here.
 """
 
 import asyncio
@@ -31,6 +31,8 @@ _STATUS = {store.Unknown: 404, store.Busy: 409, store.Full: 503}
 
 
 class Error(pydantic.BaseModel):
+    """The answer to a mistake."""
+
     error: str
 
 
@@ -38,7 +40,7 @@ _ERRORS = {status: {"model": Error} for status in (400, 401, 403, 404, 408, 409,
 
 
 def build(service: service_lib.Service, door: access.Door) -> fastapi.FastAPI:
-    """The application that serves a service to those whom a door lets in."""
+    """The application of a service, for all requests that a door admits."""
 
     @contextlib.asynccontextmanager
     async def lifespan(_: fastapi.FastAPI) -> AsyncIterator[None]:
@@ -70,26 +72,30 @@ def build(service: service_lib.Service, door: access.Door) -> fastapi.FastAPI:
 
 
 def _status(app: fastapi.FastAPI, service: service_lib.Service) -> None:
+    """Adds the paths about the server and its runs."""
+
     @app.get("/api/status")
     async def status() -> dict[str, Any]:
-        """How far the server is, and what its runs are."""
+        """The state of the server, and its runs."""
         return await asyncio.to_thread(service.status)
 
     @app.get("/api/palette")
     async def palette() -> list[dict[str, Any]] | None:
-        """The colours to draw with for the translator: [{"name", "colour"}]; null: black on white."""
+        """The colours of drawings for the translator: [{"name", "colour"}]; null: black on white."""
         return await asyncio.to_thread(service.palette)
 
     @app.get("/api/training/{name}", response_class=responses.Response, responses=photos.PNG)
     async def sample(name: str) -> fastapi.Response:
-        """A sample picture of the run while it is trained, as `status` names them."""
+        """A sample picture of the run in training, by its name in `status`."""
         return photos.png(await asyncio.to_thread(service.picture, name))
 
 
 def _sessions(app: fastapi.FastAPI, service: service_lib.Service) -> None:
+    """Adds the paths of sessions."""
+
     @app.post("/api/sessions", openapi_extra=uploads.JSON)
     async def create(request: fastapi.Request) -> fastapi.Response:
-        """A new session, empty ({}) or as a session's JSON says: {"id", "session"}."""
+        """A new session, empty ({}) or from the JSON of a session: {"id", "session"}."""
         keeper = service.need_keeper()
         tree = await asyncio.to_thread(uploads.tree, await request.body() or b"{}")
         session, photos = sessions.Session(), {}
@@ -102,7 +108,7 @@ def _sessions(app: fastapi.FastAPI, service: service_lib.Service) -> None:
 
     @app.get("/api/sessions/{key}")
     async def read(key: str, photos: bool = False) -> fastapi.Response:
-        """The session's JSON, with its photos if asked for."""
+        """The JSON of the session, with its photos if `photos` is true."""
         keeper = service.need_keeper()
         entry = keeper.get(key)
         used = (
@@ -117,21 +123,21 @@ def _sessions(app: fastapi.FastAPI, service: service_lib.Service) -> None:
 
     @app.delete("/api/sessions/{key}")
     async def delete(key: str) -> dict[str, bool]:
-        """Frees the session."""
+        """Closes the session."""
         keeper = service.need_keeper()
         keeper.close(keeper.get(key))
         return {"closed": True}
 
     @app.post("/api/sessions/{key}/close")
     async def close(key: str) -> dict[str, bool]:
-        """The page goes: frees the session in a few seconds, unless its socket is opened again."""
+        """Closes the session in a few seconds, unless its socket is opened again; for a page that is being left."""
         keeper = service.need_keeper()
-        keeper.bid_farewell(keeper.get(key))
+        keeper.close_soon(keeper.get(key))
         return {"closed": True}
 
     @app.websocket("/api/sessions/{key}/socket")
     async def socket(websocket: fastapi.WebSocket, key: str) -> None:
-        # Accepted first: browsers tell pages of no code that comes without a connection.
+        # It is accepted first, because browsers hide the code of a connection that is refused from the page.
         await websocket.accept()
         try:
             keeper = service.need_keeper()
@@ -143,16 +149,19 @@ def _sessions(app: fastapi.FastAPI, service: service_lib.Service) -> None:
 
 
 async def _mistake(_: fastapi.Request, error: jgan.UserError) -> fastapi.Response:
+    """The answer to a mistake of the user."""
     return responses.JSONResponse({"error": str(error)}, _STATUS.get(type(error), 400))
 
 
 async def _invalid(_: fastapi.Request, error: exceptions.RequestValidationError) -> fastapi.Response:
+    """The answer to a request with a wrong value."""
     first = error.errors()[0]
     where = ".".join(str(part)[:40] for part in first["loc"]) or "the request"
     return responses.JSONResponse({"error": f"{where}: {first['msg']}."}, 422)
 
 
 async def _http(_: fastapi.Request, error: starlette_exceptions.HTTPException) -> fastapi.Response:
+    """The answer to errors of HTTP, such as an unknown path."""
     detail = str(error.detail)
     sentence = detail if detail.endswith(".") else f"{detail}."
     return responses.JSONResponse({"error": sentence}, error.status_code, headers=error.headers)

@@ -1,4 +1,4 @@
-"""A frame as bytes for the page: a header in JSON, and one picture with all images of it beside each other."""
+"""The message of a frame for the page: a header in JSON, and one picture with all of its images side by side."""
 
 import io
 import json
@@ -10,14 +10,14 @@ from PIL import Image
 from jgan import pictures
 from jgan.serve.device import search
 
-QUALITY = 92  # of the JPEG while candidates move
+QUALITY = 92  # of the JPEG of candidates that move
 
 
 def encode(frame: search.Frame) -> bytes:
     """The binary message of a frame.
 
     It begins with the length n of the header (uint32, big endian), then n bytes of JSON, then a picture: the pad and
-    the k candidates in one row, each `height` x `width`. While they move it is a JPEG; at rest a PNG, without loss.
+    the k candidates in one row, each `height` x `width`. It is a JPEG while candidates move, and otherwise a PNG.
     """
     height, width = frame.pad.shape[:2]
     row = np.concatenate([frame.pad, *frame.images], 1)
@@ -48,5 +48,5 @@ def encode(frame: search.Frame) -> bytes:
 
 
 def _number(x: float) -> float | None:
-    # JSON has no other numbers, and nobody reads more digits.
+    """A number for JSON, which has only finite ones, with five digits."""
     return float(f"{x:.5g}") if np.isfinite(x) else None

@@ -1,10 +1,12 @@
-"""A run that translates, for the page: pictures drawn with the palette of its data, and what becomes of them."""
+"""The run that translates, for the page: the palette of drawings, and their translation."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from concurrent import futures
 import types
 from typing import Any
 
+import ml_collections
 import numpy as np
 
 import jgan
@@ -18,8 +20,8 @@ from jgan.runs import config as run_config
 from jgan.serve.web import access
 from jgan.systems import system as system_lib
 
-_SIZES = 8  # of pictures; for each of them there is a program
-_WAITING = 16  # pictures at most
+_SIZES = 8  # of pictures for which programs are kept
+_WAITING = 16  # pictures that may wait
 _CRAYONS = {
     "background": (255, 255, 255),
     "black": (30, 30, 30),
@@ -35,10 +37,10 @@ _CRAYONS = {
 
 
 class Translation:
-    """The translator of a run, one picture after another."""
+    """The translator of a run, which takes one picture after another."""
 
     def __init__(self, workdir: str, step: int | str = "latest"):
-        """Of the run in `workdir`; `jgan.UserError` as for `translators.load`."""
+        """The translator of the run in `workdir`; errors are as in `translator.load`."""
         first = translators.load(workdir, step=step)
         self._loaded = first.loaded
         self._translators = {name: first.to(name) for name in first.ways}
@@ -49,7 +51,7 @@ class Translation:
         self.config = first.config
 
     def describe(self) -> list[dict[str, Any]]:
-        """What `status` says of the drawing board of each way."""
+        """The drawing board of each way, for `status`."""
         return [
             {
                 "name": name,
@@ -62,36 +64,43 @@ class Translation:
         ]
 
     def ways(self) -> list[dict[str, Any]]:
-        """What the run can do, as JSON (`controls.described`)."""
+        """The ways of the run that translate, as JSON (`controls.described`)."""
         return [way for way in controls.described(self._loaded) if way["name"] in self._translators]
 
     def submit(
-        self, data: bytes, name: str, way: str, made: bool, asked: Any = types.MappingProxyType({})
-    ) -> futures.Future:
+        self,
+        data: bytes,
+        name: str,
+        way: str,
+        made: bool,
+        asked: Mapping[str, Any] = types.MappingProxyType({}),
+    ) -> futures.Future[np.ndarray]:
         """The future translation [h, w, c] of a picture, given as the bytes of its file.
 
         Args:
-            data: of the file, from anyone.
-            name: that its mistakes are told by.
-            way: one of `describe`; empty: the first.
-            made: whether a run on made pairs (such as edges) first makes its input from the picture; else the
-                picture is taken for the input.
-            asked: {control: value}, as it came in JSON.
+            data: the bytes of the file; anyone may have sent them.
+            name: the name of the file in error messages.
+            way: the name of a way; empty: the first one.
+            made: whether a run on made pairs (such as edges) first makes its input from the picture; otherwise the
+                picture is the input.
+            asked: {control: value}, as JSON has it.
 
         Raises:
-            jgan.UserError: an unknown way or control, a wrong value, or too many pictures are waiting; others come with
-                the future.
+            jgan.UserError: an unknown way or control, a wrong value, or too many pictures are waiting; the future has
+                all other errors.
         """
         way = self._known(way)
         values = fields.check(self._translators[way].way.controls, asked)
         return self._queue(self._translate, data, name, way, made, values)
 
-    def encode(self, data: bytes, name: str, way: str, control: str = "") -> futures.Future:
-        """The future (name of the control, its code as a list of numbers) of a picture, given as for `submit`.
+    def encode(
+        self, data: bytes, name: str, way: str, control: str = ""
+    ) -> futures.Future[tuple[str, list[float]]]:
+        """The future (name of the control, its code as a list of numbers) of a picture, given as in `submit`.
 
         Raises:
-            jgan.UserError: an unknown way, no such control of it or none that is a code, or too many pictures are
-                waiting; others come with the future.
+            jgan.UserError: an unknown way, a control that is not a code of it, or too many pictures are waiting; the
+                future has all other errors.
         """
         way = self._known(way)
         codes = _codes(self._translators[way].way)
@@ -101,7 +110,7 @@ class Translation:
         return self._queue(self._encode, data, name, way, control or next(iter(codes)))
 
     def warm(self) -> None:
-        """Has the programs of the page's canvas and panel made, so that the first stroke need not wait for them."""
+        """Compiles the programs of the drawing board and the panel, so that the first stroke does not wait for them."""
         size = self.config.data.size
         for way, translator in self._translators.items():
             black = images.Picture(np.zeros((size, size, translator.channels), np.uint8))
@@ -113,15 +122,18 @@ class Translation:
                     codes.encode(np.zeros((size, size, codes.channels), np.uint8))
 
     def stop(self) -> None:
+        """Ends the thread; pictures that wait are not translated."""
         self._thread.shutdown(cancel_futures=True)
 
     def _known(self, way: str) -> str:
+        """The name of a way of the run, the first one if it is empty."""
         way = way or next(iter(self._translators))
         if way not in self._translators:
             raise jgan.UserError(f"way: the run translates {' and '.join(self._translators)} only.")
         return way
 
-    def _queue(self, work: Callable[..., Any], *arguments: Any) -> futures.Future:
+    def _queue(self, work: Callable[..., Any], *arguments: Any) -> futures.Future[Any]:
+        """The future result of a function, unless too many pictures are waiting."""
         if self._waiting >= _WAITING:
             raise jgan.UserError("too many pictures are waiting to be translated: try again later.")
         self._waiting += 1
@@ -129,41 +141,48 @@ class Translation:
         future.add_done_callback(self._done)
         return future
 
-    def _done(self, _: futures.Future) -> None:
+    def _done(self, _: futures.Future[Any]) -> None:
+        """Counts a picture that no longer waits."""
         self._waiting -= 1
 
     def _translate(self, data: bytes, name: str, way: str, made: bool, values: dict[str, Any]) -> np.ndarray:
+        """The translation of a file, in the thread."""
         return self._run(access.picture(data, name, access.TRANSLATED_PIXELS), way, made, values)
 
     def _encode(self, data: bytes, name: str, way: str, control: str) -> tuple[str, list[float]]:
+        """The code of a file, in the thread."""
         picture = access.picture(data, name, access.TRANSLATED_PIXELS)
         return control, self._codes_of(way, control).encode(picture).tolist()
 
     def _codes_of(self, way: str, control: str) -> controls.Codes:
-        # Made once: its programs are compiled for the run, not for a value.
+        """The codes of a control, which are made once, because their programs serve all values."""
         if (way, control) not in self._codes:
             declared = self._translators[way].way
             self._codes[way, control] = controls.Codes(self._loaded, declared, control)
         return self._codes[way, control]
 
     def _given(self, way: str, values: dict[str, Any]) -> dict[str, Any]:
-        """{name: value of one example} of all controls of a way, whatever is set: one tree for one program."""
+        """{name: value of one example} of all controls of a way, including those that are not set.
+
+        So all values have the same structure, and one program takes them all.
+        """
         declared = self._translators[way].way
         codes = _codes(declared)
         plain = {name: value for name, value in values.items() if name not in codes}
-        found: dict[str, Any] = dict(controls.given(declared, plain))
+        given: dict[str, Any] = dict(controls.given(declared, plain))
         for name in codes:
-            found[name] = self._codes_of(way, name).latent(values.get(name, 0))
-        return found
+            given[name] = self._codes_of(way, name).latent(values.get(name, 0))
+        return given
 
     def _run(self, picture: images.Picture, way: str, made: bool, values: dict[str, Any]) -> np.ndarray:
+        """The translation [h, w, c] of a picture, with its opacity."""
         if picture.pixels.dtype == np.float32:
             raise jgan.UserError(
                 f"{picture.name} holds floats: pictures of 8 or 16 bits can be translated here."
             )
         size = (way, *picture.shape, made)
         if size not in self._sizes and len(self._sizes) >= _SIZES:
-            # A new translator comes with no programs, and those of the old one go with it.
+            # A new translator has no programs, and the old one is deleted together with its programs.
             self._sizes.clear()
             self._translators = {name: t.to(name) for name, t in self._translators.items()}
         self._sizes.add(size)
@@ -175,24 +194,23 @@ class Translation:
             picture = picture._replace(pixels=flat, alpha=None)
         if made or self.config.data.get("pair", "") != "edges":
             translated = translator.picture(picture)
-            took = (
-                translated.alpha is None and picture.alpha is not None
-            )  # opacity was a channel of the net's
+            # Whether opacity was one of the channels of the input.
+            took = translated.alpha is None and picture.alpha is not None
             return translated._replace(alpha=None if took else alpha).joined()
         made_of = translator.generate(framing.with_channels(picture, channels)[None])
         return _bytes(np.asarray(made_of)[0])
 
 
 def _codes(way: system_lib.Way) -> dict[str, fields.Code]:
-    """The controls of a way that are codes."""
+    """The controls of a way that are codes, by their names."""
     return {name: field for name, field in way.controls.items() if isinstance(field, fields.Code)}
 
 
 def palette(workdir: str) -> list[dict[str, Any]] | None:
-    """The colours to draw with for the run in `workdir`: [{"name", "colour"}], or None: black lines on white.
+    """The colours of drawings for the run in `workdir`: [{"name", "colour"}]; None: black lines on white.
 
-    They are those of the run's data set where its config names a file of them, else those of the built-in facades; of
-    runs whose data have no two sides, which take photos, crayons.
+    If the data have two sides, they are the palette that the config names, or that of the built-in facades. Runs on
+    other data take photos, and have the colours of crayons.
     """
     data = run_config.read(workdir).data
     if data.get("pair", ""):
@@ -209,11 +227,12 @@ def palette(workdir: str) -> list[dict[str, Any]] | None:
 
 
 def _bytes(image: np.ndarray) -> np.ndarray:
+    """An image in [-1, 1] as uint8."""
     return np.clip(np.rint((image + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
-def _words(config: Any, side: str) -> str:
-    """What a person calls the pictures of one side of the data."""
+def _words(config: ml_collections.ConfigDict, side: str) -> str:
+    """The name of the pictures of one side of the data, for people."""
     if config.data.get("pair", ""):
         return config.data.pair if side == "a" else "photo"
     if side not in ("a", "b"):

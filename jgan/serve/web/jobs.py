@@ -1,11 +1,12 @@
-"""What a page asks for once and waits for, from the upload to the files that come of it.
+"""Jobs of a page, from the upload to the files with the results.
 
-The engine does the work (`jobs`); here it is begun, followed and put into files.
+The engine does the computation (`jgan.serve.device.work`); this module begins it, follows its progress and writes its
+results as files.
 """
 
 import asyncio
-from collections.abc import Awaitable
 from collections.abc import Callable
+from collections.abc import Coroutine
 import concurrent.futures
 import logging
 from typing import Any
@@ -21,46 +22,53 @@ from jgan.serve.web import pictures
 
 FRAMES = 24  # of a film between photos
 
+Results = dict[str, tuple[str, bytes]]  # {name: (media type, bytes)} of files
+
 
 class Task:
-    """A job as a page sees it.
+    """A job of a session.
 
     Attributes:
-        key: what it is known by.
+        key: its key, by which a page asks for it.
         kind: project, apply or between.
-        results: {name: (media type, bytes)} of the files that came of it.
-        photo: what the photo of a projection is kept under.
-        ended: when it was over, by the clock of who keeps it.
+        state: waiting, running, done or failed.
+        done: the share that is done, from 0 to 1.
+        message: what it does, or why it failed.
+        results: {name: (media type, bytes)} of the files with its results.
+        photo: the key of the photo of a projection in the session.
+        ended: the time of its end by the clock of its keeper.
     """
 
-    def __init__(self, key: str, kind: str, told: Callable[["Task"], None]):
-        self.key, self.kind, self._told = key, kind, told
+    def __init__(self, key: str, kind: str, changed: Callable[["Task"], None]):
+        """A job that has not begun; `changed` is called with it after each change of its state."""
+        self.key, self.kind, self._changed = key, kind, changed
         self.state, self.done, self.message = "waiting", 0.0, ""
-        self.results: dict[str, tuple[str, bytes]] = {}
+        self.results: Results = {}
         self.photo, self.ended = "", 0.0
         self._loop = asyncio.get_running_loop()
-        self._running: asyncio.Task | None = None
+        self._running: asyncio.Task[None] | None = None
 
     @property
     def size(self) -> int:
-        """Bytes of all results."""
+        """The number of bytes of all results."""
         return sum(len(data) for _, data in self.results.values())
 
     @property
     def over(self) -> bool:
+        """Whether it has ended, with or without an error."""
         return self.state in ("done", "failed")
 
-    def start(self, work: Callable[["Task"], Awaitable[dict[str, tuple[str, bytes]]]]) -> None:
+    def start(self, work: "Work") -> None:
         """Begins the work."""
         self._running = self._loop.create_task(self._run(work))
 
     def cancel(self) -> None:
-        """Ends it, for nobody waits any more."""
+        """Ends it without a result."""
         if self._running is not None:
             self._running.cancel()
 
     def describe(self) -> dict[str, Any]:
-        """What a page is told."""
+        """The state of the job as JSON, for pages."""
         return {
             "job": self.key,
             "kind": self.kind,
@@ -71,23 +79,35 @@ class Task:
         }
 
     def advance(self, state: str, done: float, message: str = "") -> None:
-        """Tells how far it is."""
+        """Sets the state of the job, and reports it."""
         self.state, self.done, self.message = state, min(max(done, 0.0), 1.0), message
-        self._told(self)
+        self._changed(self)
 
     async def ask(
         self, engine: kept.Engine, job: work_lib.Job, begin: float = 0.0, end: float = 1.0, message: str = ""
     ) -> Any:
-        """The result of a job of the engine, which is the part of this one from `begin` to `end`."""
+        """The result of a job of the engine.
 
-        def told(share: float) -> None:  # in the engine's thread
+        Args:
+            engine: the engine.
+            job: its job.
+            begin: the share of this job that is done before it.
+            end: the share of this job that is done after it.
+            message: what it does, as a page shows it.
+
+        Raises:
+            jgan.UserError: the job fails, or there are too many.
+        """
+
+        def progress(share: float) -> None:  # in the engine's thread
             at = begin + (end - begin) * share
             self._loop.call_soon_threadsafe(lambda: self.over or self.advance("running", at, message))
 
         self.advance("running", begin, message)
-        return await result(engine.submit(job, told))
+        return await result(engine.submit(job, progress))
 
-    async def _run(self, work: Callable[["Task"], Awaitable[dict[str, tuple[str, bytes]]]]) -> None:
+    async def _run(self, work: "Work") -> None:
+        """Does the work, and takes its results or its error."""
         try:
             self.results = await work(self)
             self.advance("done", 1.0, self.message)
@@ -103,46 +123,56 @@ class Task:
             self.advance("failed", self.done, "it could not be done; the server's log says more.")
 
 
-async def result(future: concurrent.futures.Future) -> Any:
-    """The result of a future of another thread, which goes on when nobody waits any more."""
+Work = Callable[[Task], Coroutine[Any, Any, Results]]  # gives the results of a task
+
+
+async def result(future: concurrent.futures.Future[Any]) -> Any:
+    """The result of a future of another thread, which continues even if this coroutine is cancelled."""
     return await asyncio.shield(asyncio.wrap_future(future))
 
 
 async def decode(photo: session_file.Photo) -> images.Picture:
-    """The picture of a photo's file, for whoever has `Keeper.hands`; errors as for `access.picture`."""
+    """The picture in the file of a photo; the caller must hold `Keeper.hands`. Errors are as in `access.picture`."""
     return await asyncio.to_thread(access.picture, photo.data, photo.name)
 
 
-def project(
-    keeper: kept.Keeper, entry: kept.Entry, photo: session_file.Photo, fit: str
-) -> Callable[[Task], Any]:
-    """Work that projects a photo and opens it in the session."""
+def project(keeper: kept.Keeper, entry: kept.Entry, photo: session_file.Photo, fit: str) -> Work:
+    """The work that projects a photo and opens it in the session; it has no files."""
 
-    async def work(task: Task) -> dict[str, tuple[str, bytes]]:
+    async def work(task: Task) -> Results:
         async with keeper.hands:
             picture = await decode(photo)
             job = work_lib.Project(picture, fit, given=entry.session.drawing.given)
-            found = await task.ask(keeper.engine, job, message="finding the photo's projection")
+            projected = await task.ask(keeper.engine, job, message="finding the photo's projection")
         task.photo = keeper.keep_photo(entry, photo)
-        operation = sessions.Open(task.photo, photo.name, found.size, found.box, found.latent)
+        operation = sessions.Open(task.photo, photo.name, projected.size, projected.box, projected.latent)
         keeper.put(entry, sessions.reduce(entry.session, operation))
         return {}
 
     return work
 
 
-def apply(keeper: kept.Keeper, entry: kept.Entry, candidate: int | None) -> Callable[[Task], Any]:
-    """Work that does the edit of a session to its photo: photo.png and photo.webp, its way there."""
+def apply(keeper: kept.Keeper, entry: kept.Entry, candidate: int | None) -> Work:
+    """The work that transfers the edit of a session to its photo: photo.png, and the film photo.webp.
+
+    Args:
+        keeper: the keeper of the session.
+        entry: the session.
+        candidate: the number of the candidate with the edit; None: the one on the pad.
+
+    Raises:
+        jgan.UserError: no photo is open.
+    """
     opened = entry.session.drawing.photo
     if opened is None:
         raise jgan.UserError("no photo is open: open one first.")
     photo = entry.photo(opened.photo)
 
-    async def work(task: Task) -> dict[str, tuple[str, bytes]]:
+    async def work(task: Task) -> Results:
         async with keeper.hands:
             job = work_lib.Transfer(entry.key, await decode(photo), candidate)
             made = await task.ask(keeper.engine, job, 0.0, 0.9, "doing the edit to the photo")
-            del job  # and the photo with it
+            del job  # with its photo, so that this memory is free
             still = await asyncio.to_thread(pictures.png, made.photo)
             moving = await asyncio.to_thread(pictures.film, made.film)
         return {"photo.png": ("image/png", still), "photo.webp": ("image/webp", moving)}
@@ -151,35 +181,37 @@ def apply(keeper: kept.Keeper, entry: kept.Entry, candidate: int | None) -> Call
 
 
 def between(
-    keeper: kept.Keeper, ends: list[tuple[Any, Any]], given: sessions.Given = ()
-) -> Callable[[Task], Any]:
-    """Work that goes from one photo to another: film.webp.
+    keeper: kept.Keeper,
+    ends: list[tuple[session_file.Photo, sessions.Latent | None]],
+    given: sessions.Given = (),
+) -> Work:
+    """The work that draws a film from one photo to another: film.webp.
 
     Args:
-        keeper: whose engine is asked.
-        ends: (photo, its latent or None where it is to be projected first) of both.
-        given: what is set of controls, under which all of it is drawn.
+        keeper: the keeper with the engine.
+        ends: (photo, its latent, or None if it must be projected first) of both.
+        given: the values of controls under which everything is drawn.
     """
 
-    async def work(task: Task) -> dict[str, tuple[str, bytes]]:
+    async def work(task: Task) -> Results:
         async with keeper.hands:
             return await held(task)
 
-    async def held(task: Task) -> dict[str, tuple[str, bytes]]:
+    async def held(task: Task) -> Results:
         latents, photos, count = [], [], sum(latent is None for _, latent in ends)
         share = 0.6 / max(count, 1)
         for photo, latent in ends:
             photos.append(await decode(photo))
             if latent is None:
                 at = share * sum(known is None for _, known in ends[: len(latents)])
-                found = await task.ask(
+                projected = await task.ask(
                     keeper.engine,
                     work_lib.Project(photos[-1], given=given),
                     at,
                     at + share,
                     f"finding {photo.name}",
                 )
-                latent = found.latent
+                latent = projected.latent
             latents.append(latent)
         job = work_lib.Between(*latents, FRAMES, tuple(photos), given=given)
         begin = 0.6 if count else 0.0

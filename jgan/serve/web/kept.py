@@ -1,6 +1,6 @@
-"""What the parts of the server know of each other: the engine behind it, the sessions that are kept, their keeper.
+"""The interfaces between the parts of the server: the engine, the sessions that are kept, and their keeper.
 
-`jgan.serve.device.engine` and `store` have all of it. These are here, so that who uses them imports neither.
+`jgan.serve.device.engine` and `store` implement them; modules that use these interfaces need to import neither.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from jgan.serve.device import work
 
 @runtime_checkable
 class Engine(Protocol):
-    """The engine as the server uses it; `jgan.serve.device.engine.Engine` says what each does."""
+    """The engine as the server uses it; `jgan.serve.device.engine.Engine` describes the methods."""
 
     run: trained.Run
     space: str
@@ -38,12 +38,16 @@ class Engine(Protocol):
     def ready(self, key: str) -> None: ...
     def detach(self, key: str) -> None: ...
     def close(self, key: str) -> None: ...
-    def complete(self, key: str, session: sessions.Session, event: Any) -> Any: ...
-    def submit(self, job: work.Job, progress: Callable[[float], None] | None = None) -> futures.Future: ...
+    def complete(
+        self, key: str, session: sessions.Session, event: sessions.Event | session_file.Choice
+    ) -> sessions.Event: ...
+    def submit(
+        self, job: work.Job, progress: Callable[[float], None] | None = None
+    ) -> futures.Future[Any]: ...
 
 
 class Task(Protocol):
-    """A job of a session, as its pages are told of it."""
+    """A job of a session, as sockets report it to pages."""
 
     key: str
 
@@ -51,7 +55,7 @@ class Task(Protocol):
 
 
 class Entry(Protocol):
-    """A session that is kept; `store.Entry` says what each attribute is."""
+    """A session that is kept; `store.Entry` describes the attributes."""
 
     key: str
     session: sessions.Session
@@ -62,13 +66,13 @@ class Entry(Protocol):
 
 
 class Keeper(Protocol):
-    """What keeps sessions, as sockets and jobs use it; `store.Keeper` says what each does."""
+    """The keeper of sessions, as sockets and jobs use it; `store.Keeper` describes the methods."""
 
     engine: Engine
     hands: asyncio.Semaphore
 
     def enter(self, entry: Any, socket: Any) -> None: ...
     def leave(self, entry: Any, socket: Any) -> None: ...
-    def act(self, entry: Any, event: Any) -> None: ...
+    def act(self, entry: Any, event: sessions.Event | session_file.Choice) -> None: ...
     def put(self, entry: Any, session: sessions.Session) -> None: ...
     def keep_photo(self, entry: Any, photo: session_file.Photo) -> str: ...

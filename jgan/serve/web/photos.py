@@ -1,4 +1,4 @@
-"""The API around a session's photo: to open it, to do the edit to it, and what candidates leave behind."""
+"""The API of the photo of a session, of jobs and their results, and of the candidates as files."""
 
 import asyncio
 
@@ -24,15 +24,21 @@ _MOST_FRAMES = 120  # of a film
 
 
 class Apply(pydantic.BaseModel):
+    """The candidate whose edit is transferred; null: the one on the pad."""
+
     candidate: int | None = pydantic.Field(None, ge=0, le=10_000)
 
 
 class Between(pydantic.BaseModel):
+    """The two photos of a film."""
+
     a: str = pydantic.Field(max_length=64, description="a photo of the session, or the job that projected it")
     b: str = pydantic.Field(max_length=64)
 
 
 class Job(pydantic.BaseModel):
+    """The state of a job."""
+
     job: str
     kind: str
     state: str
@@ -42,7 +48,7 @@ class Job(pydantic.BaseModel):
 
 
 def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
-    """Adds the paths to an application."""
+    """Adds the paths of this module to an application."""
 
     @app.post("/api/sessions/{key}/photo", status_code=202, openapi_extra=uploads.describe("file"))
     async def open_photo(request: fastapi.Request, key: str, fit: str = "letterbox") -> Job:
@@ -55,7 +61,7 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
 
     @app.get("/api/sessions/{key}/photo", response_class=responses.Response, responses=PNG)
     async def photo(key: str) -> fastapi.Response:
-        """The open photo, its longer side reduced to 2048 pixels at most."""
+        """The open photo, with its longer side reduced to at most 2048 pixels."""
         keeper = service.need_keeper()
         entry = keeper.get(key)
         opened = entry.session.drawing.photo
@@ -67,7 +73,7 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
 
     @app.post("/api/sessions/{key}/apply", status_code=202)
     async def apply(key: str, asked: Apply) -> Job:
-        """Does the edit to the photo at its own size: photo.png and photo.webp."""
+        """Transfers the edit to the photo at its own size: photo.png and photo.webp."""
         keeper = service.need_keeper()
         entry = keeper.get(key)
         return _job(keeper.begin(entry, "apply", jobs_lib.apply(keeper, entry, asked.candidate)))
@@ -83,7 +89,7 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
 
     @app.post("/api/sessions/{key}/between", status_code=202, openapi_extra=between_body)
     async def between(request: fastapi.Request, key: str) -> Job:
-        """Goes from one photo to another: film.webp. Photos of the session by name, or two files a and b."""
+        """Draws a film from one photo to another, film.webp: photos of the session by key, or two files a and b."""
         keeper = service.need_keeper()
         entry = keeper.get(key)
         if request.headers.get("content-type", "").lower().startswith("multipart/"):
@@ -100,16 +106,16 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
 
     @app.get("/api/jobs/{job}")
     async def job(job: str) -> Job:
-        """How far a job is, and the addresses of what came of it."""
+        """The state of a job, and the addresses of its results."""
         return _job(service.need_keeper().task(job))
 
     @app.get("/api/jobs/{job}/{name}", response_class=responses.Response)
     async def outcome(job: str, name: str) -> fastapi.Response:
-        """What came of a job."""
-        found = service.need_keeper().task(job).results.get(name)
-        if found is None:
+        """A result of a job."""
+        file = service.need_keeper().task(job).results.get(name)
+        if file is None:
             raise store.Unknown("the job has no such result.")
-        return responses.Response(found[1], media_type=found[0])
+        return responses.Response(file[1], media_type=file[0])
 
     @app.get("/api/sessions/{key}/candidates.zip", response_class=responses.Response)
     async def candidates(key: str) -> fastapi.Response:
@@ -121,7 +127,7 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
 
     @app.get("/api/sessions/{key}/candidate/{number}.png", response_class=responses.Response, responses=PNG)
     async def candidate(key: str, number: int) -> fastapi.Response:
-        """One candidate that is shown."""
+        """The picture of a candidate that is shown, by its number."""
         frame = service.need_keeper().get(key).frame
         if frame is None or number not in frame.ids:
             raise store.Unknown("that candidate is not shown.")
@@ -133,14 +139,14 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
         candidate: int | None = fastapi.Query(None, ge=0, le=10_000),
         frames: int = fastapi.Query(16, ge=2, le=_MOST_FRAMES),
     ) -> fastapi.Response:
-        """The way of a candidate from where it began, as an animated WebP."""
+        """The path of a candidate from its beginning, as an animated WebP."""
         keeper = service.need_keeper()
         made = await jobs_lib.result(keeper.engine.submit(work.Film(keeper.get(key).key, candidate, frames)))
         return responses.Response(await asyncio.to_thread(pictures.film, made), media_type="image/webp")
 
 
 def _end(entry: store.Entry, name: str) -> tuple[session_file.Photo, sessions.Latent | None]:
-    """(photo, its latent where it is known) by the photo's name or that of the job that projected it."""
+    """(photo, its latent if it is known) by the key of the photo or of the job that projected it."""
     name = entry.tasks[name].photo if name in entry.tasks else name
     photo = entry.photo(name)
     opened = [x for x in entry.session.operations if isinstance(x, sessions.Open) and x.photo == name]
@@ -148,15 +154,16 @@ def _end(entry: store.Entry, name: str) -> tuple[session_file.Photo, sessions.La
 
 
 def _job(task: jobs_lib.Task) -> Job:
+    """The answer with the state of a job."""
     return Job(**task.describe())
 
 
 def png(data: bytes) -> fastapi.Response:
-    """The answer that a picture's bytes are."""
+    """The answer with the bytes of a PNG."""
     return responses.Response(data, media_type="image/png")
 
 
 def check_fit(fit: str) -> None:
-    """Refuses an unknown way to see a photo with a `jgan.UserError`."""
+    """Raises a `jgan.UserError` if `fit` is none of `framing.FITS`."""
     if fit not in framing.FITS:
         raise jgan.UserError(f"fit has to be one of {', '.join(framing.FITS)}.")

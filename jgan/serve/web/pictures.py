@@ -1,4 +1,4 @@
-"""Arrays as the bytes of files that a browser shows or keeps."""
+"""Arrays as the bytes of files that a browser shows or saves."""
 
 import io
 import json
@@ -8,15 +8,16 @@ import numpy as np
 from PIL import Image
 
 from jgan import pictures as pictures_lib
+from jgan.serve.device import work
 
-SHOWN_SIDE = 2048  # pixels of a photo that is only looked at
-_SECONDS = 2.0  # of a film
+SHOWN_SIDE = 2048  # pixels of the longer side of a photo that is only shown
+_SECONDS = 2.0  # the duration of a film
 
 
 def png(picture: np.ndarray) -> bytes:
     """A PNG of a picture [h, w, c] in its own depth; of 2 or 4 channels the last is opacity; floats become 8 bits."""
     if picture.dtype == np.uint16:
-        import imagecodecs  # here: only files of this kind pay for loading it
+        import imagecodecs  # it loads slowly, and only these files need it
 
         return imagecodecs.png_encode(
             np.ascontiguousarray(picture if picture.shape[-1] > 1 else picture[..., 0])
@@ -31,7 +32,7 @@ def png(picture: np.ndarray) -> bytes:
 
 
 def shown(picture: np.ndarray) -> bytes:
-    """A PNG of a picture as any screen shows it: 8 bits, colours, and sides of at most `SHOWN_SIDE`."""
+    """A PNG of a picture for screens: 8 bits, RGB, and sides of at most `SHOWN_SIDE` pixels."""
     whole = Image.fromarray(pictures_lib.show(picture))
     whole.thumbnail((SHOWN_SIDE, SHOWN_SIDE), Image.Resampling.BOX)
     buffer = io.BytesIO()
@@ -40,7 +41,7 @@ def shown(picture: np.ndarray) -> bytes:
 
 
 def film(pictures: np.ndarray) -> bytes:
-    """An animated WebP of pictures [n, h, w, c], which begins anew when it ends."""
+    """An animated WebP of pictures [n, h, w, c], which repeats without an end."""
     first, *others = [Image.fromarray(pictures_lib.show(picture)) for picture in pictures]
     duration = max(20, round(1000 * _SECONDS / len(pictures)))
     buffer = io.BytesIO()
@@ -50,12 +51,12 @@ def film(pictures: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def archive(exported: object, space: str) -> bytes:
+def archive(exported: work.Exported, space: str) -> bytes:
     """A ZIP of candidates: a PNG of each, and candidates.json with their costs and latents."""
     buffer, listed = io.BytesIO(), []
     with zipfile.ZipFile(buffer, "w") as file:
-        found = zip(exported.ids, exported.images, exported.latents, exported.costs, strict=True)
-        for rank, (number, image, latent, cost) in enumerate(found, 1):
+        candidates = zip(exported.ids, exported.images, exported.latents, exported.costs, strict=True)
+        for rank, (number, image, latent, cost) in enumerate(candidates, 1):
             name = f"candidate_{rank:02d}.png"
             file.writestr(name, png(image))
             total = float(cost) if np.isfinite(cost) else None

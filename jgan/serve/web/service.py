@@ -1,4 +1,4 @@
-"""What the server serves: a run with a latent, a run that translates, or both; and how far it is with them."""
+"""The runs of the server, one with a latent, one that translates, or both, and the state of their loading."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from jgan.systems import SYSTEMS
 
 
 class Service:
-    """The runs of a server, which come when they are trained, read and compiled."""
+    """The runs of a server, which are trained if necessary, loaded and compiled in a thread."""
 
     def __init__(
         self,
@@ -29,14 +29,14 @@ class Service:
         make_engine: Callable[[str], kept.Engine] | None = None,
         make_translation: Callable[[str], generation.Translation] | None = None,
     ):
-        """Of the directories of runs.
+        """The service of runs in these directories.
 
         Args:
-            latent: of a run with a latent; empty: none.
-            translator: of a run that translates; empty: none.
-            training: what has to be done before the run in `latent` is there.
-            make_engine: its engine, of its directory; by default that of `jgan.serve.device.engine`.
-            make_translation: what translates, of its directory; by default that of `generation`, which is warm.
+            latent: directory of a run with a latent; empty: none.
+            translator: directory of a run that translates; empty: none.
+            training: the training that must end before `latent` can be loaded; None: there is none.
+            make_engine: makes the engine of a directory; by default that of `jgan.serve.device.engine`.
+            make_translation: makes the translation of a directory; by default that of `generation`, compiled.
         """
         self.latent, self.translator = latent, translator
         self._training, self._make_engine = training, make_engine or _engine
@@ -51,13 +51,13 @@ class Service:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def start(self) -> None:
-        """Begins to load; the service answers from now on."""
+        """Begins to load; the service can be used from now on."""
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     async def stop(self) -> None:
-        """Ends everything, a training too, which saves first."""
-        self._state = "failed"  # tells the thread that nobody waits any more
+        """Ends everything; a training saves first."""
+        self._state = "failed"  # by which the thread knows that it must not load
         if self.keeper:
             await self.keeper.stop()
         if self._training:
@@ -69,7 +69,11 @@ class Service:
             self.translation.stop()
 
     def need_keeper(self) -> store.Keeper:
-        """The sessions; `Busy` as long as there can be none."""
+        """The keeper of sessions.
+
+        Raises:
+            store.Busy: there is none yet, or no run with a latent.
+        """
         if self.keeper is None:
             if self.latent:
                 raise store.Busy(f"the editor is not ready: it is {self._state}.")
@@ -77,7 +81,11 @@ class Service:
         return self.keeper
 
     def need_translation(self) -> generation.Translation:
-        """The translator; `Busy` where there is none (yet)."""
+        """The translator.
+
+        Raises:
+            store.Busy: there is none yet, or no run that translates.
+        """
         if self.translation is None:
             if self.translator:
                 raise store.Busy(f"the translator is not ready: it is {self._state}.")
@@ -85,20 +93,24 @@ class Service:
         return self.translation
 
     def palette(self) -> list[dict[str, Any]] | None:
-        """The colours to draw with for the translator; None: black on white, or no translator."""
+        """The colours of drawings for the translator; None: black on white, or there is no translator."""
         if self._palette is None and self.translator:
             self._palette = generation.palette(self.translator)
         return self._palette
 
     def picture(self, name: str) -> bytes:
-        """A sample picture of the run while it is trained."""
-        found = self._training.picture(name) if self._training else None
-        if found is None:
+        """A sample picture of the run in training, by its name.
+
+        Raises:
+            store.Unknown: there is no such picture.
+        """
+        picture = self._training.picture(name) if self._training else None
+        if picture is None:
             raise store.Unknown("there is no such picture.")
-        return found
+        return picture
 
     def status(self) -> dict[str, Any]:
-        """What the page has to know before and while it is used."""
+        """The state of the server as JSON, for pages."""
         state, message = self._state, self._message
         if state == "ready" and self.engine is not None:
             state, message = self.engine.status()
@@ -124,6 +136,7 @@ class Service:
         }
 
     def _latent_facts(self) -> dict[str, Any]:
+        """The part of `status` about the run with a latent."""
         facts = {"system": None, "space": None, "image": None, "candidates": None, "brushes": []}
         facts |= {"realism": False, "predictor": False}
         if self.engine is None:
@@ -142,6 +155,7 @@ class Service:
         }
 
     def _load(self) -> None:
+        """Waits for the training, and loads the runs."""
         try:
             if self._training:
                 self._training.wait()
@@ -167,10 +181,12 @@ class Service:
             self._state, self._message = "failed", "the run could not be loaded; the server's log says more."
 
     async def _open_keeper(self) -> None:
+        """Makes the keeper, in the event loop."""
         self.keeper = store.Keeper(self.engine)
 
 
 def _engine(workdir: str) -> kept.Engine:
+    """The engine of the run in `workdir`."""
     from jgan.serve.device import engine
 
     _check_known(workdir)
@@ -178,6 +194,7 @@ def _engine(workdir: str) -> kept.Engine:
 
 
 def _translation(workdir: str) -> generation.Translation:
+    """The translation of the run in `workdir`, compiled."""
     _check_known(workdir)
     translation = generation.Translation(workdir)
     translation.warm()
@@ -185,7 +202,7 @@ def _translation(workdir: str) -> generation.Translation:
 
 
 def _check_known(workdir: str) -> None:
-    """Refuses a run of a system that came later with a `jgan.UserError`."""
+    """Raises a `jgan.UserError` if a run has a system that this version does not know."""
     system = run_config.read(workdir).system
     if system not in SYSTEMS:
         raise jgan.UserError(f"{workdir} is a run of {system!r}, which this program does not know.")

@@ -1,7 +1,7 @@
-"""The WebSocket of a page: its messages in, and the newest of everything out, as fast as the page takes it.
+"""The WebSocket of a page: it receives its messages, and sends the newest states as fast as the page takes them.
 
-What is to be told is not a queue: a frame, the session's state and the state of each job take the place of what was not
-sent yet, so that a slow page gets fewer messages, and none of them is old.
+There is no queue of states: a new frame, or a new state of the session or of a job, replaces an older one that was not
+sent yet, so that a slow page gets fewer messages, and none of them is outdated.
 """
 
 import asyncio
@@ -27,48 +27,49 @@ _GONE = (fastapi.WebSocketDisconnect, RuntimeError, OSError)
 
 
 class Socket:
-    """One page's connection to its session."""
+    """The connection of one page to its session."""
 
     def __init__(self, websocket: fastapi.WebSocket, keeper: kept.Keeper, entry: kept.Entry):
+        """The connection of an accepted WebSocket to a session of the keeper."""
         self._websocket, self._keeper, self._entry = websocket, keeper, entry
         self._news = asyncio.Event()
-        self._over: asyncio.Future = asyncio.get_running_loop().create_future()
-        self._session = True  # there is something of the session to tell, and so on
+        self._over: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
+        self._session = True  # whether the state of the session is to be sent
         self._tasks: dict[str, kept.Task] = {}
         self._errors: deque[str] = deque(maxlen=16)
         self._frame: search.Frame | None = None
-        self._free = True  # the page has shown the last frame
+        self._free = True  # whether the page has shown the last frame
         self._times: deque[float] = deque(maxlen=access.MESSAGES + 1)
 
-    def tell_session(self) -> None:
-        """The session has changed."""
+    def report_session(self) -> None:
+        """Makes the socket send the state of the session, which has changed."""
         self._session = True
         self._news.set()
 
-    def tell_task(self, task: kept.Task) -> None:
-        """A job has changed."""
+    def report_task(self, task: kept.Task) -> None:
+        """Makes the socket send the state of a job, which has changed."""
         self._tasks[task.key] = task
         self._news.set()
 
-    def tell_error(self, sentence: str) -> None:
-        """The last message was refused."""
+    def report_error(self, sentence: str) -> None:
+        """Makes the socket send a sentence about a message that was refused."""
         self._errors.append(sentence)
         self._news.set()
 
-    def tell_frame(self, frame: search.Frame) -> None:
-        """There is a new frame."""
+    def report_frame(self, frame: search.Frame) -> None:
+        """Makes the socket send a new frame."""
         self._frame = frame
         self._news.set()
 
     def leave(self, code: int, reason: str) -> None:
-        """Has the connection closed."""
+        """Makes the connection close."""
         if not self._over.done():
             self._over.set_result((code, reason))
 
     async def run(self) -> None:
-        """Returns when the connection has ended."""
+        """Serves the connection, and returns when it has ended."""
         for task in self._entry.tasks.values():  # some may have ended while no page was there
-            self.tell_task(task)
+            self.report_task(task)
         self._keeper.enter(self._entry, self)
         parts = [asyncio.ensure_future(part) for part in (self._receive(), self._send())]
         try:
@@ -89,6 +90,7 @@ class Socket:
             self._over.cancel()
 
     async def _receive(self) -> None:
+        """Takes messages until the connection ends or the page exceeds a limit."""
         while True:
             try:
                 message = await self._websocket.receive()
@@ -106,9 +108,10 @@ class Socket:
             try:
                 self._take(text)
             except jgan.UserError as error:
-                self.tell_error(str(error))
+                self.report_error(str(error))
 
     def _take(self, text: str | None) -> None:
+        """Does what a message asks for."""
         if text is None:
             raise jgan.UserError("messages have to be text in JSON.")
         entry = self._entry
@@ -122,11 +125,13 @@ class Socket:
             self._keeper.act(entry, event)
 
     def _calm(self) -> bool:
+        """Counts a message; returns whether there are not too many in a second."""
         now = time.monotonic()
         self._times.append(now)
         return len(self._times) <= access.MESSAGES or now - self._times[0] >= 1
 
     async def _send(self) -> None:
+        """Sends what has changed until the connection ends."""
         with contextlib.suppress(*_GONE):
             while self._websocket.client_state != websockets.WebSocketState.DISCONNECTED:
                 self._news.clear()
@@ -134,6 +139,7 @@ class Socket:
                 await self._news.wait()
 
     async def _send_news(self) -> None:
+        """Sends what has changed since the last call."""
         if self._session:
             self._session = False
             space = self._keeper.engine.space

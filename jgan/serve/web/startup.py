@@ -1,6 +1,7 @@
-"""The page before there is a server behind it: jax and what stands on it take seconds to import, and nobody waits.
+"""The page while the rest of the server is imported, because jax and the modules that use it take seconds to import.
 
-Until then the page is shown and told that the server is starting; what else is asked for waits. It imports little.
+Until then the page is served, with the status that the server is starting; all other requests wait. So this module
+imports little.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from typing import Any
 import fastapi
 from fastapi import responses
 from fastapi import staticfiles
+from starlette import types as asgi
 
 from jgan.serve.web import access
 
@@ -20,24 +22,31 @@ _STATIC = pathlib.Path(__file__).parent.parent / "static"
 
 
 class Front:
-    """An application that is made while it is served already."""
+    """An application that answers while the real one is being made."""
 
-    def __init__(self, door: access.Door, make: Callable[[], Any]):
-        """Of a function that makes the application, called in a thread of its own when the server begins."""
+    def __init__(self, door: access.Door, make: Callable[[], fastapi.FastAPI]):
+        """The front of a server.
+
+        Args:
+            door: who may use it.
+            make: makes the application; it is called in a thread when the server begins.
+        """
         self._make = make
         self._page = self._small(door)
         self._early = access.Guard(self._page_or_wait, door)
-        self._app: Any = None
+        self._app: fastapi.FastAPI | None = None
         self._failed = False
-        self._made: asyncio.Future | None = None
+        self._made: asyncio.Future[None] | None = None
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Answers a request, as ASGI wants it."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         else:
             await (self._app or self._early)(scope, receive, send)
 
-    async def _live(self, receive: Any, send: Any) -> None:
+    async def _live(self, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Makes the application when the server starts, and ends it when the server stops."""
         async with contextlib.AsyncExitStack() as stack:
             await receive()
             self._made = asyncio.ensure_future(self._begin(stack))
@@ -47,6 +56,7 @@ class Front:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _begin(self, stack: contextlib.AsyncExitStack) -> None:
+        """Makes the application, and starts it."""
         try:
             app = await asyncio.to_thread(self._make)
             await stack.enter_async_context(app.router.lifespan_context(app))
@@ -56,6 +66,7 @@ class Front:
             self._failed = True
 
     def _small(self, door: access.Door) -> fastapi.FastAPI:
+        """The application that has only the page and its status."""
         app = fastapi.FastAPI(openapi_url=None)
         add_page(app, door)
 
@@ -69,23 +80,24 @@ class Front:
 
         return app
 
-    async def _page_or_wait(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def _page_or_wait(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Answers requests for the page at once, and all others when the application is made."""
         if scope["path"] not in ("/", "/api/status") and not scope["path"].startswith("/static/"):
             await asyncio.shield(self._made)
             if self._failed and scope["type"] == "http":
-                told = {"error": "the server could not be started; its log says more."}
-                await responses.JSONResponse(told, 503)(scope, receive, send)
+                mistake = {"error": "the server could not be started; its log says more."}
+                await responses.JSONResponse(mistake, 503)(scope, receive, send)
                 return
         await (self._app or self._page)(scope, receive, send)
 
 
 def add_page(app: fastapi.FastAPI, door: access.Door) -> None:
-    """Adds the page and its parts to an application."""
+    """Adds the page and its static files to an application."""
 
     @app.get("/", include_in_schema=False)
     async def page(request: fastapi.Request) -> fastapi.Response:
         if door.token and door.opens(request.scope):
-            # From now on the browser shows it by itself, and it leaves the address.
+            # From now on the browser sends the token as a cookie, and it disappears from the address.
             answer = responses.RedirectResponse("/", 303)
             answer.set_cookie(door.cookie, door.token, httponly=True, samesite="lax", max_age=30 * 24 * 3600)
             return answer

@@ -22,20 +22,23 @@ from jgan.serve.web import service as service_lib
 from jgan.serve.web import store
 from jgan.serve.web import uploads
 
-_AT_ONCE = 4  # projections and edits
+_AT_ONCE = 4  # projections and edits that run or wait
 
 
 class Code(pydantic.BaseModel):
+    """The code of a picture."""
+
     control: str
     code: list[float]
 
 
 def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
-    """Adds the paths to an application."""
+    """Adds the paths of this module to an application."""
     running = 0
 
     @contextlib.asynccontextmanager
     async def turn(keeper: store.Keeper) -> AsyncIterator[None]:
+        """Waits until a photo may be decoded; raises `store.Full` if too many requests wait."""
         nonlocal running
         if running >= _AT_ONCE:
             raise store.Full("the server is busy with other photos: try again later.")
@@ -48,7 +51,7 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
 
     @app.post("/api/project", openapi_extra=uploads.describe("file", texts=("set",)))
     async def project(request: fastapi.Request, fit: str = "letterbox", seed: int = 0) -> dict[str, Any]:
-        """Projects a photo, under what `set` gives: {"latent", "cost", "space", "reconstruction": a data URI}."""
+        """Projects a photo under the controls in `set`: {"latent", "cost", "space", "reconstruction": a data URI}."""
         keeper = service.need_keeper()
         engine = keeper.engine
         photos.check_fit(fit)
@@ -57,12 +60,12 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
         file = uploads.need(files, "file")
         async with turn(keeper):
             picture = await jobs_lib.decode(session_file.Photo(*file))
-            found = await jobs_lib.result(engine.submit(work.Project(picture, fit, seed % 2**32, given)))
+            projected = await jobs_lib.result(engine.submit(work.Project(picture, fit, seed % 2**32, given)))
         return {
-            "latent": list(found.latent),
-            "cost": found.cost,
+            "latent": list(projected.latent),
+            "cost": projected.cost,
             "space": engine.space,
-            "reconstruction": pictures_lib.data_uri(found.reconstruction),
+            "reconstruction": pictures_lib.data_uri(projected.reconstruction),
         }
 
     edit_body = uploads.describe("file", texts=("edit", "set"), required=False)
@@ -83,8 +86,8 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
             picture = None
             if "file" in files:
                 picture = await jobs_lib.decode(session_file.Photo(*files["file"]))
-            found = await jobs_lib.result(engine.submit(work.Edit(drawn, picture, fit, seed % 2**32, given)))
-        shown = zip(found.images, found.costs, found.latents, strict=True)
+            result = await jobs_lib.result(engine.submit(work.Edit(drawn, picture, fit, seed % 2**32, given)))
+        shown = zip(result.images, result.costs, result.latents, strict=True)
         return {
             "space": engine.space,
             "candidates": [
@@ -106,10 +109,10 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
     async def translate(request: fastapi.Request, way: str = "", photo: bool = False) -> fastapi.Response:
         """The translation of a picture, as PNG of the same size.
 
-        A run on made pairs (edges) takes the picture for its input, or, with `photo`, makes its input from it. `set`
-        is a JSON object {control: value}, as `status` lists them: the name of a class, {attribute: number}, an amount;
-        a code is a seed, a list of numbers, or {"between": [A, B], "share": 0 to 1} of two of these. What is not set
-        stands at its default: the first class, attributes as they are, the code of seed 0.
+        The input of a run on made pairs (edges) is the picture, or, with `photo`, is made from it. `set` is a JSON
+        object {control: value} of controls in `status`: the name of a class, {attribute: number}, an amount; a code is
+        a seed, a list of numbers, or {"between": [A, B], "share": 0 to 1} of two of these. Controls that are not set
+        have their default: the first class, attributes as they are, the code of seed 0.
         """
         translation = service.need_translation()
         files, texts = await uploads.form(request)
@@ -120,7 +123,7 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
 
     @app.post("/api/encode", openapi_extra=uploads.describe("file"))
     async def encode(request: fastapi.Request, way: str = "", control: str = "") -> Code:
-        """The code of a picture of what a way makes, its style, to be set of `control` (the first code of the way)."""
+        """The code of a picture like those of a way, its style; `control` is by default the first code of the way."""
         translation = service.need_translation()
         file = await uploads.file(request)
         name, vector = await jobs_lib.result(translation.encode(file.data, file.name, way, control))

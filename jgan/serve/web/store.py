@@ -1,6 +1,6 @@
-"""What the server keeps of each session: its state, its photos, its jobs, and the sockets its pages hold.
+"""The store of sessions: the state of each one, its photos, its jobs, and the sockets of its pages.
 
-All of it is done in the event loop; only `deliver` is called by the engine's thread.
+All of it runs in the event loop, except for `deliver`, which the engine's thread calls.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import dataclasses
 import json
 import secrets
 import time
-from typing import Any
 
 import jgan
 from jgan.serve import session as sessions
@@ -21,19 +20,19 @@ from jgan.serve.web import jobs
 from jgan.serve.web import kept
 from jgan.serve.web import sockets as socket_lib
 
-_CLOSED_SECONDS = 5.0  # after a page said goodbye; a page that is loaded anew says so too
+_CLOSED_SECONDS = 5.0  # after a page was left, because a page that is reloaded is left as well
 
 
 class Unknown(jgan.UserError):
-    """There is nothing of that name."""
+    """There is no such session, photo, job or picture."""
 
 
 class Full(jgan.UserError):
-    """The server has no room."""
+    """The server has no capacity for another one."""
 
 
 class Busy(jgan.UserError):
-    """It has to wait for something else."""
+    """Something else must end first."""
 
 
 @dataclasses.dataclass(eq=False)
@@ -41,13 +40,14 @@ class Entry:
     """A session and its pages.
 
     Attributes:
-        key: what it is known by; who knows it may use it.
+        key: its key; everyone who knows it may use the session.
         session: its newest state.
-        photos: by what `Open` calls them.
-        tasks: by their keys, oldest first.
-        sockets: oldest first.
-        frame: the newest.
-        expires: when it is forgotten, by the clock; None while a page holds it.
+        photos: its photos by their keys, as in `Open`.
+        tasks: its jobs by their keys, oldest first.
+        sockets: the sockets of its pages, oldest first.
+        frame: its newest frame.
+        expires: the time at which it is closed; None while it has a page.
+        closing: whether its page was left.
     """
 
     key: str
@@ -60,7 +60,7 @@ class Entry:
     closing: bool = False
 
     def news(self, space: str) -> str:
-        """The message that tells a page of the session."""
+        """The message with the state of the session, for pages."""
         session = self.session
         return json.dumps(
             {
@@ -73,21 +73,26 @@ class Entry:
         )
 
     def photo(self, key: str) -> session_file.Photo:
-        """The file of a photo."""
+        """The file of a photo, by its key.
+
+        Raises:
+            Unknown: there is no such photo.
+        """
         if key not in self.photos:
             raise Unknown("that photo is not here: open its file again.")
         return self.photos[key]
 
 
 class Keeper:
-    """All sessions of a server, at most `guard.SESSIONS`.
+    """All sessions of a server, at most `access.SESSIONS`.
 
     Attributes:
-        engine: that moves them on.
-        hands: to be held by whoever holds a decoded photo, which may take hundreds of megabytes.
+        engine: the engine that moves their candidates.
+        hands: a semaphore to be held by code that has a decoded photo, which may take hundreds of megabytes.
     """
 
     def __init__(self, engine: kept.Engine, clock: Callable[[], float] = time.monotonic):
+        """A keeper without sessions, to be made in the event loop."""
         self.engine, self._clock = engine, clock
         self._entries: dict[str, Entry] = {}
         self._loop = asyncio.get_running_loop()
@@ -98,10 +103,14 @@ class Keeper:
         return len(self._entries)
 
     def add(self, session: sessions.Session, photos: dict[str, session_file.Photo]) -> Entry:
-        """The entry of a new session; the one that has been without a page for longest makes place for it.
+        """The entry of a new session; if there are too many, the one without a page for the longest time is closed.
+
+        Args:
+            session: its state.
+            photos: its photos by their keys.
 
         Raises:
-            Full: every session has its page.
+            Full: there are too many sessions, and each of them has a page.
             jgan.UserError: photos of too many bytes, or a session of another run.
         """
         _check_photos(photos)
@@ -122,13 +131,17 @@ class Keeper:
         return entry
 
     def get(self, key: str) -> Entry:
-        """The entry of that key, or `Unknown`."""
+        """The entry of a key.
+
+        Raises:
+            Unknown: there is no such session.
+        """
         if key not in self._entries:
             raise Unknown("there is no such session: it was closed, or the server was started anew.")
         return self._entries[key]
 
     def close(self, entry: Entry) -> None:
-        """Forgets an entry and all that is in it."""
+        """Closes a session, and removes all that is kept of it."""
         if self._entries.pop(entry.key, None) is not None:
             self.engine.close(entry.key)
             for task in entry.tasks.values():
@@ -136,46 +149,54 @@ class Keeper:
             for socket in list(entry.sockets):
                 socket.leave(socket_lib.UNKNOWN, "the session was closed")
 
-    def bid_farewell(self, entry: Entry) -> None:
-        """A page said that it goes: the session is forgotten soon, unless a page comes (back) before."""
+    def close_soon(self, entry: Entry) -> None:
+        """Closes a session whose page is being left in a few seconds, unless it has a page again by then."""
         entry.closing = True
         if not entry.sockets:
             entry.expires = min(entry.expires, self._clock() + _CLOSED_SECONDS)
 
     def enter(self, entry: Entry, socket: socket_lib.Socket) -> None:
-        """A page holds the session; of more than `guard.SOCKETS` the first leaves. Frames begin with the present."""
+        """Adds a page to a session and sends it the present frame; of more than `access.SOCKETS`, the oldest leaves."""
         while len(entry.sockets) >= access.SOCKETS:
             entry.sockets.pop(0).leave(socket_lib.REPLACED, "the session was opened elsewhere")
         entry.sockets.append(socket)
         entry.expires, entry.closing = None, False
-        with contextlib.suppress(jgan.UserError):  # it is open already
+        with contextlib.suppress(jgan.UserError):  # the session is open there already
             self.engine.open(entry.key, entry.session, self._deliver(entry))
 
     def leave(self, entry: Entry, socket: socket_lib.Socket) -> None:
-        """A page is gone; the session waits for it."""
+        """Removes a page from a session, which then waits for it to come again."""
         if socket in entry.sockets:
             entry.sockets.remove(socket)
         if not entry.sockets and entry.key in self._entries:
             entry.expires = self._clock() + (_CLOSED_SECONDS if entry.closing else access.SESSION_SECONDS)
             self.engine.detach(entry.key)
 
-    def act(self, entry: Entry, event: Any) -> None:
-        """Takes an event into the session; a `jgan.UserError` leaves it as it is."""
+    def act(self, entry: Entry, event: sessions.Event | session_file.Choice) -> None:
+        """Changes a session by an event.
+
+        Raises:
+            jgan.UserError: the event is refused, and the session stays as it is.
+        """
         event = self.engine.complete(entry.key, entry.session, event)
         self.put(entry, sessions.reduce(entry.session, event))
 
     def put(self, entry: Entry, session: sessions.Session) -> None:
-        """Makes this the session's state, and tells its pages where more than the view changed."""
+        """Sets the state of a session, and reports it to its pages if more than the view has changed."""
         before, entry.session = entry.session, session
         if session is before:
             return
         self.engine.update(entry.key, session)
         if (session.operations, session.cursor) != (before.operations, before.cursor):
             for socket in entry.sockets:
-                socket.tell_session()
+                socket.report_session()
 
     def keep_photo(self, entry: Entry, photo: session_file.Photo) -> str:
-        """The key of a photo that is kept; those that no step of the session shows any more make place for it."""
+        """Keeps a photo and returns its key; photos that no operation of the session opens are removed.
+
+        Raises:
+            jgan.UserError: the photos have too many bytes.
+        """
         used = {x.photo for x in entry.session.operations if isinstance(x, sessions.Open)}
         kept = {key: value for key, value in entry.photos.items() if key in used}
         key = secrets.token_hex(8)
@@ -185,41 +206,50 @@ class Keeper:
         return key
 
     def task(self, key: str) -> jobs.Task:
-        """The task of that key, or `Unknown`."""
+        """The job of a key.
+
+        Raises:
+            Unknown: there is no such job.
+        """
         for entry in self._entries.values():
             if key in entry.tasks:
                 return entry.tasks[key]
         raise Unknown("there is no such job: it was done long ago, or its session was closed.")
 
-    def begin(self, entry: Entry, kind: str, work: Callable[[jobs.Task], Any]) -> jobs.Task:
-        """A task of the session that has begun: `work(task)` is a coroutine that gives its results.
+    def begin(self, entry: Entry, kind: str, work: jobs.Work) -> jobs.Task:
+        """A new job of a session, which has begun.
+
+        Args:
+            entry: the session.
+            kind: as in `jobs.Task`.
+            work: the coroutine function that gives its results.
 
         Raises:
-            Busy: as many as may be are under way.
+            Busy: too many jobs of the session are not done.
         """
         if sum(not task.over for task in entry.tasks.values()) >= access.JOBS:
             raise Busy(f"{access.JOBS} jobs of this session are under way: wait for one of them.")
 
-        def told(task: jobs.Task) -> None:
+        def changed(task: jobs.Task) -> None:
             if task.over:
                 task.ended = self._clock()
                 self._forget(entry)
             for socket in entry.sockets:
-                socket.tell_task(task)
+                socket.report_task(task)
 
-        task = jobs.Task(secrets.token_hex(16), kind, told)
+        task = jobs.Task(secrets.token_hex(16), kind, changed)
         entry.tasks[task.key] = task
         task.start(work)
         return task
 
     async def stop(self) -> None:
-        """Forgets all."""
+        """Closes all sessions."""
         self._sweeping.cancel()
         for entry in list(self._entries.values()):
             self.close(entry)
 
     def _forget(self, entry: Entry) -> None:
-        # The files of earlier tasks, as far as there are too many: of this session, and of all together.
+        """Removes the oldest jobs if their results are too many: of this session, and then of all sessions."""
         over = [task for task in entry.tasks.values() if task.over]
         while len(over) > 1 and (len(over) > access.RESULTS or _size(over) > access.RESULT_BYTES):
             del entry.tasks[over.pop(0).key]
@@ -232,32 +262,35 @@ class Keeper:
             del entries[oldest].tasks[oldest.key]
 
     def _deliver(self, entry: Entry) -> Callable[[search.Frame], None]:
-        # What the engine's thread calls: it only puts the frame down and wakes the loop.
+        """The function that the engine's thread calls with the frames of a session."""
+
         def wake() -> None:
             for socket in entry.sockets:
-                socket.tell_frame(entry.frame)
+                socket.report_frame(entry.frame)
 
         def deliver(frame: search.Frame) -> None:
             entry.frame = frame
-            with contextlib.suppress(RuntimeError):  # the loop is gone
+            with contextlib.suppress(RuntimeError):  # the event loop has ended
                 self._loop.call_soon_threadsafe(wake)
 
         return deliver
 
     def sweep(self) -> None:
-        """Forgets the sessions that nobody came back to."""
+        """Closes the sessions that have been without a page for too long."""
         now = self._clock()
         for entry in list(self._entries.values()):
             if entry.expires is not None and entry.expires <= now:
                 self.close(entry)
 
     async def _sweep_on(self) -> None:
+        """Calls `sweep` every second."""
         while True:
             await asyncio.sleep(1)
             self.sweep()
 
 
 def _check_photos(photos: dict[str, session_file.Photo]) -> None:
+    """Raises a `jgan.UserError` if photos have too many bytes for one session."""
     if sum(len(photo.data) for photo in photos.values()) > access.PHOTO_BYTES:
         raise jgan.UserError(
             f"the photos of a session have at most {access.PHOTO_BYTES >> 20} MiB together: begin another session."
@@ -265,4 +298,5 @@ def _check_photos(photos: dict[str, session_file.Photo]) -> None:
 
 
 def _size(tasks: list[jobs.Task]) -> int:
+    """The number of bytes of the results of jobs."""
     return sum(task.size for task in tasks)

@@ -1,4 +1,4 @@
-"""The run while it is being trained: a process of its own, and how far it is, from what it leaves in its directory."""
+"""The training of a run in another process; its progress is read from the directory of the run."""
 
 from collections import deque
 import os
@@ -11,14 +11,16 @@ import threading
 import time
 from typing import Any
 
+import ml_collections
+
 import jgan
 from jgan.runs import config as run_config
 from jgan.runs import log
 
-_NICE = 5  # behind the page, which has to come at once
-_PATIENCE = 60.0  # seconds to save in, before the process is killed
-# What the new process does first: it yields to the server, and asks Linux for SIGTERM (1: PR_SET_PDEATHSIG), on which
-# it saves and ends, when the server is gone, however that came about.
+_NICE = 5  # of the training, so that the server answers first
+_PATIENCE = 60.0  # seconds that the process has for saving before it is killed
+# The new process first lowers its priority, and asks Linux for a SIGTERM (1: PR_SET_PDEATHSIG) at the end of the
+# server, for whatever reason that ends; the training then saves and ends as well.
 _PROGRAM = """
 import ctypes, os, runpy, sys
 parent, nice = int(sys.argv.pop(1)), int(sys.argv.pop(1))
@@ -33,7 +35,7 @@ if os.getppid() == parent:
 def finished(workdir: str) -> bool:
     """Whether the run in `workdir` has taken all of its steps.
 
-    The directory is looked at, because the library that reads checkpoints takes seconds to load.
+    It looks only for files, because the library that reads checkpoints takes seconds to load.
     """
     try:
         steps = run_config.read(workdir).steps
@@ -44,17 +46,17 @@ def finished(workdir: str) -> bool:
 
 
 def check(config: str) -> None:
-    """Refuses what is no FILE.py or FILE.py:PRESET that is there, with a `jgan.UserError`."""
+    """Raises a `jgan.UserError` if a config is not FILE.py or FILE.py:PRESET with a file that exists."""
     file = config.partition(":")[0]
     if not file.endswith(".py") or not os.path.isfile(file):
         raise jgan.UserError(f"--train={config} is no config: configs/dcgan.py:editor would work.")
 
 
 class Training:
-    """A run being trained by `launch.train`; to be started by the program's main thread, with which it ends."""
+    """A run that `launch.train` trains; the main thread of the program must make it, because both end together."""
 
     def __init__(self, config: str, workdir: str):
-        """Of a config, as `launch.train --config` takes it, in a directory in which a run may have begun."""
+        """The training by a config, as `launch.train --config` takes it, in a directory that may have the begun run."""
         run_config.prepare(workdir)
         self.workdir = pathlib.Path(workdir)
         self._lines: deque[str] = deque(maxlen=40)
@@ -69,20 +71,24 @@ class Training:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            start_new_session=True,  # Ctrl-C is for the server, which then ends the training
+            start_new_session=True,  # Ctrl-C goes to the server, which then ends the training
         )
         self._reader = threading.Thread(target=self._read, name="jgan-training", daemon=True)
         self._reader.start()
 
     def wait(self) -> None:
-        """Returns when the run is trained; a `jgan.UserError` says why it never will be."""
+        """Returns when the run is trained.
+
+        Raises:
+            jgan.UserError: the training has failed; the sentence says why.
+        """
         status = self._process.wait()
         self._reader.join(5)
         if status != 0 or not finished(str(self.workdir)):
             raise jgan.UserError(f"the training ended with status {status}: {self._reason()}")
 
     def stop(self) -> None:
-        """Ends the training; what it has learnt is saved, and the same command goes on from there."""
+        """Ends the training, which saves first, so that the same command continues it."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
             try:
@@ -93,6 +99,7 @@ class Training:
 
     @property
     def pid(self) -> int:
+        """The number of the process."""
         return self._process.pid
 
     def progress(self) -> dict[str, Any]:
@@ -106,7 +113,7 @@ class Training:
         return {"step": step, "steps": config.steps, "seconds_left": left, "samples": sorted(names)}
 
     def picture(self, name: str) -> bytes | None:
-        """The bytes of one of the pictures that `progress` names; None for any other name."""
+        """The bytes of a picture in `samples` of `progress`; None for any other name."""
         if not re.fullmatch(r"[0-9]{1,12}\.png", name):
             return None
         try:
@@ -115,18 +122,22 @@ class Training:
             return None
 
     def _read(self) -> None:
+        """Keeps the last lines of the output of the process, and prints all of them."""
         for line in self._process.stdout:
             self._lines.append(line.rstrip())
             print(line, end="", file=sys.stderr, flush=True)
 
     def _reason(self) -> str:
-        said = [line for line in self._lines if line.strip()]
-        told = [line.removeprefix("error: ") for line in said if line.startswith("error: ")]
-        return (told or said or ["it said nothing."])[-1][:300]
+        """The last error in the output of the process, or its last line."""
+        lines = [line for line in self._lines if line.strip()]
+        errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        return (errors or lines or ["it said nothing."])[-1][:300]
 
 
-def _advance(metrics: pathlib.Path, config: Any, begun: float) -> tuple[int, float | None]:
-    # (step, seconds left); between two lines of the log steps are counted on at the last rate.
+def _advance(
+    metrics: pathlib.Path, config: ml_collections.ConfigDict, begun: float
+) -> tuple[int, float | None]:
+    """(step, seconds left) of a run; between two lines of its log, the steps are estimated by the last rate."""
     records = [r for r in log.read(metrics) if isinstance(r.get("images_per_second"), float)]
     if not records:
         return 0, None

@@ -1,8 +1,9 @@
-"""What arrives in the body of a request: files and JSON, in memory and within the limits that `access` holds."""
+"""The bodies of requests: files and JSON, in memory and within the limits of `access`."""
 
 import json
 from typing import Any
 from typing import NamedTuple
+from typing import NoReturn
 
 import fastapi
 from starlette import formparsers
@@ -10,12 +11,12 @@ from starlette import formparsers
 import jgan
 from jgan.serve.web import access
 
-# What the description of the server says about a body that is read by hand.
+# The description, in /openapi.json, of a body in JSON that no model of FastAPI reads.
 JSON = {"requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}}}
 
 
 class File(NamedTuple):
-    """A file as it was sent; its name is a label, never a path."""
+    """A file as it was sent; its name is only a label, and never used as a path."""
 
     name: str
     data: bytes
@@ -30,14 +31,16 @@ def describe(*files: str, texts: tuple[str, ...] = (), required: bool = True) ->
 
 
 class _InMemory(formparsers.MultiPartParser):
-    spool_max_size = access.SESSION_BYTES + 1  # above every limit: nothing of a request is written to a disk
+    """A parser of forms that keeps all files in memory."""
+
+    spool_max_size = access.SESSION_BYTES + 1  # above all limits, so that nothing is written to a disk
 
 
 async def form(request: fastapi.Request) -> tuple[dict[str, File], dict[str, str]]:
     """(files, texts) of a multipart request by their names.
 
     Raises:
-        jgan.UserError: it is none, or cannot be read as one.
+        jgan.UserError: the request is not multipart, cannot be read, or has a file that is too large.
     """
     if not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
         raise jgan.UserError("the request has to be multipart/form-data with a picture's file in it.")
@@ -45,11 +48,11 @@ async def form(request: fastapi.Request) -> tuple[dict[str, File], dict[str, str
         parser = _InMemory(
             request.headers, request.stream(), max_files=4, max_fields=8, max_part_size=access.JSON_BYTES
         )
-        found = await parser.parse()
+        parsed = await parser.parse()
     except formparsers.MultiPartException as error:
         raise jgan.UserError(f"the form cannot be read: {error.message}") from None
     files, texts = {}, {}
-    for name, value in found.multi_items():
+    for name, value in parsed.multi_items():
         if isinstance(value, str):
             texts[name] = value
             continue
@@ -62,25 +65,26 @@ async def form(request: fastapi.Request) -> tuple[dict[str, File], dict[str, str
 
 
 async def file(request: fastapi.Request, name: str = "file") -> File:
-    """The file of that name in a multipart request; a `jgan.UserError` where there is none."""
+    """The file of that name in a multipart request; raises a `jgan.UserError` if there is none."""
     files, _ = await form(request)
     return need(files, name)
 
 
 def need(files: dict[str, File], name: str) -> File:
-    """The file of that name; a `jgan.UserError` where there is none or it is empty."""
+    """The file of that name; raises a `jgan.UserError` if there is none or it is empty."""
     if name not in files or not files[name].data:
         raise jgan.UserError(f"the form has no file {name!r}.")
     return files[name]
 
 
 def tree(text: str | bytes) -> Any:
-    """What a JSON text says; a `jgan.UserError` where it is none."""
+    """The value of a JSON text; raises a `jgan.UserError` if it is not JSON."""
     try:
         return json.loads(text, parse_constant=_constant)
     except (ValueError, RecursionError):
         raise jgan.UserError("the request is not a JSON document in UTF-8.") from None
 
 
-def _constant(name: str) -> None:
+def _constant(name: str) -> NoReturn:
+    """Refuses NaN and infinity, which are not JSON."""
     raise ValueError(name)
