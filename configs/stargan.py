@@ -37,6 +37,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.generator = generator = ml_collections.ConfigDict()
     generator.ngf = 64
     generator.blocks = 6
+    generator.down = 2  # strided layers before the blocks; each halves the picture and doubles the channels
 
     config.discriminator = discriminator = ml_collections.ConfigDict()
     discriminator.ndf = 64

@@ -21,11 +21,12 @@ _SLOPE = 0.01  # of D's leaky ReLUs
 
 
 class Generator(nn.Module):
-    """Images [n, h, w, features] in [-1, 1] from images, whose sides are multiples of 4, and labels [n, k]."""
+    """Images [n, h, w, features] in [-1, 1] from images, whose sides can be halved `down` times, and labels [n, k]."""
 
     features: int
     blocks: int = 6
     ngf: int = 64
+    down: int = 2
     dtype: Any = None
 
     @nn.compact
@@ -37,7 +38,7 @@ class Generator(nn.Module):
 
         plain = {"bias": False, "dtype": self.dtype, "start": layers.FAN_IN}
         x = normed(_Labelled(self.ngf, self.dtype, name="first")(x, label), "first_norm")
-        for k in (1, 2):
+        for k in range(1, self.down + 1):
             x = layers.Conv(self.ngf * 2**k, 4, 2, 1, **plain, name=f"down_{k}")(x)
             x = normed(x, f"down_{k}_norm")
         # One program for all blocks, [blocks, ...] their parameters. Their backward pass keeps what came in and what
@@ -48,9 +49,9 @@ class Generator(nn.Module):
             split_rngs={"params": True},
             length=self.blocks,
         )
-        x, _ = blocks(4 * self.ngf, statistics, self.dtype, name="blocks")(x, None)
-        for k in (1, 2):
-            x = layers.ConvTranspose(self.ngf * 2 ** (2 - k), 4, 1, **plain, name=f"up_{k}")(x)
+        x, _ = blocks(self.ngf * 2**self.down, statistics, self.dtype, name="blocks")(x, None)
+        for k in range(1, self.down + 1):
+            x = layers.ConvTranspose(self.ngf * 2 ** (self.down - k), 4, 1, **plain, name=f"up_{k}")(x)
             x = normed(x, f"up_{k}_norm")
         x = layers.Conv(self.features, _FIRST, 1, _FIRST // 2, **plain, name="last")(x)
         return jnp.tanh(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
@@ -131,21 +132,23 @@ class Discriminator(nn.Module):
         return {"logits": [logits.astype(precise)], "classes": named.astype(precise), "features": features}
 
 
-def generator(*, features: int, blocks: int = 6, ngf: int = 64, dtype: Any = None) -> nets.Net:
+def generator(*, features: int, blocks: int = 6, ngf: int = 64, down: int = 2, dtype: Any = None) -> nets.Net:
     """A net from images [n, h, w, any] and labels [n, any] to images [n, h, w, features] in [-1, 1].
 
     Args:
         features: channels of the output.
         blocks: residual blocks.
         ngf: channels after the first layer.
+        down: strided layers before the blocks, and transposed ones after them; each halves the picture and doubles the
+            channels.
         dtype: type of the arithmetic; None follows the input.
 
     Raises:
         jgan.UserError: a number below 1.
     """
-    for field, value in (("generator.blocks", blocks), ("generator.ngf", ngf)):
+    for field, value in (("generator.blocks", blocks), ("generator.ngf", ngf), ("generator.down", down)):
         _positive(field, value)
-    return nets.functions(Generator(features, blocks, ngf, dtype), 4)
+    return nets.functions(Generator(features, blocks, ngf, down, dtype), 2**down)
 
 
 def discriminator(

@@ -208,7 +208,7 @@ def _summed(output: dict[str, Any]) -> dict[str, Any]:
 def _nets(config: Any, count: int) -> tuple[net_lib.Net, net_lib.Net]:
     g, d, dtype = config.generator, config.discriminator, adversarial.dtype(config.precision)
     channels, size = (config.data.channels or (3,))[0], config.data.size
-    generator = stargan.generator(features=channels, blocks=g.blocks, ngf=g.ngf, dtype=dtype)
+    generator = stargan.generator(features=channels, blocks=g.blocks, ngf=g.ngf, down=g.down, dtype=dtype)
     if size % generator.multiple:
         raise jgan.UserError(
             f"data.size={size}: the generator trains on multiples of {generator.multiple} pixels."
