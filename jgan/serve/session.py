@@ -78,6 +78,8 @@ class Open(NamedTuple):
         size: height and width of the photo.
         box: top, left and side of the square that is seen of it, as in `jgan.data.framing`.
         latent: its projection.
+        given: the values under which the projection was found; None: those that are set where it is opened, as in
+            files of earlier versions.
     """
 
     photo: str
@@ -85,6 +87,7 @@ class Open(NamedTuple):
     size: tuple[int, int]
     box: tuple[int, int, int]
     latent: Latent
+    given: Given | None = None
 
 
 class Close(NamedTuple):
@@ -133,7 +136,7 @@ class Drawing:
         photo: the photo that is open.
         size: height and width of the canvas.
         given: what is set; other controls stand at their default.
-        opened: the same, when the photo was opened: its projection is a latent under these.
+        opened: what was set when the projection of the photo was found: it is a latent under these.
         since: how many operations there are up to the one that candidates began at; 0: the first start.
         version: another number after every change.
         ground: another number whenever candidates must begin anew.
@@ -298,7 +301,8 @@ def _changes(drawing: Drawing, operation: Operation, place: int) -> dict[str, ob
             return {"strokes": (), "seed": seed, "anchor": drawing.photo and drawing.photo.latent}
         case Open():
             opened = {"photo": operation, "anchor": operation.latent, "size": operation.size}
-            return {"strokes": (), **opened, "opened": drawing.given}
+            found = drawing.given if operation.given is None else operation.given
+            return {"strokes": (), **opened, "opened": found}
         case Close():
             return {"strokes": (), "photo": None, "anchor": None, "size": CANVAS, "opened": ()}
 
@@ -351,5 +355,11 @@ def _numbers(operation: Operation) -> int:
         case Erase(numbers):
             count += len(numbers)
         case Give(_, value):
-            count += len(value) if isinstance(value, tuple) else 1
+            count += _length(value)
+        case Open(given=given):
+            count += sum(_length(value) for _, value in given or ())
     return count
+
+
+def _length(value: Value) -> int:
+    return len(value) if isinstance(value, tuple) else 1

@@ -54,6 +54,8 @@ class Engine:
         for operation in session.operations:
             if isinstance(operation, sessions.Give):
                 session_file.checked(((operation.name, operation.value),), self.controls)
+            if isinstance(operation, sessions.Open):
+                session_file.checked(operation.given or (), self.controls)
             if len(getattr(operation, "latent", None) or (0, 0)) != 2:
                 raise jgan.UserError("the session is of another run.")
 

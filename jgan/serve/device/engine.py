@@ -124,8 +124,11 @@ class Engine:
     def check(self, session: sessions.Session) -> None:
         """Refuses a session with latents or values that are not of this run with a `jgan.UserError`."""
         for operation in session.operations:
-            if isinstance(operation, sessions.Give):
-                session_file.checked(((operation.name, operation.value),), self.controls)
+            match operation:
+                case sessions.Give(name, value):
+                    session_file.checked(((name, value),), self.controls)
+                case sessions.Open(given=given):
+                    session_file.checked(given or (), self.controls)
             latent = getattr(operation, "latent", None)
             if latent is not None and len(latent) != self.programs.codec.size:
                 raise jgan.UserError(

@@ -61,12 +61,14 @@ class Seen(NamedTuple):
         way: (iteration, latents [n, d]) along the way.
         iteration: of the sight.
         view: what was looked at.
+        given: the values under which the latents were drawn.
     """
 
     sight: programs_lib.Sight
     way: tuple[tuple[int, np.ndarray], ...]
     iteration: int
     view: sessions.View
+    given: sessions.Given
 
     def candidate(self, number: int | None) -> int:
         """A candidate by its number; None: the one chosen, or the best."""
@@ -232,7 +234,7 @@ class Search:
     def frame(self, shadow: Callable[..., Any] | None, draw: Callable[..., Any]) -> Frame | None:
         """What there is to see now; None as long as `shadow` is needed and not compiled."""
         sight, drawing, view = self.sight, self.taken.drawing, self.taken.view
-        seen = Seen(sight, tuple(self._way), self.iterations, view)
+        seen = Seen(sight, tuple(self._way), self.iterations, view, drawing.given)
         chosen = seen.candidate(None)
         pad = sight.images[chosen]
         if view.average:

@@ -134,10 +134,8 @@ class Film:
     frames: int = FRAMES
 
     def parts(self, engine: Device) -> Parts:
-        path, weights = (
-            engine.seen(self.key).path(self.candidate),
-            engine.under(engine.drawing(self.key).given),
-        )
+        seen = engine.seen(self.key)
+        path, weights = seen.path(self.candidate), engine.under(seen.given)
         return (yield from _drawn(engine, weights, search.along(path, np.linspace(0, 1, self.frames)), 1))
 
 
@@ -189,10 +187,10 @@ class Transfer:
         path = search.along(path, np.linspace(0, end, 64))
         # What was fixed on the way counts as well: the photo is where the projection is.
         path = np.concatenate([np.float32([drawing.photo.latent]), path])
-        weights = engine.under(drawing.given)
+        weights = engine.under(seen.given)
         film = yield from _drawn(engine, weights, search.along(path, np.linspace(0, 1, self.frames)), 0)
-        if drawing.opened != drawing.given:
-            # The photo looks like its projection under what was given then.
+        if drawing.opened != seen.given:
+            # The photo looks like its projection under the values with which that was found.
             before = engine.under(drawing.opened)
             film[:1] = yield from _drawn(engine, before, path[:1], 0)
         fit = "letterbox" if drawing.photo.box[2] == max(drawing.photo.size) else "crop"

@@ -121,10 +121,11 @@ def project(
     async def work(task: Task) -> dict[str, tuple[str, bytes]]:
         async with keeper.hands:
             picture = await decode(photo)
-            job = work_lib.Project(picture, fit, given=entry.session.drawing.given)
+            given = entry.session.drawing.given  # another value may be set while the projection is found
+            job = work_lib.Project(picture, fit, given=given)
             found = await task.ask(keeper.engine, job, message="finding the photo's projection")
         task.photo = keeper.keep_photo(entry, photo)
-        operation = sessions.Open(task.photo, photo.name, found.size, found.box, found.latent)
+        operation = sessions.Open(task.photo, photo.name, found.size, found.box, found.latent, given)
         keeper.put(entry, sessions.reduce(entry.session, operation))
         return {}
 
