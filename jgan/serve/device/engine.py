@@ -228,6 +228,10 @@ class Engine:
         values = controls.given(self._way, session_file.checked(given, self.controls)) if given else {}
         return {**self.weights, "given": {**self.run.weights["given"], **values}}
 
+    def told(self, given: sessions.Given) -> dict[str, Any]:
+        """The values of all controls under what is given, as JSON has them; {} of a run without controls."""
+        return controls.as_json(self._way, self.under(given)["given"])
+
     # For jobs, in the engine's thread.
 
     def seen(self, key: str) -> search_lib.Seen:

@@ -42,6 +42,7 @@ class Device(Protocol):
     programs: programs_lib.Programs
 
     def under(self, given: sessions.Given) -> dict[str, Any]: ...
+    def told(self, given: sessions.Given) -> dict[str, Any]: ...
     def seen(self, key: str) -> search.Seen: ...
     def drawing(self, key: str) -> sessions.Drawing: ...
     def aside(self, function: Callable[..., Any], *arguments: Any) -> Iterator[None]: ...
@@ -78,12 +79,16 @@ class Transferred(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """Candidates that are shown, best first: numbers [k], images uint8 [k, h, w, c], latents [k, d], costs [k]."""
+    """Candidates that are shown, best first: numbers [k], images uint8 [k, h, w, c], latents [k, d], costs [k].
+
+    `given` are the values of all controls under which they were drawn, as JSON has them.
+    """
 
     ids: np.ndarray
     images: np.ndarray
     latents: np.ndarray
     costs: np.ndarray
+    given: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,7 +213,7 @@ class Export:
 
     def parts(self, engine: Device) -> Parts:
         yield 0.0
-        return _exported(engine.seen(self.key).sight)
+        return _exported(engine, self.key)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -254,7 +259,7 @@ class Edit:
                 if shown and shown[-1].problem:
                     raise jgan.UserError(shown[-1].problem)
                 del shown[:-1]
-            return _exported(engine.seen(key).sight)
+            return _exported(engine, key)
         finally:
             engine.close(key)
 
@@ -312,9 +317,11 @@ def _scaled(drawn: document.Document, size: tuple[int, int]) -> list[Any]:
     return made
 
 
-def _exported(sight: programs_lib.Sight) -> Exported:
+def _exported(engine: Device, key: str) -> Exported:
+    seen = engine.seen(key)
+    sight, given = seen.sight, engine.told(seen.given)
     ids = sight.shown.indices[sight.shown.mask]
-    return Exported(ids, sight.images[ids], sight.latents[ids], sight.costs["total"][ids])
+    return Exported(ids, sight.images[ids], sight.latents[ids], sight.costs["total"][ids], given)
 
 
 def _bytes(images: np.ndarray) -> np.ndarray:
