@@ -71,6 +71,11 @@ def equal(one, other):
     )
 
 
+def equal_with_unknown(one, other):
+    known = [[batch | {"label": np.nan_to_num(batch["label"], nan=-1)} for batch in x] for x in (one, other)]
+    return equal(*known)
+
+
 @pytest.mark.parametrize("jitter", ["resize", "crop", "none"])
 def test_every_picture_keeps_its_class(classes, jitter):
     data = config(classes, jitter=jitter)
@@ -150,6 +155,41 @@ def test_the_cache_holds_pictures_alone_so_that_a_changed_list_counts(attributes
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one["images"], other["images"])
         np.testing.assert_array_equal(one["label"][:, 0] / 2, other["label"][:, 0])
+
+
+@pytest.fixture
+def two_sets(tmp_path):
+    """Five pictures of which x alone is known, 100 and lighter, and two of which y is; its value is the last digit."""
+    lines = ["file,x,y"]
+    for i in range(7):
+        put(tmp_path / "train" / f"{i}.png", 100 * (i < 5) + 10 * i + i % 2)
+        lines.append(f"{i}.png," + (f"{i % 2}," if i < 5 else f",{i % 2}"))
+    (tmp_path / "attributes.csv").write_text("\n".join(lines))
+    return tmp_path
+
+
+def test_batches_are_of_one_data_set_in_turn(two_sets):
+    data = config(two_sets, label="attributes")
+    found = batches(data, 20, sets=(1, 1))
+    for step, batch in enumerate(found):
+        first = step % 2 == 0
+        greys, (x, y) = batch["images"][:, 0, 0, 0], batch["label"].T
+        assert ((greys >= 100) == first).all()
+        np.testing.assert_array_equal(x if first else y, greys % 10)
+        assert np.isnan(y if first else x).all()
+    for k, number in enumerate((5, 2)):  # each picture of a set once in an epoch of its own
+        greys = np.concatenate([batch["images"][:, 0, 0, 0] for batch in found[k::2]])
+        assert all(len(set(epoch)) == number for epoch in greys.reshape(-1, number))
+    assert equal_with_unknown(batches(data, 5, start=3, sets=(1, 1)), found[3:8])
+    parts = [batches(data, 6, batch_size=4, processes=(index, 2), sets=(1, 1)) for index in range(2)]
+    for step, (first, second) in enumerate(zip(*parts, strict=True)):
+        for batch in (first, second):
+            assert np.isnan(batch["label"][:, 1 - step % 2]).all() and len(batch["label"]) == 2
+    # Of numbers that do not fit the system speaks.
+    mixed = batches(data, 5)
+    assert all(equal_with_unknown(batches(data, 5, sets=sets), mixed) for sets in ((1, 2), (3, -1), (2,)))
+    (two_sets / "attributes.csv").write_text("file,x,y\n" + "".join(f"{i}.png,1,\n" for i in range(7)))
+    refused(data, r"sets is 1,1, .* set 2 \(y\): pictures", sets=(1, 1))
 
 
 @pytest.mark.slow
