@@ -17,14 +17,16 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.system = "stargan"
     config.seed = 0
     config.steps = 200_000  # of D
-    config.n_critic = 5  # G takes every so manieth of them
+    config.n_critic = 5  # G takes every so manieth of them; with sets of those of each set
     config.batch_size = 16
     config.precision = (
         "float32"  # or bfloat16: arithmetic only; parameters, statistics and losses stay float32
     )
     config.ema = 0.0  # decay of an average of G's weights, which inference then uses; 0: none
     config.mask = False  # True: attributes of a picture may be unknown, and G is told which
-    config.sets = ()  # with mask: numbers of attributes that are known together, such as (5, 8) of two data sets
+    # With mask: numbers of attributes that are known together, such as (5, 8) of two data sets. Each batch is then of
+    # one of the sets, and steps take them in turn.
+    config.sets = ()
     config.continuous = ()  # names of attributes that may lie between 0 and 1
 
     # The short side to size, and the square in the middle.

@@ -11,13 +11,15 @@ short side becomes data.load_size before the random crop; with `none` it becomes
 
 Of kind `labelled` a batch is {"images": [n, h, w, c], "label"}: the same images, each with its class (data.label=class,
 int32 [n]) or its attributes (data.label=attributes, float32 [n, k] from 0, absent, to 1, present; NaN where the data do
-not know).
+not know). If the attributes are those of several data sets, each batch holds pictures of one of them: the batch of step
+k is of set k modulo their number, as in the code of StarGAN (Choi et al. 2018), however large each set is.
 
 Batches are indexed by step: `batches(k)` continues where a run of k steps stopped, without any stored state, and the
 batch of a step does not depend on workers or on the number of processes.
 """
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import os
 from typing import Any
 
@@ -32,6 +34,7 @@ from jgan.data import examples
 from jgan.data import pairs
 from jgan.data import transforms
 from jgan.data.sources import drawn
+from jgan.data.sources import lists
 from jgan.data.sources import named
 
 KINDS = tuple(fields.KINDS)
@@ -45,7 +48,9 @@ LABEL = ("class", "attributes")
 _AHEAD = 4  # batches prepared in advance
 
 
-def train(data: Any, *, batch_size: int, seed: int, processes: tuple[int, int] = (0, 1)) -> "Stream":
+def train(
+    data: Any, *, batch_size: int, seed: int, processes: tuple[int, int] = (0, 1), sets: tuple[int, ...] = ()
+) -> "Stream":
     """The training batches of a config, after every file has been read once.
 
     Args:
@@ -54,9 +59,11 @@ def train(data: Any, *, batch_size: int, seed: int, processes: tuple[int, int] =
         seed: of order, crops and flips.
         processes: (index, count) of this process; it gets examples index, index + count, ... of each
             global batch.
+        sets: of attributes of several data sets, the number of those of each, in the order of the names; numbers that
+            do not fit the names are left to the system, which refuses them.
 
     Raises:
-        jgan.UserError: a setting is impossible, or files cannot be used (unless data.skip_bad).
+        jgan.UserError: a setting is impossible, a set has no picture, or files cannot be used (unless data.skip_bad).
     """
     _validate(data)
     index, count = processes
@@ -74,7 +81,7 @@ def train(data: Any, *, batch_size: int, seed: int, processes: tuple[int, int] =
         raise jgan.UserError(
             f"data.workers is {data.workers} but there are only {number} examples: 0 to {number} would work"
         )
-    return Stream(domains, data, batch_size // count, seed, processes)
+    return Stream(domains, data, batch_size // count, seed, processes, sets)
 
 
 def evaluation(data: Any, split: str, size: int | None = None) -> "Whole":
@@ -128,6 +135,7 @@ class Stream:
         batch_size: int,
         seed: int,
         processes: tuple[int, int],
+        sets: tuple[int, ...] = (),
     ) -> None:
         self.names, self.bad = _names(domains), [one for domain in domains for one in domain.bad]
         self.notes = [note for domain in domains for note in domain.notes]
@@ -135,10 +143,12 @@ class Stream:
         self.facts, self.dtypes = _facts(domains, data)
         self.examples = max(map(len, domains))
         self._workers, self._iterators = data.workers, []
-        index, count = processes
-        dataset = grain.MapDataset.range(self.examples).seed(seed % 2**32).shuffle().repeat()
-        dataset = dataset.random_map(_Draw(domains, data))
-        self._dataset = dataset[index::count].batch(batch_size, drop_remainder=True)
+        (index, count), found = processes, []
+        for k, numbers in enumerate(_members(domains[0], sets) or [range(self.examples)]):
+            dataset = grain.MapDataset.range(len(numbers)).seed((seed + k) % 2**32).shuffle().repeat()
+            dataset = dataset.random_map(_Draw(domains, data, numbers))
+            found.append(dataset[index::count].batch(batch_size, drop_remainder=True))
+        self._dataset = found[0] if len(found) == 1 else grain.MapDataset.mix(found)  # in turn
 
     def batches(self, start_step: int = 0) -> Iterator[dict[str, np.ndarray]]:
         """An endless iterator over the batches of start_step, start_step + 1, ...
@@ -199,10 +209,11 @@ class Whole:
 class _Draw(grain.transforms.RandomMap):
     """The step from a number to a random crop of an example; it is cheap, since all costly results are in the cache."""
 
-    def __init__(self, domains: tuple[examples.Examples, ...], data: Any) -> None:
-        self._domains, self._how = domains, (data.size, data.flip)
+    def __init__(self, domains: tuple[examples.Examples, ...], data: Any, numbers: Sequence[int]) -> None:
+        self._domains, self._how, self._numbers = domains, (data.size, data.flip), numbers
 
     def random_map(self, number: int, rng: np.random.Generator) -> dict[str, Any]:
+        number = self._numbers[number]
         if len(self._domains) == 1:
             return self._domains[0].draw(number, *self._how, rng)
         a, b = self._domains
@@ -220,6 +231,29 @@ def _open(
     on_disk = on_disk and data.source not in DRAWN
     store = cache.Cache(memory, cache.folder(data.cache_dir) if on_disk else None, share=share)
     return examples.open(data, split, side, store, whole=whole)
+
+
+def _members(domain: examples.Examples, sets: tuple[int, ...]) -> list[list[int]]:
+    """The numbers of the pictures of each data set: a picture is of the first set of which an attribute is known.
+
+    Pictures of which nothing is known are of the first set. There are no numbers if there is one set, or if the sets do
+    not fit the labels.
+    """
+    known = (
+        ~np.isnan(np.array([entry.label for entry in domain.entries], np.float32)) if len(sets) > 1 else None
+    )
+    if known is None or known.ndim != 2 or min(sets) < 1 or sum(sets) != known.shape[1]:
+        return []
+    of = np.argmax([part.any(1) for part in np.split(known, np.cumsum(sets)[:-1], 1)], 0)
+    members = [np.flatnonzero(of == k).tolist() for k in range(len(sets))]
+    for k, numbers in enumerate(members):
+        if not numbers:
+            names = lists.listed(domain.source.names[sum(sets[:k]) : sum(sets[: k + 1])])
+            raise jgan.UserError(
+                f"sets is {','.join(map(str, sets))}, but no picture belongs to set {k + 1} ({names}): pictures with "
+                "attributes of that set alone would work"
+            )
+    return members
 
 
 def _names(domains: tuple[examples.Examples, ...]) -> list[str]:

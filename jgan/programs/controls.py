@@ -140,6 +140,31 @@ def given(way: system_lib.Way, asked: Mapping[str, Any]) -> dict[str, np.ndarray
     return result
 
 
+def as_json(way: system_lib.Way, values: Mapping[str, Any]) -> dict[str, Any]:
+    """{name: value as JSON has it} of the settable controls among `values`, each of one example on the host.
+
+    The name of a class, the number of an amount, {name: number} of the attributes that are known; `fields.check` takes
+    them back.
+    """
+    found: dict[str, Any] = {}
+    for name, field in settable(way).items():
+        if name not in values:
+            continue
+        value = np.asarray(values[name])
+        if isinstance(field, fields.Label):
+            found[name] = field.names[int(value)]
+        elif isinstance(field, fields.Attributes):
+            known = zip(field.names, value, strict=True)
+            found[name] = {attribute: _number(x) for attribute, x in known if x == x}
+        else:
+            found[name] = _number(value)
+    return found
+
+
+def _number(value: Any) -> float:
+    return float(str(np.float32(value)))  # the shortest text of this float32: 0.7, not 0.699999988
+
+
 def under(run: trained.Run, texts: Sequence[str]) -> trained.Run:
     """The run whose space is under what flags `NAME=VALUE` set of its way; under its defaults where there are none.
 

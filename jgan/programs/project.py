@@ -35,6 +35,7 @@ from jgan.data.sources import folder
 from jgan.latent import codec
 from jgan.latent import projection
 from jgan.ops import pixels
+from jgan.programs import controls
 from jgan.programs import projection_page
 from jgan.runs import config as run_config
 
@@ -250,6 +251,7 @@ def project_files(
         "seed": seed,
         **({} if features is None else {"features": features.name}),
         **({} if part in ("", "whole") else {"part": part}),
+        **({"given": given} if (given := controls.as_json(run.way(), run.weights.get("given", {}))) else {}),
         "weights": _digest(run.weights),
     }
     outputs.check(target, root, files, "the images lie")

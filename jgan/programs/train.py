@@ -80,6 +80,7 @@ def _train(config: ml_collections.ConfigDict, workdir: str, init_from: str, allo
         batch_size=config.batch_size,
         seed=config.seed,
         processes=(jax.process_index(), jax.process_count()),
+        sets=tuple(config.get("sets", ())),
     )
     try:
         config.data.update(stream.facts)

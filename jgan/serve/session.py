@@ -79,6 +79,8 @@ class Open(NamedTuple):
         size: height and width of the photo.
         box: top, left and side of the square of it that the pad shows, as in `jgan.data.framing`.
         latent: its projection.
+        given: the values under which the projection was found; None: those that are set where it is opened, as in
+            files of earlier versions.
     """
 
     photo: str
@@ -86,6 +88,7 @@ class Open(NamedTuple):
     size: tuple[int, int]
     box: tuple[int, int, int]
     latent: Latent
+    given: Given | None = None
 
 
 class Close(NamedTuple):
@@ -134,7 +137,7 @@ class Drawing:
         photo: the operation that opened the photo; None: no photo is open.
         size: height and width of the canvas.
         given: the controls that were set; all others have their default.
-        opened: `given` when the photo was opened: the projection of the photo is a latent under these values.
+        opened: what was set when the projection of the photo was found: it is a latent under these values.
         since: the number of operations up to the last one after which candidates began anew; 0: there was none.
         version: a number that differs after every change.
         ground: a number that differs whenever candidates must begin anew.
@@ -307,7 +310,8 @@ def _changes(drawing: Drawing, operation: Operation, place: int) -> dict[str, ob
             return {"strokes": (), "seed": seed, "anchor": drawing.photo and drawing.photo.latent}
         case Open():
             opened = {"photo": operation, "anchor": operation.latent, "size": operation.size}
-            return {"strokes": (), **opened, "opened": drawing.given}
+            found = drawing.given if operation.given is None else operation.given
+            return {"strokes": (), **opened, "opened": found}
         case Close():
             return {"strokes": (), "photo": None, "anchor": None, "size": CANVAS, "opened": ()}
 
@@ -366,5 +370,11 @@ def _numbers(operation: Operation) -> int:
         case Erase(numbers):
             count += len(numbers)
         case Give(_, value):
-            count += len(value) if isinstance(value, tuple) else 1
+            count += _length(value)
+        case Open(given=given):
+            count += sum(_length(value) for _, value in given or ())
     return count
+
+
+def _length(value: Value) -> int:
+    return len(value) if isinstance(value, tuple) else 1

@@ -2,7 +2,7 @@
 
 {"format": "jgan-session", "version": 1, "space": "z", "cursor": 2,
  "ops": [{"op": "open", "photo": "1", "name": "shoe.jpg", "size": [480, 640], "box": [-80, 0, 640],
-              "latent": [0.1, ...]},
+              "latent": [0.1, ...], "given": {"label": "shoe"}},
          {"op": "stroke", "stroke": {"brush": "colour", ...}}],
  "photos": {"1": {"name": "shoe.jpg", "data": "the file in base64"}}}
 """
@@ -135,7 +135,7 @@ def parse_operation(tree: Any, size: tuple[int, int], controls: Controls | None 
             _check(tree, where, {"op", "seed"})
             return sessions.Restart(_whole(tree["seed"], "seed", 0, 2**32 - 1))
         case "open":
-            return _open(tree, where)
+            return _open(tree, where, controls)
         case "clear" | "close":
             _check(tree, where, {"op"})
             return sessions.Clear() if kind == "clear" else sessions.Close()
@@ -154,6 +154,10 @@ def operation_fields(operation: sessions.Operation) -> dict[str, Any]:
             return {"op": "weights", "weights": weights._asdict()}
         case sessions.Give(name, value):
             return {"op": "give", "name": name, "value": plain(value)}
+        case sessions.Open(given=given):
+            fields = {"op": "open", **operation._asdict()}
+            del fields["given"]
+            return fields if given is None else fields | {"given": {name: plain(x) for name, x in given}}
     return {"op": type(operation).__name__.lower(), **operation._asdict()}
 
 
@@ -162,9 +166,15 @@ def plain(value: sessions.Value) -> Any:
     return dict(value) if isinstance(value, tuple) else value
 
 
-def given(tree: Any, controls: Controls) -> sessions.Given:
+def given(tree: Any, controls: Controls | None) -> sessions.Given:
     """The values in a JSON object {control: value}; raises a `jgan.UserError` if a control does not take its value."""
-    fields_lib.check(controls, tree)
+    if controls is not None:
+        fields_lib.check(controls, tree)
+    elif not isinstance(tree, dict) or len(tree) > MAX_ATTRIBUTES:
+        raise jgan.UserError(f"what is set is {_show(tree)}, it has to be an object {{name: value}}.")
+    else:
+        for name in tree:
+            _text(name, "the control's name", 100)
     return tuple(sorted((name, _value(name, value, controls)) for name, value in tree.items()))
 
 
@@ -303,9 +313,9 @@ def _look(tree: dict[str, Any], size: tuple[int, int]) -> sessions.Look:
     return sessions.Look(tuple(sorted(changes.items())))
 
 
-def _open(tree: dict[str, Any], where: str) -> sessions.Open:
+def _open(tree: dict[str, Any], where: str, controls: Controls | None) -> sessions.Open:
     """The operation that opens a photo; `where` is its name in error messages."""
-    _check(tree, where, {"op", "photo", "name", "size", "box", "latent"})
+    _check(tree, where, {"op", "photo", "name", "size", "box", "latent"}, {"given"})
     photo, size, box = _photo_key(tree["photo"]), tree["size"], tree["box"]
     if not isinstance(size, list) or len(size) != 2:
         raise jgan.UserError(f"the photo's size is {_show(size)}, it has to be [height, width].")
@@ -319,7 +329,8 @@ def _open(tree: dict[str, Any], where: str) -> sessions.Open:
     if side not in sides or (top, left) != (-((side - height) // 2), -((side - width) // 2)):
         raise jgan.UserError(f"the box {_show(box)} is no view of a photo of {height} x {width} pixels.")
     name = _text(tree["name"], "the photo's name", 200)
-    return sessions.Open(photo, name, (height, width), (top, left, side), _latent(tree["latent"]))
+    found = given(tree["given"], controls) if "given" in tree else None
+    return sessions.Open(photo, name, (height, width), (top, left, side), _latent(tree["latent"]), found)
 
 
 def _photos(tree: Any) -> dict[str, Photo]:

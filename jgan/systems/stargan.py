@@ -8,7 +8,8 @@ patches in the penalty and their mean elsewhere, targets are the batch's own lab
 A label is a class, as one number for each, or several attributes. With `config.mask` attributes may be unknown (NaN):
 the label then enters G as its values, 0 where they are unknown, and as a mask of what is known, one number for each
 attribute or, with `config.sets`, for each data set whose attributes are known together (section 3.3, eq. 7). D's
-classification is asked for what is known alone.
+classification is asked for what is known alone. Several data sets take their steps in turn, since the pipeline makes
+each batch of one of them: G is updated in every `n_critic`-th step of each set.
 
 State: nets `generator`, `discriminator`; groups `gen` and `dis`. Batch kind: `labelled`.
 """
@@ -74,7 +75,8 @@ class _StarGAN:
     groups: dict[str, state_lib.Group]
 
     def plan(self, step: int) -> tuple[str, ...]:
-        return ("dis", "gen") if (step + 1) % self.config.n_critic == 0 else ("dis",)
+        turn = step // max(len(self.config.sets), 1)  # each set has one step in a turn
+        return ("dis", "gen") if (turn + 1) % self.config.n_critic == 0 else ("dis",)
 
     def init(self, key: jax.Array, batch: dict[str, jax.Array]) -> state_lib.State:
         k_gen, k_dis = jax.random.split(key)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks import accelerator
+from benchmarks import accelerator_checks
 from jgan.ops import conv
 from tests.conftest import ROOT
 
@@ -19,7 +20,7 @@ from tests.conftest import ROOT
 @pytest.fixture(scope="module")
 def checks():
     with jax.default_matmul_precision("highest"):
-        yield accelerator.checks()
+        yield accelerator_checks.checks()
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +53,7 @@ def test_a_deviation_is_measured_against_the_size_of_what_deviates(expected):
 
 def test_a_step_equals_the_figures_and_a_small_mistake_does_not(checks, expected):
     """Another seed's rounding passes; a loss that is off by a thousandth, and a state that is not donated, are seen."""
-    found, undonated = accelerator.run(checks["gan"])
+    found, undonated = accelerator_checks.run(checks["gan"])
     assert undonated == 0 and set(found) == set(expected["gan"])
     assert accelerator.deviation(found, expected["gan"])[0] < accelerator.TOLERANCE / 3
 
@@ -60,7 +61,7 @@ def test_a_step_equals_the_figures_and_a_small_mistake_does_not(checks, expected
         after, told = checks["gan"].function(state, batch)
         return after, {**told, "g_loss": told["g_loss"] * 1.001}
 
-    found, _ = accelerator.run(checks["gan"]._replace(function=wrong))
+    found, _ = accelerator_checks.run(checks["gan"]._replace(function=wrong))
     assert accelerator.deviation(found, expected["gan"])[1] == "told/g_loss"
 
 
@@ -85,7 +86,7 @@ def test_the_tolerance_lies_between_float32_and_tf32(checks, expected, monkeypat
 
     def error():
         check = checks[name]._replace(function=lambda *args: checks[name].function(*args))
-        return accelerator.deviation(accelerator.run(check)[0], expected[name])[0]
+        return accelerator.deviation(accelerator_checks.run(check)[0], expected[name])[0]
 
     monkeypatch.setattr(conv, "DEFAULT_FORM", "gemm")
     assert error() < accelerator.TOLERANCE / 5

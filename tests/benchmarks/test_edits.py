@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import edits
+from benchmarks import edits_report
 from jgan import space as spaces
 from jgan.data import objects
 from jgan.latent import constraints
@@ -66,7 +67,7 @@ def test_colours_are_judged_by_their_definition():
     after[1, :4, ::2] = 0.7
     after[1, :4, 1::2] = 1.3  # off by 15 % of the range everywhere, and right on the mean
     after[:, 4:] = 0.25
-    found = edits.judge("colour", before, after, before, wanted)
+    found = edits_report.judge("colour", before, after, before, wanted)
     assert found["colour"] == 0.5 and found["colour_mean"] == 0.75
     np.testing.assert_allclose(found["colour_outside"], 0.25 / np.mean([0.79, 1, 1, 1]), rtol=1e-5)
 
@@ -78,10 +79,12 @@ def test_edges_and_patches_are_judged_by_their_cost():
     one = asked(
         3, colour=before[0], colour_mask=mask, edge=np.ones((1, 1, 8), np.float32), edge_mask=mask[:1, :1]
     )
-    found = edits.judge("warp", before[[1, 1, 1]], np.stack([before[0], after[0], before[1]]), before, one)
+    found = edits_report.judge(
+        "warp", before[[1, 1, 1]], np.stack([before[0], after[0], before[1]]), before, one
+    )
     costs = [np.square(x - before[0]).mean() for x in (before[0], after[0], before[1])]
     np.testing.assert_allclose(found["warp"], np.mean(np.array(costs) < costs[2] * (1 - 1e-6)))
-    found = edits.judge("sketch", before, before, before[::-1], one)
+    found = edits_report.judge("sketch", before, before, before[::-1], one)
     assert found["sketch"] == 0 and found["sketch_ratio"] == 1
 
 
@@ -93,7 +96,7 @@ def test_candidates_are_judged_by_their_spread_and_their_median():
     def plain(greys):
         return np.broadcast_to(np.float32(greys)[..., None, None, None], (*np.shape(greys), 8, 8, 3))
 
-    spread = edits.spreads(run, plain(greys))
+    spread = edits_report.spreads(run, plain(greys))
     prior = np.median(np.abs(greys[:, None] - greys)[np.triu_indices(64, 1)])
     np.testing.assert_allclose(spread(plain([0.0, 0.1, 0.4])), 0.3 / prior, rtol=1e-5)
     assert spread(plain([0.5])) == 0
@@ -103,12 +106,14 @@ def test_candidates_are_judged_by_their_spread_and_their_median():
     made = edits.Made(
         None, plain([[0.9, 0.7, 0.85], [0.72, 0.9, 0.75]]), np.array([[1, 1, 1], [1, 1, 0]], bool)
     )
-    found = edits.judge_shown(made, wanted, spread)
+    found = edits_report.judge_shown(made, wanted, spread)
     # The median errors are 0.15 and 0.19 of a range of 2.
     assert found["shown"] == 2.5 and found["shown_least"] == 2 and found["colour_shown"] == 1.0
     assert found["colour_best"] == 0.5
     np.testing.assert_allclose(found["spread"], np.median([0.15, 0.18]) / prior, rtol=1e-4)
-    assert edits.judge_shown(made._replace(images=made.images - 0.1), wanted, spread)["colour_shown"] == 0
+    assert (
+        edits_report.judge_shown(made._replace(images=made.images - 0.1), wanted, spread)["colour_shown"] == 0
+    )
 
 
 def disc(z):

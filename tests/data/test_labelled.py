@@ -2,33 +2,33 @@
 
 import itertools
 
-import ml_collections
 import numpy as np
 import pytest
 
-import jgan
 from jgan import fields
-from jgan.data import images
 from jgan.data import pipeline
 from jgan.data.sources import named
+from tests.data import streams
+from tests.data.streams import batches
+from tests.data.streams import equal
+from tests.data.streams import refused
 
 
 def config(root, **changes):
-    data = ml_collections.ConfigDict()
-    data.kind, data.source, data.root = "labelled", "folder", str(root)
-    data.split, data.val_split, data.held_out = "train", "val", 0.05
-    data.label, data.names, data.exclusive, data.attributes, data.families = "class", (), (), "", ()
-    data.size, data.load_size, data.jitter, data.flip = 8, 10, "resize", True
-    data.channels, data.bits = (), ()
-    data.cache_gib, data.cache_dir, data.workers, data.skip_bad = 1.0, str(root / ".cache"), 0, False
-    data.number, data.val_number, data.seed = 12, 5, 0
-    data.update(changes)
-    return data
+    labels = {
+        "label": "class",
+        "names": (),
+        "exclusive": (),
+        "attributes": "",
+        "families": (),
+        "held_out": 0.05,
+    }
+    sizes = {"number": 12, "val_number": 5, "channels": (), "bits": ()}
+    return streams.config(root, "labelled", **(labels | sizes | changes))
 
 
-def put(path, level, dtype=np.uint8):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    images.write(path, np.full((12, 14, 3), level, dtype))
+def put(path, level):
+    streams.put(path, streams.plain(level))
 
 
 COUNTS = {"train": 7, "val": 3}
@@ -55,20 +55,6 @@ def attributes(tmp_path):
             lines.append(f"{split}{i}.png,{x},{'' if i == 2 else y}")
     (tmp_path / "attributes.csv").write_text("\n".join(lines))
     return tmp_path
-
-
-def batches(data, count, start=0, batch_size=2, **named):
-    stream = pipeline.train(data, batch_size=batch_size, seed=4, **named)
-    try:
-        return list(itertools.islice(stream.batches(start), count))
-    finally:
-        stream.close()
-
-
-def equal(one, other):
-    return len(one) == len(other) and all(
-        np.array_equal(x[k], y[k]) for x, y in zip(one, other, strict=True) for k in ("images", "label")
-    )
 
 
 @pytest.mark.parametrize("jitter", ["resize", "crop", "none"])
@@ -150,6 +136,41 @@ def test_the_cache_holds_pictures_alone_so_that_a_changed_list_counts(attributes
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one["images"], other["images"])
         np.testing.assert_array_equal(one["label"][:, 0] / 2, other["label"][:, 0])
+
+
+@pytest.fixture
+def two_sets(tmp_path):
+    """Five pictures of which x alone is known, 100 and lighter, and two of which y is; its value is the last digit."""
+    lines = ["file,x,y"]
+    for i in range(7):
+        put(tmp_path / "train" / f"{i}.png", 100 * (i < 5) + 10 * i + i % 2)
+        lines.append(f"{i}.png," + (f"{i % 2}," if i < 5 else f",{i % 2}"))
+    (tmp_path / "attributes.csv").write_text("\n".join(lines))
+    return tmp_path
+
+
+def test_batches_are_of_one_data_set_in_turn(two_sets):
+    data = config(two_sets, label="attributes")
+    found = batches(data, 20, sets=(1, 1))
+    for step, batch in enumerate(found):
+        first = step % 2 == 0
+        greys, (x, y) = batch["images"][:, 0, 0, 0], batch["label"].T
+        assert ((greys >= 100) == first).all()
+        np.testing.assert_array_equal(x if first else y, greys % 10)
+        assert np.isnan(y if first else x).all()
+    for k, number in enumerate((5, 2)):  # each picture of a set once in an epoch of its own
+        greys = np.concatenate([batch["images"][:, 0, 0, 0] for batch in found[k::2]])
+        assert all(len(set(epoch)) == number for epoch in greys.reshape(-1, number))
+    assert equal(batches(data, 5, start=3, sets=(1, 1)), found[3:8])
+    parts = [batches(data, 6, batch_size=4, processes=(index, 2), sets=(1, 1)) for index in range(2)]
+    for step, (first, second) in enumerate(zip(*parts, strict=True)):
+        for batch in (first, second):
+            assert np.isnan(batch["label"][:, 1 - step % 2]).all() and len(batch["label"]) == 2
+    # Of numbers that do not fit the system speaks.
+    mixed = batches(data, 5)
+    assert all(equal(batches(data, 5, sets=sets), mixed) for sets in ((1, 2), (3, -1), (2,)))
+    (two_sets / "attributes.csv").write_text("file,x,y\n" + "".join(f"{i}.png,1,\n" for i in range(7)))
+    refused(data, r"sets is 1,1, .* set 2 \(y\): pictures", sets=(1, 1))
 
 
 @pytest.mark.slow
@@ -269,12 +290,6 @@ def test_named_sets_have_attributes(sets):
         )
     data.names = ("z",)
     refused(data, "tfds:labelled has no attribute 'z' of data.names: it has x, y")
-
-
-def refused(data, match, **named):
-    with pytest.raises(jgan.UserError, match=match) as raised:
-        pipeline.train(data, batch_size=1, seed=0, **named)
-    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -2,33 +2,28 @@
 
 import itertools
 
-import ml_collections
 import numpy as np
 import pytest
 
 import jgan
 from jgan.data import facades
-from jgan.data import images
 from jgan.data import pipeline
+from tests.data import streams
+from tests.data.streams import equal
+from tests.data.streams import put
+from tests.data.streams import refused
 
 A, B = 3, 7  # sizes of the domains
 
 
 def config(root, **changes):
     # Without `direction` and `pair`: of two domains both directions are trained.
-    data = ml_collections.ConfigDict()
-    data.kind, data.source, data.root = "unaligned", "folder", str(root)
-    data.split, data.val_split = "train", "test"
-    data.size, data.load_size, data.jitter, data.flip = 4, 5, "crop", True
-    data.cache_gib, data.cache_dir, data.workers, data.skip_bad = 1.0, str(root / ".cache"), 0, False
-    data.number, data.val_number, data.seed = 5, 2, 0
-    data.update(changes)
-    return data
+    usual = {"val_split": "test", "size": 4, "load_size": 5, "jitter": "crop"}
+    return streams.config(root, "unaligned", **(usual | changes))
 
 
-def put(path, array):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    images.write(path, array)
+def batches(data, count, start=0, batch_size=1, **named):
+    return streams.batches(data, count, start, batch_size, **named)
 
 
 def slope(level, channels=3, dtype=np.uint8):
@@ -51,20 +46,6 @@ def root(tmp_path):
             suffix = "npy" if channels == 2 else "png"
             put(tmp_path / name / f"{name}{i}.{suffix}", slope(i, channels, dtype))
     return tmp_path
-
-
-def batches(data, count, start=0, batch_size=1, seed=4, **named):
-    stream = pipeline.train(data, batch_size=batch_size, seed=seed, **named)
-    try:
-        return list(itertools.islice(stream.batches(start), count))
-    finally:
-        stream.close()
-
-
-def equal(one, other):
-    return len(one) == len(other) and all(
-        np.array_equal(x[k], y[k]) for x, y in zip(one, other, strict=True) for k in "ab"
-    )
 
 
 def drawn(found, side):
@@ -256,12 +237,6 @@ def test_facades_by_day_and_at_dusk_share_no_building(tmp_path, monkeypatch):
     assert means[1] < 0.75 * means[0]  # at dusk
     with pytest.raises(jgan.UserError, match="no split 'val': there are train, test"):
         pipeline.evaluation(data, "val")
-
-
-def refused(data, match, **named):
-    with pytest.raises(jgan.UserError, match=match) as raised:
-        pipeline.train(data, batch_size=1, seed=0, **named)
-    assert "\n" not in str(raised.value)
 
 
 def test_an_empty_domain_is_named(root):

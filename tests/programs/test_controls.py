@@ -1,5 +1,7 @@
 """Values of controls on the device: codes by a seed, numbers, between two and in a picture; defaults in one shape."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -11,8 +13,11 @@ from jgan import fields
 from jgan import trained
 from jgan.data import images
 from jgan.latent import paths
+from jgan.latent import projection
+from jgan.ops import pixels
 from jgan.programs import controls
 from jgan.programs import draws
+from jgan.programs import project
 from jgan.programs import translate
 from jgan.systems import SYSTEMS
 from jgan.systems import system
@@ -78,11 +83,16 @@ def test_what_is_not_set_stands_at_its_default_in_the_same_shapes(inputs):
     given = controls.given(way, asked)
     np.testing.assert_array_equal(given["look"], np.float32([0, 1, np.nan if inputs else 0]))
     assert given["label"] == 1
+    told = controls.as_json(way, given)
+    look = {"red": 0.0, "blue": 1.0} | ({} if inputs else {"striped": 0.0})
+    assert told == {"label": "dog", "look": look, "amount": 0.1}
+    again = controls.given(way, fields.check(declared, told))
+    assert all(np.array_equal(again[name], given[name], equal_nan=True) for name in given)
     for name, value in standing.items():
         assert (given[name].shape, given[name].dtype) == (value.shape, value.dtype)
 
 
-def test_a_run_under_a_class_projects_onto_its_pictures():
+def test_a_run_under_a_class_projects_onto_its_pictures(tmp_path):
     config = cgan.get_config("tiny")
     config.data.channels, config.data.names = (3,), ("shoe", "hat")
     made = SYSTEMS["cgan"](config)
@@ -95,6 +105,17 @@ def test_a_run_under_a_class_projects_onto_its_pictures():
     np.testing.assert_allclose(hat.space().generate(code), expected, atol=1e-5)
     assert np.isfinite(expected).all() and np.abs(run.space().generate(code) - expected).max() > 1e-4
     assert controls.under(run, []) is run
+    (tmp_path / "photos").mkdir()
+    images.write(tmp_path / "photos" / "a.png", np.zeros((16, 16, 3), np.uint8))
+    quick = projection.Settings(optimiser="adam", evaluations=2)
+    project.project_files(hat, str(tmp_path / "photos"), str(tmp_path / "out"), settings=quick)
+    told = json.loads((tmp_path / "out" / "projection.json").read_text())
+    assert told["given"] == {"label": "hat", "truncation": 1.0}
+    with np.load(tmp_path / "out" / "a.png.npz") as saved:
+        made = pixels.from_float(hat.space().generate(saved["z"]), np.uint8)
+        np.testing.assert_allclose(saved["reconstruction"], np.float32(made), atol=1)
+    with pytest.raises(jgan.UserError, match="with other weights, given"):
+        project.project_files(run, str(tmp_path / "photos"), str(tmp_path / "out"), settings=quick)
     with pytest.raises(jgan.UserError, match="'boot' is none of the classes: shoe, hat would work"):
         controls.under(run, ["label=boot"])
     with pytest.raises(jgan.UserError, match="there is no 'z'"):

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from configs import stargan
 import jgan
 from jgan import trained
 from jgan.data import images
@@ -98,6 +99,21 @@ def test_an_interrupted_run_ends_bit_equal(finished, tiny, tmp_path):
         np.testing.assert_array_equal(x, y)
     losses = [[line["g_loss"] for line in records(w) if "g_loss" in line] for w in (workdir, finished)]
     assert losses[0] == losses[1]
+
+
+def test_training_says_which_attributes_are_of_one_data_set(tmp_path, monkeypatch):
+    config = stargan.get_config("tiny")
+    config.data.exclusive, config.mask, config.sets = (), True, (3, 1)
+    given = []
+
+    def told(data, **named):
+        given.append(named["sets"])
+        raise InterruptedError
+
+    monkeypatch.setattr(train.pipeline, "train", told)
+    with pytest.raises(InterruptedError):
+        train.train(config, str(tmp_path / "run"))
+    assert given == [(3, 1)]
 
 
 def test_ctrl_c_before_the_first_step_ends_the_run_at_once(tiny, tmp_path, monkeypatch, capsys):

@@ -54,6 +54,8 @@ class Engine:
         for operation in session.operations:
             if isinstance(operation, sessions.Give):
                 session_file.checked(((operation.name, operation.value),), self.controls)
+            if isinstance(operation, sessions.Open):
+                session_file.checked(operation.given or (), self.controls)
             if len(getattr(operation, "latent", None) or (0, 0)) != 2:
                 raise jgan.UserError("the session is of another run.")
 
@@ -132,7 +134,9 @@ class Engine:
         if isinstance(job, work_lib.Film | work_lib.Between):
             return film
         latents, costs = np.zeros((2, 2), np.float32), np.float32([0.1, np.nan])
-        return work_lib.Exported(np.int32([1, 0]), film[:2], latents, costs)
+        given = self.lives[job.key].session.drawing.given if isinstance(job, work_lib.Export) else job.given
+        told = {name: session_file.plain(value) for name, value in given}
+        return work_lib.Exported(np.int32([1, 0]), film[:2], latents, costs, told)
 
 
 class Translation:

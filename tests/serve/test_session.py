@@ -26,8 +26,11 @@ strokes = st.one_of(
     st.builds(document.Sketch, lines, st.floats(0.5, 20), st.booleans()).map(sessions.Stroke),
     st.builds(sessions.Stroke, st.builds(document.Warp, points, points, st.floats(1, 99)), latents),
 )
-photos = st.tuples(st.integers(384, 500), st.integers(384, 500), st.booleans(), latents).map(
-    lambda x: sessions.Open("p1", "a.png", (x[0], x[1]), box(x[0], x[1], (max if x[2] else min)(x[:2])), x[3])
+found_under = st.sampled_from(
+    [None, (), (("label", "dog"),), (("look", (("striped", 0.25),)), ("truncation", 0.5))]
+)
+photos = st.tuples(st.integers(384, 500), st.integers(384, 500), st.booleans(), latents, found_under).map(
+    lambda x: sessions.Open("p1", "a.png", x[:2], box(x[0], x[1], (max if x[2] else min)(x[:2])), x[3], x[4])
 )
 CONTROLS = {
     "label": fields.Label(("cat", "dog")),
@@ -322,6 +325,9 @@ def test_what_is_given_stays_and_can_be_undone():
     photo = sessions.Open("p1", "a.png", (20, 30), box(20, 30, 30), (0.5, 0.5))
     later = after([sessions.Restart(3), photo, sessions.Give("label", "cat")], given)
     assert later.drawing.given == (("label", "cat"),) and later.drawing.opened == (("label", "dog"),)
+    # Another value was set while the projection was found.
+    late = after([photo._replace(given=())], given)
+    assert late.drawing.given == (("label", "dog"),) and late.drawing.opened == ()
     back = after([sessions.Undo()], given)
     assert back.drawing == session.drawing and back.drawing.ground > given.drawing.ground
 
@@ -347,6 +353,10 @@ def test_values_that_are_refused_in_messages_and_sessions(name, value, sentence)
         session_file.parse_event({"type": "op", "op": operation}, (384, 384), CONTROLS)
     tree = session_file.dump(sessions.Session(), "z") | {"ops": [operation]}
     with pytest.raises(jgan.UserError, match=sentence):
+        session_file.load(tree, "z", CONTROLS)
+    opened = {"op": "open", "photo": "p1", "name": "a.png", "size": [2, 2], "box": [0, 0, 2], "latent": [1]}
+    tree["ops"] = [opened | {"given": {name: value}}]
+    with pytest.raises(jgan.UserError, match=sentence if name else "can be set"):
         session_file.load(tree, "z", CONTROLS)
 
 

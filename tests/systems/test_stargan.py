@@ -104,6 +104,15 @@ def test_g_moves_in_its_turn_alone():
     assert [plan(k) for k in range(4, 10)] == [("dis", "gen"), *[("dis",)] * 4, ("dis", "gen")]
 
 
+@pytest.mark.parametrize(
+    "n_critic, expected", [(5, [8, 9, 18, 19]), (2, [2, 3, 6, 7, 10, 11, 14, 15, 18, 19])]
+)
+def test_g_learns_of_every_set(n_critic, expected):
+    """Steps take the sets in turn; G has its turn with both, also where their number divides n_critic."""
+    plan = stargan.build(small(**SETS, n_critic=n_critic)).plan
+    assert [k for k in range(20) if "gen" in plan(k)] == expected
+
+
 def test_d_learns_the_same_whether_or_not_g_learns_behind_it():
     _, critic, both = steps()
     of_critic, of_both = (x.params["discriminator"] for x in (critic, both))

@@ -128,8 +128,11 @@ class Engine:
     def check(self, session: sessions.Session) -> None:
         """Raises a `jgan.UserError` if a session has latents or values that do not belong to this run."""
         for operation in session.operations:
-            if isinstance(operation, sessions.Give):
-                session_file.checked(((operation.name, operation.value),), self.controls)
+            match operation:
+                case sessions.Give(name, value):
+                    session_file.checked(((name, value),), self.controls)
+                case sessions.Open(given=given):
+                    session_file.checked(given or (), self.controls)
             latent = getattr(operation, "latent", None)
             if latent is not None and len(latent) != self.programs.codec.size:
                 raise jgan.UserError(
@@ -235,6 +238,10 @@ class Engine:
         """The weights on the device together with the values of controls, as programs take them."""
         values = controls.given(self._way, session_file.checked(given, self.controls)) if given else {}
         return {**self.weights, "given": {**self.run.weights["given"], **values}}
+
+    def values(self, given: sessions.Given) -> dict[str, Any]:
+        """The values of all controls, as JSON has them, where these are set; {} for a run without controls."""
+        return controls.as_json(self._way, self.under(given)["given"])
 
     # Methods for jobs, in the engine's thread.
 

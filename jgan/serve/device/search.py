@@ -63,12 +63,14 @@ class Seen(NamedTuple):
         way: (iteration, latents [n, d]) of earlier states.
         iteration: the iteration of `sight`.
         view: what the person looked at.
+        given: the values under which the latents were drawn.
     """
 
     sight: programs_lib.Sight
     way: tuple[tuple[int, np.ndarray], ...]
     iteration: int
     view: sessions.View
+    given: sessions.Given
 
     def candidate(self, number: int | None) -> int:
         """The number of a candidate that exists: this one, else the chosen one, else the best one."""
@@ -240,7 +242,7 @@ class Search:
     def frame(self, shadow: Callable[..., Any] | None, draw: Callable[..., Any]) -> Frame | None:
         """The frame of the present state; None if it needs `shadow`, which is not compiled yet."""
         sight, drawing, view = self.sight, self.taken.drawing, self.taken.view
-        seen = Seen(sight, tuple(self._way), self.iterations, view)
+        seen = Seen(sight, tuple(self._way), self.iterations, view, drawing.given)
         chosen = seen.candidate(None)
         pad = sight.images[chosen]
         if view.average:

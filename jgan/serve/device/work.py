@@ -41,6 +41,7 @@ class Device(Protocol):
     programs: programs_lib.Programs
 
     def under(self, given: sessions.Given) -> dict[str, Any]: ...
+    def values(self, given: sessions.Given) -> dict[str, Any]: ...
     def seen(self, key: str) -> search.Seen: ...
     def drawing(self, key: str) -> sessions.Drawing: ...
     def aside(self, function: Callable[..., Any], *arguments: Any) -> Generator[None, None, Any]: ...
@@ -77,12 +78,16 @@ class Transferred(NamedTuple):
 
 
 class Exported(NamedTuple):
-    """The candidates that are shown, best first: numbers [k], images [k, h, w, c] uint8, latents [k, d], costs [k]."""
+    """The candidates that are shown, best first: numbers [k], images [k, h, w, c] uint8, latents [k, d], costs [k].
+
+    `given` are the values of all controls under which they were drawn, as JSON has them.
+    """
 
     ids: np.ndarray
     images: np.ndarray
     latents: np.ndarray
     costs: np.ndarray
+    given: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,10 +142,8 @@ class Film:
     frames: int = FRAMES
 
     def parts(self, engine: Device) -> Parts:
-        path, weights = (
-            engine.seen(self.key).path(self.candidate),
-            engine.under(engine.drawing(self.key).given),
-        )
+        seen = engine.seen(self.key)
+        path, weights = seen.path(self.candidate), engine.under(seen.given)
         return (yield from _drawn(engine, weights, search.along(path, np.linspace(0, 1, self.frames)), 1))
 
 
@@ -196,10 +199,10 @@ class Transfer:
         path = search.along(path, np.linspace(0, end, 64))
         # Candidates that were fixed meanwhile belong to the edit, so the path begins at the projection of the photo.
         path = np.concatenate([np.float32([drawing.photo.latent]), path])
-        weights = engine.under(drawing.given)
+        weights = engine.under(seen.given)
         film = yield from _drawn(engine, weights, search.along(path, np.linspace(0, 1, self.frames)), 0)
-        if drawing.opened != drawing.given:
-            # The photo looks like its projection under the values that were given when it was opened.
+        if drawing.opened != seen.given:
+            # The photo looks like its projection under the values with which that was found.
             before = engine.under(drawing.opened)
             film[:1] = yield from _drawn(engine, before, path[:1], 0)
         fit = "letterbox" if drawing.photo.box[2] == max(drawing.photo.size) else "crop"
@@ -217,7 +220,7 @@ class Export:
 
     def parts(self, engine: Device) -> Parts:
         yield 0.0
-        return _exported(engine.seen(self.key).sight)
+        return _exported(engine, self.key)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -263,7 +266,7 @@ class Edit:
                 if shown and shown[-1].problem:
                     raise jgan.UserError(shown[-1].problem)
                 del shown[:-1]
-            return _exported(engine.seen(key).sight)
+            return _exported(engine, key)
         finally:
             engine.close(key)
 
@@ -326,10 +329,12 @@ def _scaled(
     return made
 
 
-def _exported(sight: programs_lib.Sight) -> Exported:
-    """The candidates that a sight shows."""
+def _exported(engine: Device, key: str) -> Exported:
+    """The candidates that a session shows, and the values under which they were drawn."""
+    seen = engine.seen(key)
+    sight, given = seen.sight, engine.values(seen.given)
     ids = sight.shown.indices[sight.shown.mask]
-    return Exported(ids, sight.images[ids], sight.latents[ids], sight.costs["total"][ids])
+    return Exported(ids, sight.images[ids], sight.latents[ids], sight.costs["total"][ids], given)
 
 
 def _bytes(images: np.ndarray) -> np.ndarray:

@@ -142,10 +142,13 @@ def project(keeper: kept.Keeper, entry: kept.Entry, photo: session_file.Photo, f
     async def work(task: Task) -> Results:
         async with keeper.hands:
             picture = await decode(photo)
-            job = work_lib.Project(picture, fit, given=entry.session.drawing.given)
+            given = entry.session.drawing.given  # another value may be set while the projection is found
+            job = work_lib.Project(picture, fit, given=given)
             projected = await task.ask(keeper.engine, job, message="finding the photo's projection")
         task.photo = keeper.keep_photo(entry, photo)
-        operation = sessions.Open(task.photo, photo.name, projected.size, projected.box, projected.latent)
+        operation = sessions.Open(
+            task.photo, photo.name, projected.size, projected.box, projected.latent, given
+        )
         keeper.put(entry, sessions.reduce(entry.session, operation))
         return {}
 

@@ -146,11 +146,17 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
 
 
 def _end(entry: store.Entry, name: str) -> tuple[session_file.Photo, sessions.Latent | None]:
-    """(photo, its latent if it is known) by the key of the photo or of the job that projected it."""
+    """(photo, its latent if it is known) by the key of the photo or of the job that projected it.
+
+    A latent that was found under other values than those that are set now is another picture under these.
+    """
     name = entry.tasks[name].photo if name in entry.tasks else name
-    photo = entry.photo(name)
-    opened = [x for x in entry.session.operations if isinstance(x, sessions.Open) and x.photo == name]
-    return photo, opened[-1].latent if opened else None
+    photo, operations = entry.photo(name), entry.session.operations
+    opened = [k for k, x in enumerate(operations) if isinstance(x, sessions.Open) and x.photo == name]
+    if not opened:
+        return photo, None
+    drawing = sessions.fold(operations[: opened[-1] + 1])
+    return photo, drawing.anchor if drawing.opened == entry.session.drawing.given else None
 
 
 def _job(task: jobs_lib.Task) -> Job:

@@ -52,7 +52,10 @@ def film(pictures: np.ndarray) -> bytes:
 
 
 def archive(exported: work.Exported, space: str) -> bytes:
-    """A ZIP of candidates: a PNG of each, and candidates.json with their costs and latents."""
+    """A ZIP of candidates: a PNG of each, and candidates.json with their costs and latents.
+
+    For a run with controls candidates.json has their values under `given`.
+    """
     buffer, listed = io.BytesIO(), []
     with zipfile.ZipFile(buffer, "w") as file:
         candidates = zip(exported.ids, exported.images, exported.latents, exported.costs, strict=True)
@@ -63,5 +66,8 @@ def archive(exported: work.Exported, space: str) -> bytes:
             listed.append(
                 {"file": name, "candidate": int(number), "cost": total, "latent": np.ravel(latent).tolist()}
             )
-        file.writestr("candidates.json", json.dumps({"space": space, "candidates": listed}, indent=1))
+        told = (
+            {"space": space} | ({"given": exported.given} if exported.given else {}) | {"candidates": listed}
+        )
+        file.writestr("candidates.json", json.dumps(told, indent=1))
     return buffer.getvalue()

@@ -305,7 +305,7 @@ def test_a_photo_is_projected_opened_edited_and_given_back(client, engine):
     np.testing.assert_allclose(film[-1].astype(float), rest.pad, atol=1)
     exported = engine.submit(work.Export(client.key)).result(WAIT)
     np.testing.assert_array_equal(exported.images, rest.images)
-    assert exported.latents.shape == (len(rest.ids), 5)
+    assert exported.latents.shape == (len(rest.ids), 5) and exported.given == {}
 
 
 @pytest.mark.slow

@@ -105,6 +105,9 @@ def test_candidates_are_of_the_class_that_is_given(page, draw):
     page.do(SECOND)
     given, latents = page.rest()
     assert given.iteration == 0 and given.ground != first.ground
+    exported = page.engine.submit(work.Export(page.key)).result(WAIT)
+    assert exported.given == {"label": "two", "truncation": 1.0}
+    np.testing.assert_array_equal(exported.latents, latents)
     for image, latent in zip(given.images, latents, strict=True):
         np.testing.assert_allclose(image, draw(latent, 1), atol=1)
         assert np.abs(draw(latent, 1) - draw(latent, 0)).max() > 8

@@ -104,7 +104,13 @@ def test_candidates_and_their_way(client):
     key = asking.create(client)
     with zipfile.ZipFile(io.BytesIO(client.get(f"/api/sessions/{key}/candidates.zip").content)) as file:
         assert file.namelist() == ["candidate_01.png", "candidate_02.png", "candidates.json"]
-        assert json.loads(file.read("candidates.json"))["candidates"][1]["cost"] is None
+        told = json.loads(file.read("candidates.json"))
+        assert told["candidates"][1]["cost"] is None and "given" not in told
+    with asking.socket(client, key) as page:
+        page.send_json({"type": "op", "op": {"op": "give", "name": "label", "value": "dog"}})
+        asking.until(lambda: client.service.keeper.get(key).session.drawing.given)
+    with zipfile.ZipFile(io.BytesIO(client.get(f"/api/sessions/{key}/candidates.zip").content)) as file:
+        assert json.loads(file.read("candidates.json"))["given"] == {"label": "dog"}
     assert client.get(f"/api/sessions/{key}/candidate/1.png").headers["content-type"] == "image/png"
     assert client.get(f"/api/sessions/{key}/candidate/9.png").status_code == 404
     assert client.get(f"/api/sessions/{key}/path.webp", params={"frames": 3}).status_code == 200

@@ -5,6 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
+from jgan.serve.device import work
 from jgan.serve.web import access
 from tests.serve import asking
 
@@ -45,6 +46,37 @@ def test_a_photo_from_its_file_to_its_edit(client, engine):
     assert client.post(f"/api/sessions/{key}/between", json={"a": 1}).status_code == 422
     files = {"a": asking.photo()["file"], "b": asking.photo()["file"]}
     assert asking.done(client, client.post(f"/api/sessions/{other}/between", files=files))["state"] == "done"
+
+
+def test_a_projection_keeps_the_values_under_which_it_was_found(client, engine):
+    """Another class is set while a photo is projected; a film from the photo then needs another projection."""
+    key = asking.create(client)
+    give = {"type": "op", "op": {"op": "give", "name": "label", "value": "dog"}}
+    engine.free.clear()
+    begun = client.post(f"/api/sessions/{key}/photo", files=asking.photo())
+    asking.until(lambda: engine.jobs)
+    with asking.socket(client, key) as page:
+        page.send_json(give)
+        asking.until(lambda: engine.lives[key].session.drawing.given)
+        engine.free.set()
+        assert asking.done(client, begun)["state"] == "done"
+        drawing = engine.lives[key].session.drawing
+        assert engine.jobs[0].given == drawing.opened == () and drawing.given == (("label", "dog"),)
+        saved = client.get(f"/api/sessions/{key}", params={"photos": True}).json()
+        other = engine.lives[asking.create(client, saved)].session
+        assert other.drawing == drawing and other.operations[-1].given == ()
+
+        def projected():
+            name, count = saved["ops"][-1]["photo"], len(engine.jobs)
+            film = client.post(f"/api/sessions/{key}/between", json={"a": name, "b": name})
+            assert asking.done(client, film)["state"] == "done"
+            return [job.given for job in engine.jobs[count:] if isinstance(job, work.Project)]
+
+        assert projected() == [drawing.given] * 2
+        page.send_json({"type": "undo"})
+        page.send_json({"type": "undo"})
+        asking.until(lambda: not engine.lives[key].session.drawing.given)
+        assert projected() == []
 
 
 def test_jobs_that_fail_say_why(client):
