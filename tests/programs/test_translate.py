@@ -13,13 +13,12 @@ import pytest
 import jgan
 from jgan.data import framing
 from jgan.data import images
-from jgan.programs import train
 from jgan.programs import translate
 
 
 @pytest.fixture(scope="module")
-def workdir(tmp_path_factory, small_config):
-    """One step of a net with dropout (a U-Net of six levels) on 64 px facades."""
+def workdir(tmp_path_factory, small_config, drawn_run):
+    """A run of a net with dropout (a U-Net of six levels) on 64 px facades, of drawn weights."""
     path = str(tmp_path_factory.mktemp("run"))
     changes = {
         "steps": 1,
@@ -31,9 +30,7 @@ def workdir(tmp_path_factory, small_config):
         "generator.levels": 6,
         "generator.ngf": 4,
     }
-    config = small_config(**changes)
-    config.data.channels = ()
-    train.train(config, path)
+    drawn_run(path, small_config(**changes), 1)
     return path
 
 

@@ -159,7 +159,10 @@ class Update:
         return torch.stack(shown)
 
 
-@pytest.mark.parametrize("case", CASES)
+# Three objectives at once; what else there is of pools and weights is among the slow tests.
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=[pytest.mark.slow] * (k in (1, 4, 5))) for k, c in enumerate(CASES)]
+)
 def test_a_step_in_float64(case, small_cyclegan, monkeypatch):
     """Losses, gradients, changes of parameters, running statistics and pools agree to 1e-8.
 

@@ -140,7 +140,13 @@ def compared(small_config):
     return make
 
 
-@pytest.mark.parametrize("case", CASES)
+# Every objective at once; what else there is of nets and norms is among the slow tests.
+SOON = (0, 1, 2, 3, 5)
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(c, marks=[pytest.mark.slow] * (k not in SOON)) for k, c in enumerate(CASES)]
+)
 def test_a_step_in_float64(case, compared):
     """Losses, gradients, changes of parameters and running statistics agree to 1e-8."""
     found = compared(case)
