@@ -3,8 +3,9 @@
     python -m launch.train --config=configs/stargan.py:PRESET --workdir=RUN --config.data.root=DIR
 
 Presets (the part after the colon): none, the paper's setting for CelebA, a folder of its aligned images beside
-`list_attr_celeba.txt`, with five of the attributes; `rafd`, its setting for RaFD, a folder per class; `objects`, drawn
-mugs of other colours and heights, small enough for two cores, and `demo`, the same for a first look.
+`list_attr_celeba.txt`, with five of the attributes; `attributes`, the same with all attributes of a list of one's own;
+`rafd`, its setting for RaFD, a folder per class; `objects`, drawn mugs of other colours and heights, small enough for
+two cores, and `demo`, the same for a first look.
 """
 
 import ml_collections
@@ -87,6 +88,7 @@ _OBJECTS = {
 
 PRESETS = {
     "": {"data.names": (*_HAIR, "Male", "Young"), "data.exclusive": _HAIR},
+    "attributes": {},
     "rafd": {"data.label": "class", "data.held_out": 0.1},
     "objects": _OBJECTS,
     # About a minute on two cores.

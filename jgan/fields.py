@@ -303,7 +303,7 @@ def of(data: Any) -> dict[str, Field]:
         found["label"] = (
             Label(known)
             if data.label == "class"
-            else Attributes(known, exclusive=tuple(data.get("exclusive", ())))
+            else Attributes(known, exclusive=tuple(x for x in data.exclusive if x in known))
         )
     return found
 
@@ -396,5 +396,5 @@ def _title(name: str) -> str:
 
 def _listed(names: Any) -> str:
     names = list(names)
-    shown = ", ".join(_title(ascii(name)[1:-1]) for name in names[:12])
+    shown = ", ".join(_title(name if name.isprintable() else ascii(name)[1:-1]) for name in names[:12])
     return shown + (f" and {len(names) - 12} more" if len(names) > 12 else "") if names else "none"

@@ -93,7 +93,19 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
         jgan.UserError: no run, no such checkpoint, or a run that draws nothing from codes alone.
     """
     config = run_config.read(workdir)
-    system = SYSTEMS[config.system](config)
+    if config.system not in SYSTEMS:
+        raise jgan.UserError(
+            f"{workdir} is a run of system {config.system!r}, which this version does not have: {', '.join(SYSTEMS)}."
+        )
+    try:
+        system = SYSTEMS[config.system](config)
+        keep, best = config.keep, scores.best_policy(config.best, system)
+        batch_shape(config)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        # A config that training wrote builds: this one was changed, or is of another version.
+        raise jgan.UserError(
+            f"{workdir}/config.json does not fit this version of {config.system}: {error}."
+        ) from error
     if latent and not draws(system):
         raise jgan.UserError(
             f"{workdir} is a run of {config.system}, which translates pictures and draws none from codes alone: "
@@ -101,8 +113,8 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
         )
     with checkpoint.Checkpoints(
         os.path.join(workdir, "checkpoints"),
-        keep=config.keep,
-        best=scores.best_policy(config.best, system),
+        keep=keep,
+        best=best,
         read_only=True,
     ) as checkpoints:
         found = {"latest": checkpoints.latest, "best": checkpoints.best}.get(step, step)

@@ -11,6 +11,7 @@ from absl import flags
 
 import jgan
 import launch
+from launch import control_flags
 from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
@@ -21,6 +22,7 @@ _NAME = flags.DEFINE_string("name", "", "name of a direction between photos")
 _WITH = flags.DEFINE_string("with", "", "projections of photos with the attribute that the direction adds")
 _WITHOUT = flags.DEFINE_string("without", "", "projections of photos without it")
 flags.adopt_module_key_flags(shared_flags)
+flags.adopt_module_key_flags(control_flags)
 
 
 def main() -> None:
@@ -33,7 +35,7 @@ def main() -> None:
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
-    run = controls.under(run, shared_flags.SET.value)
+    run = controls.under(run, control_flags.SET.value)
     if _PRINCIPAL.present:
         names = directions.write_principal(
             run, _OUTPUT.value, _PRINCIPAL.value, _SAMPLES.value, shared_flags.SEED.value

@@ -6,6 +6,7 @@ For every photo a latent (NAME.npz), a picture (NAME.png), and a page of all (in
 from absl import flags
 
 import launch
+from launch import control_flags
 from launch import projection_flags
 from launch import shared_flags
 
@@ -21,6 +22,7 @@ _METHOD = flags.DEFINE_enum(
 _LEARNING_RATE = flags.DEFINE_float("learning_rate", 0.1, "of Adam")
 _BATCH = flags.DEFINE_integer("batch", 0, "photos at once; 0: as fits")
 flags.adopt_module_key_flags(shared_flags)
+flags.adopt_module_key_flags(control_flags)
 flags.adopt_module_key_flags(projection_flags)
 
 
@@ -32,7 +34,7 @@ def main() -> None:
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
-    run = controls.under(run, shared_flags.SET.value)
+    run = controls.under(run, control_flags.SET.value)
     project_lib.project_files(
         run,
         _IMAGES.value,

@@ -6,6 +6,7 @@ The same seed draws the same codes; the first codes of a larger number are those
 from absl import flags
 
 import launch
+from launch import control_flags
 from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
@@ -19,10 +20,12 @@ _DIRECTIONS = flags.DEFINE_string("directions", "", "instead, show a file of dir
 _DIRECTION = flags.DEFINE_string("direction", "", "only the one of this name, on --number codes")
 _AMOUNT = flags.DEFINE_float("amount", 3.0, "how far along directions, both ways")
 flags.adopt_module_key_flags(shared_flags)
+flags.adopt_module_key_flags(control_flags)
 
 
 def main() -> None:
     from jgan import trained
+    from jgan.programs import controls
     from jgan.programs import directions
     from jgan.programs import sample
     from jgan.runs import config as run_config
@@ -30,7 +33,7 @@ def main() -> None:
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
     if _DIRECTIONS.value:
         directions.show(
-            run,
+            controls.under(run, control_flags.SET.value),
             _DIRECTIONS.value,
             _OUTPUT.value,
             name=_DIRECTION.value,
@@ -46,7 +49,7 @@ def main() -> None:
         seed=shared_flags.SEED.value,
         form=_FORMAT.value,
         stations=_WALK.value,
-        given=shared_flags.SET.value,
+        given=control_flags.SET.value,
     )
 
 

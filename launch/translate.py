@@ -6,6 +6,7 @@ Every picture keeps its name, size and bit depth.
 from absl import flags
 
 import launch
+from launch import control_flags
 from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
@@ -32,6 +33,7 @@ _STATISTICS = flags.DEFINE_enum(
 )
 _DROPOUT = flags.DEFINE_bool("dropout", False, "keep dropout on")
 flags.adopt_module_key_flags(shared_flags)
+flags.adopt_module_key_flags(control_flags)
 
 
 def main() -> None:
@@ -45,7 +47,7 @@ def main() -> None:
         statistics=_STATISTICS.value,
         dropout=_DROPOUT.value,
         samples=_SAMPLES.value,
-        given=shared_flags.SET.value,
+        given=control_flags.SET.value,
     )
     translate.files(
         translator,

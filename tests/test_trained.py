@@ -1,5 +1,8 @@
 """A run read back: which checkpoint, which weights, and what is refused."""
 
+import json
+import pathlib
+
 import jax
 import numpy as np
 import pytest
@@ -53,3 +56,29 @@ def test_mistakes(saved, tmp_path):
         trained.load(workdir, 7)
     with pytest.raises(jgan.UserError, match="pix2pix, which translates pictures and draws none from codes"):
         trained.load(workdir, latent=True)
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        (lambda config: config.update(system="futuregan"), "futuregan.*does not have"),
+        (lambda config: config.pop("system"), "names no system"),
+        (lambda config: config["data"].pop("size"), "does not fit this version of pix2pix"),
+        (lambda config: config.update(data=3), "does not fit this version"),
+        (lambda config: config.update(generator=["unet"]), "does not fit this version"),
+    ],
+)
+def test_a_config_that_was_changed_by_hand_is_refused_in_one_sentence(change, words, saved, tmp_path):
+    workdir, _ = saved
+    facts = json.loads(pathlib.Path(workdir, "config.json").read_text())
+    change(facts["config"])
+    (tmp_path / "config.json").write_text(json.dumps(facts))
+    with pytest.raises(jgan.UserError, match=words):
+        trained.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ['{"config": []}', "[" * 100_000, "3", "{"])
+def test_a_file_that_is_no_config_is_refused_in_one_sentence(text, tmp_path):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(jgan.UserError, match="cannot be read as the config of a run"):
+        trained.load(str(tmp_path))

@@ -161,6 +161,13 @@ def as_json(way: system_lib.Way, values: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def changed(run: trained.Run) -> dict[str, Any]:
+    """`as_json` of all values under which the run's space is; {} where they are the defaults."""
+    way, given = run.way(), run.weights.get("given", {})
+    values = as_json(way, given)
+    return values if given and values != as_json(way, standing(way)) else {}
+
+
 def _number(value: Any) -> float:
     return float(str(np.float32(value)))  # the shortest text of this float32: 0.7, not 0.699999988
 

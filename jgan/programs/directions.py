@@ -7,6 +7,7 @@ direction = directions.load(run, "directions.npz", "smile")
 moved, way = directions.follow(run, latent, direction, amount=1.5, frames=8)
 """
 
+import json
 import math
 import os
 import pathlib
@@ -77,6 +78,12 @@ def write_difference(run: trained.Run, path: str, name: str, positive: str, nega
     if not 0 < len(name) <= 100 or not name.isprintable():
         raise jgan.UserError("--name must be a name of 1 to 100 letters for the direction.")
     kept = _others(run, path)
+    ours, theirs = (_given(place) for place in (positive, negative))
+    if ours != theirs:
+        raise jgan.UserError(
+            f"--with={positive} was projected under {ours or 'the defaults'} and --without={negative} under "
+            f"{theirs or 'the defaults'}: launch.project with the same --set for both would work."
+        )
     with_it, without = (
         _latents(run, flag, place, path) for flag, place in (("with", positive), ("without", negative))
     )
@@ -185,6 +192,16 @@ def _write(run: trained.Run, path: str, named: dict[str, Any]) -> None:
         os.replace(part, path)
     except OSError as error:
         raise jgan.UserError(f"--output={path} cannot be written: {error.strerror}.") from error
+
+
+def _given(place: str) -> dict[str, Any]:
+    """The values of controls under which launch.project made a folder, or one file of it; {}: the defaults."""
+    source = pathlib.Path(place)
+    try:
+        facts = json.loads(((source if source.is_dir() else source.parent) / "projection.json").read_text())
+    except (OSError, ValueError, RecursionError):
+        return {}  # of another program; whether the latents fit is seen when they are read
+    return facts.get("given", {}) if isinstance(facts, dict) else {}
 
 
 def _latents(run: trained.Run, flag: str, place: str, output: str) -> Any:

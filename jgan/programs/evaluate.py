@@ -182,11 +182,17 @@ def evaluate(
         print(note, file=sys.stderr, flush=True)
     if colours and not examples.paired:
         raise jgan.UserError(f"--palette={palette} compares pairs, and these data have none.")
+    names = score_lib.of(way, paired=examples.paired, predicts=run.system.spaces and run.predicts)
+    if not names and not colours:
+        raise jgan.UserError(
+            f"a run of {run.config.system} has no score on these data: l1, psnr and ssim compare pairs, cycle needs "
+            "a picture that comes back. launch.translate and launch.sample show what it makes."
+        )
     return scores(
         _runs(run, way, statistics or run.system.statistics(run.step), dropout, seed),
         examples,
         way,
-        score_lib.of(way, paired=examples.paired, predicts=run.system.spaces and run.predicts),
+        names,
         predict=_predicts(run),
         palette=colours,
         batch_size=batch_size,
@@ -206,9 +212,12 @@ def _check(run: trained.Run, way: system_lib.Way, size: int | None, palette: str
             if run.codes.predict is None
             else f"learns it from step {learnt} on, this is step {run.step}"
         )
+        remedy = "train with --config.predictor.steps above 0"
+        if "predictor" not in run.config:
+            remedy = "its system has no predictor to train, and launch.sample shows what the run makes"
         raise jgan.UserError(
             f"a run of {run.config.system} is scored by what its predictor of codes gives back, and this one {reason}: "
-            "train with --config.predictor.steps above 0."
+            f"{remedy}."
         )
     if size not in (None, run.config.data.size):
         raise jgan.UserError(f"--size={size}: the run's predictor sees {run.config.data.size} pixels a side.")

@@ -106,9 +106,9 @@ def projector(
     """
     projection.check(settings, method, starts)
     if method != "optimise" and not run.predicts:
+        trained_with = ", or train with --config.predictor.steps above 0" * ("predictor" in run.config)
         raise jgan.UserError(
-            f"method={method} starts from a predictor, which this run has none of: use --method=optimise, or train "
-            "with --config.predictor.steps above 0."
+            f"method={method} starts from a predictor, which this run has none of: use --method=optimise{trained_with}."
         )
     if batch < 0:
         raise jgan.UserError(f"batch={batch}: it must be 1 or more, or 0 for a number that fits.")
@@ -251,8 +251,8 @@ def project_files(
         "seed": seed,
         **({} if features is None else {"features": features.name}),
         **({} if part in ("", "whole") else {"part": part}),
-        **({"given": given} if (given := controls.as_json(run.way(), run.weights.get("given", {}))) else {}),
-        "weights": _digest(run.weights),
+        **({"given": given} if (given := controls.changed(run)) else {}),
+        "weights": _digest({name: x for name, x in run.weights.items() if name != "given"}),
     }
     outputs.check(target, root, files, "the images lie")
     outputs.make(target, root, *run_config.searched(run.config))

@@ -228,10 +228,15 @@ def load(
     made = _translator(config, loaded.step, loaded.weights, system, way, options)
     made = made.set(controls.values(loaded, made.way, asked))
     if dropout and not _draws(made):
+        if samples and set(codes) & set(asked):
+            raise jgan.UserError(
+                f"--set={codes[0]}=... fixes the code, so that all of --samples={samples} would be the same: leave out "
+                "one of the two."
+            )
+        trained_with = ", or train with --config.generator.dropout above 0 and a net that has a place for it"
         raise jgan.UserError(
             f"{workdir} has a generator without dropout, so that every sample of a picture would be the same: "
-            "translate without --samples and --dropout, or train with --config.generator.dropout above 0 and a net "
-            "that has a place for it."
+            f"translate without --samples and --dropout{trained_with * ('dropout' in config.generator)}."
         )
     return dataclasses.replace(made, halves=loaded.halves)
 

@@ -47,13 +47,17 @@ def read(workdir: str) -> ml_collections.ConfigDict:
     try:
         with open(path, encoding="utf-8") as file:
             fields = json.load(file)
-        return ml_collections.ConfigDict(_tuples(fields["config"]))
+        config = ml_collections.ConfigDict(_tuples(fields["config"]))
+        if not isinstance(config.get("system"), str):
+            raise ValueError("it names no system")
+        return config
     except (FileNotFoundError, NotADirectoryError):
         raise jgan.UserError(
             f"{workdir} holds no run: name the --workdir of a training that wrote config.json."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise jgan.UserError(f"{path} cannot be read as the config of a run: {error}.") from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        reason = str(error) or type(error).__name__
+        raise jgan.UserError(f"{path} cannot be read as the config of a run: {reason}.") from None
 
 
 def parse_step(text: str) -> int | str:

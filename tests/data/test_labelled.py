@@ -309,8 +309,8 @@ def test_named_sets_have_attributes(sets):
             "with data.families=mug,hat has no attribute 'fill' .*red, green, blue, width, taper, band, hue",
         ),
         (
-            {"source": "objects", "label": "attributes", "names": ("red", "trim"), "exclusive": ("blue",)},
-            "data.exclusive has 'blue', which is none of the attributes: red, trim would work",
+            {"source": "objects", "label": "attributes", "names": ("red", "trim"), "exclusive": ("bleu",)},
+            "no attribute 'bleu' of data.exclusive: .*red, trim would work",
         ),
         ({"label": "attributes"}, "has no list of attributes"),
     ],

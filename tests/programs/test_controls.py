@@ -114,7 +114,7 @@ def test_a_run_under_a_class_projects_onto_its_pictures(tmp_path):
     with np.load(tmp_path / "out" / "a.png.npz") as saved:
         made = pixels.from_float(hat.space().generate(saved["z"]), np.uint8)
         np.testing.assert_allclose(saved["reconstruction"], np.float32(made), atol=1)
-    with pytest.raises(jgan.UserError, match="with other weights, given"):
+    with pytest.raises(jgan.UserError, match="with other given"):
         project.project_files(run, str(tmp_path / "photos"), str(tmp_path / "out"), settings=quick)
     with pytest.raises(jgan.UserError, match="'boot' is none of the classes: shoe, hat would work"):
         controls.under(run, ["label=boot"])

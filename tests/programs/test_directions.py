@@ -1,5 +1,7 @@
 """Files of directions: made of draws and of photos, shown, followed, and what is refused."""
 
+import json
+
 import jax
 import numpy as np
 import pytest
@@ -146,3 +148,14 @@ def test_mistakes_are_told_and_leave_nothing_behind(run, file, tmp_path, call, m
     with pytest.raises(jgan.UserError, match=message):
         call(run, file, out)
     assert open(file, "rb").read() == before and not out.exists()
+
+
+def test_projections_under_other_values_have_no_direction_between_them(run, tmp_path):
+    """A latent is a picture only under the values it was found with."""
+    for name, given in (("a", {"label": "hat"}), ("b", {})):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "projection.json").write_text(json.dumps({"given": given} if given else {}))
+    with pytest.raises(jgan.UserError, match="under {'label': 'hat'} and --without=.*b under the defaults"):
+        directions_lib.write_difference(
+            run, str(tmp_path / "d.npz"), "n", str(tmp_path / "a"), str(tmp_path / "b")
+        )

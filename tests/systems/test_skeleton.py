@@ -2,9 +2,12 @@
 
 import pathlib
 import re
+import subprocess
+import sys
 import types
 
 import numpy as np
+import pytest
 
 from configs import pix2pix
 from jgan.programs import train
@@ -14,8 +17,22 @@ from jgan.systems import SYSTEMS
 WORKSPACE = pathlib.Path(__file__).parents[2] / "WORKSPACE.md"
 
 
-def test_the_skeleton_of_a_system_trains(tmp_path, monkeypatch):
+def skeleton_text():
     (text,) = re.findall(r"```python\n(.*?)```", WORKSPACE.read_text(), re.S)
+    return text
+
+
+def test_the_skeleton_passes_the_projects_linter(tmp_path):
+    (tmp_path / "skeleton.py").write_text(skeleton_text())
+    command = [sys.executable, "-m", "ruff", "check", f"--config={WORKSPACE.parent}/pyproject.toml", tmp_path]
+    checked = subprocess.run(command, capture_output=True, text=True)
+    if "No module named ruff" in checked.stderr:
+        pytest.skip("ruff is not installed; requirements-test.txt has it")
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_the_skeleton_of_a_system_trains(tmp_path, monkeypatch):
+    text = skeleton_text()
     skeleton = types.ModuleType("skeleton")
     exec(compile(text, str(WORKSPACE), "exec"), skeleton.__dict__)
     monkeypatch.setitem(SYSTEMS, "skeleton", skeleton.build)

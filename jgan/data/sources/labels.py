@@ -81,7 +81,8 @@ def chosen(data: Any, there: tuple[str, ...], where: str) -> tuple[str, ...]:
     for name in names:
         if name not in there:
             raise jgan.UserError(
-                f"{where} has no {kind} {lists.short(name)} of data.names: it has {lists.listed(there) or 'none'}"
+                f"{where} has no {kind} {lists.short(name)} of data.names: it has {lists.listed(there) or 'none'}; "
+                f"--config.data.names=() would take all of them"
             )
         if names.count(name) > 1:
             raise jgan.UserError(f"data.names has {lists.short(name)} twice: once would work")
@@ -93,10 +94,11 @@ def chosen(data: Any, there: tuple[str, ...], where: str) -> tuple[str, ...]:
         raise jgan.UserError(
             f"data.exclusive is {','.join(exclusive)}, but a picture has one class anyway: nothing would work"
         )
+    # Those that the data have and the run does not use may stay in a preset.
     for name in exclusive:
-        if name not in names:
+        if name not in there:
             raise jgan.UserError(
-                f"data.exclusive has {lists.short(name)}, which is none of the attributes: "
+                f"{where} has no {kind} {lists.short(name)} of data.exclusive: --config.data.exclusive=() or some of "
                 f"{lists.listed(names)} would work"
             )
     return names
