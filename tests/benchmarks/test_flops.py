@@ -63,9 +63,8 @@ def test_a_step_by_hand():
     assert flops.pix2pix([0], [10, 10], fake_share=1.0) == 2 * (3 * 20 + 2 * 30 + 20)
 
 
-@pytest.mark.parametrize(
-    "form, low, high", [("gemm", 0.9, 1.1), pytest.param("auto", 0.68, 0.8, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("form, low, high", [("gemm", 0.9, 1.1), ("auto", 0.68, 0.8)])
 def test_the_compiled_step_does_no_more_than_it_must(form, low, high, monkeypatch):
     """By direct products within 10 % of the closed form; as it is run, with fast algorithms, a quarter below it.
 

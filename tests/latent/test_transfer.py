@@ -182,7 +182,14 @@ def test_a_crop_and_a_letterbox_are_pasted_back(box):
         assert border.max() < 0.5 * np.abs(recoloured(expected) - expected).max()
 
 
-@pytest.mark.parametrize("box", [None, (8, 16, 32, 32), (-24, 0, 96, 96)])
+@pytest.mark.parametrize(
+    "box",
+    [
+        (8, 16, 32, 32),
+        pytest.param(None, marks=pytest.mark.slow),
+        pytest.param((-24, 0, 96, 96), marks=pytest.mark.slow),
+    ],
+)
 def test_a_photo_in_strips_and_in_its_own_type_is_the_same(box, monkeypatch):
     y, x = np.mgrid[:12, :16].astype(np.float32)
     flow = 0.4 * np.stack([np.sin(y), np.cos(x)], -1)

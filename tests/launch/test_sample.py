@@ -59,12 +59,24 @@ def tiny(**changes):
 
 
 @pytest.fixture(scope="module")
+def drawn(tmp_path_factory, drawn_run):
+    """The directory of a finished run of drawn weights."""
+    workdir = tmp_path_factory.mktemp("drawn") / "run"
+    workdir.mkdir()
+    config = tiny()
+    config.data.channels = (3,)
+    drawn_run(str(workdir), config, config.steps)
+    return workdir
+
+
+@pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("dcgan") / "run"
     train.train(tiny(), str(workdir))
     return workdir
 
 
+@pytest.mark.slow
 def test_a_run_shows_what_it_makes_and_scores_only_what_it_predicts(finished):
     names = {path.name for path in (finished / "samples").iterdir()}
     assert names == {f"{step:06d}.png" for step in (0, 2, 4, 6, 7)} | {"interpolation.png", "walk.webp"}
@@ -82,8 +94,8 @@ def test_a_run_shows_what_it_makes_and_scores_only_what_it_predicts(finished):
     assert [len(cells.cells(grid)) for grid in grids] == [8, 1]
 
 
-def test_files_grid_and_arrays_show_the_same_codes(finished, tmp_path):
-    loaded = trained.load(str(finished), latent=True)
+def test_files_grid_and_arrays_show_the_same_codes(drawn, tmp_path):
+    loaded = trained.load(str(drawn), latent=True)
     for form in ("files", "grid", "npz"):
         sample.write(loaded, str(tmp_path), number=3, seed=5, form=form)
     stored = np.load(tmp_path / "samples.npz")
@@ -104,8 +116,8 @@ def test_files_grid_and_arrays_show_the_same_codes(finished, tmp_path):
     assert not np.array_equal(draws.codes(space, 6, 3), stored["z"])
 
 
-def test_a_walk_is_closed_and_stops_at_its_codes(finished):
-    loaded = trained.load(str(finished), latent=True)
+def test_a_walk_is_closed_and_stops_at_its_codes(drawn):
+    loaded = trained.load(str(drawn), latent=True)
     space = loaded.space()
     visited = []
 
@@ -152,10 +164,10 @@ def test_a_run_of_the_wrong_kind_is_one_sentence(tmp_path):
     assert "is a run of pix2pix, which translates pictures" in done.stderr and not (tmp_path / "out").exists()
 
 
-def test_other_mistakes_are_told(finished, tmp_path):
+def test_other_mistakes_are_told(drawn, tmp_path):
     with pytest.raises(jgan.UserError, match="run of dcgan, which makes pictures from codes"):
-        translate.load(str(finished))
-    loaded = trained.load(str(finished), latent=True)
+        translate.load(str(drawn))
+    loaded = trained.load(str(drawn), latent=True)
     with pytest.raises(jgan.UserError, match="--number=0"):
         sample.write(loaded, str(tmp_path), number=0)
     with pytest.raises(jgan.UserError, match="--walk=1"):
@@ -184,6 +196,7 @@ def test_a_run_stopped_in_any_phase_ends_bit_equal(finished, tmp_path, stop):
         np.testing.assert_array_equal(x, y)
 
 
+@pytest.mark.slow
 def test_a_run_is_scored_by_what_its_predictor_gives_back(finished):
     done = subprocess.run(
         [sys.executable, "-m", "launch.evaluate", f"--workdir={finished}", "--batch=2"],
@@ -203,8 +216,8 @@ def test_a_run_is_scored_by_what_its_predictor_gives_back(finished):
     np.testing.assert_allclose(found["l1"], trained, rtol=1e-4)  # as training itself scores it
 
 
-def test_a_run_without_a_predictor_says_that_nothing_scores_it(finished):
-    loaded = trained.load(str(finished), latent=True)
+def test_a_run_without_a_predictor_says_that_nothing_scores_it(drawn):
+    loaded = trained.load(str(drawn), latent=True)
     with pytest.raises(jgan.UserError, match="predictor of codes gives back, and this one has none"):
         evaluate.evaluate(with_codes(loaded, predict=None))
     with pytest.raises(jgan.UserError, match="learns it from step 4 on, this is step 3"):

@@ -90,6 +90,7 @@ def test_without_pairs_the_cycle_alone_is_scored(both_ways, domains, tmp_path):
         evaluate.evaluate(trained.load(run_of(both_ways)), data=root, palette=str(tmp_path / "palette.json"))
 
 
+@pytest.mark.slow
 def test_the_programs_of_a_run_of_two_directions(both_ways, tmp_path):
     """`evaluate` answers for both; a direction that does not exist, and classes of none, end in a sentence."""
     workdir = run_of(both_ways)

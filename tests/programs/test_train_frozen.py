@@ -49,6 +49,7 @@ def runs(tmp_path, monkeypatch, drawn_run):
     return config, tmp_path / "run", tmp_path / "teacher"
 
 
+@pytest.mark.slow
 def test_a_frozen_net_is_kept_in_the_run_and_never_changed(runs):
     config, workdir, teacher = runs
     train.train(config, str(workdir))

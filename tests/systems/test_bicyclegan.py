@@ -61,7 +61,10 @@ def equal(a, b):
 
 @pytest.mark.parametrize(
     "group, nets",
-    [("gen", {"generator", "encoder"}), ("dis", {"discriminator", "discriminator_random"})],
+    [
+        pytest.param("gen", {"generator", "encoder"}, marks=pytest.mark.slow),
+        ("dis", {"discriminator", "discriminator_random"}),
+    ],
 )
 def test_an_update_of_one_group_leaves_the_other_nets_bit_equal(group, nets):
     _, step, before = started()

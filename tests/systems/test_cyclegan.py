@@ -293,6 +293,7 @@ def test_a_term_of_no_weight_costs_no_pass(small_cyclegan, preset, changes, pass
     assert ("d_loss" in metrics) == (not alone)
 
 
+@pytest.mark.slow
 def test_remat_makes_every_pass_twice_and_changes_nothing(exact, small_cyclegan):
     convolutions, _, _ = traced(small_cyclegan(remat=True, **{"generator.ngf": 5}))
     assert sum(n for side, n, kernel, _ in convolutions if side == "small" and kernel == (4, 4, 3, 5)) == 12
@@ -364,6 +365,7 @@ def test_average_moves_towards_the_parameters(whole_step):
         assert after.weights()["params"][net] is ema
 
 
+@pytest.mark.slow
 def test_dropout_draws_anew_with_every_key_and_only_when_asked(small_cyclegan):
     """In a step and in use. Six levels are the fewest that have dropout."""
     config = small_cyclegan(

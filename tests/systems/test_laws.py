@@ -226,8 +226,9 @@ def test_a_preset_takes_every_kind_of_step(name, preset):
         assert all(x.shape == () for x in metrics.values())
 
 
-# All but the one that compiles soonest are among the slow tests; tests/programs has it of pix2pix.
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n != "gan")) for n in SYSTEMS])
+# Among the slow tests; tests/programs has it of pix2pix among the others.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_a_run_that_was_interrupted_ends_bit_equal_and_shows_what_it_makes(name, tmp_path):
     config = importlib.import_module(f"configs.{name}").get_config("tiny")
     states = []

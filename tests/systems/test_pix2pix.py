@@ -87,6 +87,7 @@ def test_l1_alone_has_no_discriminator(step):
     assert not equal(before.params, after.params)
 
 
+@pytest.mark.slow
 def test_an_unconditional_d_does_not_see_the_input(step):
     before, _, _ = step(**{"discriminator.conditional": False})
     assert before.params["discriminator"]["conv_1"]["kernel"].shape[2] == 3
@@ -124,6 +125,7 @@ def test_accumulated_parts_are_the_whole_batch(small_config):
         np.testing.assert_allclose(told[0][name], told[1][name], rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_in_it_and_keeps_float32(step):
     _, exact, told = step()
     _, rough, told_rough = step(precision="bfloat16")

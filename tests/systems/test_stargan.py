@@ -94,12 +94,16 @@ def steps():
     )
 
 
+@pytest.mark.slow
 def test_g_moves_in_its_turn_alone():
     before, critic, both = steps()
     assert equal(before.params["generator"], critic.params["generator"])
     assert equal(before.opt["gen"], critic.opt["gen"]) and equal(before.ema, critic.ema)
     assert not equal(before.params["generator"], both.params["generator"]) and not equal(before.ema, both.ema)
     assert not equal(before.params["discriminator"], critic.params["discriminator"])
+
+
+def test_g_has_its_turn_every_fifth_step():
     plan = stargan.build(small()).plan
     assert [plan(k) for k in range(4, 10)] == [("dis", "gen"), *[("dis",)] * 4, ("dis", "gen")]
 
@@ -113,6 +117,7 @@ def test_g_learns_of_every_set(n_critic, expected):
     assert [k for k in range(20) if "gen" in plan(k)] == expected
 
 
+@pytest.mark.slow
 def test_d_learns_the_same_whether_or_not_g_learns_behind_it():
     _, critic, both = steps()
     of_critic, of_both = (x.params["discriminator"] for x in (critic, both))
