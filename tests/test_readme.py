@@ -66,7 +66,7 @@ def folder(root, config):
         for j, place in enumerate(places):
             (root / place).parent.mkdir(parents=True, exist_ok=True)
             images.write(root / place, picture(10 * k + j, 40 if name in ("pix2pix", "bicyclegan") else 20))
-    if config == "stargan":
+    if name == "stargan" and preset != "rafd":
         rows = [f"{k}.png " + " ".join(("1" if (k + j) % 2 else "-1") for j in range(5)) for k in range(4)]
         (root / "list_attr_celeba.txt").write_text("\n".join(["4", " ".join(HAIR), *rows]) + "\n")
     return str(root)
