@@ -175,10 +175,9 @@ class Examples:
 
     @property
     def files(self) -> dict[str, int]:
-        """{file: size in bytes} of the examples in use and of the lists that hold their labels."""
+        """{file: size in bytes} of the examples in use."""
         both = zip(self.entries, self._bytes, strict=True)
-        used = {file: size for entry, sizes in both for file, size in zip(entry.files, sizes, strict=True)}
-        return used | {file: os.stat(file).st_size for file in self.source.lists}
+        return {file: size for entry, sizes in both for file, size in zip(entry.files, sizes, strict=True)}
 
     @property
     def halves(self) -> tuple[float, float] | None:
