@@ -378,7 +378,8 @@ def _notes(side: Examples, changes: collections.Counter) -> list[str]:
     for remarks in side.remarks.values():
         changes.update(remarks)
     del changes[""]
-    return check.sentences(changes, len(side)) + notes.left_out(side.entries, side.source.lists)
+    left = [*side.source.notes, *notes.left_out(side.entries, side.source.lists)]
+    return check.sentences(changes, len(side)) + left
 
 
 def _peaks(sides: tuple[Examples, ...], data: Any) -> list[notes.Peak]:

@@ -62,6 +62,7 @@ def train(
     sharding.check(config.batch_size)
     run_config.prepare(workdir)
     config = ml_collections.ConfigDict(config.to_dict())
+    run_config.take_names(config)
     with sharding.once(run_config.lock(workdir)):
         _train(config, workdir, init_from, allow_changed_data)
 

@@ -40,6 +40,9 @@ FREE = frozenset(
     }
 )
 
+# Fields that hold names. A flag makes numbers of names that look like numbers.
+NAMES = ("data.names", "data.exclusive", "data.families", "continuous")
+
 
 def read(workdir: str) -> ml_collections.ConfigDict:
     """The config of the run in `workdir`.
@@ -91,6 +94,15 @@ def check(config: ml_collections.ConfigDict, systems: Iterable[str]) -> None:
     for name in ("steps", "batch_size", "log_every", "sample_every", "validate_every", "save_every", "keep"):
         if config[name] < 1:
             raise jgan.UserError(f"{name}={config[name]}: it must be 1 or more.")
+
+
+def take_names(config: ml_collections.ConfigDict) -> None:
+    """Makes texts of all names in a config (`NAMES`)."""
+    for name in NAMES:
+        part, _, field = name.rpartition(".")
+        place = config[part] if part else config
+        if field in place:
+            place[field] = tuple(map(str, place[field]))
 
 
 def draws(config: ml_collections.ConfigDict) -> bool:

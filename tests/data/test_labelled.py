@@ -217,7 +217,9 @@ def test_batches_are_of_one_data_set_in_turn(two_sets):
             assert np.isnan(batch["label"][:, 1 - step % 2]).all() and len(batch["label"]) == 2
     # Of numbers that do not fit the system speaks.
     mixed = batches(data, 5)
-    assert all(equal(batches(data, 5, sets=sets), mixed) for sets in ((1, 2), (3, -1), (2,)))
+    assert all(
+        equal(batches(data, 5, sets=sets), mixed) for sets in ((1, 2), (3, -1), (2,), (1.0, 1.0), ("1", "1"))
+    )
     (two_sets / "attributes.csv").write_text("file,x,y\n" + "".join(f"{i}.png,1,\n" for i in range(7)))
     refused(data, r"sets is 1,1, .* set 2 \(y\): pictures", sets=(1, 1))
 
