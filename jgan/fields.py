@@ -85,7 +85,7 @@ class Label(NamedTuple):
 
     def check(self, value: Any) -> np.int32:
         """As `parse`, of a name or a number."""
-        return self.parse(value if isinstance(value, str) else _whole(value))
+        return self.parse(_text(value, _listed(self.names)))
 
     def describe(self) -> dict[str, Any]:
         """{"kind": "label", "names"}."""
@@ -353,7 +353,7 @@ def _settable(controls: Mapping[str, Field]) -> str:
 def _code(value: Any) -> int | tuple[float, ...]:
     """A seed, or the numbers of a code."""
     if not isinstance(value, list):
-        return _seed(value if isinstance(value, str) else _whole(value))
+        return _seed(_text(value, f"a whole number from 0 to {2**32 - 1}"))
     if not 1 <= len(value) <= MAX_CODE:
         raise jgan.UserError(f"a code has 1 to {MAX_CODE} numbers, these are {len(value)}.")
     return tuple(_number("a number of a code", x, -1e6, 1e6) for x in value)
@@ -382,11 +382,11 @@ def _number(name: str, value: Any, low: float, high: float) -> float:
     return number
 
 
-def _whole(value: Any) -> str:
-    """The text of a whole number that came as JSON."""
-    if isinstance(value, int) and not isinstance(value, bool):
+def _text(value: Any, usable: str) -> str:
+    """A text, or the text of a whole number, that came as JSON; all else is refused, and what is `usable` told."""
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
         return str(value)
-    raise jgan.UserError(f"{_title(str(value))!r} is neither a text nor a whole number, which would work.")
+    raise jgan.UserError(f"{_title(str(value))!r} is neither a text nor a whole number: {usable} would work.")
 
 
 def _title(name: str) -> str:
