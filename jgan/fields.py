@@ -9,9 +9,10 @@ Each class answers the same questions:
 - `parse(text)`: the value that a flag such as `--set to=Blond_Hair` names, of one entry.
 - `check(value)`: the same of a value from JSON, whoever sent it.
 - `describe()`: a dict of JSON for the page, which has one widget for each `kind`.
-- `spread()`: [(title, value)], values that are worth showing side by side.
+- `spread()`: yields (title, value), values that are worth showing side by side.
 """
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 import math
 import os
@@ -23,7 +24,7 @@ import numpy as np
 
 import jgan
 
-MAX_TITLE = 40  # letters of a name that are shown
+MAX_TITLE = 40  # letters of a name or a value that are shown
 MAX_CODE = 100_000  # numbers of a code
 
 
@@ -50,9 +51,9 @@ class Picture(NamedTuple):
         """{"kind": "picture", "channels", "plain"}."""
         return {"kind": "picture", "channels": self.channels, "plain": self.plain}
 
-    def spread(self) -> list[tuple[str, Any]]:
-        """No value is worth showing without a picture: []."""
-        return []
+    def spread(self) -> Iterator[tuple[str, Any]]:
+        """Nothing: no value is worth showing without a picture."""
+        return iter(())
 
 
 class Label(NamedTuple):
@@ -84,15 +85,15 @@ class Label(NamedTuple):
 
     def check(self, value: Any) -> np.int32:
         """As `parse`, of a name or a number."""
-        return self.parse(value if isinstance(value, str) else _whole(value))
+        return self.parse(_text(value, _listed(self.names)))
 
     def describe(self) -> dict[str, Any]:
         """{"kind": "label", "names"}."""
         return {"kind": "label", "names": list(self.names)}
 
-    def spread(self) -> list[tuple[str, np.int32]]:
+    def spread(self) -> Iterator[tuple[str, np.int32]]:
         """All classes."""
-        return [(_title(name), np.int32(k)) for k, name in enumerate(self.names)]
+        return ((_title(name), np.int32(k)) for k, name in enumerate(self.names))
 
 
 class Attributes(NamedTuple):
@@ -127,11 +128,11 @@ class Attributes(NamedTuple):
         for part in filter(None, (part.strip() for part in text.split(","))):
             name, there, number = part.partition("=")
             if name in given:
-                raise jgan.UserError(f"{name} is set twice in {text!r}: once would work.")
+                raise jgan.UserError(f"{_title(name)!r} is set twice: once would work.")
             given[name] = number if there else self.high
         if not given:
             raise jgan.UserError(
-                f"{text!r} sets nothing: {_listed(self.names)} can be set, as NAME or NAME=NUMBER."
+                f"{_title(text)!r} sets nothing: {_listed(self.names)} can be set, as NAME or NAME=NUMBER."
             )
         return self.check(given)
 
@@ -140,23 +141,20 @@ class Attributes(NamedTuple):
         if not isinstance(value, dict):
             raise jgan.UserError(f"attributes are {{name: number}}, with names out of {_listed(self.names)}.")
         found = np.full(len(self.names), np.nan, np.float32)
+        places = {name: place for place, name in enumerate(self.names)}
         for name, number in value.items():
-            if name not in self.names:
+            if name not in places:
                 raise jgan.UserError(
                     f"{str(name)[:MAX_TITLE]!r} is none of the attributes: {_listed(self.names)} would work."
                 )
-            found[self.names.index(name)] = _number(name, number, self.low, self.high)
-        on = [
-            name
-            for name in self.exclusive
-            if value.get(name) is not None and found[self.names.index(name)] > self.low
-        ]
+            found[places[name]] = _number(name, number, self.low, self.high)
+        on = [name for name in self.exclusive if found[places[name]] > self.low]  # NaN is not
         if len(on) > 1:
             raise jgan.UserError(f"{on[0]} and {on[1]} exclude each other: one of them would work.")
         if on:
             for name in self.exclusive:
                 if name != on[0]:
-                    found[self.names.index(name)] = self.low
+                    found[places[name]] = self.low
         return found
 
     def describe(self) -> dict[str, Any]:
@@ -169,14 +167,12 @@ class Attributes(NamedTuple):
             "exclusive": list(self.exclusive),
         }
 
-    def spread(self) -> list[tuple[str, np.ndarray]]:
+    def spread(self) -> Iterator[tuple[str, np.ndarray]]:
         """Each property by itself: present, and, where it is not one of the exclusive ones, absent."""
-        shown = []
         for name in self.names:
-            shown.append((_title(name), self.check({name: self.high})))
+            yield _title(name), self.check({name: self.high})
             if name not in self.exclusive:
-                shown.append((_title(f"no {name}"), self.check({name: self.low})))
-        return shown
+                yield _title(f"no {name}"), self.check({name: self.low})
 
 
 class Amount(NamedTuple):
@@ -208,10 +204,10 @@ class Amount(NamedTuple):
         """{"kind": "amount", "low", "high", "default"}."""
         return {"kind": "amount", "low": self.low, "high": self.high, "default": self.default}
 
-    def spread(self) -> list[tuple[str, np.float32]]:
+    def spread(self) -> Iterator[tuple[str, np.float32]]:
         """The least, the usual and the most."""
         values = sorted({self.low, self.default, self.high})
-        return [(f"{value:g}", np.float32(value)) for value in values]
+        return ((f"{value:g}", np.float32(value)) for value in values)
 
 
 class Between(NamedTuple):
@@ -265,9 +261,9 @@ class Code(NamedTuple):
         """{"kind": "code", "spaces"}."""
         return {"kind": "code", "spaces": list(self.spaces)}
 
-    def spread(self) -> list[tuple[str, int]]:
+    def spread(self) -> Iterator[tuple[str, int]]:
         """Four draws."""
-        return [(f"draw {seed + 1}", seed) for seed in range(4)]
+        return ((f"draw {seed + 1}", seed) for seed in range(4))
 
 
 Field = Picture | Label | Attributes | Amount | Code
@@ -317,16 +313,17 @@ def parse(controls: dict[str, Field], texts: list[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for text in texts:
         name, there, value = text.partition("=")
+        shown = f"--set={_title(text)}"
         if not there:
-            raise jgan.UserError(f"--set={text}: NAME=VALUE would work.")
+            raise jgan.UserError(f"{shown}: NAME=VALUE would work.")
         if name not in controls:
-            raise jgan.UserError(f"--set={text}: there is no {name!r}: {_settable(controls)}.")
+            raise jgan.UserError(f"{shown}: there is no {_title(name)!r}: {_settable(controls)}.")
         if name in found:
-            raise jgan.UserError(f"--set={text}: {name} is set already.")
+            raise jgan.UserError(f"{shown}: {name} is set already.")
         try:
             found[name] = controls[name].parse(value)
         except jgan.UserError as error:
-            raise jgan.UserError(f"--set={text}: {error}") from None
+            raise jgan.UserError(f"{shown}: {error}") from None
     return found
 
 
@@ -356,7 +353,7 @@ def _settable(controls: Mapping[str, Field]) -> str:
 def _code(value: Any) -> int | tuple[float, ...]:
     """A seed, or the numbers of a code."""
     if not isinstance(value, list):
-        return _seed(value if isinstance(value, str) else _whole(value))
+        return _seed(_text(value, f"a whole number from 0 to {2**32 - 1}"))
     if not 1 <= len(value) <= MAX_CODE:
         raise jgan.UserError(f"a code has 1 to {MAX_CODE} numbers, these are {len(value)}.")
     return tuple(_number("a number of a code", x, -1e6, 1e6) for x in value)
@@ -385,9 +382,11 @@ def _number(name: str, value: Any, low: float, high: float) -> float:
     return number
 
 
-def _whole(value: Any) -> str:
-    """The text of a whole number that came as JSON; what is none gives a text that is refused."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)[:40] + " "
+def _text(value: Any, usable: str) -> str:
+    """A text, or the text of a whole number, that came as JSON; all else is refused, and what is `usable` told."""
+    if isinstance(value, (str, int)) and not isinstance(value, bool):
+        return str(value)
+    raise jgan.UserError(f"{_title(str(value))!r} is neither a text nor a whole number: {usable} would work.")
 
 
 def _title(name: str) -> str:

@@ -30,6 +30,7 @@ def run(
     required: tuple[str, ...] = (),
     runs: tuple[str, ...] = (),
     paths: tuple[str, ...] = (),
+    names: tuple[str, ...] = (),
 ) -> None:
     """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user, 130 Ctrl-C.
 
@@ -40,12 +41,13 @@ def run(
         required: flags without which the program cannot run.
         runs: flags that, if they are given, name the directory of a run.
         paths: flags that, if they are given, name a file or folder to be read.
+        names: flags of configs whose values are names with commas between.
     """
 
     def parse(argv: list[str]) -> list[str]:
         """Parses the flags and refuses what is missing or is not a flag."""
         try:
-            rest = flags.FLAGS(argv)
+            rest = flags.FLAGS(_with_tuples(argv, names))
             missing = [f"--{name}" for name in required if not flags.FLAGS[name].present]
             if missing:
                 _fail(f"{' and '.join(missing)} must be given; --help shows all flags.")
@@ -89,6 +91,22 @@ def run(
     # --help shows the flags of the main module alone.
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["compilation_cache"])
     app.run(guarded, flags_parser=parse)
+
+
+def _with_tuples(argv: list[str], names: tuple[str, ...]) -> list[str]:
+    """The arguments with tuples of texts in the place of names with commas between.
+
+    A config would take `a,b` for one name, and `0,1` for numbers. What has quotes or brackets is left as it is.
+    """
+    made = list(argv)
+    for place, argument in enumerate(argv[1:], 1):
+        flag, equals, value = argument.partition("=")
+        if not equals:  # the value may be the next argument
+            flag, value = argv[place - 1], argument
+        if flag.startswith("-") and flag.lstrip("-") in names and value[:1] not in ("", "(", "[", "'", '"'):
+            parts = tuple(part.strip() for part in value.split(",") if part.strip())
+            made[place] = f"{flag}=" * bool(equals) + repr(parts)
+    return made
 
 
 def _check(runs: tuple[str, ...], paths: tuple[str, ...]) -> None:

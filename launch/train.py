@@ -7,6 +7,7 @@ Kubernetes or a TPU pod connects the processes, and otherwise with the three fla
 from absl import flags
 from ml_collections import config_flags
 
+from jgan.runs import config as run_config
 import launch
 from launch import compiled
 
@@ -25,7 +26,6 @@ _PROCESS = flags.DEFINE_integer("process_id", None, "which one this is, from 0")
 
 
 def main() -> None:
-    from jgan.runs import config as run_config
     from jgan.systems import SYSTEMS
 
     run_config.check(_CONFIG.value, SYSTEMS)
@@ -41,4 +41,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("config", "workdir"), runs=("init_from",))
+    launch.run(
+        main,
+        required=("config", "workdir"),
+        runs=("init_from",),
+        names=tuple(f"config.{name}" for name in run_config.NAMES),
+    )

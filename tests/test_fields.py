@@ -76,3 +76,25 @@ def test_a_code_of_a_flag_may_name_the_file_of_a_picture(tmp_path, monkeypatch):
     assert CONTROLS["z"].parse("12") == 12 and CONTROLS["z"].check("12") == 12
     with pytest.raises(jgan.UserError, match="no seed"):
         CONTROLS["z"].check(str(file))
+
+
+def test_of_very_many_attributes_the_first_are_shown_at_once():
+    """All together would be the square of their number."""
+    many = tuple(f"a{k}" for k in range(10_000))
+    for exclusive in ((), many):
+        shown = fields.Attributes(many, exclusive=exclusive).spread()
+        title, value = next(shown)
+        assert title == "a0" and value[0] == 1 and np.isnan(value[1:]).all() != bool(exclusive)
+        assert next(shown)[0] == ("a1" if exclusive else "no a0")
+
+
+def test_sentences_show_wrong_values_as_they_are_and_long_ones_in_part():
+    for control in ("label", "z"):
+        with pytest.raises(
+            jgan.UserError, match="'None' is neither a text nor a whole number: .* would work"
+        ):
+            CONTROLS[control].check(None)
+    for text in ("label=", "look=", "look=red,red", "", "x=", "truncation=", "z="):
+        with pytest.raises(jgan.UserError) as raised:
+            fields.parse(CONTROLS, [text + "x" * 10_000])
+        assert len(str(raised.value)) < 300

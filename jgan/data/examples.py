@@ -175,10 +175,9 @@ class Examples:
 
     @property
     def files(self) -> dict[str, int]:
-        """{file: size in bytes} of the examples in use and of the lists that hold their labels."""
+        """{file: size in bytes} of the examples in use."""
         both = zip(self.entries, self._bytes, strict=True)
-        used = {file: size for entry, sizes in both for file, size in zip(entry.files, sizes, strict=True)}
-        return used | {file: os.stat(file).st_size for file in self.source.lists}
+        return {file: size for entry, sizes in both for file, size in zip(entry.files, sizes, strict=True)}
 
     @property
     def halves(self) -> tuple[float, float] | None:
@@ -379,7 +378,8 @@ def _notes(side: Examples, changes: collections.Counter) -> list[str]:
     for remarks in side.remarks.values():
         changes.update(remarks)
     del changes[""]
-    return check.sentences(changes, len(side)) + notes.left_out(side.entries, side.source.lists)
+    left = [*side.source.notes, *notes.left_out(side.entries, side.source.lists)]
+    return check.sentences(changes, len(side)) + left
 
 
 def _peaks(sides: tuple[Examples, ...], data: Any) -> list[notes.Peak]:

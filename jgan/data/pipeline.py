@@ -31,10 +31,10 @@ import jgan
 from jgan import fields
 from jgan.data import cache
 from jgan.data import examples
+from jgan.data import labelling
 from jgan.data import pairs
 from jgan.data import transforms
 from jgan.data.sources import drawn
-from jgan.data.sources import lists
 from jgan.data.sources import named
 
 KINDS = tuple(fields.KINDS)
@@ -49,7 +49,13 @@ _AHEAD = 4  # batches prepared in advance
 
 
 def train(
-    data: Any, *, batch_size: int, seed: int, processes: tuple[int, int] = (0, 1), sets: tuple[int, ...] = ()
+    data: Any,
+    *,
+    batch_size: int,
+    seed: int,
+    processes: tuple[int, int] = (0, 1),
+    sets: tuple[int, ...] = (),
+    mask: bool = True,
 ) -> "Stream":
     """The training batches of a config, after every file has been read once.
 
@@ -61,9 +67,11 @@ def train(
             global batch.
         sets: of attributes of several data sets, the number of those of each, in the order of the names; numbers that
             do not fit the names are left to the system, which refuses them.
+        mask: whether the system is told which attributes are not known; otherwise all have to be.
 
     Raises:
-        jgan.UserError: a setting is impossible, a set has no picture, or files cannot be used (unless data.skip_bad).
+        jgan.UserError: a setting is impossible, a set has no picture, too little is known of an attribute, or files
+            cannot be used (unless data.skip_bad).
     """
     _validate(data)
     index, count = processes
@@ -81,7 +89,9 @@ def train(
         raise jgan.UserError(
             f"data.workers is {data.workers} but there are only {number} examples: 0 to {number} would work"
         )
-    return Stream(domains, data, batch_size // count, seed, processes, sets)
+    stream = Stream(domains, data, batch_size // count, seed, processes, sets)
+    labelling.check_known(domains[0], mask)
+    return stream
 
 
 def evaluation(data: Any, split: str, size: int | None = None) -> "Whole":
@@ -123,6 +133,8 @@ class Stream:
         names: of the examples.
         bad: [(path, reason)] of files that are not used.
         files: {file: size in bytes} of the examples, by their places below data.root.
+        lists: the same of the lists of their labels.
+        labels: a digest of their labels; empty if they have none, or none of their files'.
         halves: the least and the largest width / height of a half, if the files hold pairs side by side; otherwise
             None.
         notes: sentences on how files were changed, for the person who trains on them.
@@ -138,13 +150,14 @@ class Stream:
         sets: tuple[int, ...] = (),
     ) -> None:
         self.names, self.bad = _names(domains), [one for domain in domains for one in domain.bad]
-        self.notes = [note for domain in domains for note in domain.notes]
+        self.notes = [note for domain in domains for note in domain.notes] + labelling.notes(domains[0])
         self.files, self.halves = _files(domains, data), domains[0].halves
+        self.lists, self.labels = _files(domains, data, lists=True), labelling.digest(domains[0])
         self.facts, self.dtypes = _facts(domains, data)
         self.examples = max(map(len, domains))
         self._workers, self._iterators = data.workers, []
         (index, count), found = processes, []
-        for k, numbers in enumerate(_members(domains[0], sets) or [range(self.examples)]):
+        for k, numbers in enumerate(labelling.members(domains[0], sets) or [range(self.examples)]):
             dataset = grain.MapDataset.range(len(numbers)).seed((seed + k) % 2**32).shuffle().repeat()
             dataset = dataset.random_map(_Draw(domains, data, numbers))
             found.append(dataset[index::count].batch(batch_size, drop_remainder=True))
@@ -178,7 +191,7 @@ class Whole:
 
     Attributes:
         paired: whether "a" and "b" of an example belong together.
-        facts: as in `Stream`, and so are dtypes, names, bad, files and notes.
+        facts: as in `Stream`, and so are dtypes, names, bad, files, lists, labels and notes.
     """
 
     def __init__(self, domains: tuple[examples.Examples, ...], data: Any) -> None:
@@ -191,7 +204,8 @@ class Whole:
         if self.paired and self._places:
             self.names = [domains[0].entries[i].pair_name for i, _ in self._places]
         self.notes = [note for domain in domains for note in domain.notes]
-        self.files = _files(domains, data)
+        self.files, self.lists = _files(domains, data), _files(domains, data, lists=True)
+        self.labels = labelling.digest(domains[0])
         self.facts, self.dtypes = _facts(domains, data)
 
     def __len__(self) -> int:
@@ -233,37 +247,20 @@ def _open(
     return examples.open(data, split, side, store, whole=whole)
 
 
-def _members(domain: examples.Examples, sets: tuple[int, ...]) -> list[list[int]]:
-    """The numbers of the pictures of each data set: a picture is of the first set of which an attribute is known.
-
-    Pictures of which nothing is known are of the first set. There are no numbers if there is one set, or if the sets do
-    not fit the labels.
-    """
-    known = (
-        ~np.isnan(np.array([entry.label for entry in domain.entries], np.float32)) if len(sets) > 1 else None
-    )
-    if known is None or known.ndim != 2 or min(sets) < 1 or sum(sets) != known.shape[1]:
-        return []
-    of = np.argmax([part.any(1) for part in np.split(known, np.cumsum(sets)[:-1], 1)], 0)
-    members = [np.flatnonzero(of == k).tolist() for k in range(len(sets))]
-    for k, numbers in enumerate(members):
-        if not numbers:
-            names = lists.listed(domain.source.names[sum(sets[:k]) : sum(sets[: k + 1])])
-            raise jgan.UserError(
-                f"sets is {','.join(map(str, sets))}, but no picture belongs to set {k + 1} ({names}): pictures with "
-                "attributes of that set alone would work"
-            )
-    return members
-
-
 def _names(domains: tuple[examples.Examples, ...]) -> list[str]:
     """The names of the examples; those of domains without pairs are named by the image of the larger domain."""
     return max((domain.names for domain in domains), key=len)
 
 
-def _files(domains: tuple[examples.Examples, ...], data: Any) -> dict[str, int]:
-    """{file: size in bytes}, by places that stay the same if the folder is moved or its path is spelled differently."""
-    files = {file: size for domain in domains for file, size in domain.files.items()}
+def _files(domains: tuple[examples.Examples, ...], data: Any, lists: bool = False) -> dict[str, int]:
+    """{file: size in bytes} of the examples, or of their lists of labels.
+
+    By places that stay the same if the folder is moved or its path is spelled differently.
+    """
+    if lists:
+        files = {file: os.stat(file).st_size for domain in domains for file in domain.source.lists}
+    else:
+        files = {file: size for domain in domains for file, size in domain.files.items()}
     if data.source != "folder":
         return {os.path.basename(file): size for file, size in files.items()}
     top = os.path.expanduser(data.root)

@@ -1,6 +1,7 @@
 """What a run is scored by and shows while it trains, from what its system declares of its ways."""
 
 from collections.abc import Callable
+import itertools
 from typing import Any
 
 import jax
@@ -190,7 +191,7 @@ class Previews:
         if not way.controls:
             return [("", {})]
         name, field = next(iter(way.controls.items()))
-        shown = [(title, {name: value}) for title, value in field.spread()[:_COLUMNS]]
+        shown = [(title, {name: value}) for title, value in itertools.islice(field.spread(), _COLUMNS)]
         if isinstance(field, fields.Code):
             codes = draws.codes(self._space().space({}, {}), self._config.seed, len(shown))
             shown = [

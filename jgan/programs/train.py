@@ -62,6 +62,7 @@ def train(
     sharding.check(config.batch_size)
     run_config.prepare(workdir)
     config = ml_collections.ConfigDict(config.to_dict())
+    run_config.take_names(config)
     with sharding.once(run_config.lock(workdir)):
         _train(config, workdir, init_from, allow_changed_data)
 
@@ -81,12 +82,13 @@ def _train(config: ml_collections.ConfigDict, workdir: str, init_from: str, allo
         seed=config.seed,
         processes=(jax.process_index(), jax.process_count()),
         sets=tuple(config.get("sets", ())),
+        mask=config.get("mask", True),
     )
     try:
         config.data.update(stream.facts)
         if old is not None:
             run_config.check_continuation(workdir, old, config)
-            sentence = run_config.check_files(workdir, old, config, stream.files, allow=allow_changed_data)
+            sentence = run_config.check_files(workdir, old, config, _read(stream), allow=allow_changed_data)
             if sentence:
                 _say(f"going on with other data: they {sentence}")
         system = SYSTEMS[config.system](config)
@@ -97,7 +99,7 @@ def _train(config: ml_collections.ConfigDict, workdir: str, init_from: str, allo
             held = None
         if old is not None and held:
             sentence = run_config.check_files(
-                workdir, old, config, held.files, split=config.data.val_split, allow=True
+                workdir, old, config, _read(held), split=config.data.val_split, allow=True
             )
             if sentence:
                 _say(f"validation goes on with other data: they {sentence}")
@@ -350,8 +352,13 @@ def _write(workdir: str, config: ml_collections.ConfigDict, stream: Any, held: A
     """Writes what the run is, and what its data are."""
     facts = {"init_from": init_from, "excluded": stream.bad, "halves": stream.halves}
     run_config.write(workdir, config, versions=_versions(), **facts)
-    files = {config.data.val_split: held.files} if held else {}
-    run_config.write_files(workdir, {**files, config.data.split: stream.files})
+    splits = {config.data.val_split: _read(held)} if held else {}
+    run_config.write_files(workdir, {**splits, config.data.split: _read(stream)})
+
+
+def _read(examples: Any) -> run_config.Data:
+    """What is recorded of the data of a split."""
+    return run_config.Data(examples.files, examples.labels, examples.lists)
 
 
 def _versions() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Pictures of a file or a folder, translated by a run: the files that come out, and what is printed about them."""
 
 import collections
+import itertools
 import pathlib
 from typing import Any
 
@@ -23,6 +24,8 @@ __all__ = ["Translator", "files", "load"]
 
 # Pictures of so many tiles pass whole as well, to measure what tiling changes. Statistics are exact up to half of that.
 _COMPARED = 8
+
+_COLUMNS = 100  # of a strip beside its input: the attributes of CelebA, there and not there, are 80
 
 
 def files(
@@ -108,7 +111,13 @@ def _titles(translator: Translator, samples: int) -> list[tuple[str, Any]]:
     first = next(iter(translator.way.controls), "")
     if samples or not first or first in translator.weights["given"]:
         return [(f"{k + 1}" if samples else "output", None) for k in range(max(samples, 1))]
-    return translator.way.controls[first].spread()
+    found = list(itertools.islice(translator.way.controls[first].spread(), _COLUMNS + 1))
+    if len(found) > _COLUMNS:
+        raise jgan.UserError(
+            f"--strip shows {_COLUMNS} values of {first} beside each other at most, and this run has more: "
+            f"--set={first}=VALUE would work."
+        )
+    return found
 
 
 def _variants(translator: Translator, samples: int, strip: bool) -> list[tuple[int, Translator]]:
@@ -116,7 +125,8 @@ def _variants(translator: Translator, samples: int, strip: bool) -> list[tuple[i
     missing = controls.missing(translator.way, translator.weights["given"])
     if not (strip and not samples):
         if missing:
-            values = ", ".join(title for title, _ in translator.way.controls[missing[0]].spread()[:8])
+            some = itertools.islice(translator.way.controls[missing[0]].spread(), 8)
+            values = ", ".join(title for title, _ in some)
             raise jgan.UserError(
                 f"--set={missing[0]}=VALUE must be given ({values}), or --strip for a picture of all."
             )

@@ -3,12 +3,15 @@
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import datetime
 import json
 import os
 import socket
+import types
 from typing import Any
+from typing import NamedTuple
 from typing import TextIO
 
 import ml_collections
@@ -17,7 +20,7 @@ import jgan
 
 # Fields that may change when a run continues. Run length, logging, saving and the speed of input change no step that
 # was already taken. The data are recognised not by where they lie or by what is done about bad files, but by the files
-# in use: `check_files`.
+# in use and their labels: `check_files`.
 FREE = frozenset(
     {
         "steps",
@@ -29,12 +32,16 @@ FREE = frozenset(
         "best",
         "val_examples",
         "data.root",
+        "data.attributes",
         "data.skip_bad",
         "data.cache_gib",
         "data.cache_dir",
         "data.workers",
     }
 )
+
+# Fields that hold names. A flag makes numbers of names that look like numbers.
+NAMES = ("data.names", "data.exclusive", "data.families", "continuous")
 
 
 def read(workdir: str) -> ml_collections.ConfigDict:
@@ -93,6 +100,15 @@ def check(config: ml_collections.ConfigDict, systems: Iterable[str]) -> None:
             raise jgan.UserError(f"{name}={config[name]}: it must be 1 or more.")
 
 
+def take_names(config: ml_collections.ConfigDict) -> None:
+    """Makes texts of all names in a config (`NAMES`)."""
+    for name in NAMES:
+        part, _, field = name.rpartition(".")
+        place = config[part] if part else config
+        if field in place:
+            place[field] = tuple(map(str, place[field]))
+
+
 def draws(config: ml_collections.ConfigDict) -> bool:
     """Whether a run of the config draws from codes alone, as far as a config shows it; otherwise it translates.
 
@@ -132,8 +148,28 @@ def check_continuation(workdir: str, old: ml_collections.ConfigDict, new: ml_col
             )
 
 
-def write_files(workdir: str, files: dict[str, dict[str, int]]) -> None:
-    """Writes data.json, by which `check_files` recognises the data: {split: {file: size in bytes}}."""
+class Data(NamedTuple):
+    """The data of a split, as far as they are recognised when a run goes on.
+
+    Attributes:
+        files: {file: size in bytes} of the examples in use, by their places below data.root.
+        labels: a digest of their labels; empty where they have none.
+        lists: files as above that the labels were read from.
+    """
+
+    files: Mapping[str, int]
+    labels: str = ""
+    lists: Mapping[str, int] = types.MappingProxyType({})
+
+
+def write_files(workdir: str, splits: dict[str, Data]) -> None:
+    """Writes data.json, by which `check_files` recognises the data: {split: {file: size in bytes, "": labels}}.
+
+    The labels are those of a split together. They have the name that no file can have.
+    """
+    files = {
+        name: {**data.files, **({"": data.labels} if data.labels else {})} for name, data in splits.items()
+    }
     _replace(os.path.join(workdir, "data.json"), files, indent=0)
 
 
@@ -141,22 +177,23 @@ def check_files(
     workdir: str,
     old: ml_collections.ConfigDict,
     new: ml_collections.ConfigDict,
-    files: dict[str, int],
+    data: Data,
     *,
     split: str = "",
     allow: bool = False,
 ) -> str:
     """Refuses data that are not those the run was trained on; returns how they differ, "" if they do not.
 
-    The same files, by their places below data.root and their sizes, are the same data, wherever data.root is. For a run
-    of an earlier version, which wrote no data.json, only the folder is compared.
+    The same files, by their places below data.root and their sizes, with the same labels are the same data, wherever
+    data.root is and the labels were read from. Of runs of earlier versions less is known: if they wrote no digest of
+    labels, the sizes of the lists are compared, and if they wrote no data.json, only the folder is.
 
     Args:
         workdir: of the run.
         old: its config.
         new: the config it is continued with.
-        files: {file: size in bytes} of the examples in use.
-        split: of the examples; by default the training split.
+        data: those in use.
+        split: of the data; by default the training split.
         allow: whether to continue with other data.
 
     Raises:
@@ -167,7 +204,7 @@ def check_files(
             known = json.load(file).get(split or old.data.split)
         if known is None:
             return ""  # no files were recorded
-        gone = known.keys() - files.keys()
+        difference = _difference(known, data, os.path.expanduser(new.data.root))
     except FileNotFoundError:
         places = [os.path.realpath(os.path.expanduser(config.data.root)) for config in (old, new)]
         if places[0] == places[1]:
@@ -175,23 +212,7 @@ def check_files(
         difference = f"are in {new.data.root}, not in {old.data.root}, and it does not know their files"
     except (OSError, ValueError, AttributeError) as error:
         difference = f"are not known: its data.json cannot be read ({error})"
-    else:
-        top = os.path.expanduser(new.data.root)
-        bad = {name for name in gone if os.path.exists(os.path.join(top, name))}
-        kinds = {
-            "missing": gone - bad,
-            "there but not usable": bad,
-            "new": files.keys() - known.keys(),
-            "of another size": {name for name, size in files.items() if known.get(name, size) != size},
-        }
-        if not any(kinds.values()):
-            return ""
-        difference = f"differ: of {len(known)} files " + ", ".join(
-            f"{len(names)} {'is' if len(names) == 1 else 'are'} {kind} ({_some(names)})"
-            for kind, names in kinds.items()
-            if names
-        )
-    if not allow:
+    if difference and not allow:
         raise jgan.UserError(
             f"the data of the run in {workdir} {difference}: put back what it was trained on, or go on with these by "
             "--allow_changed_data."
@@ -301,6 +322,30 @@ def _replace(path: str, content: Any, indent: int) -> None:
         json.dump(content, file, indent=indent)
         file.write("\n")
     os.replace(path + ".new", path)
+
+
+def _difference(known: dict[str, Any], data: Data, top: str) -> str:
+    """How data below `top` differ from what data.json knows of them; "" if they do not."""
+    labels = known.pop("", "")
+    files = data.files if labels else {**data.files, **data.lists}
+    gone = known.keys() - files.keys()
+    bad = {name for name in gone if os.path.exists(os.path.join(top, name))}
+    kinds = {
+        "missing": gone - bad,
+        "there but not usable": bad,
+        "new": files.keys() - known.keys(),
+        "of another size": {name for name, size in files.items() if known.get(name, size) != size},
+    }
+    if any(kinds.values()):
+        return f"differ: of {len(known)} files " + ", ".join(
+            f"{len(names)} {'is' if len(names) == 1 else 'are'} {kind} ({_some(names)})"
+            for kind, names in kinds.items()
+            if names
+        )
+    if labels in ("", data.labels):
+        return ""
+    where = f" ({_some(data.lists)})" if data.lists else ""
+    return f"differ: the pictures are the same, but not their labels{where}"
 
 
 def _some(names: Collection[str]) -> str:

@@ -115,10 +115,11 @@ def domains(config: Any) -> Domains:
     field = _known(config)
     count, classes = len(field.names), isinstance(field, fields.Label)
     sets, kinds = tuple(config.sets), config.loss.classification
-    if sets and (classes or not config.mask or sum(sets) != count or min(sets) < 1):
+    whole = all(type(number) is int and number > 0 for number in sets)
+    if sets and (classes or not config.mask or not whole or sum(sets) != count):
         raise jgan.UserError(
             f"sets={sets}: with mask=True and data.label='attributes' they are the numbers of attributes of each data "
-            f"set, {count} together; () is one data set."
+            f"set, such as 5,8, and {count} together; () is one data set."
         )
     if config.mask and classes:
         raise jgan.UserError(

@@ -109,7 +109,7 @@ def test_every_picture_keeps_its_attributes_and_what_is_not_known_is_nan(attribu
         grey = int(picture[0, 0, 0])
         assert values["x"] == grey // 100
         assert np.isnan(values["y"]) if grey % 10 == 2 else values["y"] == grey // 10 % 10
-    assert stream.notes == [] and "attributes.csv" in stream.files
+    assert stream.notes == [] and stream.lists.keys() == {"attributes.csv"}
 
 
 @pytest.mark.parametrize("label", ["class", "attributes"])
@@ -136,6 +136,55 @@ def test_the_cache_holds_pictures_alone_so_that_a_changed_list_counts(attributes
     for one, other in zip(before, after, strict=True):
         np.testing.assert_array_equal(one["images"], other["images"])
         np.testing.assert_array_equal(one["label"][:, 0] / 2, other["label"][:, 0])
+
+
+def test_the_digest_of_labels_follows_the_labels_in_use_and_neither_places_nor_other_columns(
+    attributes, tmp_path
+):
+    path = attributes / "attributes.csv"
+
+    def digest(root=attributes, **changes):
+        stream = pipeline.train(
+            config(root, label="attributes", names=("x", "y"), **changes), batch_size=1, seed=0
+        )
+        stream.close()
+        return stream.labels
+
+    before, text = digest(), path.read_text()
+    header, *rows = text.splitlines()
+    path.write_text("\n".join([header + ",z", *reversed([f"{row},1" for row in rows])]))
+    assert digest() == before != pipeline.evaluation(config(attributes, label="attributes"), "val").labels
+    path.write_text(text.replace("train1.png,0,1", "train1.png,1,0"))
+    assert digest() != before
+    path.write_text(text.replace("file,x,y", "file,y,x"))
+    assert digest() != before
+    path.write_text(text)
+    path.rename(tmp_path / "list.csv")
+    (attributes / "train").rename(tmp_path / "moved")
+    (tmp_path / "new").mkdir()
+    (tmp_path / "moved").rename(tmp_path / "new" / "train")
+    skip = {"skip_bad": True}  # pictures of the validation are elsewhere
+    assert digest(tmp_path / "new", attributes=str(tmp_path / "list.csv"), **skip) == before
+
+
+def test_attributes_of_which_the_data_know_too_little_are_refused(attributes):
+    data = config(attributes, label="attributes")
+    refused(data, "1 of 4 pictures have no value for attribute y: --config.mask=true would work", mask=False)
+    path = attributes / "attributes.csv"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0] + ",z", *(f"{line}," for line in lines[1:])]))
+    for mask in (False, True):
+        refused(data, "the data know attribute z of no picture: data.names without it", mask=mask)
+    data.names = ("x",)
+    pipeline.train(data, batch_size=1, seed=0, mask=False).close()
+
+
+def test_an_attribute_that_never_changes_gets_a_remark(attributes):
+    path = attributes / "attributes.csv"
+    path.write_text(path.read_text().replace(",0\n", ",1\n"))
+    stream = pipeline.train(config(attributes, label="attributes"), batch_size=1, seed=0)
+    stream.close()
+    assert stream.notes == ["attribute y has one value in all pictures: what it changes cannot be learnt"]
 
 
 @pytest.fixture
@@ -168,7 +217,9 @@ def test_batches_are_of_one_data_set_in_turn(two_sets):
             assert np.isnan(batch["label"][:, 1 - step % 2]).all() and len(batch["label"]) == 2
     # Of numbers that do not fit the system speaks.
     mixed = batches(data, 5)
-    assert all(equal(batches(data, 5, sets=sets), mixed) for sets in ((1, 2), (3, -1), (2,)))
+    assert all(
+        equal(batches(data, 5, sets=sets), mixed) for sets in ((1, 2), (3, -1), (2,), (1.0, 1.0), ("1", "1"))
+    )
     (two_sets / "attributes.csv").write_text("file,x,y\n" + "".join(f"{i}.png,1,\n" for i in range(7)))
     refused(data, r"sets is 1,1, .* set 2 \(y\): pictures", sets=(1, 1))
 

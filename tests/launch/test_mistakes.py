@@ -5,6 +5,8 @@ import os
 import subprocess
 import sys
 
+from absl import flags
+from ml_collections import config_flags
 import numpy as np
 import pytest
 
@@ -152,6 +154,29 @@ def test_what_the_file_system_refuses_is_a_sentence_with_the_name_of_the_file():
     assert (
         launch._refused(FileNotFoundError(errno.ENOENT, "No such file", "lost")) == ""
     )  # a fault, with its trace
+
+
+@pytest.mark.parametrize(
+    "given, taken",
+    [
+        ("Blond_Hair,Male", ("Blond_Hair", "Male")),
+        ("0,1", ("0", "1")),
+        ("01, 1e3,True", ("01", "1e3", "True")),
+        ("mug", ("mug",)),
+        ("('a,b','c')", ("a,b", "c")),
+        ("'a','b'", ("a", "b")),
+        ("()", ()),
+        ("it's,b", ("it's", "b")),
+    ],
+)
+@pytest.mark.parametrize("apart", [False, True])
+def test_names_with_commas_between_are_several_names(given, taken, apart):
+    flag = "--config.data.names"
+    argv = ["train", *([flag, given] if apart else [f"{flag}={given}"]), "--config.data.bits=12,8"]
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", "configs/cgan.py", flag_values=values, sys_argv=argv)
+    rest = values(launch._with_tuples(argv, ("config.data.names",)))
+    assert rest == ["train"] and values.config.data.names == taken and values.config.data.bits == (12, 8)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])

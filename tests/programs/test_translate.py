@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import os
+import types
 
 import jax
 import jax.export
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import jgan
+from jgan import fields
 from jgan.data import framing
 from jgan.data import images
 from jgan.programs import translate
@@ -281,3 +283,13 @@ def test_a_run_of_one_direction_has_no_other(translator):
     assert translator.ways == ("AtoB",)
     with pytest.raises(jgan.UserError, match="'BtoA': the run has AtoB only"):
         translator.to("BtoA")
+
+
+def test_a_strip_of_too_many_values_is_refused():
+    many = fields.Label(tuple(f"class {k}" for k in range(101)))
+    way = types.SimpleNamespace(controls={"to": many})
+    asked = types.SimpleNamespace(way=way, weights={"given": {}})
+    with pytest.raises(jgan.UserError, match="shows 100 values of to .*: --set=to=VALUE would work"):
+        translate._titles(asked, 0)
+    way.controls["to"] = fields.Label(many.names[1:])
+    assert len(translate._titles(asked, 0)) == 100

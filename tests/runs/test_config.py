@@ -107,13 +107,13 @@ def config(root):
 @pytest.fixture
 def known(tmp_path):
     """The directory of a run that was trained on FILES in /data/one."""
-    run_config.write_files(str(tmp_path), {"train": FILES})
+    run_config.write_files(str(tmp_path), {"train": run_config.Data(FILES)})
     return str(tmp_path)
 
 
 @pytest.mark.parametrize("root", ["/data/one/", "one", "/elsewhere"])
 def test_the_same_files_are_the_same_data_wherever_they_lie(known, root):
-    assert run_config.check_files(known, config("/data/one"), config(root), dict(FILES)) == ""
+    assert run_config.check_files(known, config("/data/one"), config(root), run_config.Data(FILES)) == ""
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_the_same_files_are_the_same_data_wherever_they_lie(known, root):
 )  # fmt: skip
 def test_other_data_are_refused_by_how_they_differ_and_taken_by_a_flag(known, changes, words):
     files = {name: size for name, size in {**FILES, **changes}.items() if size is not None}
-    arguments = known, config("/data/one"), config("/data/one"), files
+    arguments = known, config("/data/one"), config("/data/one"), run_config.Data(files)
     with pytest.raises(jgan.UserError, match=words) as told:
         run_config.check_files(*arguments)
     assert "--allow_changed_data" in str(told.value)
@@ -140,13 +140,32 @@ def test_files_that_are_there_but_cannot_be_used_are_told_from_missing_ones(know
     with pytest.raises(
         jgan.UserError, match=r"1 is missing \(.*B/0.png\), 1 is there but not usable \(train/A/1"
     ):
-        run_config.check_files(known, config(tmp_path), config(tmp_path), {"train/A/0.png": 100, "2": 3})
+        data = run_config.Data({"train/A/0.png": 100, "2": 3})
+        run_config.check_files(known, config(tmp_path), config(tmp_path), data)
+
+
+def test_other_labels_of_the_same_pictures_are_other_data_wherever_they_were_read(tmp_path):
+    def go(labels, lists, root="/data/one", **flags):
+        data = run_config.Data(FILES, labels, lists)
+        return run_config.check_files(str(tmp_path), config("/data/one"), config(root), data, **flags)
+
+    run_config.write_files(str(tmp_path), {"train": run_config.Data(FILES, "abc", {"a.csv": 30})})
+    assert go("abc", {"../b.csv": 31}, "/elsewhere") == ""
+    with pytest.raises(jgan.UserError, match=r"same, but not their labels \(a.csv\): .*--allow_changed_data"):
+        go("abd", {"a.csv": 30})
+    assert "not their labels" in go("abd", {"a.csv": 30}, allow=True)
+    # A run of before knows the size of its list alone.
+    run_config.write_files(str(tmp_path), {"train": run_config.Data({**FILES, "a.csv": 30})})
+    assert go("abd", {"a.csv": 30}) == ""
+    with pytest.raises(jgan.UserError, match=r"of 4 files 1 is of another size \(a.csv\)"):
+        go("abd", {"a.csv": 31})
 
 
 def test_a_run_that_did_not_write_down_its_files_goes_on_in_the_same_folder(tmp_path):
-    assert run_config.check_files(str(tmp_path), config(tmp_path), config(f"{tmp_path}/"), FILES) == ""
+    data = run_config.Data(FILES)
+    assert run_config.check_files(str(tmp_path), config(tmp_path), config(f"{tmp_path}/"), data) == ""
     with pytest.raises(jgan.UserError, match="does not know their files.*--allow_changed_data"):
-        run_config.check_files(str(tmp_path), config(tmp_path), config("/elsewhere"), FILES)
+        run_config.check_files(str(tmp_path), config(tmp_path), config("/elsewhere"), data)
 
 
 def test_a_field_that_came_after_the_run_stays_as_it_was(tmp_path):

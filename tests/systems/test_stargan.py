@@ -204,6 +204,8 @@ def test_a_translation_is_of_any_size_and_comes_back():
         ({"mask": True, "data.label": "class"}, "mask=True is for attributes"),
         ({"sets": (2, 3)}, "with mask=True"),
         ({"mask": True, "sets": (2, 2)}, "5 together"),
+        ({"mask": True, "sets": (2.0, 3.0)}, "such as 5,8, and 5 together"),
+        ({"mask": True, "sets": ("2", "3")}, "such as 5,8, and 5 together"),
         ({"loss.classification": "sigmoid,softmax"}, "for each of 1 data sets"),
         ({"loss.classification": "hinge"}, "auto, sigmoid or softmax would work"),
         ({"continuous": ("age",)}, "'age' is none of the names"),

@@ -100,13 +100,8 @@ class Drawn:
             exclusive: as in `entry.Source`.
         """
         self.drawing, self._keys = drawing, fields
-        self.fields, self.names, self.exclusive, self.bad, self.lists = (
-            tuple(fields),
-            names,
-            exclusive,
-            [],
-            (),
-        )
+        self.fields, self.names, self.exclusive = tuple(fields), names, exclusive
+        self.bad, self.lists, self.notes = [], (), ()
         self.entries = [Entry(f"{index:05d}") for index in range(len(drawing))]
 
     def __str__(self) -> str:

@@ -56,6 +56,7 @@ class Source(Protocol):
         exclusive: those attributes of which, as the source knows, one is present at a time.
         bad: [(path, reason)] of files that belong to no entry.
         lists: files besides the pictures that the source has read.
+        notes: sentences on what it leaves out on purpose.
     """
 
     entries: list[Entry]
@@ -64,6 +65,7 @@ class Source(Protocol):
     exclusive: tuple[str, ...]
     bad: list[tuple[str, str]]
     lists: tuple[str, ...]
+    notes: tuple[str, ...]
 
     def read(self, entry: Entry) -> dict[str, decoded.Picture]:
         """{field: picture} of an entry.

@@ -30,7 +30,11 @@ def open(kind: str, data: Any, split: str, *, whole: bool = False) -> tuple["Fol
         )
     if kind == "labelled":
         labelled = labels.find(data, split, whole=whole)
-        return (Folder(labelled.entries, ("images",), labelled.bad, labelled.names, labelled.lists),)
+        return (
+            Folder(
+                labelled.entries, ("images",), labelled.bad, labelled.names, labelled.lists, labelled.notes
+            ),
+        )
     if kind == "unaligned":
         domains = layouts.find_domains(data.root, split, splits=on)
         if len(domains) == 1 and whole:
@@ -57,6 +61,7 @@ class Folder:
         bad: list[tuple[str, str]] | None = None,
         names: tuple[str, ...] = (),
         lists: tuple[str, ...] = (),
+        notes: tuple[str, ...] = (),
     ) -> None:
         """The examples of these entries.
 
@@ -66,9 +71,10 @@ class Folder:
             bad: as in `entry.Source`, and so are `names` and `lists`.
             names: of classes or attributes.
             lists: files besides the pictures.
+            notes: as in `entry.Source`.
         """
         self.entries, self.fields, self.bad = entries, fields, bad or []
-        self.names, self.exclusive, self.lists = names, (), lists
+        self.names, self.exclusive, self.lists, self.notes = names, (), lists, notes
 
     def read(self, entry: Entry) -> dict[str, images.Picture]:
         """{field: picture} of an entry; raises the errors of `read`."""

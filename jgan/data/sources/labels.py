@@ -40,12 +40,14 @@ class Labelled(NamedTuple):
         names: of the classes or attributes to which the numbers of these labels belong.
         bad: [(path, reason)] of files and lines that belong to no entry.
         lists: files from which the labels were read.
+        notes: sentences on what was left out on purpose.
     """
 
     entries: list[Entry]
     names: tuple[str, ...]
     bad: list[tuple[str, str]]
     lists: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def find(data: Any, split: str, *, whole: bool = False) -> Labelled:
@@ -73,10 +75,10 @@ def chosen(data: Any, there: tuple[str, ...], where: str) -> tuple[str, ...]:
         where: the place of the data, with which the sentences begin.
 
     Raises:
-        jgan.UserError: a name is unknown or given twice, there are less than two classes, or an exclusive name is not
-            one of the names.
+        jgan.UserError: a name is unknown or given twice or could not be asked for later, there are less than two
+            classes, or an exclusive name is not one of the names.
     """
-    names, exclusive = tuple(data.get("names", ())), tuple(data.get("exclusive", ()))
+    names, exclusive = _texts(data, "names"), _texts(data, "exclusive")
     kind = "class" if data.label == "class" else "attribute"
     for name in names:
         if name not in there:
@@ -87,6 +89,17 @@ def chosen(data: Any, there: tuple[str, ...], where: str) -> tuple[str, ...]:
         if names.count(name) > 1:
             raise jgan.UserError(f"data.names has {lists.short(name)} twice: once would work")
     names = names or there
+    for name in names:
+        if not _is_utf8(name):
+            raise jgan.UserError(
+                f"{where} has a {kind} {lists.short(name)}, whose name is no UTF-8: another name, or the others in "
+                "data.names, would work"
+            )
+        if kind == "attribute" and set(name) & set(",="):
+            raise jgan.UserError(
+                f"{where} has an attribute {lists.short(name)}: a name without , and = would work, because --set "
+                "separates attributes and values by them"
+            )
     if kind == "class" and len(names) < 2:
         only = f"only one class, {lists.short(names[0])}" if names else "no classes"
         raise jgan.UserError(f"{where} has {only}: data.label=class needs two or more")
@@ -117,7 +130,7 @@ def _classes(data: Any, top: pathlib.Path, split: str, whole: bool) -> Labelled:
     # The training split defines which classes there are.
     known = here if alone or not (top / data.split).is_dir() else top / data.split
     there = tuple(folder.name for folder in layouts.folders(known))
-    names = tuple(data.get("names", ()))
+    names = _texts(data, "names")
     if whole and set(names) & set(there):
         there += tuple(name for name in names if name not in there)
     names = chosen(data, there, str(known))
@@ -137,14 +150,28 @@ def _classes(data: Any, top: pathlib.Path, split: str, whole: bool) -> Labelled:
         raise Absent(images.none_in(here))
     lone = sorted(file for file in here.iterdir() if file.is_file() and not file.name.startswith("."))
     lone = [file for file in lone if file.name.lower().endswith(images.SUFFIXES)]
-    return Labelled(entries, names, [(str(file), "lies in no folder of a class") for file in lone])
+    bad = [(str(file), "lies in no folder of a class") for file in lone]
+    others = _other_classes(top, here, on, names) if split == data.split else ()
+    return Labelled(entries, names, bad, notes=others)
+
+
+def _other_classes(
+    top: pathlib.Path, here: pathlib.Path, splits: tuple[str, str], names: tuple[str, ...]
+) -> tuple[str, ...]:
+    """A sentence on folders of other classes in the training and the validation split, if there are any."""
+    sides = dict.fromkeys([here, *(top / split for split in splits if split and (top / split).is_dir())])
+    left = [
+        _place(folder, top) for side in sides for folder in layouts.folders(side) if folder.name not in names
+    ]
+    what = "a folder that is none" if len(left) == 1 else f"{len(left)} folders that are none"
+    return (f"left out: {what} of the classes: {lists.listed(left)}",) if left else ()
 
 
 def _listed(data: Any, top: pathlib.Path, split: str) -> Labelled:
     """The pictures of a split whose attributes are in a list."""
     path = _list(data, top, split)
     parent = pathlib.Path(path).parent
-    table = lists.read(path, tuple(data.get("names", ())))
+    table = lists.read(path, _texts(data, "names"))
     names = chosen(data, table.names, path)
     # A list beside the pictures of a split is about these alone; any other list is about all pictures below root.
     scope = top / split if split and parent == top / split else top
@@ -170,6 +197,8 @@ def _listed(data: Any, top: pathlib.Path, split: str) -> Labelled:
     ]
     if alone and data.split != data.val_split:
         entries = layouts.hold_out(entries, split == data.val_split, data.get("held_out", 0.05))
+    if not entries and not bad and partition and pictures:
+        raise Absent(f"{partition} has none of the {len(pictures)} pictures below {scope} in split {split!r}")
     if not entries and not bad:
         raise Absent(images.none_in(scope))
     return Labelled(entries, names, bad, (path, partition) if partition else (path,))
@@ -258,6 +287,20 @@ def _parted(path: str, split: str, places: list[str]) -> tuple[list[str], list[s
         elif side == wanted:
             members.append(place)
     return members, lost
+
+
+def _texts(data: Any, field: str) -> tuple[str, ...]:
+    """The names in a field of `data`, as texts even where they look like numbers."""
+    return tuple(map(str, data.get(field, ())))
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name can be written as UTF-8; on disk it may be any bytes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _place(file: pathlib.Path, folder: pathlib.Path) -> str:

@@ -16,6 +16,7 @@ import itertools
 import math
 import os
 import posixpath
+import stat
 from typing import NamedTuple
 
 import numpy as np
@@ -69,11 +70,7 @@ def read(path: str, names: tuple[str, ...] = ()) -> Table:
                     f"{path} line {line} has {len(cells)} columns where its header has {len(header)}"
                 )
             key = normal(cells[0])
-            if key in values:
-                raise jgan.UserError(
-                    f"{path} names {short(cells[0])} in line {values[key][0]} and again in line {line}: "
-                    "one of them would work"
-                )
+            _refuse_twice(path, cells[0], values.get(key, (None,))[0], line)
             texts = [cells[place] for place in places]
             if not known.keys() >= set(texts):
                 new = zip(places, texts, strict=True)
@@ -90,9 +87,10 @@ def partition(path: str) -> dict[str, str]:
     """{name of a file: its split} of CelebA's list_eval_partition, as text with spaces or as CSV.
 
     Raises:
-        jgan.UserError: it cannot be read, or has a value other than 0, 1 or 2.
+        jgan.UserError: it cannot be read, has a file twice, or has a value other than 0, 1 or 2.
     """
-    splits = {}
+    splits: dict[str, str] = {}
+    lines: dict[str, int] = {}
     with _opened(path) as file:
         for line, text in _lines(path, file):
             cells = [cell.strip() for cell in text.replace(",", " ").split()]
@@ -102,7 +100,9 @@ def partition(path: str) -> dict[str, str]:
                 raise jgan.UserError(
                     f"{path} line {line} is {short(text)}: a file and 0 (train), 1 (val) or 2 (test) would work"
                 )
-            splits[normal(cells[0])] = PARTITION[int(cells[1])]
+            key = normal(cells[0])
+            _refuse_twice(path, cells[0], lines.get(key), line)
+            splits[key], lines[key] = PARTITION[int(cells[1])], line
     return splits
 
 
@@ -126,10 +126,24 @@ def listed(names: Iterable[str]) -> str:
     )
 
 
+def _refuse_twice(path: str, name: str, first: int | None, line: int) -> None:
+    """Refuses a file that a list names in a line after it did in the line `first`, if it did."""
+    if first is not None:
+        raise jgan.UserError(
+            f"{path} names {short(name)} in line {first} and again in line {line}: one of them would work"
+        )
+
+
 def _opened(path: str) -> io.TextIOWrapper:
-    """The open file of a list; a `jgan.UserError` if it cannot be read or is too long."""
+    """The open file of a list; a `jgan.UserError` if it cannot be read or is too long.
+
+    Devices and pipes are refused, because their size says nothing of how much comes out of them.
+    """
     try:
-        size = os.stat(path).st_size
+        status = os.stat(path)
+        size = status.st_size
+        if not stat.S_ISREG(status.st_mode):
+            raise jgan.UserError(f"{path} cannot be read as a list: a text file would work")
         if size > MAX_BYTES:
             raise jgan.UserError(f"{path} has {size} bytes: a list of {MAX_BYTES} at most can be read")
         return open(path, encoding="utf-8-sig", newline="")
@@ -162,12 +176,16 @@ def _rows(path: str, file: io.TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
     if first[1].strip().isdecimal():
         yield from _celeba(path, int(first[1].strip()[:12]), lines)
         return
-    separator = max(",;\t", key=first[1].count)
-    at = first[0]
+    at, ahead = first[0], []
+    for line, text in lines:
+        ahead.append((line, text))
+        if text.strip():
+            break
+    separator = _separator(first[1], ahead[-1][1] if ahead else "")
 
     def fed() -> Iterator[str]:
         nonlocal at
-        for line, text in itertools.chain([first], lines):
+        for line, text in itertools.chain([first], ahead, lines):
             at = line
             yield text + "\n"
 
@@ -177,6 +195,11 @@ def _rows(path: str, file: io.TextIOWrapper) -> Iterator[tuple[int, list[str]]]:
                 yield at, [cell.strip() for cell in cells]
     except csv.Error as error:
         raise jgan.UserError(f"{path} cannot be read as CSV near line {at}: {error}") from None
+
+
+def _separator(header: str, row: str) -> str:
+    """What separates the cells: what both lines have equally often, or else what the header has most of."""
+    return max(",;\t", key=lambda one: (header.count(one) == row.count(one) > 0, header.count(one)))
 
 
 def _celeba(path: str, number: int, lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:

@@ -207,7 +207,14 @@ class Images:
         self._feature, self._channels = feature, there[feature].shape[-1]
         skip = {feature: tfds().decode.SkipDecoding()}  # its decoder differs from that for files
         self._records = builder.as_data_source(split, decoders=skip, file_format=FORMAT)
-        self.fields, self.names, self.exclusive, self.bad, self.lists = (field,), (), (), [], ()
+        self.fields, self.names, self.exclusive, self.bad, self.lists, self.notes = (
+            (field,),
+            (),
+            (),
+            [],
+            (),
+            (),
+        )
         self.entries, shards = [], info.splits[split]
         for file, length in zip(shards.filepaths, shards.shard_lengths, strict=True):
             for record in range(length):

@@ -1,5 +1,7 @@
 """Labels of files: whose label a picture gets, which split it is in, and what is said of what does not fit."""
 
+import os
+
 import ml_collections
 import numpy as np
 import pytest
@@ -54,6 +56,29 @@ def test_names_choose_classes_and_number_them(tmp_path):
     put(tmp_path, *(f"train/{name}/1.png" for name in ("a", "b", "c")))
     found = labels.find(config(tmp_path, names=("c", "a")), "train")
     assert found.names == ("c", "a") and told(found) == {"c/1": 0, "a/1": 1}
+
+
+def test_names_that_look_like_numbers_are_names(tmp_path):
+    put(tmp_path, *(f"train/{name}/1.png" for name in ("0", "1", "2")))
+    found = labels.find(config(tmp_path, names=(1, 0)), "train")
+    assert found.names == ("1", "0") and told(found) == {"1/1": 0, "0/1": 1}
+
+
+def test_folders_of_other_classes_are_told_also_those_of_the_validation(tmp_path):
+    put(tmp_path, *(f"train/{name}/1.png" for name in ("a", "b", "c")), "val/a/1.png", "val/z/1.png")
+    found = labels.find(config(tmp_path, names=("b", "a")), "train")
+    assert found.notes == ("left out: 2 folders that are none of the classes: train/c, val/z",)
+    assert labels.find(config(tmp_path), "train").notes == (
+        "left out: a folder that is none of the classes: val/z",
+    )
+    assert labels.find(config(tmp_path), "val").notes == ()
+
+
+def test_a_class_whose_name_is_no_utf8_is_refused_unless_it_is_not_used(tmp_path):
+    put(tmp_path, *(f"train/{name}/1.png" for name in ("a", "b", os.fsdecode(b"c\xff"))))
+    with pytest.raises(jgan.UserError, match=r"train has a class 'c\\\\udcff', whose name is no UTF-8"):
+        labels.find(config(tmp_path), "train")
+    assert len(labels.find(config(tmp_path, names=("a", "b")), "train").entries) == 2
 
 
 def test_without_splits_a_share_of_each_class_is_held_out(tmp_path):
@@ -172,6 +197,24 @@ def test_a_picture_without_a_partition_is_in_no_split(tmp_path):
     for split in ("train", "val"):
         (bad,) = labels.find(attributes(tmp_path), split).bad
         assert bad[0].endswith("000009.jpg") and bad[1].startswith("has no line in ")
+
+
+def test_a_partition_without_pictures_of_a_split_is_told_as_that(tmp_path):
+    celeba(tmp_path)
+    (tmp_path / "Eval" / "list_eval_partition.txt").write_text(
+        "".join(f"{i:06d}.jpg 2\n" for i in range(1, 5))
+    )
+    with pytest.raises(Absent, match=r"partition\.txt has none of the 4 pictures below .* in split 'train'"):
+        labels.find(attributes(tmp_path), "train")
+
+
+@pytest.mark.parametrize("name", ["x=1", '"x,1"'])
+def test_an_attribute_that_no_flag_could_set_is_refused_unless_it_is_not_used(tmp_path, name):
+    put(tmp_path, "train/1.jpg")
+    listing(tmp_path / "attributes.csv", {"1.jpg": (0, 1)}, names=f"{name},y")
+    with pytest.raises(jgan.UserError, match=r"has an attribute 'x[=,]1': a name without , and = would work"):
+        labels.find(attributes(tmp_path), "train")
+    assert labels.find(attributes(tmp_path, names=("y",)), "train").names == ("y",)
 
 
 def test_a_list_that_does_not_fit_its_pictures_is_told(tmp_path):

@@ -1,6 +1,7 @@
 """Lists of attributes: every form says the same, and a hostile one says what is wrong with it in one sentence."""
 
 import math
+import os
 
 import hypothesis
 from hypothesis import strategies
@@ -55,6 +56,23 @@ def test_partitions_are_read_in_both_forms(tmp_path):
     )
     with pytest.raises(jgan.UserError, match=r"line 1 is '1\.jpg 3': a file and 0 \(train\)"):
         lists.partition(write(tmp_path / "c.txt", "1.jpg 3\n"))
+    with pytest.raises(jgan.UserError, match=r"d.txt names '\./1\.jpg' in line 1 and again in line 3"):
+        lists.partition(write(tmp_path / "d.txt", "1.jpg 0\n2.jpg 0\n./1.jpg 1\n"))
+
+
+def test_the_separator_is_that_which_all_lines_have(tmp_path):
+    table = lists.read(write(tmp_path / "a.tsv", "file\tHair, blond\n\na.jpg\t1\n"))
+    assert table.names == ("Hair, blond",) and table.rows["a.jpg"] == (3, (1,))
+    table = lists.read(write(tmp_path / "b.csv", "file;a,b,c;d\na.jpg;1;0\n"))
+    assert table.names == ("a,b,c", "d")
+
+
+@pytest.mark.parametrize("read", [lists.read, lists.partition])
+def test_devices_and_pipes_are_no_lists(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe.csv")
+    for path in ("/dev/zero", str(tmp_path / "pipe.csv")):
+        with pytest.raises(jgan.UserError, match=f"{path} cannot be read as a list: a text file would work"):
+            read(path)
 
 
 MISTAKES = {
