@@ -139,3 +139,38 @@ def stargan(generator, discriminator, batch=4, critic=5):
     of_critic = g + judged + of_weights + penalty
     of_generator = 2 * (t + patches + classes) + g + 2 * g + 2 * g - generator[0]
     return round(2 * batch * (critic * of_critic + of_generator))
+
+
+def stylegan2_synthesis(size, base, most=512, features=3):
+    """MACs per layer of StyleGAN2's synthesis (skip): two at 4 pixels, then three of every size."""
+    width = {2**k: min(base // 2**k, most) for k in range(2, size.bit_length())}
+    layers = [16 * 9 * width[4] ** 2, 16 * width[4] * features]
+    for r in list(width)[1:]:
+        layers += [
+            (r // 2) ** 2 * 9 * width[r // 2] * width[r],
+            r**2 * 9 * width[r] ** 2,
+            r**2 * width[r] * features,
+        ]
+    return layers
+
+
+def stylegan2_discriminator(size, base, most=512, features=3):
+    """MACs per layer of its residual discriminator: from the image, then three of every size, and the last."""
+    width = {2**k: min(base // 2**k, most) for k in range(2, size.bit_length())}
+    layers = [size**2 * features * width[size]]
+    for r in list(width)[:0:-1]:
+        half = (r // 2) ** 2 * width[r] * width[r // 2]
+        layers += [r**2 * 9 * width[r] ** 2, 9 * half, half]
+    return [*layers, 16 * 9 * (width[4] + 1) * width[4], 16 * width[4] ** 2, width[4]]
+
+
+def stylegan2(g, d, batch=1):
+    """FLOPs of sixteen iterations with their regularisers, about: resampling and the mapping are left out.
+
+    In each, G passes its images forward twice and back once, to weights and activations; D passes fakes forward and
+    back to the images for G, and fakes and real images forward and back for itself. Four path lengths of half a batch
+    are a forward pass, a backward pass to the styles, and the backward passes of both; a penalty of D, whose
+    activations are piecewise linear, has those of its backward pass alone.
+    """
+    each = 4 * sum(g) + (2 + 2 * 3) * sum(d)
+    return 2 * batch * (16 * each + 4 * 6 * sum(g) // 2 + 4 * sum(d))

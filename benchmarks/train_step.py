@@ -29,7 +29,8 @@ from benchmarks import sides
 import jgan
 import launch
 
-CYCLES = {"pix2pix": 1, "cyclegan": 1, "stargan": 5, "bicyclegan": 1}  # training steps in one that is timed
+# Training steps in one that is timed.
+CYCLES = {"pix2pix": 1, "cyclegan": 1, "stargan": 5, "bicyclegan": 1, "stylegan2": 16}
 SYSTEM = flags.DEFINE_enum("system", "pix2pix", list(CYCLES), "What to train.")
 SIZE = flags.DEFINE_integer("size", 256, "Height and width of the images.", lower_bound=32)
 BATCH = flags.DEFINE_integer("batch", 1, "Images per step.", lower_bound=1)
@@ -43,6 +44,7 @@ PEER_ADAM = flags.DEFINE_enum(
 )
 
 WARM_UP = 3
+BASE = 2048  # of StyleGAN2: a resolution r has BASE / r channels
 
 
 def main():
@@ -107,6 +109,9 @@ def useful_flops(system, size, batch):
             )
         nets = flops.stargan_generator(size), flops.stargan_discriminator(size)
         return flops.stargan(*nets, batch, CYCLES[system])
+    if system == "stylegan2":
+        nets = flops.stylegan2_synthesis(size, BASE), flops.stylegan2_discriminator(size, BASE)
+        return flops.stylegan2(*nets, batch)
     return flops.pix2pix(flops.unet(size, levels(size)), flops.patch(size), batch)
 
 
@@ -158,6 +163,9 @@ def setting(name, size, batch, **changes):
         config.generator.name, config.generator.levels = "unet", levels(size)
     elif name == "cyclegan":
         config.generator.name = f"resnet_{blocks(size)}blocks"
+    elif name == "stylegan2":  # with the average of G's weights, as the peer
+        for net in (config.generator, config.discriminator):
+            net.channel_base, net.clamp = BASE, 0.0
     else:
         config.ema = 0.0  # the peer has no averages
     if name == "bicyclegan":
@@ -181,7 +189,7 @@ def ours_step(name, size, batch, **changes):
         compiler_options=system_lib.supported(system.compiler_options),
     )
     inputs, targets = images(size, batch)
-    data = {"images": targets} if name in ("dcgan", "stargan") else {"a": inputs, "b": targets}
+    data = {"images": targets} if name in ("dcgan", "stargan", "stylegan2") else {"a": inputs, "b": targets}
     data = jax.device_put(data | ({"label": attributes(batch)} if name == "stargan" else {}))
     key = jax.random.key(0)
     init = jax.jit(system.init)
@@ -231,6 +239,10 @@ def peer_step(name, size, batch, adam="default", *, device="cpu", width=64, bflo
             from benchmarks import peer_stargan
 
             model = peer_stargan.stargan(size, attributes(1).shape[1], CYCLES[name], width=width, adam=adam)
+        elif name == "stylegan2":
+            from benchmarks import peer_stylegan2
+
+            model = peer_stylegan2.stylegan2(size, BASE, adam=adam)
         elif name == "dcgan":
             model = peer.dcgan(levels(size) - 2, width=width, adam=adam)
         else:
@@ -240,10 +252,10 @@ def peer_step(name, size, batch, adam="default", *, device="cpu", width=64, bflo
             if isinstance(net, torch.nn.Module):
                 net.compile()
     data = [torch.from_numpy(x).permute(0, 3, 1, 2).contiguous() / 127.5 - 1 for x in images(size, batch)]
-    data = data[1:] if name in ("dcgan", "stargan") else data
+    data = data[1:] if name in ("dcgan", "stargan", "stylegan2") else data
     data += [torch.from_numpy(attributes(batch))] if name == "stargan" else []
     data = [x.to(device) for x in data]
-    take = model.cycle if name == "stargan" else model.step
+    take = model.cycle if name in ("stargan", "stylegan2") else model.step
 
     def run(count):
         with torch.autocast(device, torch.bfloat16, enabled=bfloat16):

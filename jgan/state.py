@@ -153,7 +153,11 @@ def average(state: State, decay: float) -> State:
     forgotten.
     """
     step = state.step.astype(jnp.float32)
-    decay = jnp.minimum(decay, (1 + step) / (10 + step))
+    return moved_average(state, jnp.minimum(decay, (1 + step) / (10 + step)))
+
+
+def moved_average(state: State, decay: float | jax.Array) -> State:
+    """The state with ema <- decay * ema + (1 - decay) * params, by exactly this decay."""
     ema = {
         net: jax.tree.map(lambda e, p: (decay * e + (1 - decay) * p).astype(p.dtype), old, state.params[net])
         for net, old in state.ema.items()

@@ -33,6 +33,7 @@ class Run(NamedTuple):
         weights: as in `State.weights` and, under `given`, what is set of the other inputs and controls of a space
             ({name: value of one example}): programs hand both to the device in one tree.
         halves: of a run trained on pairs side by side, the least and the largest width / height of their halves.
+        latent: the name of the space that is searched; empty: the default one of the system.
     """
 
     config: ml_collections.ConfigDict
@@ -40,6 +41,7 @@ class Run(NamedTuple):
     system: system_lib.System
     weights: dict[str, Any]
     halves: tuple[float, float] | None = None
+    latent: str = ""
 
     def way(self, name: str = "") -> system_lib.Way:
         """The way of that name, or the default one.
@@ -54,8 +56,21 @@ class Run(NamedTuple):
 
     @property
     def codes(self) -> system_lib.Codes:
-        """The default space of the system, of a run loaded as one with a latent."""
-        return next(iter(self.system.spaces.values()))
+        """The space that is searched, of a run loaded as one with a latent."""
+        spaces = self.system.spaces
+        return spaces[self.latent or next(iter(spaces))]
+
+    def within(self, space: str) -> "Run":
+        """The run with another space that is searched, by its name; empty: the default one of the system.
+
+        Raises:
+            jgan.UserError: the system has no space of that name.
+        """
+        if space and space not in self.system.spaces:
+            raise jgan.UserError(
+                f"--space={space}: a run of {self.config.system} has {' and '.join(self.system.spaces)} only."
+            )
+        return self._replace(latent=space)
 
     @property
     def judges(self) -> bool:

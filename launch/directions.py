@@ -12,6 +12,7 @@ from absl import flags
 import jgan
 import launch
 from launch import control_flags
+from launch import latent_flags
 from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
@@ -23,6 +24,7 @@ _WITH = flags.DEFINE_string("with", "", "projections of photos with the attribut
 _WITHOUT = flags.DEFINE_string("without", "", "projections of photos without it")
 flags.adopt_module_key_flags(shared_flags)
 flags.adopt_module_key_flags(control_flags)
+flags.adopt_module_key_flags(latent_flags)
 
 
 def main() -> None:
@@ -35,7 +37,7 @@ def main() -> None:
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
-    run = controls.under(run, control_flags.SET.value)
+    run = controls.under(run.within(latent_flags.SPACE.value), control_flags.SET.value)
     if _PRINCIPAL.present:
         names = directions.write_principal(
             run, _OUTPUT.value, _PRINCIPAL.value, _SAMPLES.value, shared_flags.SEED.value

@@ -11,6 +11,7 @@ from absl import flags
 import jgan
 import launch
 from launch import control_flags
+from launch import latent_flags
 from launch import projection_flags
 from launch import shared_flags
 
@@ -38,6 +39,7 @@ _METHOD = flags.DEFINE_enum(
 )
 flags.adopt_module_key_flags(shared_flags)
 flags.adopt_module_key_flags(control_flags)
+flags.adopt_module_key_flags(latent_flags)
 flags.adopt_module_key_flags(projection_flags)
 
 
@@ -51,7 +53,7 @@ def main() -> None:
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
-    run = controls.under(run, control_flags.SET.value)
+    run = controls.under(run.within(latent_flags.SPACE.value), control_flags.SET.value)
     edit.edit_file(
         run,
         _EDIT.value,

@@ -7,6 +7,7 @@ from absl import flags
 
 import launch
 from launch import control_flags
+from launch import latent_flags
 from launch import projection_flags
 from launch import shared_flags
 
@@ -23,6 +24,7 @@ _LEARNING_RATE = flags.DEFINE_float("learning_rate", 0.1, "of Adam")
 _BATCH = flags.DEFINE_integer("batch", 0, "photos at once; 0: as fits")
 flags.adopt_module_key_flags(shared_flags)
 flags.adopt_module_key_flags(control_flags)
+flags.adopt_module_key_flags(latent_flags)
 flags.adopt_module_key_flags(projection_flags)
 
 
@@ -34,7 +36,7 @@ def main() -> None:
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
-    run = controls.under(run, control_flags.SET.value)
+    run = controls.under(run.within(latent_flags.SPACE.value), control_flags.SET.value)
     project_lib.project_files(
         run,
         _IMAGES.value,

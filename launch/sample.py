@@ -7,6 +7,7 @@ from absl import flags
 
 import launch
 from launch import control_flags
+from launch import latent_flags
 from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
@@ -21,6 +22,7 @@ _DIRECTION = flags.DEFINE_string("direction", "", "only the one of this name, on
 _AMOUNT = flags.DEFINE_float("amount", 3.0, "how far along directions, both ways")
 flags.adopt_module_key_flags(shared_flags)
 flags.adopt_module_key_flags(control_flags)
+flags.adopt_module_key_flags(latent_flags)
 
 
 def main() -> None:
@@ -31,6 +33,7 @@ def main() -> None:
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
+    run = run.within(latent_flags.SPACE.value)
     if _DIRECTIONS.value:
         directions.show(
             controls.under(run, control_flags.SET.value),

@@ -305,7 +305,7 @@ def _lower(first: jax.Array, second: jax.Array, *, out: str, shape: Shape, form:
         big, small = conv_products.channels(first, second, out=out, shape=shape)
         if not _xla_pays(out, shape, first.shape[0], big, small, first.dtype):
             algorithm = conv_products
-            if winograd.pays(shape, (big, small), first.dtype):
+            if winograd.pays(shape, first.shape[0], (big, small), first.dtype):
                 algorithm = winograd
             elif karatsuba.pays(shape, (big, small), first.dtype):
                 algorithm = karatsuba
@@ -323,7 +323,7 @@ def _xla_pays(out: str, shape: Shape, n: int, big: int, small: int, dtype: jnp.d
     least, numbers = min(shape.small), math.prod(shape.kernel) * big * small
     if out == "kernel":
         return small >= 16 and numbers <= _NARROW_KERNEL and n * math.prod(shape.small) <= _NARROW_PIXELS
-    if winograd.pays(shape, (big, small), dtype):
+    if winograd.pays(shape, n, (big, small), dtype):
         return least >= 96
     if out == "small":
         return numbers <= _SMALL_KERNEL or least >= (16 if numbers <= _LARGE_KERNEL else 32)

@@ -14,6 +14,7 @@ rounding error is two to five times that of the direct products.
 A transform goes along one axis after the other and leaves the positions of both in front, by one operation each.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -42,6 +43,9 @@ class _Matrices(NamedTuple):
 # Pixels of all small images from which on 3x3 kernels use tiles of 4x4 pixels: with fewer, transforms of the kernel
 # cost more than is gained.
 _MANY_PIXELS = 2048
+# Bytes of the positions of images that are transformed and multiplied together. On one core with 2 MiB of its own cache
+# 16 images of 64 px and 32 channels take 15 ms one by one, 18 ms four by four and 37 ms at once (forward pass).
+_CACHED = 5 * 2**18
 
 # The algorithm of Toom and Cook: small image and kernel are polynomials, whose product is known by its values at as
 # many points as there are positions; B' has the coefficients of Lagrange's polynomials. Points are 0, 1, -1, then 2, or
@@ -74,14 +78,15 @@ _F24 = _Matrices(
 )
 
 
-def pays(shape: Shape, channels: Sequence[int], dtype: jnp.dtype) -> bool:
-    """Whether `evaluate` takes these operands and the products that it saves outweigh its transforms."""
+def pays(shape: Shape, n: int, channels: Sequence[int], dtype: jnp.dtype) -> bool:
+    """Whether `evaluate` takes these operands of n images and the products that it saves outweigh its transforms."""
     if dtype.itemsize < 4 or shape.stride != (1, 1):  # bfloat16 has no bits to lose
         return False
     # With fewer pixels or channels, the transforms cost more than is gained.
+    least, pixels = min(shape.small), n * shape.small[0] * shape.small[1]
     if shape.kernel == (3, 3):
-        return min(shape.small) >= 24 and min(channels) >= 32
-    return shape.kernel == (4, 4) and min(shape.small) >= 24 and min(channels) >= 128
+        return least >= 24 and min(channels) >= 32 or least >= 8 and min(channels) >= 128 and pixels >= 1024
+    return shape.kernel == (4, 4) and least >= 24 and min(channels) >= 128
 
 
 def evaluate(first: jax.Array, second: jax.Array, *, out: str, shape: Shape) -> jax.Array:
@@ -97,20 +102,55 @@ def _matrices(shape: Shape, n: int) -> _Matrices:
 
 
 def _small(big: jax.Array, kernel: jax.Array, shape: Shape, by: _Matrices) -> jax.Array:
-    positions = _from_big(big, shape, by), _from_kernel(kernel, by)
-    return _to_small(_contract(*positions, 2, 1 if shape.big_first else 2), big.shape[0], shape, by)
+    kernel = _from_kernel(kernel, by)
+
+    def part(big: jax.Array) -> jax.Array:
+        products = _contract(_from_big(big, shape, by), kernel, 2, 1 if shape.big_first else 2)
+        return _to_small(products, big.shape[0], shape, by)
+
+    return _by_parts(part, big, _images(big.shape[0], kernel, shape, by))
 
 
 def _big(small: jax.Array, kernel: jax.Array, shape: Shape, by: _Matrices) -> jax.Array:
-    kernel = order.later(kernel, small)
-    positions = _from_small(small, shape, by), _from_kernel(kernel, by)
-    return _to_big(_contract(*positions, 2, 2 if shape.big_first else 1), small.shape[0], shape, by)
+    kernel = _from_kernel(order.later(kernel, small), by)
+
+    def part(small: jax.Array) -> jax.Array:
+        products = _contract(_from_small(small, shape, by), kernel, 2, 2 if shape.big_first else 1)
+        return _to_big(products, small.shape[0], shape, by)
+
+    return _by_parts(part, small, _images(small.shape[0], kernel, shape, by))
 
 
 def _kernel(big: jax.Array, small: jax.Array, shape: Shape, by: _Matrices) -> jax.Array:
-    big = order.later(big, small)
-    big, small = _from_big(big, shape, by), _from_small(small, shape, by)
-    return _to_kernel(_contract(big, small, 1, 1) if shape.big_first else _contract(small, big, 1, 1), by)
+    n, channels = big.shape[0], (big.shape[3], small.shape[3])
+    count = _images(n, jnp.zeros((0, *channels)), shape, by)
+
+    def part(big: jax.Array, small: jax.Array) -> jax.Array:
+        big, small = _from_big(big, shape, by), _from_small(small, shape, by)
+        return _contract(big, small, 1, 1) if shape.big_first else _contract(small, big, 1, 1)
+
+    if count == n:
+        return _to_kernel(part(order.later(big, small), small), by)
+    start = jnp.zeros((len(by.big) ** 2, *(channels if shape.big_first else channels[::-1])), big.dtype)
+    parts = [x.reshape(n // count, count, *x.shape[1:]) for x in (big, small)]
+    return _to_kernel(lax.scan(lambda total, x: (total + part(*x), None), start, parts)[0], by)
+
+
+def _images(n: int, kernel: jax.Array, shape: Shape, by: _Matrices) -> int:
+    """How many of n images to take at a time, a divisor of n, so that their positions stay in a core's own cache."""
+    h, w = _tiles(shape, by)
+    one = len(by.big) ** 2 * h * w * max(kernel.shape[1:]) * 4
+    return max(
+        count for count in range(1, n + 1) if n % count == 0 and (count == 1 or count * one <= _CACHED)
+    )
+
+
+def _by_parts(function: Callable[[jax.Array], jax.Array], x: jax.Array, count: int) -> jax.Array:
+    """The function of images, applied to so many of them at a time."""
+    if count == x.shape[0]:
+        return function(x)
+    y = lax.map(function, x.reshape(-1, count, *x.shape[1:]))
+    return y.reshape(-1, *y.shape[2:])
 
 
 _SIDES = {"small": _small, "big": _big, "kernel": _kernel}

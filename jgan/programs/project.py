@@ -251,6 +251,7 @@ def project_files(
         "seed": seed,
         **({} if features is None else {"features": features.name}),
         **({} if part in ("", "whole") else {"part": part}),
+        **({"space": run.latent} if run.latent else {}),
         **({"given": given} if (given := controls.changed(run)) else {}),
         "weights": _digest({name: x for name, x in run.weights.items() if name != "given"}),
     }

@@ -15,5 +15,5 @@ def _build(name: str, config: Any) -> Any:
 
 SYSTEMS = {
     name: functools.partial(_build, name)
-    for name in ("pix2pix", "cyclegan", "gan", "dcgan", "cgan", "stargan", "bicyclegan")
+    for name in ("pix2pix", "cyclegan", "gan", "dcgan", "cgan", "stargan", "bicyclegan", "stylegan2")
 }

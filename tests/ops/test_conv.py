@@ -292,6 +292,24 @@ def test_winograds_sides_are_those_of_xlas_convolution(
             close(single, got, tolerance)
 
 
+@pytest.mark.parametrize("images", [1, 2])
+def test_winograd_takes_so_many_images_at_a_time_as_the_cache_holds(images, monkeypatch):
+    shape = conv.Shape((9, 7), (9, 7), (3, 3), (1, 1), (1, 1), True)
+    monkeypatch.setattr(winograd, "_MANY_PIXELS", 0)
+    monkeypatch.setattr(winograd, "_CACHED", images * 36 * 3 * 2 * 5 * 4 + 1)
+    operands = {
+        "big": normal(27, 4, 9, 7, 5),
+        "small": normal(28, 4, 9, 7, 4),
+        "kernel": normal(29, 3, 3, 5, 4),
+    }
+    with jax.enable_x64(True):
+        for out in operands:
+            pair = [jnp.asarray(x, np.float64) for name, x in operands.items() if name != out]
+            evaluate = functools.partial(winograd.evaluate, out=out, shape=shape)
+            assert f"length={4 // images}" in str(jax.make_jaxpr(evaluate)(*pair))
+            close(jax.jit(evaluate)(*pair), conv._LAX[out](*pair, shape=shape), 1e-12)
+
+
 @pytest.mark.parametrize("taps, width, batch", [(3, 32, 36), (4, 128, 25)])
 def test_winograd_is_what_auto_takes_for_wide_layers_with_every_derivative(taps, width, batch):
     x, w = normal(23, 2, 33, 34, width), normal(24, taps, taps, width, width) / 17
