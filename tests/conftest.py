@@ -21,11 +21,14 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit all of it
         JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS="0.2",
         PYTHONPATH=str(ROOT),
     )
-    # Fusions by XLA's emitters take two thirds of the time of compiling. The flag is XLA's own: where it is unknown it
-    # ends the process, and later releases do not have it.
+    # Fusions by XLA's emitters take two thirds of the time of compiling, and to cut programs into parts for several
+    # threads a tenth of the rest. The flags are XLA's own: where one is unknown it ends the process, and later releases
+    # do not have them.
     if importlib.metadata.version("jaxlib").startswith("0.10."):
         _flags = os.environ.get("XLA_FLAGS", "").split()
-        os.environ["XLA_FLAGS"] = " ".join([*_flags, "--xla_cpu_use_fusion_emitters=false"])
+        os.environ["XLA_FLAGS"] = " ".join(
+            [*_flags, "--xla_cpu_use_fusion_emitters=false", "--xla_cpu_parallel_codegen_split_count=1"]
+        )
 
 
 @pytest.fixture(scope="module")

@@ -59,12 +59,10 @@ def equal(a, b):
     return jax.tree.all(jax.tree.map(jnp.array_equal, a, b))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "group, nets",
-    [
-        pytest.param("gen", {"generator", "encoder"}, marks=pytest.mark.slow),
-        ("dis", {"discriminator", "discriminator_random"}),
-    ],
+    [("gen", {"generator", "encoder"}), ("dis", {"discriminator", "discriminator_random"})],
 )
 def test_an_update_of_one_group_leaves_the_other_nets_bit_equal(group, nets):
     _, step, before = started()

@@ -178,6 +178,7 @@ def test_what_nobody_asks_for_stays():
     np.testing.assert_array_equal(to, [[nan, nan, 1, 0, 0]])
 
 
+@pytest.mark.slow
 def test_a_translation_is_of_any_size_and_comes_back():
     """In one program: the pictures of two labels differ, and an open label is that which D names."""
     system = stargan.build(small())
