@@ -164,7 +164,9 @@ def test_the_compiled_stargan_cycle_does_no_more_than_it_must(monkeypatch):
     monkeypatch.setattr(jax.lax, "scan", lambda *args, **options: scan(*args, **{**options, "unroll": True}))
     monkeypatch.setattr(conv, "DEFAULT_FORM", "gemm")
     config = stargan_presets.get_config("objects")
-    config.update_from_flattened_dict({"batch_size": 4, "data.size": 64, "n_critic": 2})
+    config.update_from_flattened_dict(
+        {"batch_size": 4, "data.size": 64, "n_critic": 2, "generator.ngf": 32, "generator.down": 2}
+    )
     system = stargan.build(config)
     key = jax.random.key(0)
     shapes = {"images": ((4, 64, 64, 3), np.uint8), "label": ((4, 4), np.float32)}
