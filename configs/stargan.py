@@ -100,6 +100,7 @@ PRESETS = {
         "data.number": 1_000,
         "data.val_number": 16,
         "generator.ngf": 16,
+        "generator.down": 2,
         "discriminator.ndf": 16,
         "optimiser.learning_rate": 1e-3,
         "log_every": 20,

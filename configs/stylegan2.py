@@ -3,8 +3,8 @@
     python -m launch.train --config=configs/stylegan2.py:PRESET --workdir=RUN --config.data.root=DIR
 
 Presets (the part after the colon): none, ADA's `auto` for 256 px and one device; `stylegan2`, `paper256`, `paper512`,
-`paper1024` and `cifar`, the settings of the papers; `objects32` and `objects64`, drawn products, small enough for two
-cores, and `demo`, the same for a first look. `--config.data.kind=labelled` trains a generator that is asked for a
+`paper1024` and `cifar`, the settings of the papers; `objects32` and `objects64`, drawn products with small nets, and
+`demo`, the same for a first look. `--config.data.kind=labelled` trains a generator that is asked for a
 class, from a folder for each.
 """
 
@@ -151,7 +151,6 @@ PRESETS = {
         "discriminator.channel_max": 128,
         "loss.r1_gamma": 0.0512,
     },
-    # A few minutes on two cores.
     "demo": {
         **_OBJECTS,
         "steps": 1_500,

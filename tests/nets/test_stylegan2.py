@@ -9,6 +9,7 @@ import jgan
 from jgan.nets import equalised
 from jgan.nets import stylegan2
 from jgan.ops import conv
+from tests.stylegan2_names import named
 
 KEY = jax.random.key(0)
 W_DIM = 6
@@ -165,24 +166,6 @@ def drawn(net, *inputs):
     rng = np.random.default_rng(1)
     shapes, _ = jax.eval_shape(net.init, KEY, *inputs)
     return jax.tree.map(lambda x: rng.normal(size=x.shape), shapes)
-
-
-def named(tree, prefix=""):
-    """{name in the authors' files: array in their layout} of parameters, or of their gradients."""
-    found = {}
-    for name, x in tree.items():
-        name = f"{prefix}{name}"
-        if isinstance(x, dict):
-            found |= named(x, name + ".")
-        elif name.endswith("b4.fc.kernel"):  # (y, x, c) here, (c, y, x) there
-            found["b4.fc.weight"] = (
-                x.reshape(4, 4, -1, x.shape[1]).transpose(3, 2, 0, 1).reshape(x.shape[::-1])
-            )
-        elif name.endswith("kernel"):
-            found[name[:-6] + "weight"] = x.transpose((3, 2, 0, 1) if x.ndim == 4 else (1, 0))
-        else:
-            found[name] = x.transpose(2, 0, 1) if name.endswith("const") else x
-    return found
 
 
 def theirs(module, params):

@@ -11,6 +11,7 @@ import pytest
 from configs import stylegan2 as presets
 from jgan.nets import stylegan2 as nets
 from jgan.systems import stylegan2
+from tests.stylegan2_names import named
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; requirements-test.txt has it")
 peer = pytest.importorskip("benchmarks.peer_stylegan2")
@@ -21,24 +22,6 @@ pytestmark = pytest.mark.usefixtures("quick_convolutions")
 KEY, N, SIZE = jax.random.key(11), 4, 16
 UPDATES = ("gen", "gen_reg", "dis", "dis_reg")
 GROUPS = {"gen": ("mapping", "synthesis"), "dis": ("discriminator",)}
-
-
-def named(tree, prefix=""):
-    """{name in the authors' files: array in their layout} of a net's parameters or of what goes with them."""
-    found = {}
-    for name, x in tree.items():
-        name = f"{prefix}{name}"
-        if isinstance(x, dict):
-            found |= named(x, name + ".")
-        elif name.endswith("b4.fc.kernel"):  # (y, x, c) here, (c, y, x) there
-            found["b4.fc.weight"] = (
-                x.reshape(4, 4, -1, x.shape[1]).transpose(3, 2, 0, 1).reshape(x.shape[::-1])
-            )
-        elif name.endswith("kernel"):
-            found[name[:-6] + "weight"] = x.transpose((3, 2, 0, 1) if x.ndim == 4 else (1, 0))
-        else:
-            found[name] = x.transpose(2, 0, 1) if name.endswith("const") else x
-    return found
 
 
 def drawn(key, n, nz, *, image=False):
