@@ -29,7 +29,7 @@ test: .venv/installed-test
 
 test-slow: .venv/installed-test
 	command -v chromium || (apt-get update && apt-get install -y --no-install-recommends chromium) || true
-	$(BIN)/python -m pytest -n 2 --dist=loadfile --durations=10 -m slow
+	$(BIN)/python -m pytest -n 2 --dist=loadfile --no-loadscope-reorder --durations=10 -m slow
 
 # The newest release of everything, whatever is pinned: make test-newest PYTHON=python3.13. PyTorch is left out, and the
 # tests that compare with it skip themselves.

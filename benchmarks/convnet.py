@@ -20,15 +20,20 @@ def init(rng, widths, outputs, places=1):
 
 def apply(params, images):
     """Returns what it says, [n, outputs], of images [n, h, w, 3] in [-1, 1]."""
+    kernel, bias = params[-1]
+    return features(params, images) @ kernel + bias
+
+
+def features(params, images):
+    """Returns what the last product takes, [n, places * channels], of images [n, h, w, 3] in [-1, 1]."""
     for kernel, bias in params[:-1]:
         images = jax.lax.conv_general_dilated(
             images, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
         )
         images = jax.nn.relu(images + bias)
-    kernel, bias = params[-1]
-    if len(kernel) == images.shape[-1]:
-        return images.mean((1, 2)) @ kernel + bias
-    return images.reshape(len(images), -1) @ kernel + bias
+    if len(params[-1][0]) == images.shape[-1]:
+        return images.mean((1, 2))
+    return images.reshape(len(images), -1)
 
 
 def fit(params, loss, draw, *, steps, learning_rate=2e-3):
@@ -46,9 +51,9 @@ def fit(params, loss, draw, *, steps, learning_rate=2e-3):
     return params
 
 
-def predict(params, pictures, batch=250):
-    """Returns what it says, [n, outputs], of pictures uint8 [n, h, w, 3]."""
-    run = jax.jit(apply)
+def predict(params, pictures, batch=250, function=apply):
+    """Returns what it says, [n, outputs], of pictures uint8 [n, h, w, 3], or its `features`."""
+    run = jax.jit(function)
     parts = [np.asarray(run(params, scaled(pictures[i : i + batch]))) for i in range(0, len(pictures), batch)]
     return np.concatenate(parts)
 

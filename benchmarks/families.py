@@ -1,20 +1,23 @@
-"""How many samples of a generator show each family of the drawn objects.
+"""How many samples of a generator show each family of the drawn objects, and how far they are from drawn ones.
 
     python -m benchmarks.families [--samples=FOLDER|FILE.npy|FILE.npz | --workdir=RUN]
 
 A small convnet learns the families of drawn objects (`jgan.data.objects`) and is tried on others. A sample belongs to
-the family that it names. The bar: every family has at least half of its share, which is an eighth. Of a run of a
-conditional GAN each family is asked for equally often, and the bar is that nine samples in ten show the one that was
-asked for. Pictures are looked at in 64 pixels. The last line of the output is one JSON object:
+the family that it names. The bar: every family has at least half of its share, which is an eighth. Of a run that
+is asked for families each of them is asked for equally often, and the bar is that nine samples in ten show the one that
+was asked for. Pictures are looked at in 64 pixels. The last line of the output is one JSON object:
 
     accuracy             share of held-out drawn pictures whose family is named right
     number               samples looked at (without --samples or --workdir this and what follows is absent)
     shares               {family: share of the samples}
     sure                 share of the samples whose family has a probability of at least 0.9
-    least                the smallest share, as a multiple of an even one: at least 0.5 meets the bar of --samples
+    least                the smallest share, as a multiple of an even one: at least 0.5 meets the bar without labels
+    kernel_distance      (`jgan.metrics.distances`) of the classifier's features, of the samples to held-out drawn
+                         pictures of the run's size
+    distance_of_drawn    the same of as many other drawn pictures: what is reached by chance
     accuracy_at_size     of --workdir: as `accuracy`, of pictures drawn in the run's size and enlarged as samples are
-    agreement            of --workdir: share of the samples whose family is the one asked for: 0.9 meets the bar
-    agreement_by_family  of --workdir: {family asked for: that share}
+    agreement            of a run with labels: share of the samples whose family is the one asked for: 0.9 meets the bar
+    agreement_by_family  of a run with labels: {family asked for: that share}
     passed               whether the bar is met, by a classifier that is right at least 98 times in 100
 """
 
@@ -35,6 +38,7 @@ from jgan import trained
 from jgan.data import images as image_files
 from jgan.data import objects
 from jgan.data import transforms
+from jgan.metrics import distances
 from jgan.programs import draws
 import launch
 
@@ -51,12 +55,12 @@ def main():
     run = trained.load(WORKDIR.value) if WORKDIR.value else None
     if run:
         check(run, WORKDIR.value)
-    samples = read(SAMPLES.value) if SAMPLES.value else None
+    samples, asked = read(SAMPLES.value) if SAMPLES.value else None, None
     params = train(*drawn(DRAWN.value, 2 * SEED.value), steps=STEPS.value, seed=SEED.value)
     pictures, labels = drawn(HELD_OUT.value, 2 * SEED.value + 1)
     accuracy = float((classify(params, pictures)[0] == labels).mean())
     print(f"{accuracy:.4f} of {len(labels)} held-out drawn objects are named right")
-    result = {"accuracy": accuracy}
+    result, size = {"accuracy": accuracy}, SIZE
     if run:
         size = run.config.data.size
         pictures, labels = drawn(HELD_OUT.value, 2 * SEED.value + 1, size)
@@ -66,35 +70,46 @@ def main():
     if samples is not None:
         named, probability = classify(params, samples)
         result |= report(named, probability, accuracy)
-        if run:
+        others, _ = drawn(len(samples), 2 * SEED.value + 3, size)
+        here, there = features(params, samples), features(params, pictures)
+        result["kernel_distance"] = distances.kernel(here, there)
+        result["distance_of_drawn"] = distances.kernel(features(params, others), there)
+        if asked is not None:
             result |= agreement(named, asked, accuracy)
         for family, share in (result.get("agreement_by_family") or result["shares"]).items():
-            print(f"{family:>8} {share:6.1%} {'#' * round((20 if run else 200) * share)}")
+            print(f"{family:>8} {share:6.1%} {'#' * round((200 if asked is None else 20) * share)}")
     print(json.dumps(result))
 
 
 def check(run, workdir):
-    """Raises a jgan.UserError unless a run draws families of objects that one asks for."""
+    """Raises a jgan.UserError unless a run draws pictures from codes, of families of objects where it has labels."""
     way = run.way()
     label = way.controls.get("label")
-    known = label.names if isinstance(label, fields.Label) else ()
-    if way.inputs or not known or not set(known) <= set(objects.FAMILIES):
+    known = label.names if isinstance(label, fields.Label) else objects.FAMILIES
+    if way.inputs or not set(known) <= set(objects.FAMILIES):
         raise jgan.UserError(
-            f"{workdir} is a run of {run.config.system} that is asked for no families of drawn objects: one of cgan "
-            "with data.source=objects would work, and --samples takes the pictures of any."
+            f"{workdir} is a run of {run.config.system} that draws no families of objects from codes: a run with "
+            "data.source=objects of one of dcgan, cgan, stylegan2 would work, and --samples takes the pictures of any."
         )
 
 
 def ask(run, number, seed):
-    """Returns samples uint8 [n, 64, 64, 3] of a run, and the numbers of the families asked for, equally often, [n]."""
-    way, label = run.way(), run.way().controls["label"]
-    asked = np.arange(number, dtype=np.int32) % len(label.names)
+    """Returns samples uint8 [n, 64, 64, 3] of a run, and the numbers of the families asked for, equally often, [n].
+
+    The numbers are None where the run has no labels.
+    """
+    way = run.way()
+    label = way.controls.get("label")
     statistics = run.system.statistics(run.step)
     made = jax.jit(lambda weights, inputs: way.run(weights, inputs, statistics=statistics)["output"])
-    codes = {"z": draws.codes(run.space(), seed, number), "label": asked}
+    codes, families = {"z": draws.codes(run.space(), seed, number)}, None
+    if label is not None:
+        codes["label"] = np.arange(number, dtype=np.int32) % len(label.names)
+        families = np.asarray([objects.FAMILIES.index(name) for name in label.names], np.int32)[
+            codes["label"]
+        ]
     images = draws.draw(lambda inputs: made(run.weights, inputs), codes)
-    families = np.asarray([objects.FAMILIES.index(name) for name in label.names], np.int32)
-    return np.stack([_prepared(image, "the run") for image in images]), families[asked]
+    return np.stack([_prepared(image, "the run") for image in images]), families
 
 
 def drawn(number, seed, size=SIZE):
@@ -129,6 +144,11 @@ def classify(params, pictures, batch=250):
     """Returns the family's number, int [n], and its probability, float [n], of uint8 [n, 64, 64, 3]."""
     probabilities = np.asarray(jax.nn.softmax(convnet.predict(params, pictures, batch)))
     return probabilities.argmax(-1), probabilities.max(-1)
+
+
+def features(params, pictures, batch=250):
+    """Returns what the classifier's last layer takes, float [n, d], of uint8 [n, 64, 64, 3]."""
+    return convnet.predict(params, pictures, batch, convnet.features)
 
 
 def report(named, probability, accuracy):
@@ -207,7 +227,7 @@ def _array(where):
 if __name__ == "__main__":
     # Only here: flags are one namespace, and tests import several of these files.
     SAMPLES = flags.DEFINE_string("samples", "", "Folder of images, or .npy or .npz of samples [n, h, w, 3].")
-    WORKDIR = flags.DEFINE_string("workdir", "", "Run of a conditional GAN whose samples are looked at.")
+    WORKDIR = flags.DEFINE_string("workdir", "", "Run of a GAN whose samples are looked at.")
     NUMBER = flags.DEFINE_integer("number", 1_000, "Samples of the run.", lower_bound=8)
     DRAWN = flags.DEFINE_integer("drawn", 4_000, "Drawn objects to learn from.", lower_bound=8)
     HELD_OUT = flags.DEFINE_integer("held_out", 1_000, "Drawn objects to try it on.", lower_bound=8)

@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 
+from launch import huge_pages
+
 THREADS = 2
 
 
@@ -21,6 +23,7 @@ def prepare():
     # They inherit these, and XLA and OpenMP size their pools by them.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
     os.environ.update(JAX_PLATFORMS="cpu", OMP_NUM_THREADS=str(THREADS))
+    os.environ.update(huge_pages.environment())  # as our programs do; PyTorch's side has them as well
     load = os.getloadavg()[0]
     if load > 0.5:
         print(

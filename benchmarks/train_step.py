@@ -1,10 +1,11 @@
 """Times one training step of ours against a PyTorch peer's.
 
-    python -m benchmarks.train_step --system=pix2pix|cyclegan|stargan|bicyclegan [--size=256 --batch=1]
+    python -m benchmarks.train_step --system=pix2pix|cyclegan|stargan|bicyclegan|stylegan2 [--size=256 --batch=1]
 
 pix2pix and BiCycleGAN are timed with the U-Net that halves the image to one pixel, CycleGAN with instance norm,
 identity terms and the paper's generator for the size: 6 residual blocks up to 128 pixels, 9 above. A step of StarGAN
-is here one cycle of its plan, five updates of D and one of G, with five attributes (--size=128 --batch=4).
+is here one cycle of its plan, five updates of D and one of G, with five attributes (--size=128 --batch=4), and one of
+StyleGAN2 is 16 iterations, with four path lengths and one gradient penalty (--size=64 --batch=16).
 
 Each side lives in a process of its own with two threads; they take turns, one at work while the other waits,
 so that whatever else the machine does hits both. The last line of the output is one JSON object:
@@ -73,7 +74,9 @@ def main():
 def compare(ours, peer):
     """Medians and peaks of both sides from alternating turns."""
     for name, side in (("ours", ours), ("peer", peer)):
-        print(f"{name}: warmed up in {side.ask('warm_up', WARM_UP):.1f} s", flush=True)
+        # A long step warms up in itself.
+        count = max(1, WARM_UP // CYCLES[SYSTEM.value])
+        print(f"{name}: warmed up in {side.ask('warm_up', count):.1f} s", flush=True)
     steps = {side: max(1, round(TURN_SECONDS.value / side.ask("time", 1))) for side in (ours, peer)}
     for side in (ours, peer):
         side.ask("reset_peak")

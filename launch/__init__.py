@@ -1,5 +1,10 @@
 """Programs: each turns its flags into one call. A user's mistake ends in one sentence and exit status 2."""
 
+# ruff: noqa: E402
+from launch import huge_pages
+
+huge_pages.start_again()  # before imports that would have to be done twice
+
 import atexit
 from collections.abc import Callable
 import errno

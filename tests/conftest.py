@@ -31,6 +31,11 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit all of it
         )
 
 
+def pytest_collection_modifyitems(items):
+    """The README's commands first: they take longest, and at the end one core would wait for them."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
+
+
 @pytest.fixture(scope="module")
 def quick_convolutions():
     """XLA's convolutions, which compile in half the time; tests/ops holds the other forms equal to them."""

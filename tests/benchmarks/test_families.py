@@ -100,6 +100,13 @@ def test_every_family_of_a_run_is_asked_for_equally_often():
     np.testing.assert_array_equal(samples[:, 9, 9, 0], np.rint(np.arange(10) % 3 / 4 * 127.5 + 127.5))
 
 
+def test_a_run_without_labels_is_asked_for_nothing(latent_run):
+    run = latent_run()
+    families.check(run, "RUN")
+    samples, asked = families.ask(run, 3, 0)
+    assert samples.shape == (3, 64, 64, 3) and asked is None
+
+
 @pytest.mark.parametrize(
     ("wrong", "accuracy", "passed"), [(0, 0.98, True), (10, 0.98, True), (11, 0.98, False), (0, 0.97, False)]
 )
