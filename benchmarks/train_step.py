@@ -199,12 +199,13 @@ def ours_step(name, size, batch, **changes):
     state = init(key, data)
     init.clear_cache()  # as training does
     cycle, taken = CYCLES.get(name, 1), 0
-    plan = [system.plan(k) for k in range(cycle)]
+    plan = [system.programs(system.plan(k)) for k in range(cycle)]
 
     def run(count):
         nonlocal state, taken
         for _ in range(count * cycle):
-            state, metrics = step(state, data, jax.random.fold_in(key, taken), plan[taken % cycle])
+            for updates in plan[taken % cycle]:
+                state, metrics = step(state, data, jax.random.fold_in(key, taken), updates)
             taken += 1
         jax.block_until_ready((state, metrics))
 

@@ -173,9 +173,11 @@ class _Loop:
             """Has the step compiled beside all that comes before it; `run` waits for that."""
             state = dataclasses.replace(state, frozen=kept)
             state = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=whole), state)
-            self.ahead = timing.Ahead(self.step, state, batch, updates=system.plan(latest or 0))
+            first = system.programs(system.plan(latest or 0))
+            self.ahead = [timing.Ahead(self.step, state, batch, updates=updates) for updates in first]
             if jax.process_count() == 1 and (latest or 0) < config.steps:
-                self.ahead.start()
+                for program in self.ahead:
+                    program.start()
 
         if latest is not None:
             abstract = jax.eval_shape(system.init, init_key, shapes)
@@ -228,7 +230,8 @@ class _Loop:
             self._finish()
             return
         _say("compiling the step")
-        self.ahead.wait()
+        for program in self.ahead:
+            program.wait()
         previous = _on_signals(self._stop)  # only now: until then there is nothing to save
         batches = self.stream.batches(self.start)
         progress = output.progress(config.steps, self.start) if jax.process_index() == 0 else output.Silent()
@@ -252,13 +255,15 @@ class _Loop:
             asked = time.perf_counter()
             batch = sharding.global_batch(next(batches), self.split)
             window.waited += time.perf_counter() - asked
-            updates = self.system.plan(done - 1)
-            called = time.perf_counter()
-            self.state, metrics = self.step(self.state, batch, updates=updates)
-            if updates not in compiled:
-                compiled.add(updates)
-                window.away += time.perf_counter() - called  # compilation is not training
-                progress.unpause()
+            metrics = {}
+            for updates in self.system.programs(self.system.plan(done - 1)):
+                called = time.perf_counter()
+                self.state, reported = self.step(self.state, batch, updates=updates)
+                metrics |= reported
+                if updates not in compiled:
+                    compiled.add(updates)
+                    window.away += time.perf_counter() - called  # compilation is not training
+                    progress.unpause()
             if pending:
                 self._observe(*pending, window)
             pending = done, metrics

@@ -7,7 +7,8 @@ generated image, and with `loss.r2_gamma` generated images have a zero-centred p
 
 A step has up to four updates, each on codes of its own: `gen` (the adversarial loss of G), `gen_reg` (path length,
 every `loss.gen_interval` steps), `dis` (that of D) and `dis_reg` (gradient penalties, every `loss.dis_interval` steps).
-The regularisers are updates of the same optimiser, whose rate and decays are corrected for them (appendix B).
+The regularisers are updates of the same optimiser, whose rate and decays are corrected for them (appendix B). At the
+end of a step `average` moves the average of G's weights.
 
 State: nets `mapping`, `synthesis`, `discriminator`; groups `gen` (the first two) and `dis`; statistics `w_avg` of the
 mapping and the constant noise of the synthesis; aux `pl_mean` and, with an adaptive augmentation, `augment`.
@@ -66,6 +67,7 @@ def build(config: Any) -> system.System:
         ways={"sample": generator.way()},
         spaces={name: system.Codes(space, judge=made.judge) for name, space in generator.spaces().items()},
         statistics=lambda step: "running",
+        separate=True,
     )
 
 
@@ -90,7 +92,7 @@ class _StyleGAN2:
         due = {"gen_reg": loss.gen_interval, "dis_reg": loss.dis_interval}
         return tuple(
             name
-            for name in ("gen", "gen_reg", "dis", "dis_reg")
+            for name in ("gen", "gen_reg", "dis", "dis_reg", "average")
             if name not in due or (due[name] and step % due[name] == 0)
         )
 
@@ -129,13 +131,21 @@ class _StyleGAN2:
             "dis_reg": self.gradient_penalties,
         }
         for name in updates:
-            loss_fn = functools.partial(losses_of[name], state, real, named, keys[name])
-            state, (aux, reported) = state_lib.update(state, self.groups, name[:3], loss_fn)
-            state, metrics = dataclasses.replace(state, aux=state.aux | aux), metrics | reported
+            if name == "average":
+                state, reported = self.average(state, real.shape[0])
+            else:
+                loss_fn = functools.partial(losses_of[name], state, real, named, keys[name])
+                state, (aux, reported) = state_lib.update(state, self.groups, name[:3], loss_fn)
+                state = dataclasses.replace(state, aux=state.aux | aux)
+            metrics |= reported
+        return state, metrics
+
+    def average(self, state: state_lib.State, n: int) -> tuple[state_lib.State, dict[str, jax.Array]]:
+        """The end of a step on n images: the average of G's weights is moved, and the step is counted."""
         if self.config.ema_kimg:
-            state = state_lib.moved_average(state, self.ema_decay(state.step, real.shape[0]))
+            state = state_lib.moved_average(state, self.ema_decay(state.step, n))
         rate = optimiser.rate(self.config.optimiser, self.config.steps, state.step)
-        return dataclasses.replace(state, step=state.step + 1), metrics | {"learning_rate": rate}
+        return dataclasses.replace(state, step=state.step + 1), {"learning_rate": rate}
 
     def ema_decay(self, step: jax.Array, n: int) -> jax.Array:
         """How much of the average is kept in a step: half of it in `ema_kimg` thousand images, in fewer at first."""

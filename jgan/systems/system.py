@@ -113,6 +113,8 @@ class System(NamedTuple):
         statistics: `step -> str`, what normalises pictures that are taken after that many steps.
         phases: {title: its steps}, 0-based, of a run that has several; the log names them; no program asks for them.
         compiler_options: XLA's, under which `step` is to be compiled, as far as they are `supported`.
+        separate: whether a step under several updates is the same as steps under one after the other. `programs` then
+            compiles every update once, where otherwise each set of updates that the plan names is compiled whole.
     """
 
     init: Callable[..., state_lib.State]
@@ -124,6 +126,11 @@ class System(NamedTuple):
     statistics: Callable[[int], str] = _image
     phases: Mapping[str, range] = types.MappingProxyType({})
     compiler_options: Mapping[str, Any] = types.MappingProxyType(STEP_COMPILER_OPTIONS)
+    separate: bool = False
+
+    def programs(self, updates: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+        """The updates of a step of the plan as `step` is to be called with them, one after the other."""
+        return tuple((name,) for name in updates) if self.separate else (updates,)
 
 
 def supported(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -72,7 +72,10 @@ def stepped(name):
     state, found = jax.jit(system.init)(KEY, batch), {}
     step = jax.jit(system.step, static_argnames="updates")
     for updates in dict.fromkeys(system.plan(k) for k in range(config.steps)):
-        after, metrics = step(state, batch, KEY, updates)
+        after, metrics = state, {}
+        for part in system.programs(updates):
+            after, reported = step(after, batch, KEY, part)
+            metrics |= reported
         found[updates] = state, after, metrics
         state = after
     return system, config, found

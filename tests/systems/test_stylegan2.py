@@ -44,12 +44,20 @@ def begun(**changes):
 def test_regularisers_are_lazy():
     """At step 0 and every 4 and every 16 steps after it; an interval of 0 is never."""
     plan = stylegan2.build(small()).plan
-    both, path, plain = ("gen", "gen_reg", "dis", "dis_reg"), ("gen", "gen_reg", "dis"), ("gen", "dis")
+    both = ("gen", "gen_reg", "dis", "dis_reg", "average")
+    path, plain = ("gen", "gen_reg", "dis", "average"), ("gen", "dis", "average")
     assert [plan(k) for k in (0, 16, 32)] == [both] * 3
     assert [plan(k) for k in (4, 8, 12, 20)] == [path] * 4
     assert all(plan(k) == plain for k in range(33) if k % 4)
     never = stylegan2.build(small(**{"loss.gen_interval": 0, "loss.dis_interval": 0})).plan
     assert never(0) == plain
+
+
+def test_every_update_is_compiled_once():
+    """One program for each of the five, and not one for each of the three sets of them that steps have."""
+    system = stylegan2.build(small())
+    programs = {part for k in range(17) for part in system.programs(system.plan(k))}
+    assert programs == {("gen",), ("gen_reg",), ("dis",), ("dis_reg",), ("average",)}
 
 
 @pytest.mark.parametrize("interval, rate, beta", [(4, 0.0016, 0.99199), (16, 0.0018824, 0.990592)])

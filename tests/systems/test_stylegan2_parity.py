@@ -43,7 +43,7 @@ def images(x):
 
 @pytest.fixture(scope="module")
 def sides():
-    """(state before, real images, our step, a function that makes PyTorch's side at that state, its draws)."""
+    """(state before, real images, our step under one update after another, what makes PyTorch's side, its draws)."""
     config, rng = presets.get_config("tiny"), np.random.default_rng(0)
     real = rng.uniform(-1, 1, (N, SIZE, SIZE, 3))
     with jax.enable_x64(True):
@@ -67,9 +67,13 @@ def sides():
             drawn(keys[2], N, nz),
         ]
 
-    def ours(updates):
+    def ours(*updates):
+        after, metrics = before, {}
         with jax.enable_x64(True):
-            return jax.device_get(step(before, {"images": real}, KEY, updates=updates))
+            for part in system.programs(updates):
+                after, reported = step(after, {"images": real}, KEY, updates=part)
+                metrics |= reported
+            return jax.device_get((after, metrics))
 
     def theirs():
         g, d, r1 = config.generator, config.discriminator, config.loss.r1_gamma
@@ -105,7 +109,7 @@ def assert_near(ours, theirs, what, tolerance=1e-8):
 def test_an_update_in_float64(sides, update):
     """Losses, gradients and what is remembered agree to 1e-8 of the largest."""
     before, real, ours, theirs, draws = sides
-    after, metrics = ours((update,))
+    after, metrics = ours(update)
     side, made = theirs()
     act = {
         "gen": lambda: side.main_of_g(draws[0]),
@@ -132,7 +136,7 @@ def test_an_update_in_float64(sides, update):
 def test_an_iteration_in_float64(sides):
     """All four in their order, then the average: parameters agree to a millionth of the learning rate."""
     before, real, ours, theirs, draws = sides
-    after, metrics = ours(UPDATES)
+    after, metrics = ours(*UPDATES, "average")
     side, made = theirs()
     # Of the first iteration: nothing of the average is kept yet.
     told = side.iteration(0, draws, images(real), decay=0.0)
