@@ -166,7 +166,8 @@ def setting(name, size, batch, **changes):
         config.generator.name, config.generator.levels = "unet", levels(size)
     elif name == "cyclegan":
         config.generator.name = f"resnet_{blocks(size)}blocks"
-    elif name == "stylegan2":  # with the average of G's weights, as the peer
+    elif name == "stylegan2":  # with the average of G's weights and without augmentations, as the peer
+        config.augment.policy = ""
         for net in (config.generator, config.discriminator):
             net.channel_base, net.clamp = BASE, 0.0
     else:

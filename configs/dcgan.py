@@ -56,7 +56,9 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     loss.gradient_penalty = 10.0  # of wgan_gp
 
     config.augment = augment = ml_collections.ConfigDict()
-    augment.policy = ""  # of what D sees, for few images: colour,translation,cutout, or some of them
+    augment.policy = (
+        ""  # of what D sees, for few images: colour,translation,cutout, or some of them; ADA's bgc
+    )
     augment.noise = (
         0.0  # standard deviation of noise on it, against a D that wins; 0.1 or 0.2 of the 2 of an image
     )

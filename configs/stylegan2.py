@@ -65,12 +65,13 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     loss.gen_interval = 4  # steps between two of it; 0: never
 
     config.augment = augment = ml_collections.ConfigDict()
-    augment.policy = ""  # of what D sees, for few images: colour,translation,cutout, or some of them
+    # Of what D sees: ADA's bgc, or some of its blit,geom,color,filter,noise,cutout, or of colour,translation,cutout.
+    augment.policy = "bgc"
     augment.noise = (
         0.0  # standard deviation of noise on it, against a D that wins; 0.1 or 0.2 of the 2 of an image
     )
     augment.p = 0.0  # probability of each, or what the adaptive one starts at
-    augment.target = 0.6  # above 0 p follows D's signs of overfitting
+    augment.target = 0.6  # above 0 p follows D's signs of overfitting; 0: it stays
     augment.ramp = 500_000.0  # images in which an adaptive p would go from 0 to 1
 
     config.optimiser = common.optimiser(learning_rate=2.5e-3, b1=0.0, b2=0.99, schedule="constant")
@@ -81,7 +82,11 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
 
 
 def _paper(size: int, batch: int, gamma: float, base: int, rate: float, ema: float, group: int) -> dict:
-    """A setting of the second paper's table: 25 million images, eight layers of mapping, no limit of the average."""
+    """A setting of the second paper's table: 25 million images, eight layers of mapping, no limit of the average.
+
+    They have ADA's augmentations as `""` does, because its authors train all of their settings so unless they say
+    otherwise.
+    """
     return {
         "steps": 25_000_000 // batch,
         "batch_size": batch,
@@ -107,6 +112,7 @@ _OBJECTS = {
     "mapping.w_dim": 128,
     "generator.clamp": 0.0,
     "discriminator.clamp": 0.0,
+    "augment.policy": "",
     "augment.target": 0.0,
     "sample_every": 500,
     "validate_every": 2_000,
@@ -115,7 +121,8 @@ _OBJECTS = {
 
 PRESETS = {
     "": {},
-    "stylegan2": _paper(1024, 32, 10.0, 32_768, 2e-3, 10.0, 4),
+    # That of the first paper, which has no augmentations.
+    "stylegan2": {**_paper(1024, 32, 10.0, 32_768, 2e-3, 10.0, 4), "augment.policy": ""},
     "paper256": _paper(256, 64, 1.0, 16_384, 2.5e-3, 20.0, 8),
     "paper512": _paper(512, 64, 0.5, 32_768, 2.5e-3, 20.0, 8),
     "paper1024": _paper(1024, 32, 2.0, 32_768, 2e-3, 10.0, 4),

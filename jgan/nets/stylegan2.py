@@ -169,7 +169,7 @@ def resolutions(size: int) -> tuple[int, ...]:
     if size < 8 or size & (size - 1):
         near = max(2 ** round(math.log2(max(size, 1))), 8)
         raise jgan.UserError(
-            f"data.size={size}: StyleGAN2 makes squares of 8, 16, 32, ... px, such as {near}."
+            f"data.size={size}: these nets are of squares of 8, 16, 32, ... px, such as {near}."
         )
     return tuple(2**k for k in range(2, size.bit_length()))
 

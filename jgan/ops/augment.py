@@ -3,15 +3,18 @@
 Zhao et al., "Differentiable Augmentation for Data-Efficient GAN Training" (2020): colour, translation and cutout of
 real and of generated images alike, with gradients through them to G. Karras et al., "Training Generative Adversarial
 Networks with Limited Data" (2020, ADA): each transformation happens with a probability p that follows a sign of
-overfitting. Sønderby et al., "Amortised MAP Inference for Image Super-Resolution" (2017): instance noise.
+overfitting; that paper's own transformations are in `ada`. Sønderby et al., "Amortised MAP Inference for Image
+Super-Resolution" (2017): instance noise.
 """
 
 from collections.abc import Sequence
+import math
 
 import jax
 import jax.numpy as jnp
 
 import jgan
+from jgan.ops import ada
 
 _SHIFT, _CUT = 1 / 8, 1 / 2  # largest translation, side of the square cut out; of the image's side
 
@@ -19,17 +22,20 @@ _SHIFT, _CUT = 1 / 8, 1 / 2  # largest translation, side of the square cut out; 
 def augment(images: jax.Array, key: jax.Array, p: jax.Array | float, policy: Sequence[str]) -> jax.Array:
     """Images [n, h, w, c] of which each went through each transformation of a policy with probability p.
 
-    Every image has random numbers of its own. At p = 0 the very images come back. Values may leave [-1, 1]
-    (brightness), and pixels that come in from outside the image are 0, as in the authors' code.
+    Every image has random numbers of its own. Of `TRANSFORMATIONS` the very images come back at p = 0. Values may leave
+    [-1, 1] (brightness), and pixels that come in from outside the image are 0, as in the authors' code.
 
     Args:
         images: in [-1, 1].
         key: of all draws.
-        p: in [0, 1].
-        policy: names of `TRANSFORMATIONS`, applied in this order; none for no augmentation.
+        p: 0 or more; above 1 all happen.
+        policy: names as `parse` returns them: of `TRANSFORMATIONS`, applied in this order, or groups of `ada`; none for
+            no augmentation.
     """
     if not policy:
         return images
+    if of_ada(policy):
+        return ada.transform(images, ada.draw(key, images.shape, p, policy, images.dtype))
 
     def one(image: jax.Array, key: jax.Array) -> jax.Array:
         for name in policy:
@@ -93,19 +99,41 @@ TRANSFORMATIONS = {"colour": colour, "translation": translation, "cutout": cutou
 
 
 def parse(policy: str) -> tuple[str, ...]:
-    """The transformations of a policy as a config writes it, `colour,translation,cutout`; () for an empty one.
+    """The transformations of a policy as a config writes it; () for an empty one.
+
+    Args:
+        policy: names with commas between, all of `TRANSFORMATIONS` (`colour,translation,cutout`) or all of ADA: presets
+            (`bgc`) and groups (`blit,color`). What `cutout` is follows from the others; alone it is the first.
 
     Raises:
-        jgan.UserError: a name that does not exist.
+        jgan.UserError: a name that does not exist, or some of either kind.
     """
     names = tuple(name.strip() for name in policy.split(",") if name.strip())
+    ours, theirs = tuple(TRANSFORMATIONS), (*ada.PRESETS, *ada.GROUPS)
+    if set(names) <= set(ours):
+        return names
     for name in names:
-        if name not in TRANSFORMATIONS:
+        if name not in (*ours, *theirs):
             raise jgan.UserError(
-                f"augment.policy={policy!r}: {name!r} is unknown; use {', '.join(TRANSFORMATIONS)} or several of "
-                "them with commas between."
+                f"augment.policy={policy!r}: {name!r} is unknown; use {', '.join(ours)} or several of them with commas "
+                f"between, or those of ADA: {', '.join(theirs)}."
             )
-    return names
+    if not set(names) <= set(theirs):
+        raise jgan.UserError(
+            f"augment.policy={policy!r} mixes two pipelines: use only {', '.join(ours)}, or only {', '.join(theirs)}."
+        )
+    groups = {group for name in names for group in ada.PRESETS.get(name, (name,))}
+    return tuple(group for group in ada.GROUPS if group in groups)
+
+
+def of_ada(policy: Sequence[str]) -> bool:
+    """Whether the names that `parse` returned are groups of ADA."""
+    return not set(policy) <= set(TRANSFORMATIONS)
+
+
+def limit(policy: Sequence[str]) -> float:
+    """The largest p that an adaptive one reaches: 1; for ADA's own transformations none, as in the authors' code."""
+    return math.inf if of_ada(policy) else 1.0
 
 
 def controller(p: float) -> dict[str, jax.Array]:
@@ -118,12 +146,17 @@ def controller(p: float) -> dict[str, jax.Array]:
 
 
 def adapt(
-    state: dict[str, jax.Array], logits: jax.Array, target: float, ramp: float, interval: int = 4
+    state: dict[str, jax.Array],
+    logits: jax.Array,
+    target: float,
+    ramp: float,
+    interval: int = 4,
+    most: float = 1.0,
 ) -> dict[str, jax.Array]:
     """The controller's state after one more batch of D's logits of real images. Karras et al. (2020), section 3.1.
 
     Every `interval` batches p moves by a fixed step, up where r_t = E[sign D(real)] was above the target over those
-    batches (D is too sure of the training images) and down where it was below; within [0, 1].
+    batches (D is too sure of the training images) and down where it was below; not below 0.
 
     Args:
         state: as `controller` makes it.
@@ -131,12 +164,13 @@ def adapt(
         target: of r_t; the paper has 0.6.
         ramp: images in which p would go from 0 to 1; the paper has 500,000.
         interval: batches between two moves; the paper has 4.
+        most: the largest p. From above 1 it takes as long to come back.
     """
     signs = state["signs"] + jnp.mean(jnp.sign(logits)).astype(jnp.float32)
     batches = state["batches"] + 1
     due = batches == interval
     move = jnp.sign(signs / interval - target) * (logits.shape[0] * interval / ramp)
-    p = jnp.where(due, jnp.clip(state["p"] + move, 0, 1), state["p"])
+    p = jnp.where(due, jnp.clip(state["p"] + move, 0, most), state["p"])
     return {"p": p, "signs": jnp.where(due, 0, signs), "batches": jnp.where(due, 0, batches)}
 
 

@@ -15,5 +15,15 @@ def _build(name: str, config: Any) -> Any:
 
 SYSTEMS = {
     name: functools.partial(_build, name)
-    for name in ("pix2pix", "cyclegan", "gan", "dcgan", "cgan", "stargan", "bicyclegan", "stylegan2")
+    for name in (
+        "pix2pix",
+        "cyclegan",
+        "gan",
+        "dcgan",
+        "cgan",
+        "stargan",
+        "bicyclegan",
+        "stylegan2",
+        "progressive",
+    )
 }

@@ -166,6 +166,7 @@ class _DCGAN:
                     on_real - self.terms.boundary,
                     self.config.augment.target,
                     self.config.augment.ramp,
+                    most=augment.limit(self.policy),
                 )
                 metrics["augment_p"] = aux["augment"]["p"]
         if "gen" in updates:

@@ -57,3 +57,14 @@ def adam(config: Any, steps: int) -> optax.GradientTransformation:
         return make(jax.lax.optimization_barrier(config.b1)).update(grads, state, params)
 
     return optax.GradientTransformation(make(config.b1).init, update)
+
+
+def forgotten(state: Any, when: jax.Array) -> Any:
+    """The state of `adam` with its moments as before the first update where `when` is true; the schedule goes on."""
+
+    def forget(part: Any) -> Any:
+        if not isinstance(part, optax.ScaleByAdamState):
+            return part
+        return jax.tree.map(lambda x: jnp.where(when, jnp.zeros_like(x), x), part)
+
+    return tuple(map(forget, state))

@@ -272,9 +272,8 @@ class _StyleGAN2:
             value = jnp.mean(losses.VANILLA.real(on_real - on_fake))
         aux = {}
         if self.adaptive:
-            aux["augment"] = augment.adapt(
-                state.aux["augment"], on_real, self.config.augment.target, self.config.augment.ramp
-            )
+            asked, most = self.config.augment, augment.limit(self.policy)
+            aux["augment"] = augment.adapt(state.aux["augment"], on_real, asked.target, asked.ramp, most=most)
             reported |= {"augment_p": aux["augment"]["p"], "augment_sign": jnp.mean(jnp.sign(on_real))}
         return value, (stats, (aux, reported | {"d_loss": value}))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import jgan
+from jgan.ops import ada
 from jgan.ops import augment
 
 KEY = jax.random.key(3)
@@ -136,7 +137,23 @@ def test_the_target_is_a_share_of_signs_not_of_sizes():
     assert run(jnp.array([[100.0], [100.0], [100.0], [-0.1]]))[-1] < 0.2
 
 
+def test_without_a_limit_the_probability_passes_one():
+    """As ADA's: 8 images a batch, 4 batches a move, 1000 images from 0 to 1."""
+    step = jax.jit(
+        lambda s: augment.adapt(s, jnp.full((8, 1), 3.0), 0.6, ramp=1000.0, interval=4, most=jnp.inf)
+    )
+    state = augment.controller(0.9)
+    for _ in range(40):
+        state = step(state)
+    np.testing.assert_allclose(state["p"], 0.9 + 0.32, atol=1e-6)
+
+
 def test_policies_are_read_and_refused_by_name():
     assert augment.parse("") == () and augment.parse("colour, cutout") == ("colour", "cutout")
-    with pytest.raises(jgan.UserError, match="'color' is unknown; use colour, translation, cutout"):
-        augment.parse("color")
+    assert augment.parse("bgc") == ("blit", "geom", "color") and augment.parse("bgcfnc") == ada.GROUPS
+    assert augment.parse("cutout, blit") == ("blit", "cutout") and augment.parse("cutout") == ("cutout",)
+    assert augment.of_ada(("blit", "cutout")) and not augment.of_ada(("cutout",))
+    with pytest.raises(jgan.UserError, match="'blur' is unknown; use colour, translation, cutout.*bgc.*geom"):
+        augment.parse("blur")
+    with pytest.raises(jgan.UserError, match="colour,color' mixes two pipelines"):
+        augment.parse("colour,color")

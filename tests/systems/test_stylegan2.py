@@ -144,10 +144,16 @@ def test_a_class_chooses_the_picture():
     assert together.shape == (2, 1)
 
 
-@pytest.mark.parametrize("changes", [CLASSES, {"loss.adversarial": "relativistic", "loss.r2_gamma": 1.0}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {**CLASSES, "augment.policy": "bgcfnc"},
+        {"loss.adversarial": "relativistic", "loss.r2_gamma": 1.0, "augment.policy": "colour,cutout"},
+    ],
+)
 def test_every_kind_of_step_with_classes_and_with_pairs(changes):
     """With everything that the preset leaves out: an adaptive augmentation, R2, noise on what D sees."""
-    more = {"augment.policy": "colour,cutout", "augment.target": 0.6, "augment.p": 0.5, "augment.noise": 0.1}
+    more = {"augment.target": 0.6, "augment.p": 0.5, "augment.noise": 0.1}
     config = small(**changes, **more)
     system = stylegan2.build(config)
     state = jax.eval_shape(system.init, KEY, batch(config))
