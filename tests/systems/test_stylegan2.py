@@ -1,6 +1,7 @@
 """StyleGAN2 as a system: its plan and rates, mixing, averages, latent spaces that contain each other, refusals."""
 
 import functools
+import types
 
 import jax
 import jax.numpy as jnp
@@ -58,6 +59,21 @@ def test_every_update_is_compiled_once():
     system = stylegan2.build(small())
     programs = {part for k in range(17) for part in system.programs(system.plan(k))}
     assert programs == {("gen",), ("gen_reg",), ("dis",), ("dis_reg",), ("average",)}
+
+
+def test_pairs_are_judged_by_the_difference_of_their_logits(monkeypatch):
+    """Huang et al. (2024), eq. 2: softplus of D(G(z)) - D(x) for D, and of D(x) - D(G(z)) for G."""
+    made = stylegan2.build(small(**{"loss.adversarial": "relativistic"})).step.__self__
+    fake, real = jnp.full((2, 16, 16, 3), 0.5), jnp.stack([jnp.full((16, 16, 3), x) for x in (0.25, -0.5)])
+    judge = lambda _, params, images, named: params * jnp.mean(images, (1, 2, 3))[:, None]  # noqa: E731
+    monkeypatch.setattr(stylegan2._StyleGAN2, "fakes", lambda *_: (fake, {}))
+    monkeypatch.setattr(stylegan2._StyleGAN2, "logits", judge)
+    state = types.SimpleNamespace(params={"discriminator": 3.0}, stats={}, aux={})
+    d_loss, _ = made.dis_loss(state, real, (), KEY, {"discriminator": 3.0})
+    g_loss, _ = made.gen_loss(state, real, (), KEY, {})
+    differences = 3 * (0.5 - np.array([0.25, -0.5]))  # of the logits, generated less real
+    np.testing.assert_allclose(d_loss, np.mean(np.log1p(np.exp(differences))), rtol=1e-5)
+    np.testing.assert_allclose(g_loss, np.mean(np.log1p(np.exp(-differences))), rtol=1e-5)
 
 
 @pytest.mark.parametrize("interval, rate, beta", [(4, 0.0016, 0.99199), (16, 0.0018824, 0.990592)])
