@@ -29,6 +29,9 @@ _FRAMES = flags.DEFINE_integer(
 )
 _DIRECTIONS = flags.DEFINE_string("directions", "", "file of directions, of which one is followed")
 _DIRECTION = flags.DEFINE_string("direction", "", "name of the direction; empty: the only one of the file")
+_ROWS = flags.DEFINE_string(
+    "rows", "", "rows of styles that directions move, such as 0-3, coarse, middle or fine; empty: all"
+)
 _AMOUNT = flags.DEFINE_float("amount", 1.0, "how far along the direction; below 0 the other way")
 _REALISM = flags.DEFINE_float("realism", None, "weight of the discriminator, instead of the one in the edit")
 _METHOD = flags.DEFINE_enum(
@@ -77,6 +80,7 @@ def main() -> None:
         realism=_REALISM.value,
         directions=_DIRECTIONS.value,
         direction=_DIRECTION.value,
+        rows=_ROWS.value,
         amount=_AMOUNT.value,
         seed=shared_flags.SEED.value,
     )

@@ -19,6 +19,9 @@ _FORMAT = flags.DEFINE_enum(
 _WALK = flags.DEFINE_integer("walk", 0, "instead, walk through so many codes: walk.webp and walk.png")
 _DIRECTIONS = flags.DEFINE_string("directions", "", "instead, show a file of directions: directions.png")
 _DIRECTION = flags.DEFINE_string("direction", "", "only the one of this name, on --number codes")
+_ROWS = flags.DEFINE_string(
+    "rows", "", "rows of styles that directions move, such as 0-3, coarse, middle or fine; empty: all"
+)
 _AMOUNT = flags.DEFINE_float("amount", 3.0, "how far along directions, both ways")
 flags.adopt_module_key_flags(shared_flags)
 flags.adopt_module_key_flags(control_flags)
@@ -40,6 +43,7 @@ def main() -> None:
             _DIRECTIONS.value,
             _OUTPUT.value,
             name=_DIRECTION.value,
+            rows=_ROWS.value,
             amount=_AMOUNT.value,
             number=_NUMBER.value if _NUMBER.present else 8,
             seed=shared_flags.SEED.value,

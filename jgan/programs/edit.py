@@ -170,6 +170,7 @@ def edit_file(
     directions: str = "",
     direction: str = "",
     amount: float = 1.0,
+    rows: str = "",
     seed: int = 0,
     part: str = "",
 ) -> int:
@@ -199,6 +200,7 @@ def edit_file(
             from the code of the first picture that `sample.write` draws with this seed. Empty: none.
         direction: its name; empty: the only one.
         amount: how far.
+        rows: of styles that it moves, as in `directions.load_all`.
         seed: of the starts.
         part: of the photo, as in `project.view`.
 
@@ -208,7 +210,7 @@ def edit_file(
     space, size = run.space(), run.config.data.size
     if not edit and not directions:
         raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
-    along = directions_lib.load(run, directions, direction) if directions else None
+    along = directions_lib.load(run, directions, direction, rows) if directions else None
     directions_lib.check(amount)
     drawn = _document(run, edit, realism)
     if not edit:  # one candidate, which stays where the direction leads

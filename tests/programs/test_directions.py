@@ -130,7 +130,7 @@ def test_directions_are_shown(run, file, tmp_path):
         ),
         (
             lambda run, file, out: directions_lib.write_difference(run, file, "a", file, file),
-            "is no projection",
+            "is no projection onto the space 'z'",
         ),
         (
             lambda run, file, out: directions_lib.show(run, file, str(out), amount=float("nan")),
