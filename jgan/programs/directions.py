@@ -1,11 +1,10 @@
-"""Directions of a run's latent space as files: made of draws or of photos, shown, and followed.
+"""Directions of a run's latent space as files: made of draws, of photos or of weights, and shown.
 
 run = trained.load("RUN", latent=True)
 directions.write_principal(run, "directions.npz", 10)
 directions.write_difference(run, "directions.npz", "smile", "WITH", "WITHOUT")   # folders of launch.project
 directions.write_closed_form(run.within("w"), "styles.npz", 10)
 direction = directions.load(run, "directions.npz", "smile")
-moved, way = directions.follow(run, latent, direction, amount=1.5, frames=8)
 """
 
 from collections.abc import Callable
@@ -28,7 +27,6 @@ from jgan.data import outputs
 from jgan.latent import boundary as boundary_lib
 from jgan.latent import codec
 from jgan.latent import directions
-from jgan.latent import paths
 from jgan.latent import styles
 from jgan.programs import draws
 from jgan.programs import latents as latents_lib
@@ -215,20 +213,6 @@ def load_all(run: trained.Run, path: str, rows: str = "") -> dict[str, Any]:
         moved = {name: styles.lift(space, of.styles.rows(v), chosen) for name, v in loaded.items()}
         loaded = jax.device_get(moved)
     return loaded
-
-
-def follow(
-    run: trained.Run, latent: Any, direction: Any, amount: float, frames: int
-) -> tuple[Any, np.ndarray]:
-    """(the latent `amount` along a direction, the way there as images [frames, h, w, c] in [-1, 1])."""
-    check(amount)
-
-    def go(weights: Any, latent: Any, direction: Any, amount: jax.Array) -> Any:
-        space = run.space(weights)
-        moved = directions.move(space, latent, direction, amount)
-        return moved, jax.vmap(space.generate)(paths.linear(latent, moved, frames))
-
-    return jax.device_get(jax.jit(go)(run.weights, latent, direction, jnp.float32(amount)))
 
 
 def check(amount: float) -> None:
