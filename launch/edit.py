@@ -79,9 +79,13 @@ def main() -> None:
             f"--{' and --'.join(asked)} are one change each: the second could begin at what the first left, by "
             "--latent=OUT/latents.npz."
         )
-    needs = {_ROWS: ("directions", "mix"), _THRESHOLD: ("transfer",), _DIRECTION: ("directions",)}
-    needs[_AMOUNT] = ("directions", "morph", "transfer")
-    for flag, of in needs.items():
+    needs = (
+        (_ROWS, ("directions", "mix")),
+        (_THRESHOLD, ("transfer",)),
+        (_DIRECTION, ("directions",)),
+        (_AMOUNT, ("directions", "morph", "transfer")),
+    )
+    for flag, of in needs:
         if flag.present and not set(of) & set(asked):
             raise jgan.UserError(f"--{flag.name} goes with --{' or --'.join(of)} alone.")
     from jgan import trained
