@@ -28,7 +28,7 @@ class Server:
         service = service_lib.Service(
             "run",
             "run2",
-            make_engine=lambda _: self.engine,
+            make_engine=lambda *_: self.engine,
             make_translation=lambda _: self.translation,
         )
         service._palette = [
