@@ -7,8 +7,8 @@ from typing import NamedTuple
 import jax
 
 
-class Styles(NamedTuple):
-    """How a latent holds styles, of a generator whose layers are each modulated by one.
+class Held(NamedTuple):
+    """The styles that a latent holds, of a generator whose layers are each modulated by one.
 
     Attributes:
         mean: [w_dim], the mean of all styles, towards which truncation moves.
@@ -36,7 +36,7 @@ class Space(NamedTuple):
         bound: `u -> latent`, its inverse: tanh for a uniform z, the identity for others.
         generate: `latent -> image [h, w, c]` in [-1, 1].
         distance: `(latent, latent) -> scalar`, 0 for equal latents.
-        styles: the styles that its latents hold; None where they hold none.
+        held: the styles that its latents hold; None where they hold none.
     """
 
     name: str
@@ -45,4 +45,4 @@ class Space(NamedTuple):
     bound: Callable[[Any], Any]
     generate: Callable[[Any], jax.Array]
     distance: Callable[[Any, Any], jax.Array]
-    styles: Styles | None = None
+    held: Held | None = None

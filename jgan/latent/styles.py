@@ -21,17 +21,17 @@ GROUPS = {"coarse": (0, 4), "middle": (4, 8), "fine": (8, None)}
 MAX_AMOUNT = 1e6  # of a change
 
 
-def held(space: spaces.Space) -> spaces.Styles:
+def held(space: spaces.Space) -> spaces.Held:
     """The styles of a space.
 
     Raises:
         jgan.UserError: its latents hold none.
     """
-    if space.styles is None:
+    if space.held is None:
         raise jgan.UserError(
             f"latents of the space {space.name!r} hold no styles: --space=w or w_plus of a StyleGAN2 run would work."
         )
-    return space.styles
+    return space.held
 
 
 def count(space: spaces.Space) -> int:

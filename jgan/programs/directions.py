@@ -55,10 +55,10 @@ def write_principal(
 
     def find(weights: Any, key: jax.Array) -> Any:
         space = run.space(weights)
-        if space.styles is None:
+        if space.held is None:
             return directions.of_generator(space, key, count, number).vectors
         # All rows of a drawn latent are the same style.
-        drawn = jax.vmap(lambda k: space.styles.rows(space.sample(k))[0])(jax.random.split(key, number))
+        drawn = jax.vmap(lambda k: space.held.rows(space.sample(k))[0])(jax.random.split(key, number))
         return jax.vmap(lambda v: styles.lift(space, v))(directions.principal(drawn, count).vectors)
 
     return _numbered(run, path, kept, "principal", jax.jit(find)(run.weights, jax.random.key(seed % 2**32)))
@@ -80,7 +80,7 @@ def write_closed_form(run: trained.Run, path: str, count: int, rows: str = "") -
         jgan.UserError: as in `styles.closed_form`, or a file that cannot be written or is another one.
     """
     kept, number = _others(run, path), styles.count(run.space())
-    chosen = styles.choose(rows, len(run.space().styles.affine) + 1)
+    chosen = styles.choose(rows, len(run.space().held.affine) + 1)
 
     def find(weights: Any) -> Any:
         space = run.space(weights)
@@ -200,7 +200,7 @@ def load_all(run: trained.Run, path: str, rows: str = "") -> dict[str, Any]:
     """
     space, kept = run.space(), directions.space_of(path)
     of = run.within(kept).space() if kept in run.system.spaces else space
-    lifts = of.name != space.name and None not in (of.styles, space.styles) and styles.count(of) == 1
+    lifts = of.name != space.name and None not in (of.held, space.held) and styles.count(of) == 1
     of = of if lifts else space
     loaded = directions.load(path, of.name, jax.eval_shape(of.sample, jax.random.key(0)), run.digest)
     number = styles.count(space) if rows or lifts else 0
@@ -210,7 +210,7 @@ def load_all(run: trained.Run, path: str, rows: str = "") -> dict[str, Any]:
         )
     chosen = styles.choose(rows, number) if rows else None
     if rows or lifts:
-        moved = {name: styles.lift(space, of.styles.rows(v), chosen) for name, v in loaded.items()}
+        moved = {name: styles.lift(space, of.held.rows(v), chosen) for name, v in loaded.items()}
         loaded = jax.device_get(moved)
     return loaded
 
@@ -287,7 +287,7 @@ def _normal(run: trained.Run, latents: Any, scores: np.ndarray) -> Any:
         space = run.space(weights)
         flat = _flat(space)
         found = boundary_lib.normal(jax.vmap(flat)(latents), jnp.asarray(scores))
-        if space.styles is None:
+        if space.held is None:
             return codec.Codec.of(space).latent(found)
         return styles.lift(space, found.reshape(styles.count(space), -1))
 
@@ -318,9 +318,9 @@ def _apart(run: trained.Run, kept: dict[str, Any], direction: Any, names: Sequen
 
 def _flat(space: spaces.Space) -> Callable[[Any], jax.Array]:
     """What makes a vector of a latent: of its styles where it has some, or of all its numbers."""
-    if space.styles is None:
+    if space.held is None:
         return codec.Codec.of(space).flat
-    return lambda latent: space.styles.rows(latent).ravel()
+    return lambda latent: space.held.rows(latent).ravel()
 
 
 def _others(run: trained.Run, path: str) -> dict[str, Any]:

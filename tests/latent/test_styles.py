@@ -17,7 +17,7 @@ AFFINE = tuple(np.random.default_rng(k).normal(size=(WIDTH, 3)).astype(np.float3
 
 def space(rows=ROWS, affine=AFFINE):
     """Latents {"noise": [2], "w": [rows, WIDTH]}."""
-    held = spaces.Styles(MEAN, lambda x: x["w"], lambda x, w: {**x, "w": w}, affine)
+    held = spaces.Held(MEAN, lambda x: x["w"], lambda x, w: {**x, "w": w}, affine)
     return spaces.Space(
         "w_plus",
         lambda key: {"noise": jnp.ones(2), "w": jax.random.normal(key, (rows, WIDTH))},
@@ -118,7 +118,7 @@ def test_closed_form_of_some_layers_looks_at_these_alone():
 
 
 def test_a_space_without_styles_says_so():
-    plain = SPACE._replace(name="z", styles=None)
+    plain = SPACE._replace(name="z", held=None)
     for call in (
         lambda: styles.truncate(plain, A, 0.5),
         lambda: styles.closed_form(plain, 1),
