@@ -4,12 +4,14 @@ run = trained.load("RUN")                                     # the latest; step
 images = run.way().run(run.weights, inputs, key)["output"]    # a pure function
 """
 
+import hashlib
 import os
 from typing import Any
 from typing import NamedTuple
 
 import jax
 import ml_collections
+import numpy as np
 
 import jgan
 from jgan import fields
@@ -71,6 +73,14 @@ class Run(NamedTuple):
                 f"--space={space}: a run of {self.config.system} has {' and '.join(self.system.spaces)} only."
             )
         return self._replace(latent=space)
+
+    @property
+    def digest(self) -> str:
+        """A digest by which the run's weights are known again; what is given does not count."""
+        digest = hashlib.sha256()
+        for leaf in jax.tree.leaves({name: x for name, x in self.weights.items() if name != "given"}):
+            digest.update(np.ascontiguousarray(leaf))
+        return digest.hexdigest()[:16]
 
     @property
     def judges(self) -> bool:

@@ -2,8 +2,15 @@
 
 The photo is projected onto the run's manifold, candidates follow the strokes, and the changes of the best candidate are
 applied to the photo at its own size. Without a photo the candidates begin at random. jgan/latent/document.py describes
-edits. With --directions=FILE --direction=NAME --amount=2 the code is first moved along a direction of
-launch.directions; without --edit nothing else is done.
+edits. With one of these the latent is changed first, and without --edit nothing else is done:
+
+    --directions=FILE --direction=NAME --amount=2   along a direction of launch.directions
+    --morph=OTHER.npz --amount=0.5                  towards another latent
+    --mix=OTHER.npz --rows=coarse                   rows of styles from another one
+    --transfer=WITHOUT.npz,WITH.npz --amount=1      what changes from one to the other: an expression
+    --truncate=0.7                                  towards the mean style
+
+Such files are written by launch.project, and by this program (latents.npz); --latent=NAME.npz begins at one of them.
 """
 
 from absl import flags
@@ -29,7 +36,18 @@ _FRAMES = flags.DEFINE_integer(
 )
 _DIRECTIONS = flags.DEFINE_string("directions", "", "file of directions, of which one is followed")
 _DIRECTION = flags.DEFINE_string("direction", "", "name of the direction; empty: the only one of the file")
+_ROWS = flags.DEFINE_string(
+    "rows", "", "rows of styles that --mix takes or --directions move, such as 0-3, coarse, middle or fine"
+)
 _AMOUNT = flags.DEFINE_float("amount", 1.0, "how far along the direction; below 0 the other way")
+_LATENT = flags.DEFINE_string("latent", "", "file of a latent at which the edit begins, such as NAME.npz")
+_MORPH = flags.DEFINE_string("morph", "", "file of a latent towards which to go by --amount, 0 to 1")
+_MIX = flags.DEFINE_string("mix", "", "file of a latent from which --rows of styles are taken")
+_TRANSFER = flags.DEFINE_list("transfer", [], "two files of latents, without and with an expression")
+_THRESHOLD = flags.DEFINE_float(
+    "threshold", 0.0, "rows of --transfer that are shorter than this share of the longest one do not count"
+)
+_TRUNCATE = flags.DEFINE_float("truncate", None, "1: as it was, 0: the mean style, between: less unusual")
 _REALISM = flags.DEFINE_float("realism", None, "weight of the discriminator, instead of the one in the edit")
 _METHOD = flags.DEFINE_enum(
     "method",
@@ -44,16 +62,52 @@ flags.adopt_module_key_flags(projection_flags)
 
 
 def main() -> None:
-    if not _EDIT.value and not _DIRECTIONS.value:
-        raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
+    changes = {
+        "directions": _DIRECTIONS.value,
+        "morph": _MORPH.value,
+        "mix": _MIX.value,
+        "transfer": _TRANSFER.value,
+        "truncate": _TRUNCATE.value is not None,
+    }
+    asked = [name for name, value in changes.items() if value]
+    if not _EDIT.value and not asked:
+        raise jgan.UserError(
+            f"nothing is to be done: --edit, or one of --{', --'.join(changes)} must be given."
+        )
+    if len(asked) > 1:
+        raise jgan.UserError(
+            f"--{' and --'.join(asked)} are one change each: the second could begin at what the first left, by "
+            "--latent=OUT/latents.npz."
+        )
+    needs = (
+        (_ROWS, ("directions", "mix")),
+        (_THRESHOLD, ("transfer",)),
+        (_DIRECTION, ("directions",)),
+        (_AMOUNT, ("directions", "morph", "transfer")),
+    )
+    for flag, of in needs:
+        if flag.present and not set(of) & set(asked):
+            raise jgan.UserError(f"--{flag.name} goes with --{' or --'.join(of)} alone.")
     from jgan import trained
     from jgan.latent import projection
     from jgan.programs import controls
     from jgan.programs import edit
+    from jgan.programs import operations
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
     run = controls.under(run.within(latent_flags.SPACE.value), control_flags.SET.value)
+    change = None
+    if _DIRECTIONS.value:
+        change = operations.direction(run, _DIRECTIONS.value, _DIRECTION.value, _AMOUNT.value, _ROWS.value)
+    elif _MORPH.value:
+        change = operations.morph(run, _MORPH.value, _AMOUNT.value)
+    elif _MIX.value:
+        change = operations.mix(run, _MIX.value, _ROWS.value)
+    elif _TRANSFER.value:
+        change = operations.transfer(run, _TRANSFER.value, _AMOUNT.value, _THRESHOLD.value)
+    elif _TRUNCATE.value is not None:
+        change = operations.truncate(run, _TRUNCATE.value)
     edit.edit_file(
         run,
         _EDIT.value,
@@ -75,9 +129,8 @@ def main() -> None:
             frames=_FRAMES.value,
         ),
         realism=_REALISM.value,
-        directions=_DIRECTIONS.value,
-        direction=_DIRECTION.value,
-        amount=_AMOUNT.value,
+        operation=change,
+        latent=_LATENT.value,
         seed=shared_flags.SEED.value,
     )
 
@@ -87,5 +140,5 @@ if __name__ == "__main__":
         main,
         required=("workdir", "output"),
         runs=("workdir",),
-        paths=("edit", "image", "directions", "features"),
+        paths=("edit", "image", "directions", "features", "latent", "morph", "mix"),
     )

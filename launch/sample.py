@@ -5,6 +5,7 @@ The same seed draws the same codes; the first codes of a larger number are those
 
 from absl import flags
 
+import jgan
 import launch
 from launch import control_flags
 from launch import latent_flags
@@ -19,6 +20,13 @@ _FORMAT = flags.DEFINE_enum(
 _WALK = flags.DEFINE_integer("walk", 0, "instead, walk through so many codes: walk.webp and walk.png")
 _DIRECTIONS = flags.DEFINE_string("directions", "", "instead, show a file of directions: directions.png")
 _DIRECTION = flags.DEFINE_string("direction", "", "only the one of this name, on --number codes")
+_ROWS = flags.DEFINE_string(
+    "rows", "", "rows of styles that directions move, such as 0-3, coarse, middle or fine; empty: all"
+)
+_MIX = flags.DEFINE_string(
+    "mix", "", "instead, mix rows of styles, such as 0-3 or coarse, of --number codes: mix.png"
+)
+_LATENTS = flags.DEFINE_string("latents", "", "projections whose styles are mixed; empty: drawn ones")
 _AMOUNT = flags.DEFINE_float("amount", 3.0, "how far along directions, both ways")
 flags.adopt_module_key_flags(shared_flags)
 flags.adopt_module_key_flags(control_flags)
@@ -26,20 +34,34 @@ flags.adopt_module_key_flags(latent_flags)
 
 
 def main() -> None:
+    if _LATENTS.value and not _MIX.value:
+        raise jgan.UserError("--latents goes with --mix, which mixes them.")
     from jgan import trained
     from jgan.programs import controls
     from jgan.programs import directions
+    from jgan.programs import operations
     from jgan.programs import sample
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
     run = run.within(latent_flags.SPACE.value)
+    if _MIX.value:
+        operations.write_grid(
+            controls.under(run, control_flags.SET.value),
+            _OUTPUT.value,
+            _MIX.value,
+            number=_NUMBER.value if _NUMBER.present else operations.GRID,
+            seed=shared_flags.SEED.value,
+            latents=_LATENTS.value,
+        )
+        return
     if _DIRECTIONS.value:
         directions.show(
             controls.under(run, control_flags.SET.value),
             _DIRECTIONS.value,
             _OUTPUT.value,
             name=_DIRECTION.value,
+            rows=_ROWS.value,
             amount=_AMOUNT.value,
             number=_NUMBER.value if _NUMBER.present else 8,
             seed=shared_flags.SEED.value,
@@ -57,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir", "output"), runs=("workdir",), paths=("directions",))
+    launch.run(main, required=("workdir", "output"), runs=("workdir",), paths=("directions", "latents"))

@@ -1,8 +1,9 @@
 """The editor in the browser: python -m launch.serve --workdir=RUN [--translator=RUN2] [--port=8000] [--open]
 
 RUN draws from codes and is painted with; RUN2 translates what is drawn in a second tab. Either may be the only one.
-With --train=configs/dcgan.py:editor a run that is not there, or not finished, is trained first, and the page shows how
-far it is.
+--space=w_plus paints in another one of RUN's spaces, and --directions=FILE of launch.directions has a slider for each
+direction. With --train=configs/dcgan.py:editor a run that is not there, or not finished, is trained first, and the page
+shows how far it is.
 
 Only this machine is let in, unless --host names another address; that needs --token as well.
 """
@@ -18,6 +19,7 @@ from absl import flags
 
 import jgan
 import launch
+from launch import latent_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _TRANSLATOR = flags.DEFINE_string("translator", "", "directory of a run that translates")
@@ -27,6 +29,8 @@ _HOST = flags.DEFINE_list(
 )
 _TOKEN = flags.DEFINE_string("token", "", "secret that every request has to show; the page: /?token=SECRET")
 _OPEN = flags.DEFINE_bool("open", False, "open the page in a browser")
+_DIRECTIONS = flags.DEFINE_string("directions", "", "file of directions, each of which has a slider")
+flags.adopt_module_key_flags(latent_flags)
 _TRAIN = flags.DEFINE_string(
     "train", "", "configs/FILE.py:PRESET to train the run by, where it is not finished"
 )
@@ -40,6 +44,9 @@ def main() -> None:
         raise jgan.UserError("--workdir, --translator or both must be given; --help tells more.")
     if workdir and not _TRAIN.value:
         _draws(workdir)  # to refuse what is no run before anything else
+    for flag in (latent_flags.SPACE, _DIRECTIONS):
+        if flag.value and (not workdir or not (_TRAIN.value or _draws(workdir))):
+            raise jgan.UserError(f"--{flag.name} is of a run that draws from codes: --workdir names none.")
     # Only what is quick to import: the page should be there at once, and the rest comes while it is looked at.
     from jgan.serve.web import access
     from jgan.serve.web import startup
@@ -72,7 +79,10 @@ def main() -> None:
             from jgan.serve.web import app
             from jgan.serve.web import service
 
-            return app.build(service.Service(workdir, translator, run), door)
+            made = service.Service(
+                workdir, translator, run, space=latent_flags.SPACE.value, directions=_DIRECTIONS.value
+            )
+            return app.build(made, door)
 
         try:
             _serve(startup.Front(door, make), listening, door)
@@ -139,4 +149,4 @@ def _serve(application, listening: socket.socket, door) -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, runs=("translator",))
+    launch.run(main, runs=("translator",), paths=("directions",))

@@ -140,6 +140,29 @@ def small_latent_run(latent_run):
 
 
 @pytest.fixture(scope="session")
+def styles_run():
+    """A StyleGAN2 of 16 px (6 rows of styles with 6 numbers) within w_plus, as if it had been loaded."""
+    import jax
+    import numpy as np
+
+    from configs import stylegan2 as presets
+    from jgan import trained
+    from jgan.systems import stylegan2
+
+    config = presets.get_config("tiny")
+    config.data.channels = (3,)
+    system = stylegan2.build(config)
+    state = jax.jit(system.init)(jax.random.key(0), {"images": np.zeros((4, 16, 16, 3), np.uint8)})
+    weights = jax.device_get(state.weights())
+    # A mean style that is not 0, and noise that is seen.
+    weights["stats"]["mapping"]["w_avg"] = np.float32([0.3, -0.2, 0.1, 0.0, 0.5, -0.4])
+    weights["params"]["synthesis"] = jax.tree.map(
+        lambda x: x + np.float32(0.1) if x.ndim == 0 else x, weights["params"]["synthesis"]
+    )
+    return trained.Run(config, config.steps, system, {**weights, "frozen": {}, "given": {}}, latent="w_plus")
+
+
+@pytest.fixture(scope="session")
 def drawn_run():
     """`(workdir, config, *steps) -> {step: state}`: writes a run of drawn weights, best at the first step."""
     import jax

@@ -78,6 +78,7 @@ class Reader:
     def __init__(self, place):
         self.place, self.count, self.run, self.projected = place, 0, "", ""
         (place / "photos").mkdir()
+        (place / "scores.csv").write_text("0.png,0.2\n1.png,0.7\n")
         for k in range(2):
             images.write(place / "photos" / f"{k}.png", picture(k))
 
@@ -102,7 +103,14 @@ class Reader:
             "PHOTOS": str(self.place / "photos"),
             "PHOTO": str(ROOT / "docs" / "photo.png"),
             "STYLE": str(self.place / "photos" / "0.png"),
-            "DIR": self.projected if module == "launch.directions" else str(self.place / "data"),
+            "DIR": self.projected
+            if module in ("launch.directions", "launch.sample")
+            else str(self.place / "data"),
+            "A.npz": f"{self.projected}/0.png.npz",
+            "B.npz": f"{self.projected}/1.png.npz",
+            "scores.csv": str(self.place / "scores.csv"),
+            "sefa.npz": str(self.place / "sefa.npz"),
+            "heights.npz": str(self.place / "heights.npz"),
             "edit.json": str(ROOT / "docs" / "edit.json"),
             "directions.npz": str(self.place / "directions.npz"),
         }

@@ -120,10 +120,17 @@ def move(space: spaces.Space, latent: Any, direction: Any, amount: float | jax.A
     return paths.inside(space, moved, 1.0)
 
 
-def save(path: str | pathlib.Path, space: str, directions: Mapping[str, Any]) -> None:
+def save(path: str | pathlib.Path, space: str, directions: Mapping[str, Any], generator: str = "") -> None:
     """Writes named directions in the space of that name to a file `.npz`.
 
-    It holds `format`, `version`, `space`, `names` [k], and `leaf_0`, `leaf_1`, ...: the arrays of the latent [k, ...].
+    It holds `format`, `version`, `space`, `names` [k], `generator`, and `leaf_0`, `leaf_1`, ...: the arrays of the
+    latent [k, ...].
+
+    Args:
+        path: of the file.
+        space: the name of their space.
+        directions: by their names.
+        generator: the digest of the weights to which they belong; empty: it is not told.
 
     Raises:
         jgan.UserError: there are no directions or more than a file can hold, or one is not finite.
@@ -135,53 +142,48 @@ def save(path: str | pathlib.Path, space: str, directions: Mapping[str, Any]) ->
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise jgan.UserError(f"the directions for {path} are not finite.")
     with open(path, "wb") as file:
-        np.savez(file, format=FORMAT, version=VERSION, space=space, names=list(directions), **arrays)
+        np.savez(
+            file,
+            format=FORMAT,
+            version=VERSION,
+            space=space,
+            names=list(directions),
+            generator=generator,
+            **arrays,
+        )
 
 
-def load(path: str | pathlib.Path, space: str, like: Any) -> dict[str, Any]:
+def space_of(path: str | pathlib.Path) -> str:
+    """The name of the space to which the directions in a file belong; errors are those of `load`."""
+    return str(_read(path)["space"])
+
+
+def load(path: str | pathlib.Path, space: str, like: Any, generator: str = "") -> dict[str, Any]:
     """The directions in a file, by name.
 
     Args:
         path: a file of `save`, of any origin; nothing in it is trusted and nothing in it is run.
         space: the name of the space to which they have to belong.
         like: a latent or its shapes, which every direction has to have.
+        generator: the digest of the weights to which they have to belong, as far as the file tells; empty: any.
 
     Raises:
-        jgan.UserError: the file cannot be read or is not such a file, it is of a later version or another space, or its
-            arrays have the wrong shape or are not finite.
+        jgan.UserError: the file cannot be read or is not such a file, it is of a later version, another space or
+            another generator, or its arrays have the wrong shape or are not finite.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            arrays = {
-                info.filename.removesuffix(".npy"): _member(archive, info) for info in _members(archive)
-            }
-    except jgan.UserError:
-        raise
-    except OSError as error:
-        raise jgan.UserError(f"the directions {path} cannot be read: {error.strerror or error}.") from None
-    except (
-        Exception
-    ):  # decoders of archives and headers raise many kinds of errors, which all mean the same here
+    arrays = _read(path)
+    names, name, of = arrays["names"], str(arrays["space"]), str(arrays.get("generator", ""))
+    if name != space:
         raise jgan.UserError(
-            f"{path} is no file of directions: it is not a sound .npz of plain arrays."
-        ) from None
-    if not _is_text(arrays.get("format"), ()) or str(arrays["format"]) != FORMAT:
-        raise jgan.UserError(f"{path} is no file of directions: its format is not {FORMAT!r}.")
-    version, name, names = (arrays.get(field) for field in ("version", "space", "names"))
-    if version is None or version.shape or version.dtype.kind not in "iu" or int(version) != VERSION:
-        raise jgan.UserError(f"the directions {path} are not of version {VERSION}, which this program reads.")
-    if not _is_text(name, ()) or str(name) != space:
-        raise jgan.UserError(f"the directions {path} are not for the space {space!r} of this generator.")
+            f"the directions {path} are not for the space {space!r} of this generator, but for {ascii(name[:60])}: "
+            "where the run has that one, --space would name it."
+        )
+    if of and generator and of != generator:
+        raise jgan.UserError(
+            f"the directions {path} belong to another generator, of weights {of[:40]}, and this one has {generator}: "
+            "launch.directions finds its own."
+        )
     leaves, treedef = jax.tree.flatten(like)
-    if not (
-        names is not None
-        and names.ndim == 1
-        and 1 <= len(names) <= MAX_NAMES
-        and _is_text(names, names.shape)
-    ):
-        raise jgan.UserError(f"the directions {path} have no list of 1 to {MAX_NAMES} names.")
-    if len({str(name) for name in names}) < len(names):
-        raise jgan.UserError(f"the directions {path} have the same name twice.")
     columns = []
     for i, leaf in enumerate(leaves):
         array, shape = arrays.get(f"leaf_{i}"), (len(names), *leaf.shape)
@@ -198,12 +200,56 @@ def load(path: str | pathlib.Path, space: str, like: Any) -> dict[str, Any]:
     return {str(name): treedef.unflatten([c[i] for c in columns]) for i, name in enumerate(names)}
 
 
+def _read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+    """The arrays in a file of directions, of which all but those of the latents are checked."""
+    try:
+        arrays = unpack(path)
+    except jgan.UserError:
+        raise
+    except OSError as error:
+        raise jgan.UserError(f"the directions {path} cannot be read: {error.strerror or error}.") from None
+    except (
+        Exception
+    ):  # decoders of archives and headers raise many kinds of errors, which all mean the same here
+        raise jgan.UserError(
+            f"{path} is no file of directions: it is not a sound .npz of plain arrays."
+        ) from None
+    if not _is_text(arrays.get("format"), ()) or str(arrays["format"]) != FORMAT:
+        raise jgan.UserError(f"{path} is no file of directions: its format is not {FORMAT!r}.")
+    version, name, names = (arrays.get(field) for field in ("version", "space", "names"))
+    if version is None or version.shape or version.dtype.kind not in "iu" or int(version) != VERSION:
+        raise jgan.UserError(f"the directions {path} are not of version {VERSION}, which this program reads.")
+    if not _is_text(name, ()):
+        raise jgan.UserError(f"the directions {path} are not for any space: it has no name.")
+    if not _is_text(arrays.get("generator", np.array("")), ()):
+        raise jgan.UserError(f"the directions {path} belong to a generator that is told by no text.")
+    if not (
+        names is not None
+        and names.ndim == 1
+        and 1 <= len(names) <= MAX_NAMES
+        and _is_text(names, names.shape)
+    ):
+        raise jgan.UserError(f"the directions {path} have no list of 1 to {MAX_NAMES} names.")
+    if len({str(name) for name in names}) < len(names):
+        raise jgan.UserError(f"the directions {path} have the same name twice.")
+    return arrays
+
+
+def unpack(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+    """The arrays in a file `.npz` of any origin, without objects; whatever is wrong with it, it raises an `Exception`.
+
+    Nothing in it is run, and it cannot claim more than `MAX_BYTES`.
+    """
+    with zipfile.ZipFile(path) as archive:
+        return {info.filename.removesuffix(".npy"): _member(archive, info) for info in _members(archive)}
+
+
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """The members of an archive, if they are not too many or too large."""
     members = archive.infolist()
     if len(members) > MAX_NAMES or sum(info.file_size for info in members) > MAX_BYTES:
         raise jgan.UserError(
-            f"{archive.filename} is no file of directions: it holds more than {MAX_BYTES} bytes."
+            f"{archive.filename} is refused: it holds more than {MAX_NAMES} arrays or {MAX_BYTES} bytes."
         )
     return members
 

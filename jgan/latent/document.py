@@ -58,6 +58,14 @@ class Warp(NamedTuple):
     side: float
 
 
+class Mask(NamedTuple):
+    """A line of the mask of two photos in a session of the editor; with `erase` one that is no longer part of it."""
+
+    points: tuple[Point, ...]
+    width: float
+    erase: bool = False
+
+
 Stroke = Colour | Sketch | Warp
 
 
@@ -137,28 +145,39 @@ def dump(document: Document) -> str:
     return head[:-1] + ',\n "strokes": [\n  ' + ",\n  ".join(strokes) + '],\n "weights": ' + weights + "}\n"
 
 
-def stroke_fields(stroke: Stroke) -> dict[str, Any]:
+def stroke_fields(stroke: Stroke | Mask) -> dict[str, Any]:
     """The fields of a stroke in the JSON text, from which `parse_stroke` makes the same stroke."""
     return {"brush": _BRUSHES[type(stroke)], **stroke._asdict()}
 
 
-_BRUSHES = {Colour: "colour", Sketch: "sketch", Warp: "warp"}
+_BRUSHES = {Colour: "colour", Sketch: "sketch", Warp: "warp", Mask: "mask"}
 
 
-def parse_stroke(tree: Any, where: str, size: Sequence[int]) -> Stroke:
-    """The stroke in a JSON object, with all values checked; `where` names it in error messages."""
+def parse_stroke(tree: Any, where: str, size: Sequence[int], masks: bool = False) -> Stroke | Mask:
+    """The stroke in a JSON object, with all values checked.
+
+    Args:
+        tree: of any origin.
+        where: names it in error messages.
+        size: height and width of the canvas.
+        masks: whether it may be one of a mask.
+
+    Raises:
+        jgan.UserError: it is no stroke, or a value of it is wrong.
+    """
     if not isinstance(tree, dict):
         raise jgan.UserError(f"{where} is {show(tree)}, it has to be a JSON object.")
     brush = tree.get("brush")
     if brush == "colour":
         check_fields(tree, where, {"brush", "points", "width", "colour"})
         return Colour(_points(tree, where, size), _extent(tree, "width", where, size), _rgb(tree, where))
-    if brush == "sketch":
+    if brush == "sketch" or (masks and brush == "mask"):
         check_fields(tree, where, {"brush", "points", "width"}, {"erase"})
         erase = tree.get("erase", False)
         if not isinstance(erase, bool):
             raise jgan.UserError(f"{where}: erase is {show(erase)}, it has to be true or false.")
-        return Sketch(_points(tree, where, size), _extent(tree, "width", where, size), erase)
+        kind = Sketch if brush == "sketch" else Mask
+        return kind(_points(tree, where, size), _extent(tree, "width", where, size), erase)
     if brush == "warp":
         check_fields(tree, where, {"brush", "source", "target", "side"})
         source, target = (_point(tree[name], f"{where}: {name}", size) for name in ("source", "target"))

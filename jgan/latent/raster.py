@@ -127,6 +127,32 @@ def draw(
     return _build(*(array.astype(np.float32) for array in arrays))
 
 
+def mask(drawn: document.Document, size: tuple[int, int]) -> np.ndarray:
+    """The mask [h, w] bool of a document whose strokes are all `document.Mask`, later ones over earlier ones.
+
+    The canvas is scaled to the image, and lines cover pixels as in `draw`.
+    """
+    h, w = size
+    sy, sx = h / drawn.size[0], w / drawn.size[1]
+    made = np.zeros((h, w), bool)
+    for stroke in drawn.strokes:
+        points = tuple((x * sx, y * sy) for x, y in stroke.points)
+        made[_line(points, stroke.width * math.sqrt(sy * sx), h, w)] = not stroke.erase
+    return made
+
+
+def soft(mask: np.ndarray) -> np.ndarray:
+    """A mask [h, w] in [0, 1] whose edge is a slope of about an eighth of the picture, by two means over squares."""
+    made = mask.astype(np.float32)
+    reach = max(1, mask.shape[0] // 32)
+    for axis in (0, 1, 0, 1):
+        ends = [(reach, reach) if k == axis else (0, 0) for k in (0, 1)]
+        padded = np.pad(made, ends, mode="edge")
+        made = np.mean([np.roll(padded, k, axis) for k in range(-reach, reach + 1)], 0)
+        made = np.delete(made, [*range(reach), *range(-reach, 0)], axis)
+    return made
+
+
 _build = jax.jit(constraints.build)
 
 

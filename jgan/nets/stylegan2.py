@@ -209,6 +209,11 @@ def constant_noise(constants: dict[str, dict[str, jax.Array]], size: int) -> tup
     return tuple(constants[block][layer][None, :, :, None] for block, layer in _noisy(size))
 
 
+def affines(params: dict[str, Any], size: int) -> tuple[jax.Array, ...]:
+    """The weights [w_dim, channels] of the affine map of each 3x3 layer of a synthesis; layer i takes row i."""
+    return tuple(params[block][layer]["affine"]["kernel"] for block, layer in _noisy(size))
+
+
 def _checked(noise: tuple[jax.Array | None, ...] | None, n: int, size: int) -> tuple[jax.Array | None, ...]:
     """The maps of noise for n images, None for each where there are none."""
     shapes = noise_shapes(size)

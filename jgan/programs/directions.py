@@ -1,13 +1,14 @@
-"""Directions of a run's latent space as files: made of draws or of photos, shown, and followed.
+"""Directions of a run's latent space as files: made of draws, of photos or of weights, and shown.
 
 run = trained.load("RUN", latent=True)
 directions.write_principal(run, "directions.npz", 10)
 directions.write_difference(run, "directions.npz", "smile", "WITH", "WITHOUT")   # folders of launch.project
+directions.write_closed_form(run.within("w"), "styles.npz", 10)
 direction = directions.load(run, "directions.npz", "smile")
-moved, way = directions.follow(run, latent, direction, amount=1.5, frames=8)
 """
 
-import json
+from collections.abc import Callable
+from collections.abc import Sequence
 import math
 import os
 import pathlib
@@ -19,18 +20,20 @@ import numpy as np
 
 import jgan
 from jgan import pictures
+from jgan import space as spaces
 from jgan import trained
 from jgan.data import images as image_files
 from jgan.data import outputs
+from jgan.latent import boundary as boundary_lib
 from jgan.latent import codec
 from jgan.latent import directions
-from jgan.latent import paths
+from jgan.latent import styles
 from jgan.programs import draws
+from jgan.programs import latents as latents_lib
 from jgan.runs import config as run_config
 
 SAMPLES = 1000  # of which principal directions are taken
 _COLUMNS = 7  # of a picture of directions
-_MAX_BYTES = 2**26  # of a photo's projection
 
 
 def write_principal(
@@ -38,7 +41,8 @@ def write_principal(
 ) -> list[str]:
     """The names `principal_1`, ... of the directions that `number` draws of the run's images vary along most.
 
-    They are written to the file `path`, where others already there stay and those of the same name are replaced.
+    In a space of styles it is the styles themselves that are analysed, as in GANSpace. They are written to the file
+    `path`, where others already there stay and those of the same name are replaced.
 
     Raises:
         jgan.UserError: too few draws for so many directions, or a file that cannot be written or is another one.
@@ -50,16 +54,52 @@ def write_principal(
     kept = _others(run, path)
 
     def find(weights: Any, key: jax.Array) -> Any:
-        return directions.of_generator(run.space(weights), key, count, number)
+        space = run.space(weights)
+        if space.held is None:
+            return directions.of_generator(space, key, count, number).vectors
+        # All rows of a drawn latent are the same style.
+        drawn = jax.vmap(lambda k: space.held.rows(space.sample(k))[0])(jax.random.split(key, number))
+        return jax.vmap(lambda v: styles.lift(space, v))(directions.principal(drawn, count).vectors)
 
-    principal = jax.device_get(jax.jit(find)(run.weights, jax.random.key(seed % 2**32)))
-    names = [f"principal_{k + 1}" for k in range(count)]
-    made = {name: jax.tree.map(lambda x, k=k: x[k], principal.vectors) for k, name in enumerate(names)}
-    _write(run, path, kept | made)
-    return names
+    return _numbered(run, path, kept, "principal", jax.jit(find)(run.weights, jax.random.key(seed % 2**32)))
 
 
-def write_difference(run: trained.Run, path: str, name: str, positive: str, negative: str) -> None:
+def write_closed_form(run: trained.Run, path: str, count: int, rows: str = "") -> list[str]:
+    """The names `sefa_1`, ... of the directions to which the generator's layers respond most, in closed form (SeFa).
+
+    They are written to the file `path`, where others already there stay and those of the same name are replaced.
+
+    Args:
+        run: within a space of styles.
+        path: a file `.npz`.
+        count: of the directions.
+        rows: those whose layers count, as `styles.choose` has them. Where each layer has a style of its own, these
+            rows alone move.
+
+    Raises:
+        jgan.UserError: as in `styles.closed_form`, or a file that cannot be written or is another one.
+    """
+    kept, number = _others(run, path), styles.count(run.space())
+    chosen = styles.choose(rows, len(run.space().held.affine) + 1)
+
+    def find(weights: Any) -> Any:
+        space = run.space(weights)
+        found = styles.closed_form(space, count, chosen)
+        return jax.vmap(lambda v: styles.lift(space, v, None if number == 1 else chosen))(found)
+
+    return _numbered(run, path, kept, "sefa", jax.jit(find)(run.weights))
+
+
+def write_difference(
+    run: trained.Run,
+    path: str,
+    name: str,
+    positive: str,
+    negative: str,
+    *,
+    boundary: bool = False,
+    conditional: Sequence[str] = (),
+) -> None:
     """Writes the direction `name`, from photos that lack something to photos that have it, to the file `path`.
 
     It is the mean of the first latents less that of the second, so that of one photo each it is v3 - v2. Others in
@@ -71,32 +111,70 @@ def write_difference(run: trained.Run, path: str, name: str, positive: str, nega
         name: of the direction.
         positive: projections by `launch.project` of photos that have it: a folder, or one `NAME.npz`.
         negative: likewise of photos that lack it.
+        boundary: it is instead the normal of the linear boundary between the two (InterFaceGAN).
+        conditional: names of directions in the file, along which it must not go.
 
     Raises:
         jgan.UserError: a name or a projection that cannot be used, or a file that cannot be written or is another one.
     """
-    if not 0 < len(name) <= 100 or not name.isprintable():
-        raise jgan.UserError("--name must be a name of 1 to 100 letters for the direction.")
-    kept = _others(run, path)
-    ours, theirs = (_given(place) for place in (positive, negative))
+    kept = _named(run, path, name)
+    ours, theirs = (latents_lib.given(place) for place in (positive, negative))
     if ours != theirs:
         raise jgan.UserError(
             f"--with={positive} was projected under {ours or 'the defaults'} and --without={negative} under "
             f"{theirs or 'the defaults'}: launch.project with the same --set for both would work."
         )
-    with_it, without = (
-        _latents(run, flag, place, path) for flag, place in (("with", positive), ("without", negative))
+    (_, with_it), (_, without) = (
+        latents_lib.read(run, flag, place, path)
+        for flag, place in (("with", positive), ("without", negative))
     )
-    _write(run, path, kept | {name: jax.device_get(directions.attribute(with_it, without))})
+    if boundary:
+        both = jax.tree.map(lambda a, b: np.concatenate([a, b]), with_it, without)
+        counts = [len(jax.tree.leaves(x)[0]) for x in (with_it, without)]
+        made = _normal(run, both, np.repeat(np.float32([1, 0]), counts))
+    else:
+        made = directions.attribute(with_it, without)
+    _write(run, path, kept | {name: _apart(run, kept, jax.device_get(made), conditional)})
 
 
-def load(run: trained.Run, path: str, name: str) -> Any:
+def write_boundary(
+    run: trained.Run,
+    path: str,
+    name: str,
+    latents: str,
+    scores: str,
+    *,
+    conditional: Sequence[str] = (),
+) -> None:
+    """Writes the direction `name`, along which the scores of latents grow, to the file `path`; others in it stay.
+
+    Args:
+        run: with a latent space.
+        path: a file `.npz`.
+        name: of the direction.
+        latents: a folder of `launch.project`, or a `samples.npz` of `launch.sample --format=npz`.
+        scores: a file of lines `NAME,score`: of a photo by its name below the folder, of a sample by its number.
+        conditional: as in `write_difference`.
+
+    Raises:
+        jgan.UserError: a name, latents or scores that cannot be used, or a file that cannot be written or is another
+            one.
+    """
+    kept = _named(run, path, name)
+    names, found = latents_lib.read(run, "latents", latents, path)
+    known = latents_lib.scores(scores, names)
+    taken = jax.tree.map(lambda x: x[list(known)], found)
+    made = _normal(run, taken, np.float32(list(known.values())))
+    _write(run, path, kept | {name: _apart(run, kept, made, conditional)})
+
+
+def load(run: trained.Run, path: str, name: str, rows: str = "") -> Any:
     """The direction of that name in a file, or the only one of the file where no name is given.
 
     Raises:
-        jgan.UserError: as `latent.directions.load`, or there is none of that name, or several and no name.
+        jgan.UserError: as `load_all`, or there is none of that name, or several and no name.
     """
-    loaded = load_all(run, path)
+    loaded = load_all(run, path, rows)
     if not name and len(loaded) == 1:
         return next(iter(loaded.values()))
     if name not in loaded:
@@ -107,24 +185,34 @@ def load(run: trained.Run, path: str, name: str) -> Any:
     return loaded[name]
 
 
-def load_all(run: trained.Run, path: str) -> dict[str, Any]:
-    """All directions in a file by name; `latent.directions.load` says what is refused."""
-    space = run.space()
-    return directions.load(path, space.name, jax.eval_shape(space.sample, jax.random.key(0)))
+def load_all(run: trained.Run, path: str, rows: str = "") -> dict[str, Any]:
+    """All directions in a file by name; `latent.directions.load` says what is refused.
 
+    Directions of styles that all layers share are also directions of styles for each layer.
 
-def follow(
-    run: trained.Run, latent: Any, direction: Any, amount: float, frames: int
-) -> tuple[Any, np.ndarray]:
-    """(the latent `amount` along a direction, the way there as images [frames, h, w, c] in [-1, 1])."""
-    check(amount)
+    Args:
+        run: within the space to which they have to belong.
+        path: of the file.
+        rows: of styles, as `styles.choose` has them: those that move; empty: all.
 
-    def go(weights: Any, latent: Any, direction: Any, amount: jax.Array) -> Any:
-        space = run.space(weights)
-        moved = directions.move(space, latent, direction, amount)
-        return moved, jax.vmap(space.generate)(paths.linear(latent, moved, frames))
-
-    return jax.device_get(jax.jit(go)(run.weights, latent, direction, jnp.float32(amount)))
+    Raises:
+        jgan.UserError: as said, or rows that there are not.
+    """
+    space, kept = run.space(), directions.space_of(path)
+    of = run.within(kept).space() if kept in run.system.spaces else space
+    lifts = of.name != space.name and None not in (of.held, space.held) and styles.count(of) == 1
+    of = of if lifts else space
+    loaded = directions.load(path, of.name, jax.eval_shape(of.sample, jax.random.key(0)), run.digest)
+    number = styles.count(space) if rows or lifts else 0
+    if rows and number == 1:
+        raise jgan.UserError(
+            f"--rows={rows}: the space {space.name!r} has one style for all layers; --space=w_plus would work."
+        )
+    chosen = styles.choose(rows, number) if rows else None
+    if rows or lifts:
+        moved = {name: styles.lift(space, of.held.rows(v), chosen) for name, v in loaded.items()}
+        loaded = jax.device_get(moved)
+    return loaded
 
 
 def check(amount: float) -> None:
@@ -142,6 +230,7 @@ def show(
     amount: float = 3.0,
     number: int = 8,
     seed: int = 0,
+    rows: str = "",
 ) -> None:
     """Writes `directions.png` into the folder `output`: from -amount to amount along directions.
 
@@ -153,11 +242,11 @@ def show(
     check(amount)
     if number < 1:
         raise jgan.UserError(f"--number={number}: 1 or more would work.")
-    loaded = {name: load(run, path, name)} if name else load_all(run, path)
+    loaded = {name: load(run, path, name, rows)} if name else load_all(run, path, rows)
     vectors = jax.tree.map(lambda *x: np.stack(x), *loaded.values())
     codes = draws.codes(run.space(), seed, number if name else 1)
 
-    def rows(weights: Any, codes: Any, vectors: Any) -> jax.Array:
+    def shown(weights: Any, codes: Any, vectors: Any) -> jax.Array:
         space = run.space(weights)
 
         def row(z: Any, v: Any) -> jax.Array:
@@ -166,7 +255,7 @@ def show(
 
         return jax.lax.map(lambda z: jax.lax.map(lambda v: row(z, v), vectors), codes)
 
-    made = np.asarray(jax.jit(rows)(run.weights, codes, vectors))
+    made = np.asarray(jax.jit(shown)(run.weights, codes, vectors))
     made = made.reshape(-1, *made.shape[2:])
     folder = outputs.make(output, *run_config.searched(run.config))
     titles = [f"{x:g}" for x in np.round(np.linspace(-amount, amount, _COLUMNS), 2)]
@@ -175,11 +264,73 @@ def show(
     )
 
 
+def _numbered(run: trained.Run, path: str, kept: dict[str, Any], title: str, vectors: Any) -> list[str]:
+    """The names `title_1`, ... of directions [k, ...], which are written beside what a file holds already."""
+    vectors = jax.device_get(vectors)
+    names = [f"{title}_{k + 1}" for k in range(len(jax.tree.leaves(vectors)[0]))]
+    made = {name: jax.tree.map(lambda x, k=k: x[k], vectors) for k, name in enumerate(names)}
+    _write(run, path, kept | made)
+    return names
+
+
+def _named(run: trained.Run, path: str, name: str) -> dict[str, Any]:
+    """What a file to be written holds already, if the name of a new direction can be used."""
+    if not 0 < len(name) <= 100 or not name.isprintable():
+        raise jgan.UserError("--name must be a name of 1 to 100 letters for the direction.")
+    return _others(run, path)
+
+
+def _normal(run: trained.Run, latents: Any, scores: np.ndarray) -> Any:
+    """The direction in which the scores [m] of latents [m, ...] grow; of those with styles in their styles alone."""
+
+    def find(weights: Any, latents: Any) -> Any:
+        space = run.space(weights)
+        flat = _flat(space)
+        found = boundary_lib.normal(jax.vmap(flat)(latents), jnp.asarray(scores))
+        if space.held is None:
+            return codec.Codec.of(space).latent(found)
+        return styles.lift(space, found.reshape(styles.count(space), -1))
+
+    made = jax.device_get(jax.jit(find)(run.weights, latents))
+    if not any(np.any(x) for x in jax.tree.leaves(made)):
+        raise jgan.UserError("there is no boundary between these latents: the two sets are the same.")
+    return made
+
+
+def _apart(run: trained.Run, kept: dict[str, Any], direction: Any, names: Sequence[str]) -> Any:
+    """A direction without its parts along directions that a file holds, by their names."""
+    if not names:
+        return direction
+    for name in names:
+        if name not in kept:
+            known = ", ".join([ascii(x)[1:-1] for x in kept][:20]) or "none"
+            raise jgan.UserError(f"--conditional={ascii(name)[1:-1]}: the file holds {known}.")
+    space = run.space()
+    codes = codec.Codec.of(space)
+    others = jnp.stack([codes.flat(kept[name]) for name in names])
+    made = jax.device_get(codes.latent(boundary_lib.conditional(codes.flat(direction), others)))
+    if not any(np.any(x) for x in jax.tree.leaves(made)):
+        raise jgan.UserError(
+            f"--conditional={','.join(names)}: nothing is left of the direction without its part along these."
+        )
+    return made
+
+
+def _flat(space: spaces.Space) -> Callable[[Any], jax.Array]:
+    """What makes a vector of a latent: of its styles where it has some, or of all its numbers."""
+    if space.held is None:
+        return codec.Codec.of(space).flat
+    return lambda latent: space.held.rows(latent).ravel()
+
+
 def _others(run: trained.Run, path: str) -> dict[str, Any]:
     """What a file to be written holds already."""
     if not path.endswith(".npz"):
         raise jgan.UserError(f"--output={path}: the name of a file of directions ends in .npz.")
-    return load_all(run, path) if os.path.exists(path) else {}
+    if not os.path.exists(path):
+        return {}
+    space = run.space()  # directions of another one would become those of this one
+    return directions.load(path, space.name, jax.eval_shape(space.sample, jax.random.key(0)), run.digest)
 
 
 def _write(run: trained.Run, path: str, named: dict[str, Any]) -> None:
@@ -188,50 +339,7 @@ def _write(run: trained.Run, path: str, named: dict[str, Any]) -> None:
     part = f"{path}.part.npz"
     try:
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
-        directions.save(part, run.space().name, named)
+        directions.save(part, run.space().name, named, run.digest)
         os.replace(part, path)
     except OSError as error:
         raise jgan.UserError(f"--output={path} cannot be written: {error.strerror}.") from error
-
-
-def _given(place: str) -> dict[str, Any]:
-    """The values of controls under which launch.project made a folder, or one file of it; {}: the defaults."""
-    source = pathlib.Path(place)
-    try:
-        facts = json.loads(((source if source.is_dir() else source.parent) / "projection.json").read_text())
-    except (OSError, ValueError, RecursionError):
-        return {}  # of another program; whether the latents fit is seen when they are read
-    return facts.get("given", {}) if isinstance(facts, dict) else {}
-
-
-def _latents(run: trained.Run, flag: str, place: str, output: str) -> Any:
-    """The latents [m, ...] of projections in a folder and below, the file `output` left out, or of one."""
-    source, written = pathlib.Path(place), pathlib.Path(output).resolve()
-    files = [source]
-    if source.is_dir():
-        files = sorted(file for file in source.rglob("*.npz") if file.resolve() != written)
-    if not files or not all(file.is_file() for file in files):
-        raise jgan.UserError(
-            f"--{flag}={place} holds no projections: a folder that launch.project wrote would work."
-        )
-    space = run.space()
-    leaves, tree = jax.tree.flatten(jax.eval_shape(space.sample, jax.random.key(0)))
-    names = codec.names(space.name, leaves)
-    rows = []
-    for file in files:
-        try:
-            if file.stat().st_size > _MAX_BYTES:
-                raise ValueError
-            with np.load(file, allow_pickle=False) as saved:
-                arrays = [saved[name] for name in names]
-            fits = all(
-                x.shape == leaf.shape and x.dtype.kind == "f" for x, leaf in zip(arrays, leaves, strict=True)
-            )
-            if not fits or not all(np.isfinite(x).all() for x in arrays):
-                raise ValueError
-        except Exception:  # decoders of archives raise whatever they meet; it all means the same here
-            raise jgan.UserError(
-                f"{file} is no projection onto the space {space.name!r} of this run."
-            ) from None
-        rows.append(arrays)
-    return tree.unflatten([np.stack(column) for column in zip(*rows, strict=True)])

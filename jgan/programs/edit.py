@@ -35,9 +35,9 @@ from jgan.latent import document
 from jgan.latent import projection as projection_lib
 from jgan.latent import raster
 from jgan.ops import hog
-from jgan.programs import directions as directions_lib
 from jgan.programs import draws
 from jgan.programs import edit_page
+from jgan.programs import operations
 from jgan.programs import photos
 from jgan.programs import project as project_lib
 from jgan.runs import config as run_config
@@ -167,9 +167,8 @@ def edit_file(
     fit: str = "letterbox",
     settings: Settings = DEFAULT,
     realism: float | None = None,
-    directions: str = "",
-    direction: str = "",
-    amount: float = 1.0,
+    operation: operations.Operation | None = None,
+    latent: str = "",
     seed: int = 0,
     part: str = "",
 ) -> int:
@@ -184,7 +183,7 @@ def edit_file(
     Args:
         run: as `trained.load` gives it, with a latent space.
         edit: file of the edit (`latent.document`), drawn on the photo at any scale or on a square; empty, where there
-            are directions: the way along one is all the edit.
+            is an operation: that is all the edit.
         output: is made where it is missing.
         image: file of the photo; empty: none.
         method: of the projection, as in `project.projector`; empty: `hybrid` where the run has a predictor.
@@ -195,10 +194,9 @@ def edit_file(
         fit: `letterbox` or `crop`, how a photo that is not square is seen.
         settings: of the edit.
         realism: its weight, instead of the one in the edit.
-        directions: file of directions (`directions`), of which one is followed before the strokes are; without a photo
-            from the code of the first picture that `sample.write` draws with this seed. Empty: none.
-        direction: its name; empty: the only one.
-        amount: how far.
+        operation: a change before the strokes are followed; without a photo and a latent of the code of the first
+            picture that `sample.write` draws with this seed. None: none.
+        latent: file of a projection, at which the edit begins; the photo, if there is one, is not projected then.
         seed: of the starts.
         part: of the photo, as in `project.view`.
 
@@ -206,16 +204,15 @@ def edit_file(
         jgan.UserError: a file that is missing or wrong, an edit that does not fit, settings that make no sense.
     """
     space, size = run.space(), run.config.data.size
-    if not edit and not directions:
-        raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
-    along = directions_lib.load(run, directions, direction) if directions else None
-    directions_lib.check(amount)
+    if not edit and operation is None:
+        raise jgan.UserError("nothing is to be done: an edit, an operation or both must be given.")
+    start = operations.one(run, "latent", latent) if latent else None
     drawn = _document(run, edit, realism)
-    if not edit:  # one candidate, which stays where the direction leads
+    if not edit:  # one candidate, which stays where the operation leads
         settings = settings._replace(candidates=1, iterations=1, top_k=1)
     search = editor(run, settings)
     shape = (size, size, run.config.data.channels[0])
-    photo = opened = framed = projected = None
+    photo = opened = framed = None
     if image:
         method = method or ("hybrid" if run.predicts else "optimise")
         projects = project_lib.projector(
@@ -238,15 +235,15 @@ def edit_file(
     else:
         raster.draw(drawn, shape)
     target = _claim(run, output, image)
-    if image:
+    if image and start is None:
         projected, _ = projects(framed.image[None], framed.mask[None], [seed % 2**32])
         projected = jax.tree.map(lambda x: x[0], projected)
         print(f"projected: cost {projected.cost:.4f} after {int(projected.evaluations)} evaluations")
-    begin = start = None if projected is None else projected.latent
-    way = None
-    if along is not None:
+        start = projected.latent
+    begin, way = start, None
+    if operation is not None:
         start = jax.tree.map(lambda x: x[0], draws.codes(space, seed, 1)) if start is None else start
-        begin, way = directions_lib.follow(run, start, along, amount, settings.frames)
+        begin, way = operations.follow(run, start, operation, settings.frames)
     state = search.begin(seed, begin)
     # Warps take their patches from the projection; of random starts only the ground is looked at, which lines lie on.
     current = np.asarray(jnp.mean(state.images, 0) if begin is None else state.images[0])

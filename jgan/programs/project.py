@@ -253,7 +253,7 @@ def project_files(
         **({} if part in ("", "whole") else {"part": part}),
         **({"space": run.latent} if run.latent else {}),
         **({"given": given} if (given := controls.changed(run)) else {}),
-        "weights": _digest({name: x for name, x in run.weights.items() if name != "given"}),
+        "weights": run.digest,
     }
     outputs.check(target, root, files, "the images lie")
     outputs.make(target, root, *run_config.searched(run.config))
@@ -323,14 +323,6 @@ def _todo(
 def _content(file: pathlib.Path) -> str:
     with open(file, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _digest(weights: Any) -> str:
-    """A digest by which weights are known again."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(weights):
-        digest.update(np.ascontiguousarray(leaf))
-    return digest.hexdigest()[:16]
 
 
 def _claim(target: pathlib.Path, facts: dict[str, Any]) -> None:

@@ -14,90 +14,34 @@ from typing import NamedTuple
 import jgan
 from jgan.latent import constraints
 from jgan.latent import document
+from jgan.serve import operations as operations_lib
 
 CANVAS = (384, 384)  # height and width in pixels if no photo is open
 MAX_WARPS = 100  # of a drawing, because each keeps an image in memory
 MAX_OPERATIONS = 10_000  # of a session, including those that were undone
 MAX_NUMBERS = 500_000  # of all operations together: coordinates and latents
 
-Latent = tuple[float, ...]  # all numbers of a latent, leaf after leaf, in the order of the tree
-# The value of a control: the name of a class, an amount, or (name, number) for each attribute.
-Value = str | float | tuple[tuple[str, float], ...]
-Given = tuple[tuple[str, Value], ...]  # (control, value), sorted by control
-
 # Operations: these are kept in `Session.operations` and can be undone.
-
-
-class Stroke(NamedTuple):
-    """Adds a stroke; a warp has the `latent` of the image from which it takes its patch."""
-
-    stroke: document.Colour | document.Sketch | document.Warp
-    latent: Latent | None = None
-
-
-class Erase(NamedTuple):
-    """Removes strokes by their numbers."""
-
-    strokes: tuple[int, ...]
-
-
-class Clear(NamedTuple):
-    """Removes all strokes."""
-
-
-class Weigh(NamedTuple):
-    """Sets the weights of the terms."""
-
-    weights: constraints.Weights
-
-
-class Fix(NamedTuple):
-    """Makes a latent the start and the anchor of all candidates; strokes stay."""
-
-    latent: Latent
-
-
-class Give(NamedTuple):
-    """Sets a control of the generator, such as the class that it draws; strokes and anchor stay."""
-
-    name: str
-    value: Value
-
-
-class Restart(NamedTuple):
-    """Begins anew without strokes: from the projection of the open photo, or from random starts if none is open."""
-
-    seed: int
-
-
-class Open(NamedTuple):
-    """Opens a photo: candidates begin at its projection, and the canvas has its size.
-
-    Attributes:
-        photo: the key of the photo in the session.
-        name: the name of its file.
-        size: height and width of the photo.
-        box: top, left and side of the square of it that the pad shows, as in `jgan.data.framing`.
-        latent: its projection.
-        given: the values under which the projection was found; None: those that are set where it is opened, as in
-            files of earlier versions.
-    """
-
-    photo: str
-    name: str
-    size: tuple[int, int]
-    box: tuple[int, int, int]
-    latent: Latent
-    given: Given | None = None
-
-
-class Close(NamedTuple):
-    """Closes the photo and removes all strokes."""
-
-
-Operation = Stroke | Erase | Clear | Weigh | Fix | Give | Restart | Open | Close
-# Candidates begin anew after these operations.
-GROUNDS = (Fix, Give, Restart, Open, Close)
+Latent, Value, Given = operations_lib.Latent, operations_lib.Value, operations_lib.Given
+Stroke, Erase, Clear, Weigh = (
+    operations_lib.Stroke,
+    operations_lib.Erase,
+    operations_lib.Clear,
+    operations_lib.Weigh,
+)
+Fix, Give, Restart, Steer = (
+    operations_lib.Fix,
+    operations_lib.Give,
+    operations_lib.Restart,
+    operations_lib.Steer,
+)
+Open, Close, Second, Part = (
+    operations_lib.Open,
+    operations_lib.Close,
+    operations_lib.Second,
+    operations_lib.Part,
+)
+Operation, GROUNDS = operations_lib.Operation, operations_lib.GROUNDS
 
 # Events that are not operations.
 
@@ -138,6 +82,8 @@ class Drawing:
         size: height and width of the canvas.
         given: the controls that were set; all others have their default.
         opened: what was set when the projection of the photo was found: it is a latent under these values.
+        second: the operation that opened the second photo; None: none is open.
+        steered: the last `Steer`, with its base, if nothing else has begun candidates anew since.
         since: the number of operations up to the last one after which candidates began anew; 0: there was none.
         version: a number that differs after every change.
         ground: a number that differs whenever candidates must begin anew.
@@ -151,6 +97,8 @@ class Drawing:
     size: tuple[int, int] = CANVAS
     given: Given = ()
     opened: Given = ()
+    second: Second | None = None
+    steered: Steer | None = None
     since: int = 0
     # Two drawings are equal if they look equal, whatever their history is.
     version: int = dataclasses.field(default=0, compare=False)
@@ -280,14 +228,21 @@ def draw(drawing: Drawing, operation: Operation, place: int) -> Drawing:
     """The drawing after one more operation, which has the index `place` in its session."""
     changes = _changes(drawing, operation, place)
     if isinstance(operation, GROUNDS):
+        changes = {"steered": None, **changes}
         changes |= {"since": place + 1, "ground": drawing.ground + 1}
     return dataclasses.replace(drawing, **changes, version=drawing.version + 1)
 
 
 def strokes(session: Session) -> tuple[Stroke, ...]:
-    """All strokes that count, the one under the pen last."""
-    drawn = tuple(stroke for _, stroke in session.drawing.strokes)
-    return drawn if session.live is None else (*drawn, session.live)
+    """All strokes that ask for something, the one under the pen last."""
+    drawn = [stroke for _, stroke in session.drawing.strokes] + [session.live] * (session.live is not None)
+    return tuple(stroke for stroke in drawn if not isinstance(stroke.stroke, document.Mask))
+
+
+def masked(drawing: Drawing) -> document.Document:
+    """The strokes of the mask, on the canvas of a drawing."""
+    drawn = tuple(x.stroke for _, x in drawing.strokes if isinstance(x.stroke, document.Mask))
+    return document.Document("", drawing.size, drawn)
 
 
 def _changes(drawing: Drawing, operation: Operation, place: int) -> dict[str, object]:
@@ -312,6 +267,14 @@ def _changes(drawing: Drawing, operation: Operation, place: int) -> dict[str, ob
             opened = {"photo": operation, "anchor": operation.latent, "size": operation.size}
             found = drawing.given if operation.given is None else operation.given
             return {"strokes": (), **opened, "opened": found}
+        case Steer(latent, base=base):
+            before = drawing.steered
+            base = base or (latent if before is None else before.base)
+            return {"anchor": latent, "steered": operation._replace(base=base)}
+        case Second(given=given):
+            return {"second": operation._replace(given=drawing.given if given is None else given)}
+        case Part():
+            return {"second": None}
         case Close():
             return {"strokes": (), "photo": None, "anchor": None, "size": CANVAS, "opened": ()}
 
@@ -327,6 +290,10 @@ def _changes_nothing(drawing: Drawing, operation: Operation) -> bool:
             return weights == drawing.weights
         case Give(name, value):
             return (name, value) in drawing.given
+        case Steer(latent, values):
+            return drawing.steered is not None and drawing.steered[:2] == (latent, values)
+        case Part():
+            return drawing.second is None
         case Close():
             return drawing.photo is None
     return False
@@ -371,7 +338,9 @@ def _numbers(operation: Operation) -> int:
             count += len(numbers)
         case Give(_, value):
             count += _length(value)
-        case Open(given=given):
+        case Steer(values=values, base=base):
+            count += len(values) + len(base or ())
+        case Open(given=given) | Second(given=given):
             count += sum(_length(value) for _, value in given or ())
     return count
 

@@ -11,7 +11,6 @@ import base64
 import binascii
 from collections.abc import Mapping
 import json
-import re
 from typing import Any
 from typing import NamedTuple
 
@@ -19,12 +18,11 @@ import jgan
 from jgan import fields as fields_lib
 from jgan.latent import document
 from jgan.serve import session as sessions
+from jgan.serve import values
 
 FORMAT, VERSION = "jgan-session", 1
 MAX_BYTES = 64 * 2**20
-MAX_LATENT = 100_000  # numbers in a latent
 MAX_ATTRIBUTES = 1000  # in the value of a control
-_CANDIDATES = 10_000  # above the number of candidates of any engine
 _check, _show = document.check_fields, document.show
 Controls = Mapping[str, fields_lib.Field]  # the controls of a run that can be set, by their names
 
@@ -42,6 +40,12 @@ class Choice(NamedTuple):
     candidate: int | None
 
 
+class Steering(NamedTuple):
+    """Asks for the values of sliders, {name: number}; `Engine.complete` makes a `Steer` of it."""
+
+    values: tuple[tuple[str, float], ...]
+
+
 class Ready(NamedTuple):
     """Reports that the page has shown the last frame."""
 
@@ -52,7 +56,7 @@ class Ping(NamedTuple):
 
 def parse_event(
     tree: Any, size: tuple[int, int], controls: Controls | None = None
-) -> sessions.Event | Choice | Ready | Ping:
+) -> sessions.Event | Choice | Steering | Ready | Ping:
     """The event in a message of a page.
 
     Args:
@@ -63,22 +67,26 @@ def parse_event(
     Raises:
         jgan.UserError: there is no such message, a field is missing or unknown, or a value is out of range.
     """
-    kind = _kind(tree, "type", "the message")
+    kind = values.kind(tree, "type", "the message")
     match kind:
         case "live":
             _check(tree, "the message", {"type", "stroke"})
             if tree["stroke"] is None:
                 return sessions.Live(None)
-            return sessions.Live(sessions.Stroke(document.parse_stroke(tree["stroke"], "the stroke", size)))
+            stroke = document.parse_stroke(tree["stroke"], "the stroke", size, masks=True)
+            return sessions.Live(sessions.Stroke(stroke))
         case "op":
             _check(tree, "the message", {"type", "op"})
             operation = parse_operation(tree["op"], size, controls)
-            if isinstance(operation, sessions.Fix | sessions.Open) or getattr(operation, "latent", None):
+            if getattr(operation, "latent", None):
                 raise jgan.UserError("a latent comes from the server alone.")
             return operation
         case "fix":
             _check(tree, "the message", {"type"}, {"candidate"})
-            return Choice(_candidate(tree.get("candidate"), "candidate"))
+            return Choice(values.candidate(tree.get("candidate"), "candidate"))
+        case "steer":
+            _check(tree, "the message", {"type", "values"})
+            return Steering(_steered(tree["values"]))
         case "view":
             return _look(tree, size)
         case "undo" | "redo" | "ready" | "ping":
@@ -86,7 +94,8 @@ def parse_event(
             names = {"undo": sessions.Undo, "redo": sessions.Redo, "ready": Ready, "ping": Ping}
             return names[kind]()
     raise jgan.UserError(
-        f"the message has the type {_show(kind)}; there are live, op, fix, undo, redo, view, ready and ping."
+        f"the message has the type {_show(kind)}; there are live, op, fix, steer, undo, redo, view, ready and "
+        "ping."
     )
 
 
@@ -101,13 +110,13 @@ def parse_operation(tree: Any, size: tuple[int, int], controls: Controls | None 
     Raises:
         jgan.UserError: as in `parse_event`.
     """
-    kind = _kind(tree, "op", "the operation")
+    kind = values.kind(tree, "op", "the operation")
     where = f"the operation {kind}"
     match kind:
         case "stroke":
             _check(tree, where, {"op", "stroke"}, {"latent"})
-            stroke = document.parse_stroke(tree["stroke"], "the stroke", size)
-            latent = None if tree.get("latent") is None else _latent(tree["latent"])
+            stroke = document.parse_stroke(tree["stroke"], "the stroke", size, masks=True)
+            latent = None if tree.get("latent") is None else values.latent(tree["latent"])
             if latent and not isinstance(stroke, document.Warp):
                 raise jgan.UserError("a stroke that is no warp takes its patch from no latent.")
             return sessions.Stroke(stroke, latent)
@@ -119,28 +128,33 @@ def parse_operation(tree: Any, size: tuple[int, int], controls: Controls | None 
                     f"strokes is {_show(numbers)}, it has to be a list of 1 to {document.MAX_STROKES}."
                 )
             return sessions.Erase(
-                tuple(_whole(x, "a stroke's number", 0, sessions.MAX_OPERATIONS) for x in numbers)
+                tuple(values.whole(x, "a stroke's number", 0, sessions.MAX_OPERATIONS) for x in numbers)
             )
         case "weights":
             _check(tree, where, {"op", "weights"})
             return sessions.Weigh(document.parse_weights(tree["weights"]))
         case "fix":
             _check(tree, where, {"op", "latent"})
-            return sessions.Fix(_latent(tree["latent"]))
+            return sessions.Fix(values.latent(tree["latent"]))
         case "give":
             _check(tree, where, {"op", "name", "value"})
-            name = _text(tree["name"], "the control's name", 100)
+            name = values.text(tree["name"], "the control's name", 100)
             return sessions.Give(name, _value(name, tree["value"], controls))
         case "restart":
             _check(tree, where, {"op", "seed"})
-            return sessions.Restart(_whole(tree["seed"], "seed", 0, 2**32 - 1))
-        case "open":
+            return sessions.Restart(values.whole(tree["seed"], "seed", 0, 2**32 - 1))
+        case "steer":
+            _check(tree, where, {"op", "latent", "values"}, {"base"})
+            base = None if tree.get("base") is None else values.latent(tree["base"])
+            return sessions.Steer(values.latent(tree["latent"]), _steered(tree["values"]), base)
+        case "open" | "second":
             return _open(tree, where, controls)
-        case "clear" | "close":
+        case "clear" | "close" | "part":
             _check(tree, where, {"op"})
-            return sessions.Clear() if kind == "clear" else sessions.Close()
+            return {"clear": sessions.Clear, "close": sessions.Close, "part": sessions.Part}[kind]()
     raise jgan.UserError(
-        f"the operation is {_show(kind)}; there are stroke, erase, clear, weights, fix, give, restart, open and close."
+        f"the operation is {_show(kind)}; there are stroke, erase, clear, weights, fix, give, steer, restart, "
+        "open, close, second and part."
     )
 
 
@@ -154,8 +168,11 @@ def operation_fields(operation: sessions.Operation) -> dict[str, Any]:
             return {"op": "weights", "weights": weights._asdict()}
         case sessions.Give(name, value):
             return {"op": "give", "name": name, "value": plain(value)}
-        case sessions.Open(given=given):
-            fields = {"op": "open", **operation._asdict()}
+        case sessions.Steer(_, steered, base):
+            fields = {"op": "steer", **operation._asdict(), "values": dict(steered)}
+            return fields if base is not None else {k: x for k, x in fields.items() if k != "base"}
+        case sessions.Open(given=given) | sessions.Second(given=given):
+            fields = {"op": type(operation).__name__.lower(), **operation._asdict()}
             del fields["given"]
             return fields if given is None else fields | {"given": {name: plain(x) for name, x in given}}
     return {"op": type(operation).__name__.lower(), **operation._asdict()}
@@ -174,7 +191,7 @@ def given(tree: Any, controls: Controls | None) -> sessions.Given:
         raise jgan.UserError(f"what is set is {_show(tree)}, it has to be an object {{name: value}}.")
     else:
         for name in tree:
-            _text(name, "the control's name", 100)
+            values.text(name, "the control's name", 100)
     return tuple(sorted((name, _value(name, value, controls)) for name, value in tree.items()))
 
 
@@ -217,7 +234,7 @@ def load(
             f"the session has version {_show(version)}; this program reads version {VERSION}."
         )
     _check(tree, "the session", {"format", "version", "space", "ops", "cursor"}, {"photos"})
-    name = _text(tree["space"], "the session's space", 100)
+    name = values.text(tree["space"], "the session's space", 100)
     if space is not None and name != space:
         raise jgan.UserError(f"the session is for the space {_show(name)}, this generator has {space!r}.")
     listed = tree["ops"]
@@ -231,7 +248,7 @@ def load(
         if isinstance(operation, sessions.Open | sessions.Close):
             size = getattr(operation, "size", sessions.CANVAS)
         operations.append(operation)
-    cursor = _whole(tree["cursor"], "cursor", 0, len(operations))
+    cursor = values.whole(tree["cursor"], "cursor", 0, len(operations))
     return sessions.restore(tuple(operations), cursor), _photos(tree.get("photos", {}))
 
 
@@ -260,6 +277,8 @@ def describe(drawing: sessions.Drawing) -> dict[str, Any]:
         "weights": drawing.weights._asdict(),
         "size": drawing.size,
         "photo": photo and {"id": photo.photo, "name": photo.name, "box": photo.box},
+        "second": drawing.second and {"id": drawing.second.photo, "name": drawing.second.name},
+        "steered": dict(drawing.steered.values) if drawing.steered else {},
         "anchored": drawing.anchor is not None,
         "given": {name: plain(value) for name, value in drawing.given},
         "version": drawing.version,
@@ -286,7 +305,7 @@ def _value(name: str, value: Any, controls: Controls | None) -> sessions.Value:
     elif document.is_number(value):
         return value
     elif isinstance(value, str):
-        return _text(value, name, 1000)
+        return values.text(value, name, 1000)
     raise jgan.UserError(f"{_show(name)} is {_show(value)}: a name, a number or {{name: number}} would work.")
 
 
@@ -301,7 +320,7 @@ def _look(tree: dict[str, Any], size: tuple[int, int]) -> sessions.Look:
         elif value is None:
             continue
         elif name == "chosen":
-            _candidate(value, name)
+            values.candidate(value, name)
         elif name == "slider":
             if not document.is_number(value) or not 0 <= value <= 1:
                 raise jgan.UserError(f"slider is {_show(value)}, it has to be 0 to 1.")
@@ -313,24 +332,38 @@ def _look(tree: dict[str, Any], size: tuple[int, int]) -> sessions.Look:
     return sessions.Look(tuple(sorted(changes.items())))
 
 
-def _open(tree: dict[str, Any], where: str, controls: Controls | None) -> sessions.Open:
-    """The operation that opens a photo; `where` is its name in error messages."""
+def _open(tree: dict[str, Any], where: str, controls: Controls | None) -> sessions.Open | sessions.Second:
+    """The operation that opens a photo, the first or the second; `where` is its name in error messages."""
     _check(tree, where, {"op", "photo", "name", "size", "box", "latent"}, {"given"})
-    photo, size, box = _photo_key(tree["photo"]), tree["size"], tree["box"]
+    photo, size, box = values.photo_key(tree["photo"]), tree["size"], tree["box"]
     if not isinstance(size, list) or len(size) != 2:
         raise jgan.UserError(f"the photo's size is {_show(size)}, it has to be [height, width].")
-    height, width = (_whole(side, "a side of the photo", 1, document.MAX_SIDE) for side in size)
+    height, width = (values.whole(side, "a side of the photo", 1, document.MAX_SIDE) for side in size)
     if not isinstance(box, list) or len(box) != 3:
         raise jgan.UserError(f"the photo's box is {_show(box)}, it has to be [top, left, side].")
     most = document.MAX_SIDE
-    top, left, side = (_whole(x, "a number of the box", -most, most) for x in box)
+    top, left, side = (values.whole(x, "a number of the box", -most, most) for x in box)
     # The two squares of `jgan.data.framing`: one around the whole photo, or one in the middle of it.
     sides = max(height, width), min(height, width)
     if side not in sides or (top, left) != (-((side - height) // 2), -((side - width) // 2)):
         raise jgan.UserError(f"the box {_show(box)} is no view of a photo of {height} x {width} pixels.")
-    name = _text(tree["name"], "the photo's name", 200)
+    name = values.text(tree["name"], "the photo's name", 200)
     found = given(tree["given"], controls) if "given" in tree else None
-    return sessions.Open(photo, name, (height, width), (top, left, side), _latent(tree["latent"]), found)
+    made = sessions.Open if tree["op"] == "open" else sessions.Second
+    return made(photo, name, (height, width), (top, left, side), values.latent(tree["latent"]), found)
+
+
+def _steered(tree: Any) -> tuple[tuple[str, float], ...]:
+    """The values of sliders in a JSON object."""
+    if not isinstance(tree, dict) or len(tree) > MAX_ATTRIBUTES:
+        raise jgan.UserError(f"the sliders are {_show(tree)}, they have to be an object {{name: number}}.")
+    for name, value in tree.items():
+        values.text(name, "the name of a slider", 200)
+        if not document.is_number(value) or abs(value) > 1e6:
+            raise jgan.UserError(
+                f"the slider {_show(name)} is {_show(value)}, it has to be a number from -1e6 to 1e6."
+            )
+    return tuple(sorted((name, float(value)) for name, value in tree.items()))
 
 
 def _photos(tree: Any) -> dict[str, Photo]:
@@ -348,49 +381,5 @@ def _photos(tree: Any) -> dict[str, Photo]:
             data = base64.b64decode(value["data"], validate=True)
         except (binascii.Error, ValueError):
             raise jgan.UserError("a photo's data are not base64.") from None
-        photos[_photo_key(key)] = Photo(_text(value["name"], "a photo's name", 200), data)
+        photos[values.photo_key(key)] = Photo(values.text(value["name"], "a photo's name", 200), data)
     return photos
-
-
-def _kind(tree: Any, field: str, what: str) -> str:
-    """The name in a field of a JSON object; "?" for a text that cannot be a name."""
-    if not isinstance(tree, dict):
-        raise jgan.UserError(f"{what} is {_show(tree)}, it has to be a JSON object.")
-    if not isinstance(tree.get(field), str):
-        raise jgan.UserError(f"{what} has no field {field!r} that is a name.")
-    return tree[field] if tree[field].isidentifier() and len(tree[field]) < 30 else "?"
-
-
-def _latent(value: Any) -> sessions.Latent:
-    """The latent in a list of numbers."""
-    if not isinstance(value, list) or not 1 <= len(value) <= MAX_LATENT:
-        raise jgan.UserError(f"a latent is {_show(value)}, it has to be a list of 1 to {MAX_LATENT} numbers.")
-    if not all(document.is_number(x) and abs(x) <= 1e6 for x in value):
-        raise jgan.UserError("the numbers of a latent have to be from -1e6 to 1e6.")
-    return tuple(map(float, value))
-
-
-def _candidate(value: Any, what: str) -> int | None:
-    """The number of a candidate, or None; `what` is its name in error messages, as below."""
-    return None if value is None else _whole(value, what, 0, _CANDIDATES)
-
-
-def _whole(value: Any, what: str, least: int, most: int) -> int:
-    """An integer from `least` to `most`."""
-    if type(value) is not int or not least <= value <= most:
-        raise jgan.UserError(f"{what} is {_show(value)}, it has to be a whole number from {least} to {most}.")
-    return value
-
-
-def _text(value: Any, what: str, most: int) -> str:
-    """A text of 1 to `most` printable characters."""
-    if not isinstance(value, str) or not 1 <= len(value) <= most or not value.isprintable():
-        raise jgan.UserError(f"{what} is {_show(value)}, it has to be a text of 1 to {most} characters.")
-    return value
-
-
-def _photo_key(value: Any) -> str:
-    """The key of a photo."""
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", value):
-        raise jgan.UserError(f"a photo is kept under {_show(value)}: letters, digits, _ and - would work.")
-    return value

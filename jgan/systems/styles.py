@@ -125,20 +125,22 @@ class Generator(NamedTuple):
     def _styles(self, weights: dict[str, Any], given: dict[str, Any]) -> space_lib.Space:
         """One style for all layers, [w_dim]."""
         style = self._drawn(weights, given)
-        return _space(
+        made = _space(
             "w",
             lambda key: style(jax.random.normal(key, (1, self.z_dim)))[0],
             lambda w: self.images(weights, w[None])[0],
         )
+        return made._replace(held=self._held(weights, lambda w: w[None], lambda _, rows: rows[0]))
 
     def _rows(self, weights: dict[str, Any], given: dict[str, Any]) -> space_lib.Space:
         """A style for each layer, [rows, w_dim]; drawn ones are all the same."""
         w = self._styles(weights, given)
-        return _space(
+        made = _space(
             "w_plus",
             lambda key: jnp.tile(w.sample(key), (self.rows, 1)),
             lambda ws: self.images(weights, ws[None])[0],
         )
+        return made._replace(held=self._held(weights, lambda ws: ws, lambda _, rows: rows))
 
     def _rows_and_noise(self, weights: dict[str, Any], given: dict[str, Any]) -> space_lib.Space:
         """{"w_plus": [rows, w_dim], "noise": maps [r, r, 1]}; drawn ones have new noise."""
@@ -153,7 +155,16 @@ class Generator(NamedTuple):
             noise = tuple(x[None] for x in latent["noise"])
             return self.images(weights, latent["w_plus"][None], noise)[0]
 
-        return _space("w_plus_noise", sample, generate)
+        made = _space("w_plus_noise", sample, generate)
+        held = self._held(weights, lambda x: x["w_plus"], lambda x, rows: {**x, "w_plus": rows})
+        return made._replace(held=held)
+
+    def _held(
+        self, weights: dict[str, Any], rows: Callable[[Any], jax.Array], put: Callable[[Any, jax.Array], Any]
+    ) -> space_lib.Held:
+        """The styles of a space whose latents hold them so."""
+        affine = nets_lib.affines(weights["params"]["synthesis"], self.size)
+        return space_lib.Held(weights["stats"]["mapping"]["w_avg"], rows, put, affine)
 
 
 def _space(

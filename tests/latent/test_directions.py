@@ -123,7 +123,9 @@ def write(path, **changes):
         ({"version": 2}, "not of version 1"),
         ({"version": np.ones(3)}, "not of version 1"),
         ({"space": "w"}, "not for the space 'z'"),
-        ({"space": 3}, "not for the space 'z'"),
+        ({"space": 3}, "not for any space"),
+        ({"generator": "other"}, "belong to another generator, of weights other, and this one has mine"),
+        ({"generator": 3}, "told by no text"),
         ({"names": []}, "no list of 1 to"),
         ({"names": ["a", "a"]}, "same name twice"),
         ({"names": ["a", "b", "c"]}, r"float32 \[2, 3\] for array 0"),
@@ -140,8 +142,17 @@ def test_files_that_do_not_fit_are_refused_in_a_sentence(tmp_path, changes, sent
     path = tmp_path / "x.npz"
     write(path, **changes)
     with pytest.raises(jgan.UserError, match=sentence) as caught:
-        directions.load(path, "z", jnp.zeros(3))
+        directions.load(path, "z", jnp.zeros(3), "mine")
     assert "\n" not in str(caught.value)
+
+
+def test_files_of_the_same_generator_and_old_ones_are_read(tmp_path):
+    path = tmp_path / "x.npz"
+    for told in ({}, {"generator": ""}, {"generator": "mine"}):
+        write(path, **told)
+        assert set(directions.load(path, "z", jnp.zeros(3), "mine")) == {"a", "b"}
+    assert set(directions.load(path, "z", jnp.zeros(3))) == {"a", "b"}
+    assert directions.space_of(path) == "z"
 
 
 def test_an_array_that_claims_more_than_it_holds_reserves_nothing(tmp_path):
@@ -160,7 +171,7 @@ def test_an_array_that_claims_more_than_it_holds_reserves_nothing(tmp_path):
         with archive.open("leaf_0.npy", "w", force_zip64=True) as file:
             for _ in range(directions.MAX_BYTES // 2**24 + 1):
                 file.write(bytes(2**24))
-    with pytest.raises(jgan.UserError, match="holds more than"):
+    with pytest.raises(jgan.UserError, match="holds more than .* bytes"):
         directions.load(path, "z", jnp.zeros(3))
     with pytest.raises(jgan.UserError, match="cannot be read"):
         directions.load(tmp_path / "none.npz", "z", jnp.zeros(3))

@@ -35,7 +35,14 @@ def told(done):
 def test_what_must_be_given_is_told(tmp_path):
     run_config.write(str(tmp_path), dcgan.get_config("demo"))
     assert "--output must be given" in told(program("--workdir=run"))
-    assert "--edit, --directions or both" in told(program(f"--workdir={tmp_path}", "--output=out"))
+    flags = (f"--workdir={tmp_path}", "--output=out")
+    assert "--edit, or one of --directions, --morph" in told(program(*flags))
+    assert "--mix and --truncate are one change each" in told(
+        program(*flags, "--truncate=0.5", f"--mix={tmp_path / 'config.json'}")
+    )
+    assert "--rows goes with --directions or --mix alone" in told(
+        program(*flags, "--truncate=0.5", "--rows=0")
+    )
 
 
 def test_a_run_that_translates_is_refused(tmp_path):

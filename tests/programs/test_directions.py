@@ -12,6 +12,7 @@ from jgan.latent import directions
 from jgan.programs import directions as directions_lib
 from jgan.programs import draws
 from jgan.programs import edit
+from jgan.programs import operations
 
 FEW = edit.Settings(frames=3)
 
@@ -74,8 +75,8 @@ def test_a_file_of_directions_beside_the_projections_is_not_read_as_one(run, tmp
 def test_an_edit_may_be_the_way_along_a_direction(run, file, tmp_path):
     space = run.space()
     out = tmp_path / "out"
-    arguments = {"directions": file, "direction": "first", "amount": 2.0, "seed": 4, "settings": FEW}
-    assert edit.edit_file(run, "", str(out), **arguments) == 1
+    change = operations.direction(run, file, "first", 2.0)
+    assert edit.edit_file(run, "", str(out), operation=change, seed=4, settings=FEW) == 1
     z = np.asarray(draws.codes(space, 4, 1)[0])
     moved = np.clip(z + 2 * np.float32([0.3, 0, 0, 0, 0]), -1, 1)
     with np.load(out / "latents.npz") as saved:
@@ -98,7 +99,8 @@ def test_a_photo_follows_a_direction_and_stays_as_it_is_for_an_amount_of_nothing
     }
     for amount in (0.0, 1.5):
         out = tmp_path / str(amount)
-        edit.edit_file(run, "", str(out), directions=file, direction="second", amount=amount, **given)
+        change = operations.direction(run, file, "second", amount)
+        edit.edit_file(run, "", str(out), operation=change, **given)
         after = image_files.read(out / "photo.png")
         assert after.shape == before.shape
         assert (np.abs(after.astype(int) - before).max() <= 1) == (amount == 0)
@@ -130,17 +132,15 @@ def test_directions_are_shown(run, file, tmp_path):
         ),
         (
             lambda run, file, out: directions_lib.write_difference(run, file, "a", file, file),
-            "is no projection",
+            "is no projection onto the space 'z'",
         ),
         (
             lambda run, file, out: directions_lib.show(run, file, str(out), amount=float("nan")),
             "--amount=nan",
         ),
-        (lambda run, file, out: edit.edit_file(run, "", str(out)), "--edit, --directions or both"),
-        (
-            lambda run, file, out: edit.edit_file(run, "", str(out), directions=file, direction="x"),
-            "--direction=x",
-        ),
+        (lambda run, file, out: edit.edit_file(run, "", str(out)), "an edit, an operation or both"),
+        (lambda run, file, out: operations.direction(run, file, "x"), "--direction=x"),
+        (lambda run, file, out: operations.direction(run, file, "first", float("inf")), "--amount=inf"),
     ],
 )
 def test_mistakes_are_told_and_leave_nothing_behind(run, file, tmp_path, call, message):

@@ -30,7 +30,7 @@ SETTINGS = hypothesis.settings(
 
 def served(engine, door=None, **kwargs):
     """A client of a server whose engine is there."""
-    return client_of(service_lib.Service("run", make_engine=lambda _: engine, **kwargs), door)
+    return client_of(service_lib.Service("run", make_engine=lambda *_: engine, **kwargs), door)
 
 
 def client_of(service, door=None):

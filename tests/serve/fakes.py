@@ -24,6 +24,8 @@ class Engine:
             "look": fields.Attributes(("red", "blue", "striped"), exclusive=("red", "blue")),
             "truncation": fields.Amount(0.1, 1.0, 1.0),
         }
+        along = {"along_smile": fields.Amount(-3.0, 3.0, 0.0), "mix_coarse": fields.Amount(0.0, 1.0, 0.0)}
+        self.sliders = types.SimpleNamespace(controls=along)
         data = types.SimpleNamespace(channels=(3,), size=8)
         self.run = types.SimpleNamespace(
             config=types.SimpleNamespace(data=data, system="dcgan"),
@@ -84,6 +86,10 @@ class Engine:
     def complete(self, key, session, event):
         if isinstance(event, session_file.Choice):
             return sessions.Fix((0.5, event.candidate or 0))
+        if isinstance(event, session_file.Steering):
+            before = session.drawing.steered
+            moved = (sum(value for _, value in event.values), 0.0)
+            return sessions.Steer(moved, event.values, (0.0, 0.0) if before is None else None)
         return event
 
     def submit(self, job, progress=None):
@@ -129,6 +135,8 @@ class Engine:
             (h, w), side = job.photo.shape[:2], max(job.photo.shape[:2])
             box = (-((side - h) // 2), -((side - w) // 2), side)
             return work_lib.Projected((0.25, -0.25), (h, w), box, 0.1, film[0])
+        if isinstance(job, work_lib.Crossover):
+            return work_lib.Crossed((0.75, 0.75), film[0], film[0])
         if isinstance(job, work_lib.Transfer):
             return work_lib.Transferred(job.photo.joined(), film)
         if isinstance(job, work_lib.Film | work_lib.Between):

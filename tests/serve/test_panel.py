@@ -28,7 +28,7 @@ class Server:
         service = service_lib.Service(
             "run",
             "run2",
-            make_engine=lambda _: self.engine,
+            make_engine=lambda *_: self.engine,
             make_translation=lambda _: self.translation,
         )
         service._palette = [
@@ -129,3 +129,71 @@ def test_what_a_translation_is_set_to(editor, server):
     page.select_option("#way", "plain")
     expects("a way without controls", lambda x: x == {})
     assert panel.is_hidden()
+
+
+def picture():
+    """A file that a person chooses."""
+    file = io.BytesIO()
+    Image.fromarray(np.full((40, 60, 3), (40, 90, 200), np.uint8)).save(file, "PNG")
+    return {"name": "blue.png", "mimeType": "image/png", "buffer": file.getvalue()}
+
+
+def test_a_second_photo_is_masked_mixed_and_put_in(editor, server):
+    page = editor.page
+
+    def chooses(button):
+        with page.expect_file_chooser() as chooser:
+            page.click(button)
+        chooser.value.set_files(picture())
+
+    def session():
+        return next(iter(server.engine.lives.values())).session
+
+    sliders = page.locator("#sliders")
+    smile = sliders.get_by_label("Along smile")
+    assert smile.is_visible() and not page.is_visible("#second")
+    assert not sliders.get_by_label("Mix coarse").is_visible()  # there is nothing to mix with
+    chooses("#open-photo")
+    editor.expects("open")
+    page.wait_for_selector("#second:not([hidden])")
+    page.wait_for_selector("#pad-progress", state="hidden")
+    chooses("#open-second")
+    editor.expects("open", "second")
+    page.wait_for_selector("#second .second-open:not([hidden])")
+    page.wait_for_selector("#pad-progress", state="hidden")
+    assert page.inner_text("#second-name") == "blue.png" and page.is_disabled("#crossover")
+    # With the second photo the mask is at hand; it is painted, and kept in the session.
+    mask = page.get_by_role("radio", name="Mask", exact=True)
+    browsing.until(lambda: mask.get_attribute("aria-checked") == "true", "the mask brush")
+    before = editor.look("#ink")
+    editor.drag([(0.3, 0.5), (0.6, 0.5)])
+    editor.expects("open", "second", "stroke")
+    assert session().operations[-1].stroke.erase is False
+    assert np.abs(editor.look("#ink") - before).mean() > 1, "the mask is seen"
+    # By keys: a piece is taken from it.
+    page.keyboard.press("1")
+    assert mask.get_attribute("aria-checked") == "false"
+    page.keyboard.press("5")
+    page.get_by_label("take from the mask").check()
+    page.focus("#pad")
+    for key in ("Space", "ArrowRight", "Space"):
+        page.keyboard.press(key)
+    editor.expects("open", "second", "stroke", "stroke")
+    assert session().operations[-1].stroke.erase is True
+    page.click("#crossover")
+    editor.expects("open", "second", "stroke", "stroke", "fix")
+    page.wait_for_selector("#pad-progress", state="hidden")
+    # Sliders move what is there, by hand and by keys, and undo brings them back.
+    smile.fill("1.5")
+    editor.expects("open", "second", "stroke", "stroke", "fix", "steer")
+    coarse = sliders.get_by_label("Mix coarse")
+    coarse.focus()
+    page.keyboard.press("End")
+    editor.expects("open", "second", "stroke", "stroke", "fix", "steer", "steer")
+    assert dict(session().drawing.steered.values) == {"along_smile": 1.5, "mix_coarse": 1.0}
+    for _ in range(2):
+        page.click("#undo")
+    browsing.until(lambda: float(smile.input_value()) == 0, "the slider's middle")
+    page.click("#close-second")
+    editor.expects("open", "second", "stroke", "stroke", "fix", "part")
+    browsing.until(lambda: not coarse.is_visible(), "no slider that mixes")

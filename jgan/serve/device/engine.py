@@ -14,6 +14,7 @@ longest, delivers frames, and does one part of a job. If nothing changes, it sle
 
 from collections.abc import Callable
 from collections.abc import Generator
+from collections.abc import Mapping
 from concurrent import futures
 import logging
 import threading
@@ -32,6 +33,7 @@ from jgan.serve import session_file
 from jgan.serve.device import programs as programs_lib
 from jgan.serve.device import schedule
 from jgan.serve.device import search as search_lib
+from jgan.serve.device import steering
 from jgan.serve.device import turns
 from jgan.serve.device import work
 
@@ -57,6 +59,7 @@ class Engine:
         candidates: how many each session has.
         space: the name of the space of their latents.
         controls: {name: field} of the controls that a session may `Give`.
+        sliders: what a session may `Steer` by.
         programs: the compiled programs of the run.
         weights: those of the run on the device, from the start of the thread on.
     """
@@ -68,6 +71,7 @@ class Engine:
         candidates: int = 16,
         slice_steps: int = 1,
         lanes: tuple[int, ...] | None = None,
+        directions: Mapping[str, Any] | None = None,
     ):
         """The engine of a run with a latent space.
 
@@ -76,12 +80,14 @@ class Engine:
             candidates: how many each session has.
             slice_steps: steps of the optimiser in a slice, before which the newest drawing is read.
             lanes: the numbers of sessions that a program can move together, 1 first; None: those for the device.
+            directions: {name: latent} of the directions that have sliders.
         """
         self._way = run.way()
         self.run = run = run._replace(weights={**run.weights, "given": controls.standing(self._way)})
         self.candidates = candidates
         self.space = run.space().name
         self.controls = controls.settable(self._way)
+        self.sliders = steering.Steering(run, directions or {})
         self._changed = threading.Condition()
         self._awake = self._stopped = False
         self._searches: dict[str, search_lib.Search] = {}
@@ -133,12 +139,14 @@ class Engine:
                     session_file.checked(((name, value),), self.controls)
                 case sessions.Open(given=given):
                     session_file.checked(given or (), self.controls)
-            latent = getattr(operation, "latent", None)
-            if latent is not None and len(latent) != self.programs.codec.size:
-                raise jgan.UserError(
-                    f"the session has a latent of {len(latent)} numbers; those of this run have "
-                    f"{self.programs.codec.size}."
-                )
+                case sessions.Second(given=given):
+                    session_file.checked(given or (), self.controls)
+            for latent in (getattr(operation, name, None) for name in ("latent", "base")):
+                if latent is not None and len(latent) != self.programs.codec.size:
+                    raise jgan.UserError(
+                        f"the session has a latent of {len(latent)} numbers; those of this run have "
+                        f"{self.programs.codec.size}."
+                    )
 
     def open(self, key: str, session: sessions.Session, deliver: Callable[[Frame], None]) -> None:
         """Begins to deliver the frames of a session, the present one first.
@@ -195,9 +203,12 @@ class Engine:
         return tuple(map(float, search_lib.along(path, [1.0 if view.slider is None else view.slider])[0]))
 
     def complete(
-        self, key: str, session: sessions.Session, event: sessions.Event | session_file.Choice
+        self,
+        key: str,
+        session: sessions.Session,
+        event: sessions.Event | session_file.Choice | session_file.Steering,
     ) -> sessions.Event:
-        """An event with the latents that only the engine knows: those of a `Choice` and of a new warp.
+        """An event with the latents that only the engine knows: of a `Choice`, of a `Steering` and of a new warp.
 
         A warp under the pen keeps the latent with which it began until it is done.
 
@@ -206,6 +217,11 @@ class Engine:
         """
         if isinstance(event, session_file.Choice):
             return sessions.Fix(self.latent(key, event.candidate))
+        if isinstance(event, session_file.Steering):
+            before = session.drawing.steered
+            base = self.latent(key) if before is None else before.base
+            moved = self.sliders.move(base, event.values, session.drawing.second)
+            return sessions.Steer(moved, event.values, base if before is None else None)
         made = event.stroke if isinstance(event, sessions.Live) else event
         if not isinstance(made, sessions.Stroke) or not isinstance(made.stroke, document.Warp):
             return event

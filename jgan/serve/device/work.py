@@ -20,6 +20,7 @@ import jgan
 from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.latent import document
+from jgan.latent import raster
 from jgan.latent import transfer
 from jgan.programs import photos
 from jgan.serve import session as sessions
@@ -90,6 +91,14 @@ class Exported(NamedTuple):
     given: dict[str, Any]
 
 
+class Crossed(NamedTuple):
+    """Two photos in one picture: its latent and image, and what was put together before, both uint8."""
+
+    latent: sessions.Latent
+    image: np.ndarray
+    pasted: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class Project:
     """The job that projects a photo [h, w, c] of any type; the result is `Projected`.
@@ -109,28 +118,47 @@ class Project:
     def parts(self, engine: Device) -> Parts:
         size, _, channels = engine.programs.image
         framed = yield from engine.aside(_frame, self.photo, size, channels, self.fit, engine.programs.bits)
-        begin = yield from engine.program("project")
-        on = yield from engine.program("project_on")
-        weights = engine.under(self.given)
-        square = weights, framed.image, framed.mask
-        carry = begin(*square, np.uint32([self.seed % 2**32, 0]))
-        done, until, count = False, 0, 1
-        while not done and until < programs_lib.PROJECTION.evaluations:
-            until += count
-            begun = time.perf_counter()
-            carry, best = on(*square, carry, np.int32(until))
-            latent, cost, done = jax.device_get(best)
-            count = min(max(1, int(count * _PART / (time.perf_counter() - begun))), 2 * count, _MOST)
-            yield min(1.0, until / programs_lib.PROJECTION.evaluations)
-        if not np.isfinite(cost):
-            raise jgan.UserError("the photo could not be projected: no start has a finite cost.")
-        return Projected(
-            tuple(map(float, latent)),
-            self.photo.shape[:2],
-            (framed.top, framed.left, framed.side),
-            float(cost),
-            np.asarray(engine.programs.get("draw")(weights, latent)[1]),
-        )
+        latent, cost, made = yield from _found(engine, framed.image, framed.mask, self.seed, self.given)
+        box = framed.top, framed.left, framed.side
+        return Projected(latent, self.photo.shape[:2], box, cost, made)
+
+
+@dataclasses.dataclass(frozen=True)
+class Crossover:
+    """The job that puts the masked part of a second photo into the first one; the result is `Crossed`.
+
+    The two are pasted along the mask, softly, in the size of the generator, and the paste is projected: so the result
+    is a picture of the generator, without the seam that the paste has.
+
+    Attributes:
+        photos: the first and the second.
+        drawing: of the session: the mask on the canvas of the first photo, and the values of its controls.
+        fit: of the second photo, as in `framing.fit`.
+    """
+
+    photos: tuple[Photo, Photo]
+    drawing: sessions.Drawing
+    fit: str = "letterbox"
+
+    def parts(self, engine: Device) -> Parts:
+        size, _, channels = engine.programs.image
+        opened, masked = self.drawing.photo, sessions.masked(self.drawing)
+        if opened is None or self.drawing.second is None:
+            raise jgan.UserError("a crossover is of two photos: open a first and a second one.")
+        masked = raster.framed(masked, opened.size, opened.box)
+        mask = raster.soft(raster.mask(masked, (size, size)))[..., None]
+        if not mask.any():
+            raise jgan.UserError("nothing is masked: paint with the mask where the second photo should be.")
+        fit = "letterbox" if opened.box[2] == max(opened.size) else "crop"
+        framed = []
+        for photo, how in zip(self.photos, (fit, self.fit), strict=True):
+            framed.append((yield from engine.aside(_frame, photo, size, channels, how, engine.programs.bits)))
+        a, b = framed
+        pasted = (1 - mask) * a.image + mask * b.image
+        seen = ((1 - mask[..., 0]) * a.mask + mask[..., 0] * b.mask).astype(np.float32)
+        given = self.drawing.given
+        latent, _, made = yield from _found(engine, pasted.astype(np.float32), seen, 0, given)
+        return Crossed(latent, made, _bytes(pasted))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -288,6 +316,27 @@ def _frame(photo: Photo, size: int, channels: int, fit: str, bits: int) -> frami
             f"{taken.name} of {photo.shape[0]} x {photo.shape[1]} pixels (height x width) is too narrow: crop it first."
         )
     return framed
+
+
+def _found(engine: Device, image: np.ndarray, mask: np.ndarray, seed: int, given: sessions.Given) -> Parts:
+    """(latent, cost, image uint8) of the projection of a square image in [-1, 1], where its mask is above 0."""
+    begin = yield from engine.program("project")
+    on = yield from engine.program("project_on")
+    weights = engine.under(given)
+    square = weights, image, mask
+    carry = begin(*square, np.uint32([seed % 2**32, 0]))
+    done, until, count = False, 0, 1
+    while not done and until < programs_lib.PROJECTION.evaluations:
+        until += count
+        begun = time.perf_counter()
+        carry, best = on(*square, carry, np.int32(until))
+        latent, cost, done = jax.device_get(best)
+        count = min(max(1, int(count * _PART / (time.perf_counter() - begun))), 2 * count, _MOST)
+        yield min(1.0, until / programs_lib.PROJECTION.evaluations)
+    if not np.isfinite(cost):
+        raise jgan.UserError("the photo could not be projected: no start has a finite cost.")
+    made = np.asarray(engine.programs.get("draw")(weights, latent)[1])
+    return tuple(map(float, latent)), float(cost), made
 
 
 def _drawn(engine: Device, weights: dict[str, Any], latents: np.ndarray, which: int) -> Parts:

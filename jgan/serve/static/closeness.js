@@ -15,7 +15,8 @@ const WEIGHTS = { colour: ["Colour", 4], sketch: ["Outline", 1], smoothness: ["N
 /** The costs of a candidate in words: [{key, name, word, part}] of the terms that are asked for; part 1 is best. */
 export function words(costs, { drawing, pending }) {
   if (!costs || !drawing) return [];
-  const strokes = [...drawing.strokes, ...pending.map((own) => own.stroke)];
+  const drawn = [...drawing.strokes, ...pending.map((own) => own.stroke)];
+  const strokes = drawn.filter(({ brush }) => brush !== "mask"); // a mask asks for nothing
   const brushes = new Set(strokes.map((stroke) => stroke.brush));
   const asked = {
     colour: brushes.has("colour") || brushes.has("warp"),

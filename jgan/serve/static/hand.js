@@ -3,7 +3,7 @@
 import { boxOf, extent, far, pointAt, round, thin, touches } from "./strokes.js";
 
 const EVERY = 40; // milliseconds between live strokes
-export const RANGES = { colour: [2, 64], sketch: [2, 20], warp: [24, 256], eraser: [8, 96] };
+export const RANGES = { colour: [2, 64], sketch: [2, 20], warp: [24, 256], eraser: [8, 96], mask: [8, 192] };
 
 /**
  * The hand over the pad. `stroke` is the one that is being drawn, `source` the centre of the square that a warp moves,
@@ -33,7 +33,7 @@ export function createHand(store, session, { redraw, grab, pick }) {
   }
 
   hand.down = (u, v, alt) => {
-    const { brush, picking, sizes, colour, wipe, slider } = store.state;
+    const { brush, picking, sizes, colour, wipe, unmask, slider } = store.state;
     const point = pointAt(box(), u, v);
     if (picking || alt) return pick(u, v);
     if (slider !== null) session.look({ slider: null }); // a person draws on the result
@@ -42,6 +42,8 @@ export function createHand(store, session, { redraw, grab, pick }) {
       hand.stroke = { brush, points: [point], width: extent(box(), sizes.colour), colour };
     } else if (brush === "sketch") {
       hand.stroke = { brush, points: [point], width: extent(box(), sizes.sketch), erase: wipe };
+    } else if (brush === "mask") {
+      hand.stroke = { brush, points: [point], width: extent(box(), sizes.mask), erase: unmask };
     } else if (brush === "warp") {
       const { source, side } = hand;
       const inside = source && point.every((x, i) => Math.abs(x - source[i]) <= side / 2);
@@ -114,7 +116,7 @@ export function createHand(store, session, { redraw, grab, pick }) {
   hand.resize = (by) => {
     const { brush, sizes } = store.state;
     const [least, most] = RANGES[brush];
-    const step = { colour: 1, sketch: 1, warp: 12, eraser: 2 }[brush];
+    const step = { colour: 1, sketch: 1, warp: 12, eraser: 2, mask: 4 }[brush];
     store.set({ sizes: { ...sizes, [brush]: Math.min(most, Math.max(least, sizes[brush] + by * step)) } });
   };
 

@@ -2,7 +2,7 @@
 
 const $ = (id) => document.getElementById(id);
 const LIST = [
-  ["1 2 3 4", "paint, sketch, warp, eraser"],
+  ["1 2 3 4 5", "paint, sketch, warp, eraser, mask"],
   ["[ ]", "a smaller or larger brush; also the wheel over the pad"],
   ["Alt", "held: take a colour from the picture"],
   ["Ctrl Z", "undo"],

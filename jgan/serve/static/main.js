@@ -9,6 +9,7 @@ import { createPad } from "./pad.js";
 import { createPanel } from "./panel.js";
 import { createPath } from "./path.js";
 import { createPhoto } from "./photo.js";
+import { createSecond } from "./second.js";
 import { choose, isSession, receive } from "./pictures.js";
 import { complain, say } from "./say.js";
 import { createSession } from "./session.js";
@@ -41,12 +42,14 @@ function createEditor() {
   createCandidates(store, session);
   createCloseness(store, session);
   const path = createPath(store, session), photo = createPhoto(store, session), between = createBetween(store);
+  createSecond(store, session);
   $("save").onclick = session.save;
   $("open-session").onclick = async () => {
     const file = await choose(".json,application/json");
     if (file) session.open(file);
   };
   wirePanel(session);
+  wireSliders(session);
   wireExport(pad);
   wireBanner(session);
   wireHint();
@@ -59,7 +62,7 @@ function createEditor() {
   createKeys(
     store,
     {
-      1: brush("colour"), 2: brush("sketch"), 3: brush("warp"), 4: brush("eraser"),
+      1: brush("colour"), 2: brush("sketch"), 3: brush("warp"), 4: brush("eraser"), 5: brush("mask"),
       "[": resize(-1), "]": resize(1), undo: session.undo, redo: session.redo,
       p: path.toggle, f: session.fix, r: session.restart, s: session.save,
       e: () => $("strokes").click(), a: () => $("average").click(), o: () => $("open-photo").click(),
@@ -121,6 +124,20 @@ function wirePanel(session) {
   $("panel").append(panel.element);
   $("panel").hidden = !panel.element.children.length;
   store.watch(["drawing"], ({ drawing }) => drawing && panel.show(drawing.given ?? {}));
+}
+
+/** Connects the sliders, which move the latent on the pad; those that mix need a second photo. */
+function wireSliders(session) {
+  if (!Object.keys(status.sliders ?? {}).length) return;
+  const allowed = (name) => !name.startsWith("mix_") || Boolean(store.state.drawing?.second);
+  const change = (values) => session.steer(Object.fromEntries(Object.entries(values).filter(([name]) => allowed(name))));
+  const panel = createPanel({ controls: status.sliders, spaces: {} }, { change, painted: true });
+  $("sliders").append(panel.element);
+  store.watch(["drawing"], ({ drawing }) => {
+    panel.allow(allowed);
+    if (drawing) panel.show(drawing.steered ?? {});
+    $("sliders").hidden = ![...panel.element.children].some((widget) => !widget.hidden);
+  });
 }
 
 /** Connects the menu of files to save. */

@@ -1,6 +1,6 @@
 // The drawing pad: the picture, and above it the strokes, which are drawn at once, without waiting for the server.
 
-import { boxOf, css, draw, extent, pointAt, square } from "./strokes.js";
+import { boxOf, css, draw, drawMask, extent, pointAt, square } from "./strokes.js";
 import { createHand } from "./hand.js";
 import { say } from "./say.js";
 
@@ -44,6 +44,8 @@ export function createPad(store, session) {
     ctx.setTransform(scale, 0, 0, scale, -box.left * scale, -box.top * scale);
     shadeMargins(ctx, box);
     if (strokesShown) {
+      const all = [...(drawing?.strokes ?? []).filter(({ id }) => !hand.marked.has(id)), ...pending.map(({ stroke }) => stroke)];
+      drawMask(ctx, hand.stroke ? [...all, hand.stroke] : all, pixel);
       for (const stroke of drawing?.strokes ?? []) draw(ctx, stroke, pixel, hand.marked.has(stroke.id));
       for (const { stroke } of pending) draw(ctx, stroke, pixel);
     }
@@ -87,7 +89,7 @@ export function createPad(store, session) {
     ctx.beginPath();
     ctx.arc(x, y, Math.max(size / 2, 2.5 * pixel), 0, 2 * Math.PI);
     ctx.globalAlpha = 0.35;
-    ctx.fillStyle = name === "colour" ? css(colour) : name === "sketch" ? "#888" : "#fff";
+    ctx.fillStyle = name === "colour" ? css(colour) : name === "sketch" ? "#888" : name === "mask" ? "#7048e8" : "#fff";
     ctx.fill();
     ctx.globalAlpha = 1;
     for (const [style, width] of [["rgb(0 0 0 / .6)", 2.6], ["#fff", 1.2]]) {

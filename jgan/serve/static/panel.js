@@ -14,7 +14,8 @@ let count = 0;
  * @param change is called with all values and the name of a control, after a person has changed this control.
  * @param encode (file, name of the control) -> promise of the code of a picture.
  * @param painted whether the editor draws with this way: then its codes are the candidates, and attributes have values.
- * @returns {element, values() -> {name: value} of the controls that are set, show(values) changes the widgets}
+ * @returns {element, values() -> {name: value} of the controls that are set, show(values) changes the widgets,
+ *   allow(name -> boolean) shows those for which it is true}
  */
 export function createPanel(way, { change, encode, painted = false }) {
   const element = document.createElement("div"), widgets = new Map();
@@ -36,6 +37,7 @@ export function createPanel(way, { change, encode, painted = false }) {
     element,
     values,
     show: (given) => widgets.forEach((widget, name) => widget.show(given[name])),
+    allow: (allowed) => widgets.forEach((widget, name) => (widget.element.hidden = !allowed(name))),
   };
 }
 

@@ -111,6 +111,8 @@ export function createSession(store, paint) {
     erase: (strokes) => op({ op: "erase", strokes }),
     clear: () => op({ op: "clear" }),
     give: (name, value) => op({ op: "give", name, value }),
+    steer: (values) => link?.send({ type: "steer", values }),
+    closeSecond: () => op({ op: "part" }),
     weights: (weights) => op({ op: "weights", weights }),
     restart: () => op({ op: "restart", seed: Math.floor(Math.random() * 2 ** 31) }),
     closePhoto: () => op({ op: "close" }),

@@ -33,8 +33,9 @@ export const START = {
   tab: "edit",
   brush: "colour",
   colour: [224, 49, 49],
-  sizes: { colour: 20, sketch: 6, warp: 120, eraser: 24 }, // of 384, the side of the pad
+  sizes: { colour: 20, sketch: 6, warp: 120, eraser: 24, mask: 48 }, // of 384, the side of the pad
   wipe: false, // whether the sketch brush asks that there be no edges
+  unmask: false, // whether the mask brush takes from the mask
   picking: false, // whether the next click takes a colour
   strokesShown: true,
   pending: [], // strokes that the server has not answered yet

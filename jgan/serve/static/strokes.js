@@ -67,6 +67,7 @@ export const css = (rgb) => `rgb(${rgb.map(Math.round).join(" ")})`;
  * is visible on all pictures; a warp shows the place of its square before and after.
  */
 export function draw(ctx, stroke, pixel, faded = false) {
+  if (stroke.brush === "mask") return; // all of them are drawn together
   ctx.save();
   ctx.lineCap = ctx.lineJoin = "round";
   ctx.globalAlpha = faded ? 0.18 : 1;
@@ -95,6 +96,24 @@ function line(ctx, points, width, style) {
   }
   if (points.length >= 3) ctx.lineTo(...points.at(-1));
   ctx.stroke();
+}
+
+/** Draws the mask of all strokes of it, later ones over earlier ones, on a context with the canvas's transformation. */
+export function drawMask(ctx, strokes, pixel) {
+  const lines = strokes.filter(({ brush }) => brush === "mask");
+  if (!lines.length) return;
+  const layer = new OffscreenCanvas(ctx.canvas.width, ctx.canvas.height), own = layer.getContext("2d");
+  own.setTransform(ctx.getTransform());
+  own.lineCap = own.lineJoin = "round";
+  for (const { points, width, erase } of lines) {
+    own.globalCompositeOperation = erase ? "destination-out" : "source-over";
+    line(own, points, Math.max(width, pixel), "#7048e8");
+  }
+  ctx.save();
+  ctx.setTransform(1, 0, 0, 1, 0, 0);
+  ctx.globalAlpha = 0.45;
+  ctx.drawImage(layer, 0, 0);
+  ctx.restore();
 }
 
 function drawWarp(ctx, { source, target, side }, pixel) {

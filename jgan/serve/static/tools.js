@@ -12,6 +12,7 @@ const SWATCHES = {
 const HINTS = {
   warp: "Press on a part and drag it where it should go",
   eraser: "Sweep over strokes to remove them",
+  mask: "Paint where the second photo should be",
 };
 
 export const hex = (rgb) => "#" + rgb.map((x) => Math.round(x).toString(16).padStart(2, "0")).join("");
@@ -39,6 +40,7 @@ export function createTools(store, session) {
   $("colour").oninput = () => store.set({ colour: rgb($("colour").value), brush: "colour" });
   $("pick").onclick = () => store.set({ picking: !store.state.picking });
   $("wipe").onchange = () => store.set({ wipe: $("wipe").checked });
+  $("unmask").onchange = () => store.set({ unmask: $("unmask").checked });
   sizes.oninput = () => store.set({ sizes: { ...store.state.sizes, [store.state.brush]: +sizes.value } });
   $("undo").onclick = session.undo;
   $("redo").onclick = session.redo;
@@ -56,6 +58,7 @@ export function createTools(store, session) {
     $("size-value").textContent = all[brush];
     $("colours").hidden = brush !== "colour";
     $("wipe-label").hidden = brush !== "sketch";
+    $("unmask-label").hidden = brush !== "mask";
     $("tool-hint").textContent = HINTS[brush] ?? "";
     $("tool-hint").hidden = !HINTS[brush];
   });

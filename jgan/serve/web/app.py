@@ -111,9 +111,11 @@ def _sessions(app: fastapi.FastAPI, service: service_lib.Service) -> None:
         """The JSON of the session, with its photos if `photos` is true."""
         keeper = service.need_keeper()
         entry = keeper.get(key)
-        used = (
-            {x.photo for x in entry.session.operations if isinstance(x, sessions.Open)} if photos else set()
-        )
+        used = {
+            x.photo
+            for x in entry.session.operations
+            if photos and isinstance(x, sessions.Open | sessions.Second)
+        }
         kept = {name: photo for name, photo in entry.photos.items() if name in used}
 
         def dump() -> str:

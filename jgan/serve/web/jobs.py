@@ -30,7 +30,7 @@ class Task:
 
     Attributes:
         key: its key, by which a page asks for it.
-        kind: project, apply or between.
+        kind: project, second, apply, between or crossover.
         state: waiting, running, done or failed.
         done: the share that is done, from 0 to 1.
         message: what it does, or why it failed.
@@ -136,8 +136,10 @@ async def decode(photo: session_file.Photo) -> images.Picture:
     return await asyncio.to_thread(access.picture, photo.data, photo.name)
 
 
-def project(keeper: kept.Keeper, entry: kept.Entry, photo: session_file.Photo, fit: str) -> Work:
-    """The work that projects a photo and opens it in the session; it has no files."""
+def project(
+    keeper: kept.Keeper, entry: kept.Entry, photo: session_file.Photo, fit: str, second: bool = False
+) -> Work:
+    """The work that projects a photo and opens it in the session, as the second one if so; it has no files."""
 
     async def work(task: Task) -> Results:
         async with keeper.hands:
@@ -146,7 +148,7 @@ def project(keeper: kept.Keeper, entry: kept.Entry, photo: session_file.Photo, f
             job = work_lib.Project(picture, fit, given=given)
             projected = await task.ask(keeper.engine, job, message="finding the photo's projection")
         task.photo = keeper.keep_photo(entry, photo)
-        operation = sessions.Open(
+        operation = (sessions.Second if second else sessions.Open)(
             task.photo, photo.name, projected.size, projected.box, projected.latent, given
         )
         keeper.put(entry, sessions.reduce(entry.session, operation))
@@ -179,6 +181,33 @@ def apply(keeper: kept.Keeper, entry: kept.Entry, candidate: int | None) -> Work
             still = await asyncio.to_thread(pictures.png, made.photo)
             moving = await asyncio.to_thread(pictures.film, made.film)
         return {"photo.png": ("image/png", still), "photo.webp": ("image/webp", moving)}
+
+    return work
+
+
+def crossover(keeper: kept.Keeper, entry: kept.Entry) -> Work:
+    """The work that puts the masked part of the second photo into the first one, and fixes what comes of it.
+
+    Its file pasted.png shows the paste before it became a picture of the generator.
+
+    Raises:
+        jgan.UserError: there are not two photos, or nothing is masked.
+    """
+    drawing = entry.session.drawing
+    if drawing.photo is None or drawing.second is None:
+        raise jgan.UserError("a crossover is of two photos: open a first and a second one.")
+    if not sessions.masked(drawing).strokes:
+        raise jgan.UserError("nothing is masked: paint with the mask where the second photo should be.")
+    files = entry.photo(drawing.photo.photo), entry.photo(drawing.second.photo)
+
+    async def work(task: Task) -> Results:
+        async with keeper.hands:
+            pictures_of = await decode(files[0]), await decode(files[1])
+            made = await task.ask(
+                keeper.engine, work_lib.Crossover(pictures_of, drawing), 0.0, 0.95, "joining both photos"
+            )
+        keeper.put(entry, sessions.reduce(entry.session, sessions.Fix(made.latent)))
+        return {"pasted.png": ("image/png", await asyncio.to_thread(pictures.png, made.pasted))}
 
     return work
 

@@ -16,6 +16,7 @@ from jgan import trained
 from jgan.serve import session as sessions
 from jgan.serve import session_file
 from jgan.serve.device import search
+from jgan.serve.device import steering
 from jgan.serve.device import work
 
 
@@ -27,6 +28,7 @@ class Engine(Protocol):
     space: str
     candidates: int
     controls: Mapping[str, fields.Field]
+    sliders: steering.Steering
 
     def start(self) -> None: ...
     def stop(self) -> None: ...
@@ -39,7 +41,10 @@ class Engine(Protocol):
     def detach(self, key: str) -> None: ...
     def close(self, key: str) -> None: ...
     def complete(
-        self, key: str, session: sessions.Session, event: sessions.Event | session_file.Choice
+        self,
+        key: str,
+        session: sessions.Session,
+        event: sessions.Event | session_file.Choice | session_file.Steering,
     ) -> sessions.Event: ...
     def submit(
         self, job: work.Job, progress: Callable[[float], None] | None = None
@@ -73,6 +78,8 @@ class Keeper(Protocol):
 
     def enter(self, entry: Any, socket: Any) -> None: ...
     def leave(self, entry: Any, socket: Any) -> None: ...
-    def act(self, entry: Any, event: sessions.Event | session_file.Choice) -> None: ...
+    def act(
+        self, entry: Any, event: sessions.Event | session_file.Choice | session_file.Steering
+    ) -> None: ...
     def put(self, entry: Any, session: sessions.Session) -> None: ...
     def keep_photo(self, entry: Any, photo: session_file.Photo) -> str: ...

@@ -59,12 +59,29 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
         photo = session_file.Photo(*await uploads.file(request))
         return _job(keeper.begin(entry, "project", jobs_lib.project(keeper, entry, photo, fit)))
 
-    @app.get("/api/sessions/{key}/photo", response_class=responses.Response, responses=PNG)
-    async def photo(key: str) -> fastapi.Response:
-        """The open photo, with its longer side reduced to at most 2048 pixels."""
+    @app.post("/api/sessions/{key}/second", status_code=202, openapi_extra=uploads.describe("file"))
+    async def open_second(request: fastapi.Request, key: str) -> Job:
+        """Projects a photo and opens it beside the first one, for mixing styles and for a crossover."""
         keeper = service.need_keeper()
         entry = keeper.get(key)
-        opened = entry.session.drawing.photo
+        photo = session_file.Photo(*await uploads.file(request))
+        work = jobs_lib.project(keeper, entry, photo, "letterbox", second=True)
+        return _job(keeper.begin(entry, "second", work))
+
+    @app.post("/api/sessions/{key}/crossover", status_code=202)
+    async def crossover(key: str) -> Job:
+        """Puts the second photo where the mask is, in the first one, and fixes what comes of it."""
+        keeper = service.need_keeper()
+        entry = keeper.get(key)
+        return _job(keeper.begin(entry, "crossover", jobs_lib.crossover(keeper, entry)))
+
+    @app.get("/api/sessions/{key}/photo", response_class=responses.Response, responses=PNG)
+    async def photo(key: str, second: bool = False) -> fastapi.Response:
+        """The open photo, or the second one, with its longer side reduced to at most 2048 pixels."""
+        keeper = service.need_keeper()
+        entry = keeper.get(key)
+        drawing = entry.session.drawing
+        opened = drawing.second if second else drawing.photo
         if opened is None:
             raise store.Unknown("no photo is open.")
         file = entry.photo(opened.photo)
@@ -152,6 +169,9 @@ def _end(entry: store.Entry, name: str) -> tuple[session_file.Photo, sessions.La
     """
     name = entry.tasks[name].photo if name in entry.tasks else name
     photo, operations = entry.photo(name), entry.session.operations
+    second = entry.session.drawing.second
+    if second is not None and second.photo == name:
+        return photo, second.latent if second.given == entry.session.drawing.given else None
     opened = [k for k, x in enumerate(operations) if isinstance(x, sessions.Open) and x.photo == name]
     if not opened:
         return photo, None

@@ -26,8 +26,11 @@ class Service:
         latent: str = "",
         translator: str = "",
         training: training_lib.Training | None = None,
-        make_engine: Callable[[str], kept.Engine] | None = None,
+        make_engine: Callable[..., kept.Engine] | None = None,
         make_translation: Callable[[str], generation.Translation] | None = None,
+        *,
+        space: str = "",
+        directions: str = "",
     ):
         """The service of runs in these directories.
 
@@ -35,10 +38,14 @@ class Service:
             latent: directory of a run with a latent; empty: none.
             translator: directory of a run that translates; empty: none.
             training: the training that must end before `latent` can be loaded; None: there is none.
-            make_engine: makes the engine of a directory; by default that of `jgan.serve.device.engine`.
+            make_engine: makes the engine of a directory, a space and a file of directions; by default that of
+                `jgan.serve.device.engine`.
             make_translation: makes the translation of a directory; by default that of `generation`, compiled.
+            space: of `latent`; empty: its first one.
+            directions: file of directions in that space, or in one of styles that it contains; empty: none.
         """
         self.latent, self.translator = latent, translator
+        self._space, self._directions = space, directions
         self._training, self._make_engine = training, make_engine or _engine
         self._make_translation = make_translation or _translation
         self._state, self._message = ("training", "") if training else ("loading", "reading the run")
@@ -137,7 +144,14 @@ class Service:
 
     def _latent_facts(self) -> dict[str, Any]:
         """The part of `status` about the run with a latent."""
-        facts = {"system": None, "space": None, "image": None, "candidates": None, "brushes": []}
+        facts = {
+            "system": None,
+            "space": None,
+            "image": None,
+            "candidates": None,
+            "brushes": [],
+            "sliders": {},
+        }
         facts |= {"realism": False, "predictor": False}
         if self.engine is None:
             return facts
@@ -149,7 +163,8 @@ class Service:
             "space": self.engine.space,
             "image": {"size": run.config.data.size, "channels": channels},
             "candidates": self.engine.candidates,
-            "brushes": [*colours, "sketch", "warp"],
+            "brushes": [*colours, "sketch", "warp", "mask"],
+            "sliders": {name: field.describe() for name, field in self.engine.sliders.controls.items()},
             "realism": run.judges,
             "predictor": run.predicts,
         }
@@ -163,7 +178,7 @@ class Service:
                     return
                 self._state, self._message = "loading", "reading the run"
             if self.latent:
-                engine = self._make_engine(self.latent)
+                engine = self._make_engine(self.latent, self._space, self._directions)
                 engine.start()
                 self._ways = [{"of": "painting", **way} for way in engine.ways()]
                 self.engine = engine
@@ -185,12 +200,15 @@ class Service:
         self.keeper = store.Keeper(self.engine)
 
 
-def _engine(workdir: str) -> kept.Engine:
-    """The engine of the run in `workdir`."""
+def _engine(workdir: str, space: str = "", directions: str = "") -> kept.Engine:
+    """The engine of the run in `workdir`, within that space, with sliders for a file of directions."""
+    from jgan.programs import directions as directions_lib
     from jgan.serve.device import engine
 
     _check_known(workdir)
-    return engine.Engine(trained.load(workdir, latent=True))
+    run = trained.load(workdir, latent=True).within(space)
+    loaded = directions_lib.load_all(run, directions) if directions else {}
+    return engine.Engine(run, directions=loaded)
 
 
 def _translation(workdir: str) -> generation.Translation:

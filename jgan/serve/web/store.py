@@ -172,7 +172,7 @@ class Keeper:
             entry.expires = self._clock() + (_CLOSED_SECONDS if entry.closing else access.SESSION_SECONDS)
             self.engine.detach(entry.key)
 
-    def act(self, entry: Entry, event: sessions.Event | session_file.Choice) -> None:
+    def act(self, entry: Entry, event: sessions.Event | session_file.Choice | session_file.Steering) -> None:
         """Changes a session by an event.
 
         Raises:
@@ -197,7 +197,7 @@ class Keeper:
         Raises:
             jgan.UserError: the photos have too many bytes.
         """
-        used = {x.photo for x in entry.session.operations if isinstance(x, sessions.Open)}
+        used = {x.photo for x in entry.session.operations if isinstance(x, sessions.Open | sessions.Second)}
         kept = {key: value for key, value in entry.photos.items() if key in used}
         key = secrets.token_hex(8)
         kept[key] = photo

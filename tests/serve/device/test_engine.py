@@ -308,6 +308,58 @@ def test_a_photo_is_projected_opened_edited_and_given_back(client, engine):
     assert exported.latents.shape == (len(rest.ids), 5) and exported.given == {}
 
 
+def test_a_second_photo_is_put_in_where_the_mask_is(client, engine):
+    """The paste is one photo outside of the mask and the other inside, and what is found is near it."""
+    found = opened(engine, client)
+    other = np.full((20, 20, 3), (20, 200, 40), np.uint8)
+    second = engine.submit(work.Project(other)).result(WAIT)
+    client.do(sessions.Second("q", "green.png", second.size, second.box, second.latent))
+    # The right half of the photo: its square view is the whole width.
+    client.do(sessions.Stroke(document.Mask(((24.0, 0.0), (24.0, 20.0)), 12.0)))
+    assert not sessions.strokes(client.session)
+    made = engine.submit(work.Crossover((photo(), other), client.session.drawing)).result(WAIT)
+    pasted = made.pasted.astype(float)
+    assert pasted.shape == (16, 16, 3) and len(made.latent) == 5
+    np.testing.assert_allclose(pasted[6:10, 13:], np.broadcast_to((20, 200, 40), (4, 3, 3)), atol=2)
+    alone = sessions.Drawing(photo=client.session.drawing.photo, second=client.session.drawing.second)
+    corner = dataclasses.replace(
+        alone, size=(20, 30), strokes=((0, sessions.Stroke(document.Mask(((30.0, 20.0),), 1.0))),)
+    )
+    nearly = engine.submit(work.Crossover((photo(), other), corner)).result(WAIT)
+    framed = nearly.pasted.astype(float)
+    np.testing.assert_allclose(pasted[6:10, :6], framed[6:10, :6], atol=2)
+    with pytest.raises(jgan.UserError, match="nothing is masked"):
+        engine.submit(work.Crossover((photo(), other), dataclasses.replace(alone, size=(20, 30)))).result(
+            WAIT
+        )
+    with pytest.raises(jgan.UserError, match="a first and a second"):
+        engine.submit(work.Crossover((photo(), other), sessions.Drawing())).result(WAIT)
+    # What is found is drawn as the latent's image, and a slider goes on from there.
+    client.do(sessions.Fix(made.latent))
+    frame = client.wait(lambda f: f.ground == client.session.drawing.ground)
+    np.testing.assert_allclose(frame.pad.astype(float), made.image, atol=2)
+    assert found.latent != made.latent
+
+
+def test_a_slider_moves_what_is_on_the_pad(run):
+    """Of an engine that compiles nothing: the base is what was shown, and stays while sliders move."""
+    along = np.float32([0, 0, 1, 0, 0])
+    engine = engine_lib.Engine(run, candidates=4, lanes=(1,), directions={"up": along})
+    engine.latent = lambda key, candidate=None: (0.5,) * 5
+    session, ask = sessions.Session(), engine_lib.session_file.Steering
+    for value, expected in ((0.25, 0.75), (-0.5, 0.0)):
+        event = engine.complete("key", session, ask((("along_up", value),)))
+        assert event.base == ((0.5,) * 5 if value == 0.25 else None)
+        session = sessions.reduce(session, event)
+        np.testing.assert_allclose(session.drawing.anchor, [0.5, 0.5, expected, 0.5, 0.5], atol=1e-6)
+    with pytest.raises(jgan.UserError, match="no slider 'down'"):
+        engine.complete("key", session, ask((("down", 1.0),)))
+    engine.check(session)
+    short = sessions.Steer((0.5,) * 5, (), (0.5,) * 4)
+    with pytest.raises(jgan.UserError, match="a latent of 4 numbers"):
+        engine.check(sessions.reduce(sessions.Session(), short))
+
+
 @pytest.mark.slow
 def test_an_edit_is_done_to_the_photo(client, engine):
     opened(engine, client)

@@ -22,7 +22,12 @@ EDIT = json.dumps(
 def test_status_says_what_there_is(client):
     status = client.get("/api/status").json()
     assert status["state"] == "ready" and status["system"] == "dcgan" and status["space"] == "z"
-    assert status["image"] == {"size": 8, "channels": 3} and status["brushes"] == ["colour", "sketch", "warp"]
+    assert status["image"] == {"size": 8, "channels": 3} and status["brushes"] == [
+        "colour",
+        "sketch",
+        "warp",
+        "mask",
+    ]
     assert status["translations"] == [] and status["palette"] is None
     assert status["limits"]["upload_bytes"] == 32 * 2**20
 
@@ -151,7 +156,7 @@ def test_before_the_run_is_there(engine):
 
 
 def test_a_run_that_cannot_be_read_is_told():
-    def make(_):
+    def make(*_):
         raise jgan.UserError("there is no checkpoint.")
 
     service = service_lib.Service("run", make_engine=make)
