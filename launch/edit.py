@@ -34,8 +34,8 @@ _REALISM = flags.DEFINE_float("realism", None, "weight of the discriminator, ins
 _METHOD = flags.DEFINE_enum(
     "method",
     "",
-    ["", "optimise", "network", "hybrid"],
-    "of the photo's projection; empty: hybrid where the run has a predictor",
+    ["", "optimise", "network", "hybrid", "mean"],
+    "of the photo's projection; empty: hybrid where the run has a predictor, and mean for styles",
 )
 flags.adopt_module_key_flags(shared_flags)
 flags.adopt_module_key_flags(control_flags)
@@ -47,23 +47,22 @@ def main() -> None:
     if not _EDIT.value and not _DIRECTIONS.value:
         raise jgan.UserError("nothing is to be done: --edit, --directions or both must be given.")
     from jgan import trained
-    from jgan.latent import projection
     from jgan.programs import controls
     from jgan.programs import edit
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
     run = controls.under(run.within(latent_flags.SPACE.value), control_flags.SET.value)
+    method = _METHOD.value or ("hybrid" if run.predicts else None)
+    chosen = projection_flags.choice(run, method=method)
     edit.edit_file(
         run,
         _EDIT.value,
         _OUTPUT.value,
         image=_IMAGE.value,
-        method=_METHOD.value,
-        starts=projection_flags.STARTS.value,
-        projection=projection.Settings(
-            optimiser=projection_flags.OPTIMISER.value, evaluations=projection_flags.EVALUATIONS.value
-        ),
+        method=chosen["method"],
+        starts=chosen["starts"],
+        projection=chosen["settings"],
         feature_weight=projection_flags.FEATURE_WEIGHT.value,
         features=projection_flags.features(run),
         fit=projection_flags.FIT.value,

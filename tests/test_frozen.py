@@ -9,6 +9,7 @@ from jgan import frozen
 from jgan.latent import projection
 from jgan.nets import perceptual
 from jgan.programs import project as project_lib
+from jgan.programs import projection_files
 from jgan.weights import tables
 
 pytestmark = pytest.mark.usefixtures("quick_convolutions")
@@ -56,10 +57,10 @@ def test_a_projection_looks_at_the_features(run, file, tmp_path):
     other = vgg._replace(name="vgg16 conv1_2 00000000")
     facts = {"method": "optimise", "weights": "00"}
     (tmp_path / "out").mkdir()
-    project_lib._claim(tmp_path / "out", {**facts, "features": vgg.name})
+    projection_files.claim(tmp_path / "out", {**facts, "features": vgg.name})
     for others in (facts, {**facts, "features": other.name}):
         with pytest.raises(jgan.UserError, match="with other features"):
-            project_lib._claim(tmp_path / "out", others)
+            projection_files.claim(tmp_path / "out", others)
 
 
 def test_equal_files_have_equal_names_and_others_not(file, tmp_path):

@@ -27,6 +27,16 @@ class Settings(NamedTuple):
         learning_rate: of Adam.
         memory: the number of pairs that L-BFGS remembers.
         tolerance: a start is done when an iteration lowers its cost by less than this share.
+        ramp_up: the share of the evaluations in which Adam's rate rises from 0, linearly.
+        ramp_down: the share at the end in which it falls to 0, as a cosine.
+        style_noise: of the noise that is added to styles before each evaluation, the deviation at first, as a share of
+            the styles' own (`space.Styles.deviation`). It falls to 0 as a square.
+        style_noise_until: the share of the evaluations after which there is none.
+        noise_evaluations: those of a second search, for the maps of noise alone, where latents have them.
+        noise_regulariser: above 0 styles and normalised maps of noise are searched for together, as by StyleGAN2's
+            projector, with this weight of the maps' autocorrelation (1e5 there).
+        p_norm: above 0 styles are searched for in P-norm coordinates, with this weight of their mean square (0.001 in
+            Improved StyleGAN Embedding).
     """
 
     optimiser: str = "lbfgs"
@@ -34,6 +44,27 @@ class Settings(NamedTuple):
     learning_rate: float = 0.1
     memory: int = 10
     tolerance: float = 1e-6
+    ramp_up: float = 0.0
+    ramp_down: float = 0.0
+    style_noise: float = 0.0
+    style_noise_until: float = 0.75
+    noise_evaluations: int = 0
+    noise_regulariser: float = 0.0
+    p_norm: float = 0.0
+
+    def rate(self, count: jax.Array) -> jax.Array:
+        """Adam's rate in the evaluation number `count` from 0, by Karras et al. (2020), appendix D."""
+        t, rate = count / self.evaluations, jnp.full((), self.learning_rate)
+        if self.ramp_down:
+            rate *= 0.5 - 0.5 * jnp.cos(jnp.pi * jnp.clip((1 - t) / self.ramp_down, 0, 1))
+        if self.ramp_up:
+            rate *= jnp.minimum(1.0, t / self.ramp_up)
+        return rate
+
+    def noise(self, count: jax.Array) -> jax.Array:
+        """How much noise is added in that evaluation, as a share of the styles' deviation."""
+        left = jnp.maximum(0.0, 1 - count / self.evaluations / self.style_noise_until)
+        return self.style_noise * jnp.square(left)
 
 
 class Search(NamedTuple):
@@ -46,15 +77,16 @@ class Search(NamedTuple):
 
 
 def adam(settings: Settings) -> Search:
-    """Adam, which uses all evaluations."""
-    adam = optax.adam(settings.learning_rate)
+    """Adam, which uses all evaluations. It moves the point without the noise under which it was evaluated."""
+    scheduled = settings.ramp_up or settings.ramp_down
+    adam = optax.adam(settings.rate if scheduled else settings.learning_rate)
 
     def init(u: Any, dtype: Any) -> Any:
         return {"u": u, "adam": adam.init(u)}
 
     def update(state: Any, at: Any, value: jax.Array, gradient: Any) -> Any:
-        change, moments = adam.update(gradient, state["adam"], at)
-        return {"u": optax.apply_updates(at, change), "adam": moments}
+        change, moments = adam.update(gradient, state["adam"], state["u"])
+        return {"u": optax.apply_updates(state["u"], change), "adam": moments}
 
     # Without a line search there is no sign that it has arrived.
     return Search(init, lambda state: state["u"], update, lambda state: jnp.zeros((), bool))

@@ -209,6 +209,11 @@ def constant_noise(constants: dict[str, dict[str, jax.Array]], size: int) -> tup
     return tuple(constants[block][layer][None, :, :, None] for block, layer in _noisy(size))
 
 
+def noise_strengths(params: dict[str, Any], size: int) -> tuple[jax.Array, ...]:
+    """How strongly each map of noise is added, scalars in the order of the maps, from the synthesis' parameters."""
+    return tuple(params[block][layer]["noise_strength"] for block, layer in _noisy(size))
+
+
 def _checked(noise: tuple[jax.Array | None, ...] | None, n: int, size: int) -> tuple[jax.Array | None, ...]:
     """The maps of noise for n images, None for each where there are none."""
     shapes = noise_shapes(size)
