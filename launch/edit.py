@@ -86,5 +86,5 @@ if __name__ == "__main__":
         main,
         required=("workdir", "output"),
         runs=("workdir",),
-        paths=("edit", "image", "directions", "features"),
+        paths=("edit", "image", "directions", "features", "lpips"),
     )

@@ -52,5 +52,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     launch.run(
-        main, required=("workdir", "images", "output"), runs=("workdir",), paths=("images", "features")
+        main,
+        required=("workdir", "images", "output"),
+        runs=("workdir",),
+        paths=("images", "features", "lpips"),
     )

@@ -4,6 +4,8 @@ from typing import Any
 
 from absl import flags
 
+import jgan
+
 STARTS = flags.DEFINE_integer(
     "starts", None, "starts of the projection of each photo; the best is kept. 4, and 1 for styles"
 )
@@ -40,6 +42,9 @@ FEATURES = flags.DEFINE_string(
     "",
     "file of AlexNet's or VGG-16's weights, .pth or .safetensors; empty: the run's discriminator",
 )
+LPIPS = flags.DEFINE_string(
+    "lpips", "", "file of LPIPS' own weights for the net of --features, by which its activations are compared"
+)
 PART = flags.DEFINE_enum(
     "part",
     "",
@@ -67,7 +72,14 @@ def choice(run: Any, **more: Any) -> dict[str, Any]:
 
 
 def features(run: Any) -> Any:
-    """The net that the flag names, for photos of the run; None without one."""
+    """The net that the flags name, for photos of the run; None without one."""
+    if LPIPS.value and not FEATURES.value:
+        raise jgan.UserError(
+            f"--lpips={LPIPS.value} weighs the activations of a net: --features must name its file as well."
+        )
     from jgan import frozen
 
-    return frozen.load(FEATURES.value, run.config.data.channels[0]) if FEATURES.value else None
+    channels = run.config.data.channels[0]
+    if LPIPS.value:
+        return frozen.load_lpips(FEATURES.value, LPIPS.value, channels)
+    return frozen.load(FEATURES.value, channels) if FEATURES.value else None

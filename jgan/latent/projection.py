@@ -11,7 +11,6 @@ An iteration is one evaluation of the generator and its gradient (`searches`).
 """
 
 from collections.abc import Callable
-from collections.abc import Sequence
 import math
 from typing import Any
 from typing import NamedTuple
@@ -22,6 +21,7 @@ import jax.numpy as jnp
 import jgan
 from jgan import space as space_lib
 from jgan.latent import coordinates
+from jgan.latent import costs
 from jgan.latent import paths
 from jgan.latent import searches
 
@@ -33,6 +33,7 @@ _INWARD = 0.6
 _SPREAD = 0.25  # of further starts around the predicted one or the mean, as a share of a draw from the prior
 
 Settings = searches.Settings
+reconstruction = costs.reconstruction
 DEFAULT = Settings()
 
 
@@ -99,42 +100,6 @@ def check_space(space: space_lib.Space, settings: Settings, method: str) -> None
         raise jgan.UserError(
             f"noise_evaluations={settings.noise_evaluations}: latents of {space.name} have no maps of noise."
         )
-
-
-def reconstruction(
-    target: jax.Array,
-    mask: jax.Array | None = None,
-    features: Callable[[jax.Array], Sequence[jax.Array]] | None = None,
-    weight: float = 0.0,
-) -> Callable[[jax.Array], jax.Array]:
-    """The cost of an image [h, w, c] as a reconstruction of `target`: pixels and features.
-
-    Zhu et al. (2016), equations 2 and 3: the mean squared difference of pixels in [-1, 1], plus `weight` times that
-    of features. Since layers of different nets differ by orders of magnitude, each layer's difference is divided by
-    the mean square of the target's own activations, and layers are averaged.
-
-    Args:
-        target: [h, w, c] in [-1, 1].
-        mask: [h, w], 1 where the target is known and 0 where it is unknown; None: known everywhere. Where it is 0,
-            features are taken of the target itself, so that nothing there counts.
-        features: `image -> arrays`, such as a discriminator's activations.
-        weight: of the features; 0 leaves them out.
-    """
-    m = jnp.ones(target.shape[:2], target.dtype) if mask is None else mask.astype(target.dtype)
-    m = m[..., None]
-    area = jnp.maximum(jnp.sum(m) * target.shape[-1], 1e-6)
-    wanted = features(target) if features is not None and weight else ()
-    scales = [jnp.mean(jnp.square(f)) + 1e-6 for f in wanted]
-
-    def cost(image: jax.Array) -> jax.Array:
-        value = jnp.sum(m * jnp.square(image - target)) / area
-        if wanted:
-            seen = features(image if mask is None else m * image + (1 - m) * target)
-            parts = [jnp.mean(jnp.square(a - b)) / s for a, b, s in zip(seen, wanted, scales, strict=True)]
-            value += weight * sum(parts) / len(parts)
-        return value
-
-    return cost
 
 
 def project(

@@ -145,7 +145,11 @@ def projector(
 
         def one(image: jax.Array, mask: jax.Array, key: jax.Array, predicted: Any) -> Any:
             cost = projection.reconstruction(
-                image, mask, describe if judged else None, feature_weight if judged else 0.0
+                image,
+                mask,
+                describe if judged else None,
+                feature_weight if judged else 0.0,
+                comparable=features is not None and features.comparable,
             )
             projected = projection.project_image(
                 space,
