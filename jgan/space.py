@@ -20,6 +20,8 @@ class Styles(NamedTuple):
         maps: the generator's own maps [r, r, 1] of noise times their strengths, as they are added to activations.
         strengths: of each map, a scalar.
         image: `(latent, maps) -> image`, with maps as they are added to activations in place of the generator's own.
+        changed: `(latents [n, ...], maps [n, ...], change) -> images [n, h, w, c]`, with a function `(resolution,
+            array [n, ...]) -> array` that changes the activations of each resolution, and the images so far.
     """
 
     draw: Callable[[jax.Array, int], jax.Array]
@@ -29,6 +31,7 @@ class Styles(NamedTuple):
     maps: tuple[jax.Array, ...]
     strengths: tuple[jax.Array, ...]
     image: Callable[[Any, tuple[jax.Array, ...]], jax.Array]
+    changed: Callable[..., jax.Array]
 
 
 class Space(NamedTuple):

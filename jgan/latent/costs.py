@@ -34,8 +34,8 @@ def reconstruction(
         features: `image -> arrays`, such as a discriminator's activations.
         weight: of the features; 0 leaves them out.
         feature_mask: [h, w], the mask of the features; None: that of the pixels. Image2StyleGAN++ has M_p beside M_m.
-        comparable: activations are those of `nets.perceptual.unit`, as of LPIPS: squared differences are summed over channels and
-            layers and averaged over positions, and divided by nothing.
+        comparable: activations are those of `nets.perceptual.unit`, as of LPIPS: squared differences are summed over
+            channels and layers and averaged over positions, and divided by nothing.
     """
     m = jnp.ones(target.shape[:2], target.dtype) if mask is None else mask.astype(target.dtype)
     m = m[..., None]

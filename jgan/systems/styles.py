@@ -80,10 +80,12 @@ class Generator(NamedTuple):
             noise = nets_lib.constant_noise(weights["stats"]["synthesis"], self.size)
         return self._synthesised(weights["params"]["synthesis"], ws, noise)
 
-    def _synthesised(self, params: Any, ws: jax.Array, noise: tuple[jax.Array, ...]) -> jax.Array:
+    def _synthesised(
+        self, params: Any, ws: jax.Array, noise: tuple[jax.Array, ...], *change: Any
+    ) -> jax.Array:
         if ws.ndim == 2:
             ws = jnp.broadcast_to(ws[:, None], (ws.shape[0], self.rows, ws.shape[1]))
-        return self.synthesis.apply(params, {}, ws, noise)[0]
+        return self.synthesis.apply(params, {}, ws, noise, *change)[0]
 
     def way(self) -> system.Way:
         """The way from codes to images; what is not set is drawn."""
@@ -173,9 +175,11 @@ class Generator(NamedTuple):
             drawn = draw(jax.random.key(0), _DRAWS)
             return jnp.sqrt(jnp.mean(jnp.sum(jnp.square(drawn - jnp.mean(drawn, 0)), -1)))
 
+        def changed(latents: jax.Array, maps: tuple[jax.Array, ...], *change: Any) -> jax.Array:
+            return self._synthesised(_of_strength_one(params), latents, maps, *change)
+
         def image(latent: jax.Array, maps: tuple[jax.Array, ...]) -> jax.Array:
-            added = tuple(x[None] for x in maps)
-            return self._synthesised(_of_strength_one(params), latent[None], added)[0]
+            return changed(latent[None], tuple(x[None] for x in maps))[0]
 
         known = space_lib.Styles(
             draw,
@@ -185,6 +189,7 @@ class Generator(NamedTuple):
             tuple(x[0] * strength for x, strength in zip(own, strengths, strict=True)),
             strengths,
             image,
+            changed,
         )
         made = _space(name, lambda key: latent(draw(key, 1)[0]), lambda ws: self.images(weights, ws[None])[0])
         return made._replace(styles=known)
