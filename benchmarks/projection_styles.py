@@ -4,9 +4,9 @@
 
 Pictures are drawn objects of 64 px that no run was trained on, the generator StyleGAN2's: a run's, or, without one, a
 drawn one of the preset `objects64`. Both sides take so many steps of Adam at 0.1 with the schedule of StyleGAN2's
-projector, without its noise, from the same mean style, on the mean squared difference of pixels. The peer projects one image after
-the other, as every published code does, by the faster of its two ways of modulating kernels (by activations, or by a
-kernel for each example); ours all together, as `launch.project` does.
+projector, without its noise, from the same mean style, on the mean squared difference of pixels. The peer projects one
+image after the other, as every published code does, by the faster of its two ways of modulating kernels (by
+activations, or by a kernel for each example); ours all together, as `launch.project` does.
 
 The last line of the output is one JSON object:
 
