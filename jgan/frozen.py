@@ -1,6 +1,7 @@
 """Features by which photos are compared besides their pixels: activations of a net whose weights the user has.
 
     features = frozen.load("vgg16.pth", channels=3)      # or .safetensors; AlexNet or VGG-16 in torchvision's names
+    features = frozen.load_lpips("vgg16.pth", "lpips_vgg.pth", channels=3)      # with the weights of LPIPS
     projects = project.projector(run, features=features)
 
 `gather` reads the nets that a system uses and does not train.
@@ -32,11 +33,13 @@ class Features(NamedTuple):
         name: of the net, its layers and its weights, such as `alexnet conv4 1f2e3d4c`; equal for equal features.
         params: of the net.
         apply: `(params, images [n, h, w, c] in [-1, 1]) -> activations`.
+        comparable: activations are as LPIPS compares them (`costs.reconstruction`).
     """
 
     name: str
     params: Any
     apply: Callable[[Any, jax.Array], list[jax.Array]]
+    comparable: bool = False
 
 
 def gather(workdir: str, declared: Mapping[str, system_lib.Frozen]) -> dict[str, Any]:
@@ -116,3 +119,44 @@ def load(path: str, channels: int, layers: tuple[str, ...] = ()) -> Features:
         check = zlib.crc32(np.ascontiguousarray(leaf), check)
     wanted = layers or net.default
     return Features(f"{name} {' '.join(wanted)} {check:08x}", params, apply)
+
+
+def load_lpips(path: str, heads: str, channels: int) -> Features:
+    """The activations that LPIPS compares, of AlexNet or VGG-16 with the weights in a file.
+
+    Summed squared differences of them are LPIPS (Zhang et al., 2018, version 0.1) for images that the net need not
+    enlarge: VGG-16 of 32 pixels or more a side, AlexNet of 224.
+
+    Args:
+        path: as in `load`.
+        heads: file of LPIPS' own weights for this net, `.pth` or `.safetensors`.
+        channels: as in `load`.
+
+    Raises:
+        jgan.UserError: as in `load`, or weights of LPIPS that do not fit the net or are below 0.
+    """
+    net = load(path, channels)
+    kind = net.name.split()[0]
+    layers = perceptual.ARCHITECTURES[kind].lpips
+    net, shapes = load(path, channels, layers), perceptual.shapes(perceptual.ARCHITECTURES[kind])
+
+    def shape(place: tuple[str, ...]) -> tuple[int, ...]:
+        return (1, 1, 1, *shapes[place[0]]["bias"])
+
+    title = f"{heads}, taken for LPIPS' weights of {kind},"
+    weights = tables.fill(title, files.entries(heads), tables.lpips(layers), shape)
+    if any(np.min(x["weight"]) < 0 for x in weights.values()):
+        raise jgan.UserError(f"{title} has weights below 0, and distances would be none.")
+
+    def apply(params: Any, images: jax.Array) -> list[jax.Array]:
+        seen = net.apply(params["net"], images)
+        return [
+            perceptual.unit(x, params["heads"][layer]["weight"].ravel())
+            for x, layer in zip(seen, layers, strict=True)
+        ]
+
+    check = 0
+    for leaf in jax.tree.leaves(weights):
+        check = zlib.crc32(np.ascontiguousarray(leaf), check)
+    name = f"{net.name} lpips {check:08x}"
+    return Features(name, {"net": net.params, "heads": weights}, apply, comparable=True)

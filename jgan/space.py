@@ -24,6 +24,33 @@ class Held(NamedTuple):
     affine: tuple[jax.Array, ...]
 
 
+class Styles(NamedTuple):
+    """What a search asks of a space whose latents are styles: of the prior's mean and spread, and of noise.
+
+    Karras et al. (2020), section 5: their projector starts at the mean and adds noise in proportion to the spread.
+
+    Attributes:
+        draw: `(key, n) -> styles [n, w_dim]` of the prior.
+        latent: `style [w_dim] -> latent`, the same style in all rows.
+        middle: `() -> latent`, that of the mean of 10,000 styles.
+        deviation: `() -> scalar`, the root of the mean squared distance of these styles from their mean.
+        maps: the generator's own maps [r, r, 1] of noise times their strengths, as they are added to activations.
+        strengths: of each map, a scalar.
+        image: `(latent, maps) -> image`, with maps as they are added to activations in place of the generator's own.
+        changed: `(latents [n, ...], maps [n, ...], change) -> images [n, h, w, c]`, with a function `(resolution,
+            array [n, ...]) -> array` that changes the activations of each resolution, and the images so far.
+    """
+
+    draw: Callable[[jax.Array, int], jax.Array]
+    latent: Callable[[jax.Array], Any]
+    middle: Callable[[], Any]
+    deviation: Callable[[], jax.Array]
+    maps: tuple[jax.Array, ...]
+    strengths: tuple[jax.Array, ...]
+    image: Callable[[Any, tuple[jax.Array, ...]], jax.Array]
+    changed: Callable[..., jax.Array]
+
+
 class Space(NamedTuple):
     """A latent space as functions of one latent; `jax.vmap` makes them functions of many.
 
@@ -37,6 +64,11 @@ class Space(NamedTuple):
         generate: `latent -> image [h, w, c]` in [-1, 1].
         distance: `(latent, latent) -> scalar`, 0 for equal latents.
         held: the styles that its latents hold; None where they hold none.
+        styles: of a space whose latent is an array of styles, what a search asks of them.
+        rows: of a space whose latents are {"w_plus": styles, "noise": maps as they are added to activations}, that of
+            the styles under the generator's own noise. A projection searches for one after the other.
+        penalty: `u -> scalar`, the cost of a variable besides that of its image; None: nothing.
+        settle: `u -> u`, what is done to a variable after each step of a search; None: nothing.
     """
 
     name: str
@@ -46,3 +78,7 @@ class Space(NamedTuple):
     generate: Callable[[Any], jax.Array]
     distance: Callable[[Any, Any], jax.Array]
     held: Held | None = None
+    styles: Styles | None = None
+    rows: "Space | None" = None
+    penalty: Callable[[Any], jax.Array] | None = None
+    settle: Callable[[Any], Any] | None = None

@@ -52,8 +52,8 @@ _REALISM = flags.DEFINE_float("realism", None, "weight of the discriminator, ins
 _METHOD = flags.DEFINE_enum(
     "method",
     "",
-    ["", "optimise", "network", "hybrid"],
-    "of the photo's projection; empty: hybrid where the run has a predictor",
+    ["", "optimise", "network", "hybrid", "mean"],
+    "of the photo's projection; empty: hybrid where the run has a predictor, and mean for styles",
 )
 flags.adopt_module_key_flags(shared_flags)
 flags.adopt_module_key_flags(control_flags)
@@ -89,7 +89,6 @@ def main() -> None:
         if flag.present and not set(of) & set(asked):
             raise jgan.UserError(f"--{flag.name} goes with --{' or --'.join(of)} alone.")
     from jgan import trained
-    from jgan.latent import projection
     from jgan.programs import controls
     from jgan.programs import edit
     from jgan.programs import operations
@@ -108,16 +107,16 @@ def main() -> None:
         change = operations.transfer(run, _TRANSFER.value, _AMOUNT.value, _THRESHOLD.value)
     elif _TRUNCATE.value is not None:
         change = operations.truncate(run, _TRUNCATE.value)
+    method = _METHOD.value or ("hybrid" if run.predicts else None)
+    chosen = projection_flags.choice(run, method=method)
     edit.edit_file(
         run,
         _EDIT.value,
         _OUTPUT.value,
         image=_IMAGE.value,
-        method=_METHOD.value,
-        starts=projection_flags.STARTS.value,
-        projection=projection.Settings(
-            optimiser=projection_flags.OPTIMISER.value, evaluations=projection_flags.EVALUATIONS.value
-        ),
+        method=chosen["method"],
+        starts=chosen["starts"],
+        projection=chosen["settings"],
         feature_weight=projection_flags.FEATURE_WEIGHT.value,
         features=projection_flags.features(run),
         fit=projection_flags.FIT.value,
@@ -140,5 +139,5 @@ if __name__ == "__main__":
         main,
         required=("workdir", "output"),
         runs=("workdir",),
-        paths=("edit", "image", "directions", "features", "latent", "morph", "mix"),
+        paths=("edit", "image", "directions", "features", "lpips", "latent", "morph", "mix"),
     )

@@ -16,11 +16,11 @@ _IMAGES = flags.DEFINE_string("images", "", "a picture, or a folder of pictures"
 _OUTPUT = flags.DEFINE_string("output", "", "folder for latents and pictures")
 _METHOD = flags.DEFINE_enum(
     "method",
-    "optimise",
-    ["optimise", "network", "hybrid"],
-    "from random starts, by the run's predictor, or from what it predicts",
+    None,
+    ["optimise", "network", "hybrid", "mean"],
+    "from random starts, by the run's predictor, from what it predicts, or, the default for styles, from their mean",
 )
-_LEARNING_RATE = flags.DEFINE_float("learning_rate", 0.1, "of Adam")
+_LEARNING_RATE = flags.DEFINE_float("learning_rate", None, "of Adam: 0.1")
 _BATCH = flags.DEFINE_integer("batch", 0, "photos at once; 0: as fits")
 flags.adopt_module_key_flags(shared_flags)
 flags.adopt_module_key_flags(control_flags)
@@ -30,7 +30,6 @@ flags.adopt_module_key_flags(projection_flags)
 
 def main() -> None:
     from jgan import trained
-    from jgan.latent import projection
     from jgan.programs import controls
     from jgan.programs import project as project_lib
     from jgan.runs import config as run_config
@@ -41,13 +40,7 @@ def main() -> None:
         run,
         _IMAGES.value,
         _OUTPUT.value,
-        method=_METHOD.value,
-        starts=projection_flags.STARTS.value,
-        settings=projection.Settings(
-            optimiser=projection_flags.OPTIMISER.value,
-            evaluations=projection_flags.EVALUATIONS.value,
-            learning_rate=_LEARNING_RATE.value,
-        ),
+        **projection_flags.choice(run, method=_METHOD.value, learning_rate=_LEARNING_RATE.value),
         feature_weight=projection_flags.FEATURE_WEIGHT.value,
         features=projection_flags.features(run),
         fit=projection_flags.FIT.value,
@@ -59,5 +52,8 @@ def main() -> None:
 
 if __name__ == "__main__":
     launch.run(
-        main, required=("workdir", "images", "output"), runs=("workdir",), paths=("images", "features")
+        main,
+        required=("workdir", "images", "output"),
+        runs=("workdir",),
+        paths=("images", "features", "lpips"),
     )

@@ -4,16 +4,46 @@ from typing import Any
 
 from absl import flags
 
-STARTS = flags.DEFINE_integer("starts", 4, "starts of the projection of each photo; the best is kept")
-OPTIMISER = flags.DEFINE_enum("optimiser", "lbfgs", ["lbfgs", "adam"], "of the latent in the projection")
+import jgan
+
+STARTS = flags.DEFINE_integer(
+    "starts", None, "starts of the projection of each photo; the best is kept. 4, and 1 for styles"
+)
+OPTIMISER = flags.DEFINE_enum(
+    "optimiser", None, ["lbfgs", "adam"], "of the latent in the projection: lbfgs, and adam for styles"
+)
 EVALUATIONS = flags.DEFINE_integer(
-    "evaluations", 320, "of the generator and its gradient in the projection, by each start"
+    "evaluations",
+    None,
+    "of the generator and its gradient in the projection, by each start: 320, and 300 for styles",
+)
+STYLE_NOISE = flags.DEFINE_float(
+    "style_noise",
+    None,
+    "added to styles in the projection, as a share of their deviation, and falling to 0: 0.05 for styles",
+)
+NOISE_EVALUATIONS = flags.DEFINE_integer(
+    "noise_evaluations", None, "of --space=w_plus_noise: for the maps of noise, after the styles: 300"
+)
+NOISE_REGULARISER = flags.DEFINE_float(
+    "noise_regulariser",
+    None,
+    "weight of the autocorrelation of maps of noise that are searched for together with the styles; 1e5 as in "
+    "StyleGAN2's projector. 0: not together",
+)
+P_NORM = flags.DEFINE_float(
+    "p_norm",
+    None,
+    "weight of styles in P-norm coordinates, which keeps them where edits work; 0.001 as in II2S. 0: none",
 )
 FEATURE_WEIGHT = flags.DEFINE_float("feature_weight", 0.1, "of features beside the pixels in the projection")
 FEATURES = flags.DEFINE_string(
     "features",
     "",
     "file of AlexNet's or VGG-16's weights, .pth or .safetensors; empty: the run's discriminator",
+)
+LPIPS = flags.DEFINE_string(
+    "lpips", "", "file of LPIPS' own weights for the net of --features, by which its activations are compared"
 )
 PART = flags.DEFINE_enum(
     "part",
@@ -24,8 +54,32 @@ PART = flags.DEFINE_enum(
 FIT = flags.DEFINE_enum("fit", "letterbox", ["letterbox", "crop"], "how a photo that is not square is seen")
 
 
+def choice(run: Any, **more: Any) -> dict[str, Any]:
+    """The method, starts and settings of a projection by the run, from the flags and what its space declares."""
+    from jgan.programs import project
+
+    return project.choose(
+        run,
+        starts=STARTS.value,
+        optimiser=OPTIMISER.value,
+        evaluations=EVALUATIONS.value,
+        style_noise=STYLE_NOISE.value,
+        noise_evaluations=NOISE_EVALUATIONS.value,
+        noise_regulariser=NOISE_REGULARISER.value,
+        p_norm=P_NORM.value,
+        **more,
+    )
+
+
 def features(run: Any) -> Any:
-    """The net that the flag names, for photos of the run; None without one."""
+    """The net that the flags name, for photos of the run; None without one."""
+    if LPIPS.value and not FEATURES.value:
+        raise jgan.UserError(
+            f"--lpips={LPIPS.value} weighs the activations of a net: --features must name its file as well."
+        )
     from jgan import frozen
 
-    return frozen.load(FEATURES.value, run.config.data.channels[0]) if FEATURES.value else None
+    channels = run.config.data.channels[0]
+    if LPIPS.value:
+        return frozen.load_lpips(FEATURES.value, LPIPS.value, channels)
+    return frozen.load(FEATURES.value, channels) if FEATURES.value else None

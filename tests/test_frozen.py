@@ -1,14 +1,18 @@
 """Features of a net that the user brings: which files fit, and a projection that looks at them."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import jgan
 from jgan import frozen
+from jgan.latent import costs
 from jgan.latent import projection
 from jgan.nets import perceptual
 from jgan.programs import project as project_lib
+from jgan.programs import projection_files
 from jgan.weights import tables
 
 pytestmark = pytest.mark.usefixtures("quick_convolutions")
@@ -56,10 +60,10 @@ def test_a_projection_looks_at_the_features(run, file, tmp_path):
     other = vgg._replace(name="vgg16 conv1_2 00000000")
     facts = {"method": "optimise", "weights": "00"}
     (tmp_path / "out").mkdir()
-    project_lib._claim(tmp_path / "out", {**facts, "features": vgg.name})
+    projection_files.claim(tmp_path / "out", {**facts, "features": vgg.name})
     for others in (facts, {**facts, "features": other.name}):
         with pytest.raises(jgan.UserError, match="with other features"):
-            project_lib._claim(tmp_path / "out", others)
+            projection_files.claim(tmp_path / "out", others)
 
 
 def test_equal_files_have_equal_names_and_others_not(file, tmp_path):
@@ -125,3 +129,46 @@ def test_what_is_no_file_of_weights_is_told(file, tmp_path):
             frozen.load(str(tmp_path / name), 3)
     with pytest.raises(jgan.UserError, match="those of the run have 4"):
         frozen.load(file, 4)
+
+
+def heads(**changes):
+    """Random weights of LPIPS for VGG-16 in their file's names."""
+    rng = np.random.default_rng(3)
+    widths = (64, 128, 256, 512, 512)
+    named = {
+        f"lin{k}.model.1.weight": rng.uniform(0, 1, (1, n, 1, 1)).astype("f4") for k, n in enumerate(widths)
+    }
+    return named | changes
+
+
+def test_activations_with_the_weights_of_lpips_give_its_distance(file, tmp_path):
+    """Zhang et al. (2018), equation 1, worked out from VGG-16's activations, also where all channels are 0."""
+    net = frozen.load(file, 3, ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"))
+    found = frozen.load_lpips(file, write(tmp_path / "lpips.safetensors", heads()), 3)
+    images = np.random.default_rng(1).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    wanted = 0
+    for x, w in zip(jax.jit(net.apply)(net.params, images), heads().values(), strict=True):
+        x = np.asarray(x, np.float64)
+        x = x / (np.sqrt(np.sum(x**2, -1, keepdims=True)) + 1e-10)
+        wanted += np.mean(np.sum(w.ravel() * (x[0] - x[1]) ** 2, -1))
+    apply = jax.jit(lambda a: found.apply(found.params, a))
+    cost = costs.reconstruction(
+        images[1], None, lambda x: [y[0] for y in apply(x[None])], 1.0, comparable=found.comparable
+    )
+    np.testing.assert_allclose(cost(images[0]) - np.mean((images[0] - images[1]) ** 2), wanted, rtol=1e-4)
+    slope = jax.grad(lambda x: jnp.sum(perceptual.unit(x)))(jnp.zeros((1, 2, 2, 3)))
+    assert np.isfinite(slope).all()
+    assert found.name != net.name and found.name.startswith("vgg16 conv1_2")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"lin0.model.1.weight": np.full((1, 64, 1, 1), -1, "f4")}, "weights below 0"),
+        ({"lin1.model.1.weight": np.ones((1, 64, 1, 1), "f4")}, "1x64x1x1 instead of 1x128x1x1"),
+        ({"more": np.ones(1, "f4")}, "beyond its own more"),
+    ],
+)
+def test_weights_of_lpips_that_do_not_fit_are_refused(file, tmp_path, change, message):
+    with pytest.raises(jgan.UserError, match=message):
+        frozen.load_lpips(file, write(tmp_path / "lpips.safetensors", heads(**change)), 3)

@@ -4,54 +4,36 @@ Zhu et al., "Generative Visual Manipulation on the Natural Image Manifold" (2016
 (L-BFGS from a random start), by a network that predicts the latent, or by the hybrid, which starts the optimisation
 from the prediction. `project` is for one image and one start; `jax.vmap` makes it many of both.
 
-All lanes of a `vmap` advance together, so a line search inside an iteration would make each lane wait for the slowest.
-Here an iteration is one evaluation of the generator and its gradient, and each lane uses it for what it needs next:
-another trial of its own line search or the first trial of a new direction.
+Spaces of styles are searched as Karras et al. (2020), Abdal et al. (2019, 2020) and Zhu et al. (2020) do: from the mean
+style, with a schedule and added noise (`Settings`), with maps of noise and in P-norm coordinates (`coordinates`).
+
+An iteration is one evaluation of the generator and its gradient (`searches`).
 """
 
 from collections.abc import Callable
-from collections.abc import Sequence
+import math
 from typing import Any
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
 import jgan
 from jgan import space as space_lib
+from jgan.latent import coordinates
+from jgan.latent import costs
 from jgan.latent import paths
+from jgan.latent import searches
 
-METHODS = ("optimise", "network", "hybrid")
-OPTIMISERS = ("lbfgs", "adam")
+METHODS = ("optimise", "network", "hybrid", "mean")
+OPTIMISERS = tuple(searches.SEARCHES)
 # The hybrid starts at this share of the distance from the middle of a bounded space to the predicted latent. A
 # predictor drives half of its codes to the border, where `bound` is flat and an optimiser hardly moves.
 _INWARD = 0.6
-_SPREAD = 0.25  # of the hybrid's further starts around the predicted one, as a share of a draw from the prior
+_SPREAD = 0.25  # of further starts around the predicted one or the mean, as a share of a draw from the prior
 
-# Weak Wolfe conditions, and how many trials a line search has before it starts anew from steepest descent.
-_DECREASE, _CURVATURE, _TRIALS = 1e-4, 0.9, 12
-
-
-class Settings(NamedTuple):
-    """The settings of a projection's search.
-
-    Attributes:
-        optimiser: `lbfgs`, the paper's choice, or `adam`.
-        evaluations: the largest number of evaluations of the generator and its gradient for each start, those of line
-            searches included.
-        learning_rate: of Adam.
-        memory: the number of pairs that L-BFGS remembers.
-        tolerance: a start is done when an iteration lowers its cost by less than this share.
-    """
-
-    optimiser: str = "lbfgs"
-    evaluations: int = 320
-    learning_rate: float = 0.1
-    memory: int = 10
-    tolerance: float = 1e-6
-
-
+Settings = searches.Settings
+reconstruction = costs.reconstruction
 DEFAULT = Settings()
 
 
@@ -84,42 +66,40 @@ def check(settings: Settings, method: str, starts: int) -> None:
         raise jgan.UserError(f"starts={starts}: a projection needs 1 start or more.")
     if settings.evaluations < 1:
         raise jgan.UserError(f"evaluations={settings.evaluations}: it must be 1 or more.")
+    for name in ("ramp_up", "ramp_down"):
+        if not 0 <= getattr(settings, name) <= 1:
+            raise jgan.UserError(
+                f"{name}={getattr(settings, name)}: a share of the evaluations lies in 0 to 1."
+            )
+    if not 0 < settings.style_noise_until <= 1:
+        raise jgan.UserError(
+            f"style_noise_until={settings.style_noise_until}: it must be above 0 and at most 1."
+        )
+    for name in ("style_noise", "noise_evaluations", "noise_regulariser", "p_norm"):
+        value = getattr(settings, name)
+        if not (value >= 0 and math.isfinite(value)):
+            raise jgan.UserError(f"{name}={value}: it must be 0 or more.")
+    if settings.optimiser != "adam":
+        for name in ("style_noise", "noise_regulariser"):
+            if getattr(settings, name):
+                raise jgan.UserError(
+                    f"{name}={getattr(settings, name)} and optimiser={settings.optimiser}: a line search needs a cost "
+                    f"that stays: {name}=0 or optimiser=adam would work."
+                )
 
 
-def reconstruction(
-    target: jax.Array,
-    mask: jax.Array | None = None,
-    features: Callable[[jax.Array], Sequence[jax.Array]] | None = None,
-    weight: float = 0.0,
-) -> Callable[[jax.Array], jax.Array]:
-    """The cost of an image [h, w, c] as a reconstruction of `target`: pixels and features.
-
-    Zhu et al. (2016), equations 2 and 3: the mean squared difference of pixels in [-1, 1], plus `weight` times that
-    of features. Since layers of different nets differ by orders of magnitude, each layer's difference is divided by
-    the mean square of the target's own activations, and layers are averaged.
-
-    Args:
-        target: [h, w, c] in [-1, 1].
-        mask: [h, w], 1 where the target is known and 0 where it is unknown; None: known everywhere. Where it is 0,
-            features are taken of the target itself, so that nothing there counts.
-        features: `image -> arrays`, such as a discriminator's activations.
-        weight: of the features; 0 leaves them out.
-    """
-    m = jnp.ones(target.shape[:2], target.dtype) if mask is None else mask.astype(target.dtype)
-    m = m[..., None]
-    area = jnp.maximum(jnp.sum(m) * target.shape[-1], 1e-6)
-    wanted = features(target) if features is not None and weight else ()
-    scales = [jnp.mean(jnp.square(f)) + 1e-6 for f in wanted]
-
-    def cost(image: jax.Array) -> jax.Array:
-        value = jnp.sum(m * jnp.square(image - target)) / area
-        if wanted:
-            seen = features(image if mask is None else m * image + (1 - m) * target)
-            parts = [jnp.mean(jnp.square(a - b)) / s for a, b, s in zip(seen, wanted, scales, strict=True)]
-            value += weight * sum(parts) / len(parts)
-        return value
-
-    return cost
+def check_space(space: space_lib.Space, settings: Settings, method: str) -> None:
+    """Refuses what needs styles in a space that has none with a `jgan.UserError`."""
+    if space.styles is None and space.rows is None:
+        asked = {name: getattr(settings, name) for name in ("style_noise", "noise_regulariser", "p_norm")}
+        asked = [f"{name}={value}" for name, value in asked.items() if value]
+        asked += ["method=mean"] * (method == "mean")
+        if asked:
+            raise jgan.UserError(f"{asked[0]} is for spaces of styles, and {space.name} is none.")
+    if settings.noise_evaluations and space.rows is None:
+        raise jgan.UserError(
+            f"noise_evaluations={settings.noise_evaluations}: latents of {space.name} have no maps of noise."
+        )
 
 
 def project(
@@ -129,6 +109,7 @@ def project(
     settings: Settings = DEFAULT,
     *,
     history: bool = False,
+    key: jax.Array | None = None,
 ) -> Projection:
     """The projection of one image from one start.
 
@@ -139,10 +120,11 @@ def project(
         space: the latent space.
         cost: of an image, as `reconstruction` makes it.
         start: a latent.
-        settings: of the search.
+        settings: of the search. What they say of maps and of P-norm coordinates is for `project_image`.
         history: whether to record the cost after each evaluation.
+        key: of the noise that is added to styles, where the settings have some; None: that of seed 0.
     """
-    carry = begin(space, cost, start, settings, history=history)
+    carry = begin(space, cost, start, settings, history=history, key=key)
     return finish(space, advance(space, cost, carry, settings.evaluations, settings))
 
 
@@ -153,12 +135,17 @@ def begin(
     settings: Settings = DEFAULT,
     *,
     history: bool = False,
+    key: jax.Array | None = None,
 ) -> dict[str, Any]:
     """The state of a search before the first evaluation, a pytree of arrays. The arguments are those of `project`."""
     u = space.free(start)
     dtype = jax.eval_shape(lambda u: cost(space.generate(space.bound(u))), u).dtype
+    added = {}
+    if settings.style_noise:
+        added = {"key": jax.random.key(0) if key is None else key, "deviation": space.styles.deviation()}
     return {
-        "search": _SEARCHES[settings.optimiser](settings).init(u, dtype),
+        **added,
+        "search": searches.SEARCHES[settings.optimiser](settings).init(u, dtype),
         "best": u,
         "cost": jnp.full((), jnp.inf, dtype),
         "count": jnp.zeros((), jnp.int32),
@@ -177,25 +164,35 @@ def advance(
 
     A projection in several parts is the same as in one. `until` may be traced.
     """
-    search = _SEARCHES[settings.optimiser](settings)
+    search = searches.SEARCHES[settings.optimiser](settings)
 
     def evaluate(u: Any) -> tuple[jax.Array, Any]:
-        return jax.value_and_grad(lambda u: cost(space.generate(space.bound(u))))(u)
+        def total(u: Any) -> jax.Array:
+            value = cost(space.generate(space.bound(u)))
+            return value + space.penalty(u) if space.penalty else value
+
+        return jax.value_and_grad(total)(u)
 
     def unfinished(carry: dict[str, Any]) -> jax.Array:
         return (carry["count"] < until) & ~search.done(carry["search"])
 
     def body(carry: dict[str, Any]) -> dict[str, Any]:
         at = search.trial(carry["search"])
+        if settings.style_noise:
+            at = _noisy(at, carry["deviation"], settings.noise(carry["count"]), carry["key"], carry["count"])
         value, gradient = evaluate(at)
         better = value < carry["cost"]
         lowest = jnp.where(better, value, carry["cost"])
         past = carry["history"]
         if past.size:
             past = jnp.where(jnp.arange(past.shape[0]) >= carry["count"], lowest, past)
+        moved = search.update(carry["search"], at, value, gradient)
+        if space.settle:
+            moved = {**moved, "u": space.settle(moved["u"])}
         return {
-            "search": search.update(carry["search"], at, value, gradient),
-            "best": _where(better, at, carry["best"]),
+            **carry,
+            "search": moved,
+            "best": searches.where(better, at, carry["best"]),
             "cost": lowest,
             "count": carry["count"] + 1,
             "history": past,
@@ -214,16 +211,21 @@ def starts(
 ) -> Any:
     """`number` latents for one image to start from, along a new first axis.
 
-    `optimise` draws them from the prior. The other methods begin with the predicted latent, moved towards the middle of
-    a bounded space; further starts lie around it, in the optimiser's variable, a quarter of a draw from the prior away.
+    `optimise` draws them from the prior. `mean` begins with the mean style. The other methods begin with the predicted
+    latent, moved towards the middle of a bounded space; further starts lie around it, in the optimiser's variable, a
+    quarter of a draw from the prior away, and around the mean style a quarter of the way to a draw.
     """
     drawn = jax.vmap(space.sample)(jax.random.split(key, number))
     if method == "optimise":
         return drawn
-    first = paths.inward(space, predicted, _INWARD)
+    first = space.styles.middle() if method == "mean" else paths.inward(space, predicted, _INWARD)
+    centre = space.free(first) if method == "mean" else None
 
     def near(k: jax.Array, latent: Any) -> Any:
-        u = jax.tree.map(lambda a, b: a + _SPREAD * b, space.free(first), space.free(latent))
+        away = space.free(latent)
+        if centre is not None:
+            away = jax.tree.map(jnp.subtract, away, centre)
+        u = jax.tree.map(lambda a, b: a + _SPREAD * b, space.free(first), away)
         # The first is the latent itself, not the result of `free` and `bound`.
         return jax.tree.map(lambda a, b: jnp.where(k == 0, a, b), first, space.bound(u))
 
@@ -247,147 +249,89 @@ def project_image(
     number: int = 1,
     predicted: Any | None = None,
     history: bool = False,
+    pixel_cost: Callable[[jax.Array], jax.Array] | None = None,
 ) -> Projection:
     """The best projection of one image from `number` starts; `evaluations` is then the sum over starts.
+
+    Of a space with maps of noise, styles are searched for first and then the maps, and the cost is that of the second
+    search. With `settings.noise_regulariser` both are searched for together, and a space without maps forgets them
+    afterwards, so that the cost is that of the latent with the generator's own noise.
 
     Args:
         space: the latent space.
         cost: of an image, as `reconstruction` makes it.
         key: of the starts.
         settings: of the search.
-        method: `optimise`, `network` (the prediction alone, one evaluation) or `hybrid`.
+        method: `optimise`, `network` (the prediction alone, one evaluation), `hybrid`, or `mean` for styles.
         number: of starts.
-        predicted: the network's latent for this image, for the last two methods.
+        predicted: the network's latent for this image, for `network` and `hybrid`.
         history: whether to record the lowest cost over all starts after each evaluation.
+        pixel_cost: the cost by which maps of noise are searched for, since features would move them to their blind
+            spots; None: `cost`.
     """
     if method == "network":
         value = cost(space.generate(predicted))
         past = jnp.full((settings.evaluations if history else 0,), value)
         return Projection(predicted, value, jnp.ones((), jnp.int32), past)
-    latents = starts(space, key, number, method, predicted)
-    every = jax.vmap(lambda z: project(space, cost, z, settings, history=history))(latents)
+    inner = space if space.rows is None else space.rows
+    if settings.p_norm:
+        inner = coordinates.p_norm(inner, settings.p_norm)
+    if settings.noise_regulariser:
+        joint = coordinates.with_maps(inner, settings.noise_regulariser)
+        found = _from_starts(joint, inner, cost, key, settings, method, number, predicted, history)
+        latent, maps = found.latent
+        if space.rows is not None:
+            return found._replace(latent={"noise": coordinates.added(inner, maps), "w_plus": latent})
+        return found._replace(latent=latent, cost=cost(space.generate(latent)))
+    found = _from_starts(inner, inner, cost, key, settings, method, number, predicted, history)
+    if space.rows is None:
+        return found
+    maps = inner.styles.maps
+    if not settings.noise_evaluations:
+        return found._replace(latent={"noise": maps, "w_plus": found.latent})
+    then = settings._replace(evaluations=settings.noise_evaluations, style_noise=0.0)
+    alone = coordinates.maps_alone(inner, found.latent)
+    last = project(alone, pixel_cost or cost, maps, then, history=history)
+    return Projection(
+        {"noise": last.latent, "w_plus": found.latent},
+        last.cost,
+        found.evaluations + last.evaluations,
+        jnp.concatenate([found.history, last.history]),
+    )
+
+
+def _from_starts(
+    space: space_lib.Space,
+    styles: space_lib.Space,
+    cost: Callable[[jax.Array], jax.Array],
+    key: jax.Array,
+    settings: Settings,
+    method: str,
+    number: int,
+    predicted: Any | None,
+    history: bool,
+) -> Projection:
+    """The best projection in `space` from starts in it or, where it has maps beside the styles, in `styles`."""
+    latents = starts(styles, key, number, method, predicted)
+    keys = jax.random.split(jax.random.fold_in(key, 1), number)
+    if space is not styles:
+        latents = latents, jax.vmap(lambda k: coordinates.draw_maps(styles, jax.random.fold_in(k, 1)))(keys)
+
+    def one(latent: Any, key: jax.Array) -> Projection:
+        return project(space, cost, latent, settings, history=history, key=key)
+
+    every = jax.vmap(one)(latents, keys)
     chosen = best(every)
     return chosen._replace(evaluations=jnp.sum(every.evaluations), history=jnp.min(every.history, 0))
 
 
-class _Search(NamedTuple):
-    """A minimiser whose caller evaluates: `trial` gives a point, `update` takes the value and the gradient there."""
-
-    init: Callable[..., Any]
-    trial: Callable[[Any], Any]
-    update: Callable[..., Any]
-    done: Callable[[Any], jax.Array]
-
-
-def _adam(settings: Settings) -> _Search:
-    """Adam, which uses all evaluations."""
-    adam = optax.adam(settings.learning_rate)
-
-    def init(u: Any, dtype: Any) -> Any:
-        return {"u": u, "adam": adam.init(u)}
-
-    def update(state: Any, at: Any, value: jax.Array, gradient: Any) -> Any:
-        change, moments = adam.update(gradient, state["adam"], at)
-        return {"u": optax.apply_updates(at, change), "adam": moments}
-
-    # Without a line search there is no sign that it has arrived.
-    return _Search(init, lambda state: state["u"], update, lambda state: jnp.zeros((), bool))
-
-
-def _lbfgs(settings: Settings) -> _Search:
-    """L-BFGS with the weak Wolfe line search of Lewis and Overton (2013), algorithm 2.6, one trial at a time.
-
-    That search needs no smoothness, which a net of rectifiers lacks: a trial that does not lower the cost enough
-    becomes the upper end of the bracket, and one where the cost still falls too steeply becomes the lower end. The next
-    trial lies between them (by the parabola through both ends at first, by bisection later) or, without an upper end,
-    twice as far. Directions are optax's.
-    """
-    memory = optax.scale_by_lbfgs(settings.memory)
-
-    def init(u: Any, dtype: Any) -> Any:
-        zero = jnp.zeros((), dtype)
-        return {
-            "u": u,
-            "value": jnp.full((), jnp.inf, dtype),  # the first trial, at u itself, is thus accepted
-            "gradient": jax.tree.map(jnp.zeros_like, u),
-            "direction": jax.tree.map(jnp.zeros_like, u),
-            "slope": zero,
-            "step": zero,
-            "low": zero,
-            "high": jnp.full((), jnp.inf, dtype),
-            "trials": jnp.zeros((), jnp.int32),
-            "steepest": jnp.zeros((), bool),
-            "memory": memory.init(u),
-            "done": jnp.zeros((), bool),
-        }
-
-    def trial(s: Any) -> Any:
-        return jax.tree.map(lambda x, d: x + s["step"].astype(x.dtype) * d, s["u"], s["direction"])
-
-    def update(s: Any, at: Any, value: jax.Array, gradient: Any) -> Any:
-        epsilon = jnp.finfo(value.dtype).eps
-        floor = 16 * epsilon**2  # the mean square of rounding errors of pixels in [-1, 1]
-        enough = value <= s["value"] + _DECREASE * s["step"] * s["slope"]
-        flat = optax.tree.vdot(gradient, s["direction"]) >= _CURVATURE * s["slope"]
-        accepted = enough & flat
-        # A new direction from the accepted point.
-        scaled, remembered = memory.update(gradient, s["memory"], at)
-        direction = jax.tree.map(jnp.negative, scaled)
-        moved = {
-            "u": at,
-            "value": value,
-            "gradient": gradient,
-            "direction": direction,
-            "slope": optax.tree.vdot(gradient, direction),
-            "step": jnp.ones_like(s["step"]),
-            "low": jnp.zeros_like(s["low"]),
-            "high": jnp.full_like(s["high"], jnp.inf),
-            "trials": jnp.zeros_like(s["trials"]),
-            "steepest": jnp.zeros_like(s["steepest"]),
-            "memory": remembered,
-            # The value before the first trial is infinite: that trial is no step and does not end the search.
-            "done": (s["value"] - value <= settings.tolerance * value) | (value <= floor),
-        }
-        # Another trial along the same direction.
-        low = jnp.where(enough, s["step"], s["low"])
-        high = jnp.where(enough, s["high"], s["step"])
-        fall = -s["slope"] * s["step"]  # what the gradient promised
-        parabola = s["step"] * fall / (2 * (value - s["value"] + fall))  # its minimum, of the part above 0
-        inside = (s["low"] == 0) & (parabola > 0.1 * s["step"]) & (parabola < 0.5 * s["step"])
-        between = jnp.where(~enough & inside, parabola, 0.5 * (low + high))
-        step = jnp.where(jnp.isinf(high), 2 * s["step"], between)
-        tired = s["trials"] + 1 >= _TRIALS
-        again = {
-            **s,
-            "low": low,
-            "high": high,
-            "step": step,
-            "trials": s["trials"] + 1,
-            # The possible gain is less than rounding, or two line searches have failed.
-            "done": (~enough & (fall <= epsilon * value)) | (tired & s["steepest"]),
-        }
-        # After a failed line search: once more from the same point, without memory, along the gradient.
-        norm = jnp.sqrt(optax.tree.vdot(s["gradient"], s["gradient"]))
-        anew = {
-            **again,
-            "direction": jax.tree.map(jnp.negative, s["gradient"]),
-            "slope": -jnp.square(norm),
-            "step": 1 / jnp.maximum(norm, 1e-12),
-            "low": jnp.zeros_like(low),
-            "high": jnp.full_like(high, jnp.inf),
-            "trials": jnp.zeros_like(s["trials"]),
-            "steepest": jnp.ones_like(s["steepest"]),
-            "memory": memory.init(s["u"]),
-        }
-        lost = ~accepted & tired & ~s["steepest"]
-        return _where(accepted, moved, _where(lost, anew, again))
-
-    return _Search(init, trial, update, lambda s: s["done"])
-
-
-_SEARCHES = {"lbfgs": _lbfgs, "adam": _adam}
-
-
-def _where(condition: jax.Array, yes: Any, no: Any) -> Any:
-    """One of two pytrees."""
-    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+def _noisy(u: Any, deviation: Any, share: jax.Array, key: jax.Array, count: jax.Array) -> Any:
+    """A variable with noise of a share of its deviation, that of one evaluation."""
+    leaves, tree = jax.tree.flatten(u)
+    keys = jax.random.split(jax.random.fold_in(key, count), len(leaves))
+    return tree.unflatten(
+        [
+            x + (share * d).astype(x.dtype) * jax.random.normal(k, x.shape, x.dtype)
+            for x, d, k in zip(leaves, jax.tree.leaves(deviation), keys, strict=True)
+        ]
+    )

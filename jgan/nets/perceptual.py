@@ -45,12 +45,14 @@ class Architecture(NamedTuple):
         title: its name in sentences.
         layers: in order.
         default: names of the activations that the papers compare.
+        lpips: names of those that LPIPS compares.
         least: images of fewer pixels a side are enlarged, each pixel to a square, until they have as many.
     """
 
     title: str
     layers: tuple[Convolution | Pool, ...]
     default: tuple[str, ...]
+    lpips: tuple[str, ...]
     least: int
 
 
@@ -75,12 +77,14 @@ ARCHITECTURES = {
             Convolution("conv5", 256),
         ),
         ("conv4",),
+        ("conv1", "conv2", "conv3", "conv4", "conv5"),
         224,  # of 64 pixels its stride of 4 would leave 3 at conv4; iGAN enlarges them to 256 likewise
     ),
     "vgg16": Architecture(
         "VGG-16",
         _vgg((2, 64), (2, 128), (3, 256), (3, 512), (3, 512)),
         ("conv1_1", "conv1_2", "conv3_2", "conv4_2"),
+        ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"),
         32,
     ),
 }
@@ -146,6 +150,19 @@ def net(name: str, wanted: Sequence[str] = ()) -> Callable[[Any, jax.Array], lis
         return module.apply({"params": params}, _prepare(images, architecture))
 
     return apply
+
+
+def unit(x: jax.Array, weights: jax.Array | None = None) -> jax.Array:
+    """Activations [..., h, w, channels] of length 1 at every position, times the roots of `weights` [channels].
+
+    Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual Metric" (2018, LPIPS), equation 1:
+    summed squared differences of what comes out are those of a layer of LPIPS, which learnt the weights.
+    """
+    # Inside the root a number that changes no result keeps the gradient finite where all channels are 0.
+    length = jnp.sqrt(jnp.sum(jnp.square(x), -1, keepdims=True) + 1e-20)
+    x = x / (length + 1e-10)
+    # The weights are constants; none of them is below 0.
+    return x if weights is None else x * jnp.sqrt(weights)
 
 
 def _prepare(images: jax.Array, architecture: Architecture) -> jax.Array:

@@ -10,6 +10,7 @@ With a shorter type as `dtype`, the blocks of the `num_fp16_res` highest resolut
 nor do the mapping, the styles and the sum of the images. In bfloat16 styles and weights need no normalisation before.
 """
 
+from collections.abc import Callable
 import math
 from typing import Any
 
@@ -58,7 +59,8 @@ class Synthesis(nn.Module):
     """Images [n, size, size, features], about in [-1, 1] but not clipped, from styles [n, rows(size), w_dim] and noise.
 
     Noise is a tuple of maps as `noise_shapes` has them, each or all of them None for no noise. In "skip" every
-    resolution adds to the image, in "resnet" and "orig" the last one makes it.
+    resolution adds to the image, in "resnet" and "orig" the last one makes it. `change` is applied after the block of
+    each resolution, to its activations and to the image so far: (resolution, array) -> array.
     """
 
     size: int
@@ -75,6 +77,7 @@ class Synthesis(nn.Module):
         self,
         ws: jax.Array,
         noise: tuple[jax.Array | None, ...] | None = None,
+        change: Callable[[int, jax.Array], jax.Array] | None = None,
         *,
         statistics: str = "batch",
         dropout: bool = False,
@@ -99,6 +102,8 @@ class Synthesis(nn.Module):
                 name=f"b{r}",
             )
             x, image = block(x, image, ws[:, first : 2 * k + 2], noise[first : 2 * k + 1])
+            if change is not None:
+                x, image = change(r, x), None if image is None else change(r, image)
         return image
 
 
@@ -214,6 +219,11 @@ def affines(params: dict[str, Any], size: int) -> tuple[jax.Array, ...]:
     return tuple(params[block][layer]["affine"]["kernel"] for block, layer in _noisy(size))
 
 
+def noise_strengths(params: dict[str, Any], size: int) -> tuple[jax.Array, ...]:
+    """How strongly each map of noise is added, scalars in the order of the maps, from the synthesis' parameters."""
+    return tuple(params[block][layer]["noise_strength"] for block, layer in _noisy(size))
+
+
 def _checked(noise: tuple[jax.Array | None, ...] | None, n: int, size: int) -> tuple[jax.Array | None, ...]:
     """The maps of noise for n images, None for each where there are none."""
     shapes = noise_shapes(size)
@@ -283,7 +293,8 @@ def synthesis(
 ) -> nets.Net:
     """A net from styles [n, rows(size), w_dim] and noise to images [n, size, size, features], not clipped.
 
-    Noise is a tuple of maps as `noise_shapes` has them, of which each may be None, or None.
+    Noise is a tuple of maps as `noise_shapes` has them, of which each may be None, or None. A function as third input
+    is `Synthesis`' `change`.
 
     Args:
         size: height and width of the images, a power of two.

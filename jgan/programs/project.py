@@ -8,12 +8,8 @@ latents = np.load("OUT/shoe.jpg.npz")["z"]
 import collections
 from collections.abc import Callable
 from collections.abc import Sequence
-import contextlib
 import dataclasses
-import hashlib
 import io
-import json
-import os
 import pathlib
 import time
 from typing import Any
@@ -36,11 +32,34 @@ from jgan.latent import codec
 from jgan.latent import projection
 from jgan.ops import pixels
 from jgan.programs import controls
+from jgan.programs import projection_files
 from jgan.programs import projection_page
 from jgan.runs import config as run_config
 
 FEATURE_WEIGHT = 0.1  # of features beside the pixels
+STARTS = 4  # of each photo, where the space declares no other number
 _LANES = 64  # images x starts that are projected at once
+
+
+def choose(run: trained.Run, **asked: Any) -> dict[str, Any]:
+    """The method, starts and settings of a projection, for `projector` and `project_files`.
+
+    What is not asked for is as the space of the run declares it (`system.Codes.search`), or else as `projection` has
+    it, with 4 starts.
+
+    Args:
+        run: as `trained.load` gives it.
+        asked: `method`, `starts` and fields of `projection.Settings`; None: not asked for.
+    """
+    asked = {name: value for name, value in asked.items() if value is not None}
+    declared = dict(run.codes.search)
+    if asked.get("optimiser", "adam") != "adam":  # a search of another kind has no schedule and no noise
+        declared = {
+            name: declared[name] for name in ("method", "starts", "noise_evaluations") if name in declared
+        }
+    chosen = {"method": "optimise", "starts": STARTS, **declared, **asked}
+    method, starts = chosen.pop("method"), chosen.pop("starts")
+    return {"method": method, "starts": starts, "settings": projection.Settings(**chosen)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +112,7 @@ def projector(
 
     Args:
         run: as `trained.load` gives it.
-        method: `optimise`, `network` or `hybrid`; the last two need a predictor that was trained.
+        method: `optimise`; `network` or `hybrid`, which need a predictor that was trained; `mean`, for styles.
         starts: of each image.
         settings: of the optimisation.
         feature_weight: of the features beside the pixels; 0: pixels alone.
@@ -105,7 +124,8 @@ def projector(
         jgan.UserError: settings that make no sense, or a method that needs a predictor and a run that has none.
     """
     projection.check(settings, method, starts)
-    if method != "optimise" and not run.predicts:
+    projection.check_space(run.space(), settings, method)
+    if method in ("network", "hybrid") and not run.predicts:
         trained_with = ", or train with --config.predictor.steps above 0" * ("predictor" in run.config)
         raise jgan.UserError(
             f"method={method} starts from a predictor, which this run has none of: use --method=optimise{trained_with}."
@@ -125,7 +145,11 @@ def projector(
 
         def one(image: jax.Array, mask: jax.Array, key: jax.Array, predicted: Any) -> Any:
             cost = projection.reconstruction(
-                image, mask, describe if judged else None, feature_weight if judged else 0.0
+                image,
+                mask,
+                describe if judged else None,
+                feature_weight if judged else 0.0,
+                comparable=features is not None and features.comparable,
             )
             projected = projection.project_image(
                 space,
@@ -136,10 +160,11 @@ def projector(
                 number=starts,
                 predicted=predicted,
                 history=history,
+                pixel_cost=projection.reconstruction(image, mask),
             )
             return projected, space.generate(projected.latent)
 
-        predicted = None if method == "optimise" else run.predict(weights, images)
+        predicted = run.predict(weights, images) if method in ("network", "hybrid") else None
         return jax.vmap(one, (0, 0, 0, None if predicted is None else 0))(images, masks, keys, predicted)
 
     config = run.config
@@ -239,13 +264,13 @@ def project_files(
     if fit not in framing.FITS:
         raise jgan.UserError(f"fit={fit!r} is unknown: use one of {', '.join(framing.FITS)}.")
     target = pathlib.Path(output)
-    root, files = _files(images, target)
+    root, files = projection_files.files(images, target)
     facts = {
         "system": run.config.system,
         "step": run.step,
         "method": method,
         "starts": starts,
-        "settings": settings._asdict(),
+        "settings": _told(settings),
         "feature_weight": feature_weight,
         "fit": fit,
         "seed": seed,
@@ -257,10 +282,10 @@ def project_files(
     }
     outputs.check(target, root, files, "the images lie")
     outputs.make(target, root, *run_config.searched(run.config))
-    _claim(target, facts)
+    projection_files.claim(target, facts)
     bad: list[str] = []
     remarks = collections.Counter()
-    todo, changed = _todo(files, root, target)
+    todo, changed = projection_files.todo(files, root, target)
     if len(todo) < len(files):
         print(f"{len(files) - len(todo)} of {len(files)} photos are projected already")
     if changed:
@@ -292,57 +317,11 @@ def project_files(
     return done
 
 
-def _files(images: str, target: pathlib.Path) -> tuple[pathlib.Path, list[pathlib.Path]]:
-    source = pathlib.Path(images)
-    if not source.exists():
-        raise jgan.UserError(f"--images={images} does not exist.")
-    root = source.parent if source.is_file() else source
-    files = [source] if source.is_file() else image_files.find(source, target)
-    if not files:
-        raise jgan.UserError(f"--images={image_files.none_in(images, target)}.")
-    return root, files
-
-
-def _todo(
-    files: list[pathlib.Path], root: pathlib.Path, target: pathlib.Path
-) -> tuple[list[pathlib.Path], int]:
-    """(the photos that are not projected in their present content, how many of them were in another one)."""
-    todo, changed = [], 0
-    for file in files:
-        made = target / f"{file.relative_to(root)}.npz"
-        if made.exists():
-            # Whatever is wrong with the archive or the photo is reported where they are used.
-            with contextlib.suppress(Exception), np.load(made, allow_pickle=False) as saved:
-                if str(saved["photo"]) == _content(file):
-                    continue
-            changed += 1
-        todo.append(file)
-    return todo, changed
-
-
-def _content(file: pathlib.Path) -> str:
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
-def _claim(target: pathlib.Path, facts: dict[str, Any]) -> None:
-    """Makes the output folder this projection's own, or refuses one of another projection."""
-    path = target / "projection.json"
-    if path.exists():
-        try:
-            old = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            old = None
-        if not isinstance(old, dict):
-            raise jgan.UserError(f"{path} cannot be read: remove it, or name another --output.")
-        old = {"weights": facts["weights"], **old}  # an earlier version did not write them
-        changed = [name for name in {**facts, **old} if old.get(name) != facts.get(name)]
-        if changed:
-            raise jgan.UserError(
-                f"--output={target} holds projections with other {', '.join(changed)}: name another folder."
-            )
-    else:
-        output_lib.replace(path, json.dumps(facts, indent=2).encode())
+def _told(settings: projection.Settings) -> dict[str, Any]:
+    """The settings as the output remembers them: of those that came later only what is not as it was before."""
+    first = projection.Settings._fields[:5]
+    default = projection.DEFAULT._asdict()
+    return {k: x for k, x in settings._asdict().items() if k in first or x != default[k]}
 
 
 def _save(
@@ -355,7 +334,7 @@ def _save(
 ) -> None:
     images = np.stack([framed.image for _, _, framed in waiting])
     masks = np.stack([framed.mask for _, _, framed in waiting])
-    seeds = [_seed(seed, str(file.relative_to(root))) for file, _, _ in waiting]
+    seeds = [projection_files.seed(seed, str(file.relative_to(root))) for file, _, _ in waiting]
     projected, made = projects(images, masks, seeds)
     space, bits = run.space().name, framing.bits(run.config.data)
     for k, (file, photo, framed) in enumerate(waiting):
@@ -374,14 +353,6 @@ def _save(
             reconstruction=np.asarray(pixels.from_float(made[k], np.uint8)),
             step=np.array(run.step),
             square=np.array([framed.top, framed.left, framed.side]),
-            photo=np.array(_content(file)),
+            photo=np.array(projection_files.content(file)),
         )
         output_lib.replace(pathlib.Path(f"{place}.npz"), buffer.getvalue())
-
-
-def _seed(seed: int, name: str) -> int:
-    """A number for a photo's starts that its name and nothing else decides (FNV-1a, 32 bits)."""
-    value = 2166136261 ^ (seed % 2**32)
-    for byte in os.fsencode(name):
-        value = (value ^ byte) * 16777619 % 2**32
-    return value

@@ -65,7 +65,10 @@ def build(config: Any) -> system.System:
         made.step,
         made.plan,
         ways={"sample": generator.way()},
-        spaces={name: system.Codes(space, judge=made.judge) for name, space in generator.spaces().items()},
+        spaces={
+            name: system.Codes(space, judge=made.judge, search=styles.SEARCHES.get(name, {}))
+            for name, space in generator.spaces().items()
+        },
         statistics=lambda step: "running",
         separate=True,
     )

@@ -3,6 +3,10 @@
 Karras et al. (2019, 2020): `w` is one style for all layers. Abdal et al., "Image2StyleGAN" (2019): `w_plus` is one for
 each of them. Abdal et al., "Image2StyleGAN++" (2020): `w_plus_noise` has the maps of noise besides. Everywhere else
 noise is what the run drew once, so that equal codes give equal images.
+
+The maps in latents of `w_plus_noise` are those that are added to activations: the net's noise times its strength. A
+layer whose strength is 0 can so be given noise too, and a search moves all layers alike. Generators of
+pictures without grain end with strengths near 0, and maps before the strength would then move nothing.
 """
 
 from collections.abc import Callable
@@ -21,6 +25,19 @@ from jgan.systems import system
 
 # At 1 a style is as the mapping made it, at 0 it is the mean of all.
 _TRUNCATION = fields.Amount(0.0, 1.0, 1.0)
+_DRAWS = 10_000  # styles of which StyleGAN2's projector takes mean and deviation
+# How styles are searched for: StyleGAN2's projector, in fewer steps.
+_SEARCH = {
+    "method": "mean",
+    "starts": 1,
+    "optimiser": "adam",
+    "evaluations": 300,
+    "learning_rate": 0.1,
+    "ramp_up": 0.05,
+    "ramp_down": 0.25,
+    "style_noise": 0.05,
+}
+SEARCHES = {"w": _SEARCH, "w_plus": _SEARCH, "w_plus_noise": {**_SEARCH, "noise_evaluations": 300}}
 
 
 class Generator(NamedTuple):
@@ -61,9 +78,14 @@ class Generator(NamedTuple):
         """
         if noise is None:
             noise = nets_lib.constant_noise(weights["stats"]["synthesis"], self.size)
+        return self._synthesised(weights["params"]["synthesis"], ws, noise)
+
+    def _synthesised(
+        self, params: Any, ws: jax.Array, noise: tuple[jax.Array, ...], *change: Any
+    ) -> jax.Array:
         if ws.ndim == 2:
             ws = jnp.broadcast_to(ws[:, None], (ws.shape[0], self.rows, ws.shape[1]))
-        return self.synthesis.apply(weights["params"]["synthesis"], {}, ws, noise)[0]
+        return self.synthesis.apply(params, {}, ws, noise, *change)[0]
 
     def way(self) -> system.Way:
         """The way from codes to images; what is not set is drawn."""
@@ -124,40 +146,73 @@ class Generator(NamedTuple):
 
     def _styles(self, weights: dict[str, Any], given: dict[str, Any]) -> space_lib.Space:
         """One style for all layers, [w_dim]."""
-        style = self._drawn(weights, given)
-        made = _space(
-            "w",
-            lambda key: style(jax.random.normal(key, (1, self.z_dim)))[0],
-            lambda w: self.images(weights, w[None])[0],
-        )
+        made = self._of_styles("w", lambda w: w, weights, given)
         return made._replace(held=self._held(weights, lambda w: w[None], lambda _, rows: rows[0]))
 
     def _rows(self, weights: dict[str, Any], given: dict[str, Any]) -> space_lib.Space:
         """A style for each layer, [rows, w_dim]; drawn ones are all the same."""
-        w = self._styles(weights, given)
-        made = _space(
-            "w_plus",
-            lambda key: jnp.tile(w.sample(key), (self.rows, 1)),
-            lambda ws: self.images(weights, ws[None])[0],
-        )
+        made = self._of_styles("w_plus", lambda w: jnp.tile(w, (self.rows, 1)), weights, given)
         return made._replace(held=self._held(weights, lambda ws: ws, lambda _, rows: rows))
 
+    def _of_styles(
+        self,
+        name: str,
+        latent: Callable[[jax.Array], jax.Array],
+        weights: dict[str, Any],
+        given: dict[str, Any],
+    ) -> space_lib.Space:
+        """A space of styles; `latent` makes one from a style [w_dim]."""
+        style = self._drawn(weights, given)
+        params = weights["params"]["synthesis"]
+        strengths = nets_lib.noise_strengths(params, self.size)
+        own = nets_lib.constant_noise(weights["stats"]["synthesis"], self.size)
+
+        def draw(key: jax.Array, n: int) -> jax.Array:
+            return style(jax.random.normal(key, (n, self.z_dim)))
+
+        def middle() -> jax.Array:
+            return jnp.mean(draw(jax.random.key(0), _DRAWS), 0)
+
+        def deviation() -> jax.Array:
+            drawn = draw(jax.random.key(0), _DRAWS)
+            return jnp.sqrt(jnp.mean(jnp.sum(jnp.square(drawn - jnp.mean(drawn, 0)), -1)))
+
+        def changed(latents: jax.Array, maps: tuple[jax.Array, ...], *change: Any) -> jax.Array:
+            return self._synthesised(_of_strength_one(params), latents, maps, *change)
+
+        def image(latent: jax.Array, maps: tuple[jax.Array, ...]) -> jax.Array:
+            return changed(latent[None], tuple(x[None] for x in maps))[0]
+
+        known = space_lib.Styles(
+            draw,
+            latent,
+            lambda: latent(middle()),
+            deviation,
+            tuple(x[0] * strength for x, strength in zip(own, strengths, strict=True)),
+            strengths,
+            image,
+            changed,
+        )
+        made = _space(name, lambda key: latent(draw(key, 1)[0]), lambda ws: self.images(weights, ws[None])[0])
+        return made._replace(styles=known)
+
     def _rows_and_noise(self, weights: dict[str, Any], given: dict[str, Any]) -> space_lib.Space:
-        """{"w_plus": [rows, w_dim], "noise": maps [r, r, 1]}; drawn ones have new noise."""
+        """{"w_plus": [rows, w_dim], "noise": maps [r, r, 1] as they are added}; drawn ones have new noise."""
         rows = self._rows(weights, given)
+        styles = rows.styles
 
         def sample(key: jax.Array) -> dict[str, Any]:
             k_style, k_noise = jax.random.split(key)
-            noise = nets_lib.draw_noise(k_noise, 1, self.size)
-            return {"noise": tuple(x[0] for x in noise), "w_plus": rows.sample(k_style)}
+            drawn = nets_lib.draw_noise(k_noise, 1, self.size)
+            noise = tuple(x[0] * strength for x, strength in zip(drawn, styles.strengths, strict=True))
+            return {"noise": noise, "w_plus": rows.sample(k_style)}
 
         def generate(latent: dict[str, Any]) -> jax.Array:
-            noise = tuple(x[None] for x in latent["noise"])
-            return self.images(weights, latent["w_plus"][None], noise)[0]
+            return styles.image(latent["w_plus"], latent["noise"])
 
         made = _space("w_plus_noise", sample, generate)
         held = self._held(weights, lambda x: x["w_plus"], lambda x, rows: {**x, "w_plus": rows})
-        return made._replace(held=held)
+        return made._replace(held=held, rows=rows)
 
     def _held(
         self, weights: dict[str, Any], rows: Callable[[Any], jax.Array], put: Callable[[Any, jax.Array], Any]
@@ -165,6 +220,15 @@ class Generator(NamedTuple):
         """The styles of a space whose latents hold them so."""
         affine = nets_lib.affines(weights["params"]["synthesis"], self.size)
         return space_lib.Held(weights["stats"]["mapping"]["w_avg"], rows, put, affine)
+
+
+def _of_strength_one(params: dict[str, Any]) -> dict[str, Any]:
+    """A synthesis that adds maps of noise as they are."""
+
+    def one(path: Any, x: jax.Array) -> jax.Array:
+        return jnp.ones_like(x) if path[-1].key == "noise_strength" else x
+
+    return jax.tree_util.tree_map_with_path(one, params)
 
 
 def _space(

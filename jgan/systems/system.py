@@ -74,12 +74,15 @@ class Codes(NamedTuple):
             itself; None where the run keeps none.
         predict: `(weights, images, given) -> latents`, the learnt inverse of `space`; None where there is none.
         learnt: after how many steps `predict` has begun to be learnt.
+        search: how a projection searches it where nothing else is asked for: values of fields of
+            `projection.Settings`, and the `method` and number of `starts`; {}: as `projection` has it.
     """
 
     space: Callable[[Any, Any], space_lib.Space]
     judge: Callable[..., dict[str, Any]] | None = None
     predict: Callable[..., Any] | None = None
     learnt: int = 0
+    search: Mapping[str, Any] = types.MappingProxyType({})
 
 
 class Frozen(NamedTuple):

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 import math
 import re
 from typing import NamedTuple
@@ -54,6 +55,13 @@ TORCHVISION = {
     ),
 }
 IGNORED = r"classifier\..*"  # a net of features ends before them
+
+
+def lpips(layers: Sequence[str]) -> Table:
+    """The table of a file of LPIPS' weights, a number [1, channels, 1, 1] for each channel of the layers in turn."""
+    return {
+        f"lin{k}.model.1.weight": Parameter((layer, "weight"), (0, 2, 3, 1)) for k, layer in enumerate(layers)
+    }
 
 
 def recognise(names: Mapping[str, object], tables: Mapping[str, Table]) -> str | None:

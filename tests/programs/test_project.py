@@ -7,7 +7,9 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from configs import stylegan2
 import jgan
+from jgan import trained
 from jgan.data import images
 from jgan.latent import projection
 from jgan.programs import project as project_lib
@@ -198,3 +200,45 @@ def test_margins_of_a_letterbox_do_not_count(run):
     # D's features do see the margins, of which it is told nothing else than the photo's own last pixels.
     found, _ = projects(image, mask, [7, 7])
     assert np.all(np.isfinite(found.cost))
+
+
+def test_a_space_declares_how_it_is_searched(run, drawn_run, tmp_path):
+    """What is asked for comes before what the space declares, and that before the defaults of all."""
+    assert project_lib.choose(run) == {"method": "optimise", "starts": 4, "settings": projection.DEFAULT}
+    (tmp_path / "run").mkdir()
+    drawn_run(str(tmp_path / "run"), stylegan2.get_config("tiny"), 2)
+    drawn = trained.load(str(tmp_path / "run"), latent=True)
+    assert project_lib.choose(drawn) == {"method": "optimise", "starts": 4, "settings": projection.DEFAULT}
+    rows = project_lib.choose(drawn.within("w_plus"))
+    assert (rows["method"], rows["starts"], rows["settings"].optimiser) == ("mean", 1, "adam")
+    assert rows["settings"].style_noise == 0.05 and rows["settings"].noise_evaluations == 0
+    noisy = project_lib.choose(drawn.within("w_plus_noise"), evaluations=2, style_noise=0.0, starts=None)
+    assert noisy["settings"] == rows["settings"]._replace(
+        evaluations=2, style_noise=0.0, noise_evaluations=300
+    )
+    lines = project_lib.choose(drawn.within("w_plus"), optimiser="lbfgs")
+    assert lines == {"method": "mean", "starts": 1, "settings": projection.DEFAULT}
+    with pytest.raises(jgan.UserError, match="method=mean is for spaces of styles"):
+        project_lib.projector(run, method="mean")
+
+
+def test_styles_and_maps_of_a_photo_are_written(drawn_run, photos, tmp_path):
+    """All that the search needs follows from the name of the space."""
+    (tmp_path / "run").mkdir()
+    config = stylegan2.get_config("tiny")
+    config.data.channels = (3,)
+    drawn_run(str(tmp_path / "run"), config, 2)
+    drawn = trained.load(str(tmp_path / "run"), latent=True).within("w_plus_noise")
+    chosen = project_lib.choose(drawn, evaluations=2, noise_evaluations=3)
+    arguments = str(photos / "a.png"), str(tmp_path / "out")
+    assert project_lib.project_files(drawn, *arguments, batch=1, **chosen) == 1
+    with np.load(tmp_path / "out" / "a.png.npz") as saved:
+        assert str(saved["space"]) == "w_plus_noise" and int(saved["evaluations"]) == 5
+        noise = tuple(saved[f"w_plus_noise_{k}"] for k in range(5))
+        latent = {"noise": noise, "w_plus": saved["w_plus_noise_5"]}
+        made = np.asarray(drawn.space().generate(latent))
+        np.testing.assert_allclose(
+            saved["reconstruction"], np.clip((made + 1) * 127.5, 0, 255), atol=0.51, rtol=0
+        )
+    told = json.loads((tmp_path / "out" / "projection.json").read_text())["settings"]
+    assert told["noise_evaluations"] == 3 and "p_norm" not in told
