@@ -59,17 +59,18 @@ def main():
     result = {"error": attributes.trust(names, seen_as, truth)["error"], "number": NUMBER.value}
     moved = [name for name in names.factors if result["error"][name] <= SEEN]
     print(f"the convnet's errors: {json.dumps(result['error'])}")
+    show = shower(run)
     if LEARN.value == "drawings":
         latents, result["projected"] = projected(run, pictures[: NUMBER.value])
         known = attributes.encoded(names, labels, factors)[: NUMBER.value]
     else:
         latents = np.asarray(draws.codes(run.space(), SEED.value, NUMBER.value))
-        known = convnet.predict(params, shown(run, latents))
+        known = convnet.predict(params, show(latents))
     found = directions(names, latents, known, moved)
     apart = attributes.at_random(names, truth.values)
     begin = np.asarray(draws.codes(run.space(), SEED.value + 1, SAMPLES.value))
     seen = {
-        name: readings(names, params, run, begin, vector)
+        name: readings(names, params, show, begin, vector)
         for name, vector in tqdm.tqdm(found.items(), desc="moving", leave=False, disable=None)
     }
     result |= report(names, seen, apart, moved)
@@ -123,11 +124,15 @@ def projected(run, pictures):
     return np.concatenate(latents), float(np.concatenate(apart).mean())
 
 
-def shown(run, latents):
-    """Returns the images uint8 [n, size, size, 3] of latents."""
+def shower(run):
+    """Returns a function of latents [n, d], which is compiled once, to their images uint8 [n, size, size, 3]."""
     made = jax.jit(lambda weights, z: jax.vmap(run.space(weights).generate)(z))
-    images = draws.draw(lambda z: made(run.weights, z), latents)
-    return np.rint(np.clip(images, -1, 1) * 127.5 + 127.5).astype(np.uint8)
+
+    def show(latents):
+        images = draws.draw(lambda z: made(run.weights, z), latents)
+        return np.rint(np.clip(images, -1, 1) * 127.5 + 127.5).astype(np.uint8)
+
+    return show
 
 
 def directions(names, latents, known, moved):
@@ -149,11 +154,11 @@ def directions(names, latents, known, moved):
     }
 
 
-def readings(names, params, run, begin, vector):
+def readings(names, params, show, begin, vector):
     """Returns the `attributes.Reading` of each of the steps along a direction."""
     steps = np.linspace(-REACH, REACH, STEPS, dtype=np.float32)
     return [
-        attributes.read(names, convnet.predict(params, shown(run, begin + step * np.asarray(vector))))
+        attributes.read(names, convnet.predict(params, show(begin + step * np.asarray(vector))))
         for step in steps
     ]
 
