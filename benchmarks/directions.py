@@ -4,8 +4,8 @@
 
 A small convnet learns the families and the factors that all of them have (`jgan.data.objects`) from real drawings in
 the run's size. Then directions of the run's styles are learnt (`jgan.latent.boundary`), one for each factor and free of
-the others: from styles onto which drawings are projected, whose factors are known exactly, or from drawn styles whose
-factors the convnet tells. Random samples follow each direction in seven steps, from two standard deviations before to
+the others and of the families: from styles onto which drawings are projected, whose factors are known exactly, or from
+drawn styles whose factors the convnet tells. Random samples follow each direction in seven steps, from two standard deviations before to
 two behind, and the convnet looks at them. A change is measured as a share of what two random drawings differ by. The
 bar: of one factor at least, the mean grows with every step, and every other factor changes by less than a quarter of
 what it does. The last line of the output is one JSON object:
@@ -136,7 +136,7 @@ def shower(run):
 
 
 def directions(names, latents, known, moved):
-    """Returns {factor: direction [d] that is free of the other factors}, without the hue, which has no two ends.
+    """Returns {factor: direction [d] free of the other factors and of the families}; not of the hue, a circle.
 
     `known` [n, outputs] are what `attributes.encoded` gives: families, factors, and the hue as a direction.
     """
@@ -145,6 +145,7 @@ def directions(names, latents, known, moved):
         name: known[:, k + i] for i, name in enumerate(names.factors) if name in moved and name != "hue"
     }
     columns |= {"cosine": known[:, k + m], "sine": known[:, k + m + 1]}
+    columns |= {f"family {k}": known[:, k] for k in range(len(names.attributes))}
     find = jax.jit(boundary.normal)
     normals = {name: find(jnp.asarray(latents), jnp.asarray(column)) for name, column in columns.items()}
     return {
