@@ -4,8 +4,8 @@
 
 A small convnet learns the families and the factors that all of them have (`jgan.data.objects`) from real drawings in
 the run's size. Then directions of the run's styles are learnt (`jgan.latent.boundary`), one for each factor and free of
-the others: from styles onto which drawings are projected, whose factors are known exactly, or from drawn styles whose
-factors the convnet tells. Random samples follow each direction in seven steps, from two standard deviations before to
+the others and of the families: from styles onto which drawings are projected, whose factors are known exactly, or from
+drawn styles whose factors the convnet tells. Random samples follow each direction in seven steps, from two standard deviations before to
 two behind, and the convnet looks at them. A change is measured as a share of what two random drawings differ by. The
 bar: of one factor at least, the mean grows with every step, and every other factor changes by less than a quarter of
 what it does. The last line of the output is one JSON object:
@@ -59,17 +59,18 @@ def main():
     result = {"error": attributes.trust(names, seen_as, truth)["error"], "number": NUMBER.value}
     moved = [name for name in names.factors if result["error"][name] <= SEEN]
     print(f"the convnet's errors: {json.dumps(result['error'])}")
+    show = shower(run)
     if LEARN.value == "drawings":
         latents, result["projected"] = projected(run, pictures[: NUMBER.value])
         known = attributes.encoded(names, labels, factors)[: NUMBER.value]
     else:
         latents = np.asarray(draws.codes(run.space(), SEED.value, NUMBER.value))
-        known = convnet.predict(params, shown(run, latents))
+        known = convnet.predict(params, show(latents))
     found = directions(names, latents, known, moved)
     apart = attributes.at_random(names, truth.values)
     begin = np.asarray(draws.codes(run.space(), SEED.value + 1, SAMPLES.value))
     seen = {
-        name: readings(names, params, run, begin, vector)
+        name: readings(names, params, show, begin, vector)
         for name, vector in tqdm.tqdm(found.items(), desc="moving", leave=False, disable=None)
     }
     result |= report(names, seen, apart, moved)
@@ -123,15 +124,19 @@ def projected(run, pictures):
     return np.concatenate(latents), float(np.concatenate(apart).mean())
 
 
-def shown(run, latents):
-    """Returns the images uint8 [n, size, size, 3] of latents."""
+def shower(run):
+    """Returns a function of latents [n, d], which is compiled once, to their images uint8 [n, size, size, 3]."""
     made = jax.jit(lambda weights, z: jax.vmap(run.space(weights).generate)(z))
-    images = draws.draw(lambda z: made(run.weights, z), latents)
-    return np.rint(np.clip(images, -1, 1) * 127.5 + 127.5).astype(np.uint8)
+
+    def show(latents):
+        images = draws.draw(lambda z: made(run.weights, z), latents)
+        return np.rint(np.clip(images, -1, 1) * 127.5 + 127.5).astype(np.uint8)
+
+    return show
 
 
 def directions(names, latents, known, moved):
-    """Returns {factor: direction [d] that is free of the other factors}, without the hue, which has no two ends.
+    """Returns {factor: direction [d] free of the other factors and of the families}; not of the hue, a circle.
 
     `known` [n, outputs] are what `attributes.encoded` gives: families, factors, and the hue as a direction.
     """
@@ -140,6 +145,7 @@ def directions(names, latents, known, moved):
         name: known[:, k + i] for i, name in enumerate(names.factors) if name in moved and name != "hue"
     }
     columns |= {"cosine": known[:, k + m], "sine": known[:, k + m + 1]}
+    columns |= {f"family {k}": known[:, k] for k in range(len(names.attributes))}
     find = jax.jit(boundary.normal)
     normals = {name: find(jnp.asarray(latents), jnp.asarray(column)) for name, column in columns.items()}
     return {
@@ -149,11 +155,11 @@ def directions(names, latents, known, moved):
     }
 
 
-def readings(names, params, run, begin, vector):
+def readings(names, params, show, begin, vector):
     """Returns the `attributes.Reading` of each of the steps along a direction."""
     steps = np.linspace(-REACH, REACH, STEPS, dtype=np.float32)
     return [
-        attributes.read(names, convnet.predict(params, shown(run, begin + step * np.asarray(vector))))
+        attributes.read(names, convnet.predict(params, show(begin + step * np.asarray(vector))))
         for step in steps
     ]
 

@@ -85,7 +85,7 @@ export const forget = (id) => drop("sessions", id);
 
 /** The keys of the photos that the operations of a session open. */
 export function photosOf(session) {
-  return [...new Set((session.ops ?? []).filter((op) => op.op === "open").map((op) => op.photo))];
+  return [...new Set((session.ops ?? []).filter(({ op }) => op === "open" || op === "second").map((op) => op.photo))];
 }
 
 /** Removes sessions and photos that were kept more than a week ago. */
