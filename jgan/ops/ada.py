@@ -133,12 +133,14 @@ def transform(images: jax.Array, drawn: dict[str, jax.Array]) -> jax.Array:
         jgan.UserError: colours are to be transformed, and there are neither one nor three channels.
     """
     height, width = images.shape[1:3]
-    if "flip" in drawn or "scale" in drawn:
-        images = resampled(images, _matrix(drawn, width, height))
-    if "brightness" in drawn:
-        images = _coloured(images, drawn)
-    if "gains" in drawn:
-        images = _amplified(images, drawn["gains"])
+    # A GPU's short products would be off by a tenth of a pixel.
+    with jax.default_matmul_precision("highest"):
+        if "flip" in drawn or "scale" in drawn:
+            images = resampled(images, _matrix(drawn, width, height))
+        if "brightness" in drawn:
+            images = _coloured(images, drawn)
+        if "gains" in drawn:
+            images = _amplified(images, drawn["gains"])
     if "noise" in drawn:
         images = images + drawn["noise"]
     if "hole" in drawn:
