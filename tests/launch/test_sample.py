@@ -248,4 +248,7 @@ def test_programs_make_show_and_follow_directions(finished, tmp_path):
     sides = [f"--with={tmp_path}", f"--without={tmp_path}"]
     for flags in ((), ("--principal=2", "--name=x", *sides), ("--name=x", sides[0])):
         done = program("directions", f"--output={file}", *flags)
-        assert done.returncode == 2 and "--principal must be given, or --name, --with" in done.stderr
+        assert (
+            done.returncode == 2
+            and "one of these must be given: --principal, --sefa, --name with --with" in done.stderr
+        )
