@@ -3,12 +3,12 @@
     python -m benchmarks.directions --workdir=RUN [--learn=drawings|samples]
 
 A small convnet learns the families and the factors that all of them have (`jgan.data.objects`) from real drawings in
-the run's size. Then directions of the run's styles are learnt (`jgan.latent.boundary`), one for each factor and free
-of the others and of the families: from styles onto which drawings are projected, whose factors are known exactly, or
-from drawn styles whose factors the convnet tells. Random samples follow each direction in seven steps, from two
-standard deviations before to two behind, and the convnet looks at them. A change is measured as a share of what two
-random drawings differ by. The bar: of one factor at least, the mean grows with every step, and every other factor
-changes by less than a quarter of what it does. The last line of the output is one JSON object:
+the run's size. Then directions of the run's styles are learnt (`jgan.latent.boundary`), one for each factor and free of
+the others and of the families: from styles onto which drawings are projected, whose factors are known exactly, or from
+drawn styles whose factors the convnet tells. Random samples follow each direction in seven steps, from two standard
+deviations before to two behind, and the convnet looks at them. A change is measured as a share of what two random
+drawings differ by. The bar: of one factor at least, the mean grows with every step, and every other factor changes by
+less than a quarter of what it does. The last line of the output is one JSON object:
 
     error        {factor: how far off the convnet tells it in held-out drawings}. Factors above 0.5, which it does not
                  see in pictures of this size, are left out below
