@@ -114,7 +114,7 @@ _OBJECTS = {
     "discriminator.clamp": 0.0,
     "augment.policy": "",
     "augment.target": 0.0,
-    # Pairs make better pictures in the first thousand steps than the non-saturating loss, which costs as much.
+    # Pairs made better pictures than the non-saturating loss after equal time, in the first thousand steps.
     "loss.adversarial": "relativistic",
     "sample_every": 500,
     "validate_every": 2_000,

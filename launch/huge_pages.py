@@ -25,7 +25,7 @@ def environment() -> dict[str, str]:
 
 
 def start_again() -> None:
-    """Begins the program of `python -m launch.NAME` anew with such pages, 20 ms after its first start.
+    """Begins the program of `python -m launch.NAME` anew with such pages, before it has imported anything else.
 
     It does nothing where a module of `launch` is imported by another program.
     """

@@ -8,7 +8,7 @@ images and numbers, differentiable to any order with respect to the images.
 The geometry of an image is one matrix, from a pixel of the result to a place in the image, and is executed once,
 without aliasing: the image is mirrored at its borders, enlarged twice by the wavelet filter sym6, looked up between
 pixels and shrunk by the same filter. Filters are separable, and one product with a constant matrix along each axis
-mirrors and filters: XLA on CPU is ten times slower at the transpose of sums of shifted images. The authors mirror as
+mirrors and filters: XLA on CPU is much slower at the transpose of sums of shifted images. The authors mirror as
 far as the corners of a batch's images reach and 6 pixels further; here it is always as far as can be, so that shapes do
 not depend on what is drawn, and no image on its neighbours. The results differ at the borders of shrunk images, whose
 filters read past that margin: by a few millionths, and by a thousandth at half the size.
