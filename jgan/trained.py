@@ -1,4 +1,4 @@
-"""A trained run, read back: its config, its system and the weights of one of its checkpoints.
+"""A trained run, read back: its config, its system and the weights of one of its checkpoints or of an export.
 
 run = trained.load("RUN")                                     # the latest; step="best" or a number for another
 images = run.way().run(run.weights, inputs, key)["output"]    # a pure function
@@ -23,6 +23,10 @@ from jgan.runs import config as run_config
 from jgan.runs import frozen as frozen_files
 from jgan.systems import SYSTEMS
 from jgan.systems import system as system_lib
+from jgan.weights import files as weight_files
+
+# The weights of an exported run, which has no checkpoints: `jgan.programs.export` writes it beside config.json.
+EXPORTED = "weights.safetensors"
 
 
 class Run(NamedTuple):
@@ -136,21 +140,10 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
             f"{workdir} is a run of {config.system}, which translates pictures and draws none from codes alone: "
             "launch.translate uses it."
         )
-    with checkpoint.Checkpoints(
-        os.path.join(workdir, "checkpoints"),
-        keep=keep,
-        best=best,
-        read_only=True,
-    ) as checkpoints:
-        found = {"latest": checkpoints.latest, "best": checkpoints.best}.get(step, step)
-        if found not in checkpoints.steps:
-            raise jgan.UserError(
-                f"{workdir} has no checkpoint {step!r}: it has {checkpoints.steps or 'none yet'}."
-            )
-        params, stats = restore_weights(checkpoints, int(found), config, system)
+    found, params, stats = _weights(workdir, step, config, system, keep, best)
     frozen = {net: {"stats": {}, **kept} for net, kept in frozen_files.read(workdir).items()}
     weights = {"params": params, "stats": stats, "frozen": frozen, "given": {}}
-    return Run(config, int(found), system, weights, run_config.facts(workdir).get("halves"))
+    return Run(config, found, system, weights, run_config.facts(workdir).get("halves"))
 
 
 def draws(system: system_lib.System) -> bool:
@@ -165,14 +158,67 @@ def start_from(state: state_lib.State, other: str) -> tuple[state_lib.State, str
         jgan.UserError: no run, or none with a checkpoint.
     """
     config = run_config.read(other)
-    with checkpoint.Checkpoints(os.path.join(other, "checkpoints"), best=None, read_only=True) as checkpoints:
-        step = checkpoints.latest
-        if step is None:
-            raise jgan.UserError(f"--init_from={other}: the run has no checkpoint yet.")
-        params, stats = restore_weights(checkpoints, step, config, SYSTEMS[config.system](config))
+    step, params, stats = _weights(other, "latest", config, SYSTEMS[config.system](config))
     state, missed = state_lib.transplant(state, params, stats)
     head = f"weights from {other} at step {step}, " + ("not taken:" if missed else "all taken")
     return state, "\n  ".join([head, *missed])
+
+
+def _weights(
+    workdir: str,
+    step: int | str,
+    config: ml_collections.ConfigDict,
+    system: system_lib.System,
+    keep: int = 2,
+    best: tuple[str, str] | None = None,
+) -> tuple[int, dict[str, Any], dict[str, Any]]:
+    """(the step that was found, parameters, statistics) of a run or of an export."""
+    if os.path.exists(os.path.join(workdir, EXPORTED)):
+        found, (params, stats) = run_config.facts(workdir).get("step"), _exported(workdir, config, system)
+        if not isinstance(found, int) or step not in ("latest", "best", found):
+            raise jgan.UserError(f"{workdir} is an export of step {found}: it has no step {step!r}.")
+        return found, params, stats
+    with checkpoint.Checkpoints(
+        os.path.join(workdir, "checkpoints"), keep=keep, best=best, read_only=True
+    ) as checkpoints:
+        found = {"latest": checkpoints.latest, "best": checkpoints.best}.get(step, step)
+        if found not in checkpoints.steps:
+            raise jgan.UserError(
+                f"{workdir} has no checkpoint {step!r}: it has {checkpoints.steps or 'none yet'}."
+            )
+        return int(found), *restore_weights(checkpoints, int(found), config, system)
+
+
+def names(params: Any, stats: Any) -> dict[str, Any]:
+    """{name in an export: leaf}, such as params/synthesis/b4/conv1/kernel, of weights or of their shapes."""
+    paths = jax.tree_util.tree_leaves_with_path({"params": params, "stats": stats})
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
+
+
+def _exported(
+    workdir: str, config: ml_collections.ConfigDict, system: system_lib.System
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(parameters, statistics) of an export, in the types of the system."""
+    path = os.path.join(workdir, EXPORTED)
+    abstract = jax.eval_shape(system.init, jax.random.key(0), batch_shape(config))
+    trees = abstract.params, abstract.stats
+    entries, shapes = weight_files.entries(path), names(*trees)
+    wrong = sorted(
+        name
+        for name in entries.keys() | shapes.keys()
+        if name not in entries or name not in shapes or entries[name].shape != shapes[name].shape
+    )
+    if wrong:
+        raise jgan.UserError(
+            f"{path} does not hold the weights of {workdir}/config.json: {', '.join(wrong[:5])}"
+            f"{', ...' if len(wrong) > 5 else ''} are missing, too many or of another shape."
+        )
+    read = {name: entry.read() for name, entry in entries.items()}
+    bad = sorted(name for name, x in read.items() if x.dtype.kind == "f" and not np.isfinite(x).all())
+    if bad:
+        raise jgan.UserError(f"{path} holds numbers that are not finite, in {bad[0]}.")
+    leaves = [read[name].astype(shape.dtype) for name, shape in shapes.items()]
+    return jax.tree.unflatten(jax.tree.structure(trees), leaves)
 
 
 def restore_weights(

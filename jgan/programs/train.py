@@ -69,6 +69,11 @@ def train(
 
 def _train(config: ml_collections.ConfigDict, workdir: str, init_from: str, allow_changed_data: bool) -> None:
     """`train`, nobody else training the run meanwhile."""
+    if os.path.exists(os.path.join(workdir, trained.EXPORTED)):
+        raise jgan.UserError(
+            f"--workdir={workdir} is an export, without what training needs to go on: "
+            f"another --workdir with --init_from={workdir} would work."
+        )
     old = run_config.read(workdir) if os.path.exists(os.path.join(workdir, "config.json")) else None
     if old is not None:
         _take_facts(config, old)
