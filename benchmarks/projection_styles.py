@@ -104,12 +104,12 @@ def ours_side(workdir, number, steps):
     import jax.numpy as jnp
     import numpy as np
 
+    from benchmarks import stylegan2_names
     from configs import stylegan2 as presets
     from jgan import trained
     from jgan.data import objects
     from jgan.latent import projection
     from jgan.systems import stylegan2
-    from tests import stylegan2_names
 
     if workdir:
         run = trained.load(workdir, latent=True)

@@ -36,6 +36,7 @@ class Styles(NamedTuple):
         deviation: `() -> scalar`, the root of the mean squared distance of these styles from their mean.
         maps: the generator's own maps [r, r, 1] of noise times their strengths, as they are added to activations.
         strengths: of each map, a scalar.
+        shared: `latent -> latent`, the mean of its rows in every row, or the latent itself where layers share a style.
         image: `(latent, maps) -> image`, with maps as they are added to activations in place of the generator's own.
         changed: `(latents [n, ...], maps [n, ...], change) -> images [n, h, w, c]`, with a function `(resolution,
             array [n, ...]) -> array` that changes the activations of each resolution, and the images so far.
@@ -47,6 +48,7 @@ class Styles(NamedTuple):
     deviation: Callable[[], jax.Array]
     maps: tuple[jax.Array, ...]
     strengths: tuple[jax.Array, ...]
+    shared: Callable[[Any], Any]
     image: Callable[[Any, tuple[jax.Array, ...]], jax.Array]
     changed: Callable[..., jax.Array]
 

@@ -73,8 +73,9 @@ class Run(NamedTuple):
             jgan.UserError: the system has no space of that name.
         """
         if space and space not in self.system.spaces:
+            known = " and ".join(self.system.spaces)
             raise jgan.UserError(
-                f"--space={space}: a run of {self.config.system} has {' and '.join(self.system.spaces)} only."
+                f"--space={space}: a run of {self.config.system} has {f'{known} only' if known else 'no latent space'}."
             )
         return self._replace(latent=space)
 
@@ -122,19 +123,8 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
         jgan.UserError: no run, no such checkpoint, or a run that draws nothing from codes alone.
     """
     config = run_config.read(workdir)
-    if config.system not in SYSTEMS:
-        raise jgan.UserError(
-            f"{workdir} is a run of system {config.system!r}, which this version does not have: {', '.join(SYSTEMS)}."
-        )
-    try:
-        system = SYSTEMS[config.system](config)
-        keep, best = config.keep, scores.best_policy(config.best, system)
-        batch_shape(config)
-    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
-        # A config that training wrote builds: this one was changed, or is of another version.
-        raise jgan.UserError(
-            f"{workdir}/config.json does not fit this version of {config.system}: {error}."
-        ) from error
+    system = build(config, workdir)
+    keep, best = config.keep, scores.best_policy(config.best, system)
     if latent and not draws(system):
         raise jgan.UserError(
             f"{workdir} is a run of {config.system}, which translates pictures and draws none from codes alone: "
@@ -144,6 +134,27 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
     frozen = {net: {"stats": {}, **kept} for net, kept in frozen_files.read(workdir).items()}
     weights = {"params": params, "stats": stats, "frozen": frozen, "given": {}}
     return Run(config, found, system, weights, run_config.facts(workdir).get("halves"))
+
+
+def build(config: ml_collections.ConfigDict, workdir: str) -> system_lib.System:
+    """The system of the config of a run in `workdir`.
+
+    Raises:
+        jgan.UserError: a system that this version does not have, or a config that it does not understand.
+    """
+    if config.system not in SYSTEMS:
+        raise jgan.UserError(
+            f"{workdir} is a run of system {config.system!r}, which this version does not have: {', '.join(SYSTEMS)}."
+        )
+    try:
+        system = SYSTEMS[config.system](config)
+        int(config.keep), scores.best_policy(config.best, system), batch_shape(config)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        # A config that training wrote builds: this one was changed, or is of another version.
+        raise jgan.UserError(
+            f"{workdir}/config.json does not fit this version of {config.system}: {error}."
+        ) from error
+    return system
 
 
 def draws(system: system_lib.System) -> bool:

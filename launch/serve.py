@@ -9,6 +9,7 @@ Only this machine is let in, unless --host names another address; that needs --t
 """
 
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -66,6 +67,8 @@ def main() -> None:
                 "one that draws from codes would work."
             )
         workdir, translator = "", workdir
+    if latent_flags.SPACE.value:
+        _check_space(workdir)
     if translator and _draws(translator):
         raise jgan.UserError(
             f"--translator={translator} is a run that makes pictures from codes: one that translates would work."
@@ -98,6 +101,30 @@ def _draws(workdir: str) -> bool:
     from jgan.runs import config as run_config
 
     return run_config.draws(run_config.read(workdir))
+
+
+def _check_space(workdir: str) -> None:
+    """Refuses a --space that the run, or the one that --train begins, does not have, with a `jgan.UserError`.
+
+    Only a system knows its spaces, and it takes seconds to import: who names no space does not wait for it.
+    """
+    from jgan import trained
+    from jgan.runs import config as run_config
+    from jgan.serve.web import training
+
+    if not _TRAIN.value or os.path.exists(os.path.join(workdir, "config.json")):
+        config = run_config.read(workdir)
+        system = trained.build(config, workdir)
+    else:
+        config = training.config(_TRAIN.value)
+        run_config.check(config, trained.SYSTEMS)
+        if "names" in config.data and not config.data.names:
+            config.data.names = (
+                "0",
+                "1",
+            )  # those of a run are known from its data, and its spaces do not depend on them
+        system = trained.SYSTEMS[config.system](config)
+    trained.Run(config, 0, system, {}).within(latent_flags.SPACE.value)
 
 
 def _listen(door) -> socket.socket:

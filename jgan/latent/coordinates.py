@@ -84,7 +84,7 @@ def with_maps(space: space_lib.Space, weight: float) -> space_lib.Space:
         bound=lambda pair: (space.bound(pair[0]), pair[1]),
         generate=generate,
         distance=lambda a, b: space.distance(a[0], b[0]),
-        styles=styles._replace(deviation=deviation),
+        styles=styles._replace(deviation=deviation, shared=lambda pair: (styles.shared(pair[0]), pair[1])),
         penalty=cost,
         settle=settled,
     )

@@ -94,7 +94,7 @@ def embed_maps(space: space_lib.Space, cost: Cost, start: Any, settings: searche
         settings: of the search, which has `noise_evaluations`.
     """
     alone = coordinates.maps_alone(space.rows, start["w_plus"])
-    then = settings._replace(evaluations=max(settings.noise_evaluations, 1), style_noise=0.0)
+    then = settings._replace(evaluations=max(settings.noise_evaluations, 1), style_noise=0.0, shared=0.0)
     found = projection.project(alone, cost, start["noise"], then)
     return {"noise": found.latent, "w_plus": start["w_plus"]}
 

@@ -66,7 +66,7 @@ def check(settings: Settings, method: str, starts: int) -> None:
         raise jgan.UserError(f"starts={starts}: a projection needs 1 start or more.")
     if settings.evaluations < 1:
         raise jgan.UserError(f"evaluations={settings.evaluations}: it must be 1 or more.")
-    for name in ("ramp_up", "ramp_down"):
+    for name in ("ramp_up", "ramp_down", "shared"):
         if not 0 <= getattr(settings, name) <= 1:
             raise jgan.UserError(
                 f"{name}={getattr(settings, name)}: a share of the evaluations lies in 0 to 1."
@@ -80,7 +80,7 @@ def check(settings: Settings, method: str, starts: int) -> None:
         if not (value >= 0 and math.isfinite(value)):
             raise jgan.UserError(f"{name}={value}: it must be 0 or more.")
     if settings.optimiser != "adam":
-        for name in ("style_noise", "noise_regulariser"):
+        for name in ("style_noise", "shared", "noise_regulariser"):
             if getattr(settings, name):
                 raise jgan.UserError(
                     f"{name}={getattr(settings, name)} and optimiser={settings.optimiser}: a line search needs a cost "
@@ -91,7 +91,8 @@ def check(settings: Settings, method: str, starts: int) -> None:
 def check_space(space: space_lib.Space, settings: Settings, method: str) -> None:
     """Refuses what needs styles in a space that has none with a `jgan.UserError`."""
     if space.styles is None and space.rows is None:
-        asked = {name: getattr(settings, name) for name in ("style_noise", "noise_regulariser", "p_norm")}
+        needing = ("style_noise", "shared", "noise_regulariser", "p_norm")
+        asked = {name: getattr(settings, name) for name in needing}
         asked = [f"{name}={value}" for name, value in asked.items() if value]
         asked += ["method=mean"] * (method == "mean")
         if asked:
@@ -181,6 +182,10 @@ def advance(
         if settings.style_noise:
             at = _noisy(at, carry["deviation"], settings.noise(carry["count"]), carry["key"], carry["count"])
         value, gradient = evaluate(at)
+        if settings.shared:
+            # Adam moves numbers alike that begin alike and have the same gradients.
+            together = carry["count"] < settings.shared * settings.evaluations
+            gradient = searches.where(together, space.styles.shared(gradient), gradient)
         better = value < carry["cost"]
         lowest = jnp.where(better, value, carry["cost"])
         past = carry["history"]
@@ -289,7 +294,7 @@ def project_image(
     maps = inner.styles.maps
     if not settings.noise_evaluations:
         return found._replace(latent={"noise": maps, "w_plus": found.latent})
-    then = settings._replace(evaluations=settings.noise_evaluations, style_noise=0.0)
+    then = settings._replace(evaluations=settings.noise_evaluations, style_noise=0.0, shared=0.0)
     alone = coordinates.maps_alone(inner, found.latent)
     last = project(alone, pixel_cost or cost, maps, then, history=history)
     return Projection(

@@ -141,18 +141,6 @@ def mask(drawn: document.Document, size: tuple[int, int]) -> np.ndarray:
     return made
 
 
-def soft(mask: np.ndarray) -> np.ndarray:
-    """A mask [h, w] in [0, 1] whose edge is a slope of about an eighth of the picture, by two means over squares."""
-    made = mask.astype(np.float32)
-    reach = max(1, mask.shape[0] // 32)
-    for axis in (0, 1, 0, 1):
-        ends = [(reach, reach) if k == axis else (0, 0) for k in (0, 1)]
-        padded = np.pad(made, ends, mode="edge")
-        made = np.mean([np.roll(padded, k, axis) for k in range(-reach, reach + 1)], 0)
-        made = np.delete(made, [*range(reach), *range(-reach, 0)], axis)
-    return made
-
-
 _build = jax.jit(constraints.build)
 
 

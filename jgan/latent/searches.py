@@ -32,6 +32,7 @@ class Settings(NamedTuple):
         style_noise: of the noise that is added to styles before each evaluation, the deviation at first, as a share of
             the styles' own (`space.Styles.deviation`). It falls to 0 as a square.
         style_noise_until: the share of the evaluations after which there is none.
+        shared: the share of the evaluations in which all rows of styles move together, as in W, before they move apart.
         noise_evaluations: those of a second search, for the maps of noise alone, where latents have them.
         noise_regulariser: above 0 styles and normalised maps of noise are searched for together, as by StyleGAN2's
             projector, with this weight of the maps' autocorrelation (1e5 there).
@@ -48,6 +49,7 @@ class Settings(NamedTuple):
     ramp_down: float = 0.0
     style_noise: float = 0.0
     style_noise_until: float = 0.75
+    shared: float = 0.0
     noise_evaluations: int = 0
     noise_regulariser: float = 0.0
     p_norm: float = 0.0

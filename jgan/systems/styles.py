@@ -37,7 +37,13 @@ _SEARCH = {
     "ramp_down": 0.25,
     "style_noise": 0.05,
 }
-SEARCHES = {"w": _SEARCH, "w_plus": _SEARCH, "w_plus_noise": {**_SEARCH, "noise_evaluations": 300}}
+# Rows that move apart from the mean on end farther from what they should draw than those that begin where W ends.
+_SEARCH_ROWS = {**_SEARCH, "shared": 0.25, "style_noise_until": 0.25}
+SEARCHES = {
+    "w": _SEARCH,
+    "w_plus": _SEARCH_ROWS,
+    "w_plus_noise": {**_SEARCH_ROWS, "noise_evaluations": 300},
+}
 
 
 class Generator(NamedTuple):
@@ -190,6 +196,7 @@ class Generator(NamedTuple):
             deviation,
             tuple(x[0] * strength for x, strength in zip(own, strengths, strict=True)),
             strengths,
+            lambda ws: jnp.broadcast_to(jnp.mean(ws, 0), ws.shape) if ws.ndim > 1 else ws,
             image,
             changed,
         )

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import edits
 from benchmarks import edits_report
+from benchmarks import edits_strokes
 from jgan import space as spaces
 from jgan.data import objects
 from jgan.latent import constraints
@@ -26,20 +27,20 @@ def test_strokes_lie_on_the_object_and_ask_for_something_new(pictures):
     rng = np.random.default_rng(0)
     for k in range(8):
         for colours in ("others", "saturated"):
-            stroke, _ = edits.colour(rng, pictures, k, colours)
+            stroke, _ = edits_strokes.colour(rng, pictures, k, colours)
             (x, y), (u, v) = stroke.points
-            inside = edits.on_object(pictures[k])
+            inside = edits_strokes.on_object(pictures[k])
             assert inside[int(y), int(x)] and inside[int(v), int(u)] and 4 <= np.hypot(x - u, y - v) <= 8
             middle = pictures[k][int((y + v) / 2), int((x + u) / 2)]
             assert colours == "others" or np.ptp(stroke.colour) == 255
             assert np.abs(np.array(stroke.colour) / 127.5 - 1 - middle).max() > 0.2
-        stroke, donor = edits.sketch(rng, pictures, k)
-        lent = edits.slope(pictures[donor])
+        stroke, donor = edits_strokes.sketch(rng, pictures, k)
+        lent = edits_strokes.slope(pictures[donor])
         at = [lent[int(y), int(x)] for x, y in stroke.points]
         assert donor != k and len(at) >= 4 and min(at) > 0.2
         steps = np.diff(np.array(stroke.points), axis=0)
         assert np.abs(steps).max() == 1  # one line, without a gap
-        stroke, _ = edits.warp(rng, pictures, k)
+        stroke, _ = edits_strokes.warp(rng, pictures, k)
         moved = np.hypot(*(np.array(stroke.target) - stroke.source))
         assert 2 <= moved <= 4 and 8 <= stroke.side <= 12
 

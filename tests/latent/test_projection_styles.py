@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("quick_convolutions")
 KEY = jax.random.key(4)
 # The optimiser's and the start's defaults without those for the number of evaluations.
 SETTINGS = projection.Settings(
-    **{name: x for name, x in styles.SEARCHES["w_plus"].items() if name not in ("method", "starts")}
+    **{name: x for name, x in styles.SEARCHES["w"].items() if name not in ("method", "starts")}
 )
 
 
@@ -85,6 +85,18 @@ def test_a_projection_with_schedule_and_noise_in_parts_is_the_same_as_in_one():
     assert whole["count"] == 12
     other = advance(begin(jax.random.key(2)), 12)
     assert np.abs(whole["history"] - other["history"]).max() > 1e-6  # the key decides the noise
+
+
+def test_rows_that_move_together_are_a_search_in_w_and_then_move_apart():
+    settings = SETTINGS._replace(evaluations=8, style_noise=0.0)
+    cost, w, rows = projection.reconstruction(photo()), space("w"), space("w_plus")
+
+    def search(within, share):
+        return projection.project(within, cost, within.styles.middle(), settings._replace(shared=share))
+
+    alone, whole, half = jax.jit(lambda: (search(w, 0.0), search(rows, 1.0), search(rows, 0.5)))()
+    np.testing.assert_allclose(whole.latent, np.broadcast_to(alone.latent, whole.latent.shape), atol=1e-5)
+    assert np.ptp(half.latent, axis=0).max() > 1e-3 and half.cost < whole.cost
 
 
 def test_the_first_evaluation_is_that_of_the_start_with_noise_of_the_deviation():
@@ -270,6 +282,9 @@ def test_a_prior_in_p_norm_coordinates_keeps_styles_near_the_others():
             "style_noise=0 or optimiser=adam would work",
         ),
         ("w", {"ramp_up": 2.0}, "mean", "ramp_up=2.0"),
+        ("w_plus", {"shared": 1.5}, "mean", "shared=1.5: a share of the evaluations"),
+        ("w_plus", {"optimiser": "lbfgs", "shared": 0.5}, "mean", "shared=0 or optimiser=adam would work"),
+        ("z", {"shared": 0.5}, "optimise", "shared=0.5 is for spaces of styles"),
         ("w", {"p_norm": -1.0}, "mean", "p_norm=-1.0: it must be 0 or more"),
     ],
 )

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from configs import pix2pix
+from configs import stylegan2
 from jgan.data import images
 from jgan.runs import config as run_config
 import launch
@@ -145,6 +146,30 @@ def test_one_sentence_and_status_2(tmp_path, prepare, flags, words):
     assert not (tmp_path / "run" / "checkpoints").exists() or not list(
         (tmp_path / "run" / "checkpoints").iterdir()
     )
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--space=w_pluss"], ["--space=w_pluss", "w_plus and w_plus_noise"]),
+        (["--space=w", "--train=configs/dcgan.py:editor"], ["--space=w", "dcgan has z only"]),
+        (
+            ["--space=z", "--train=configs/dcgan.py:best"],
+            ["configs/dcgan.py:best", "preset 'best' is unknown"],
+        ),
+        (["--space=z", "--train=configs/common.py"], ["configs/common.py", "get_config"]),
+    ],
+)
+def test_a_space_that_the_editor_will_not_find_is_refused_before_it_listens_or_trains(tmp_path, flags, words):
+    """Of a run that is there, and of one that is to be trained."""
+    run = tmp_path / "run"
+    if len(flags) == 1:
+        run.mkdir()
+        run_config.write(str(run), stylegan2.get_config("tiny"))
+    done = program("launch.serve", f"--workdir={run}", "--port=0", *flags)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("error: ") and all(word in done.stderr for word in words)
+    assert run.exists() == (len(flags) == 1)
 
 
 def test_what_the_file_system_refuses_is_a_sentence_with_the_name_of_the_file():

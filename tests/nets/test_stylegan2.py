@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.stylegan2_names import named
 import jgan
 from jgan.nets import equalised
 from jgan.nets import stylegan2
 from jgan.ops import conv
-from tests.stylegan2_names import named
 
 KEY = jax.random.key(0)
 W_DIM = 6

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 import jgan
@@ -121,16 +120,6 @@ def test_a_mask_covers_what_was_painted_less_what_was_erased():
     assert not raster.mask(square._replace(strokes=()), (32, 32)).any()
     erased = square.strokes + (document.Mask(((16.0, 32.0), (48.0, 32.0)), 30.0, erase=True),)
     assert not raster.mask(square._replace(strokes=erased), (32, 32)).any()
-
-
-def test_a_soft_mask_is_a_slope_between_0_and_1():
-    hard = np.zeros((64, 64), bool)
-    hard[:, 32:] = True
-    made = raster.soft(hard)
-    assert made.shape == (64, 64)
-    np.testing.assert_allclose(made[:, :27], 0, atol=1e-6)
-    np.testing.assert_allclose(made[:, 37:], 1, atol=1e-6)
-    assert (np.diff(made[3]) >= -1e-6).all() and 0.3 < made[3, 31] < made[3, 32] < 0.7
 
 
 def test_two_photos_over_http():

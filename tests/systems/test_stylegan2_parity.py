@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.stylegan2_names import named
 from configs import stylegan2 as presets
 from jgan.nets import stylegan2 as nets
 from jgan.systems import stylegan2
-from tests.stylegan2_names import named
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; requirements-test.txt has it")
 peer = pytest.importorskip("benchmarks.peer_stylegan2")

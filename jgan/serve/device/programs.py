@@ -21,19 +21,13 @@ from jgan.data import framing
 from jgan.latent import candidates as candidates_lib
 from jgan.latent import codec as codec_lib
 from jgan.latent import constraints
-from jgan.latent import projection
 from jgan.ops import pixels
-from jgan.programs import project as project_lib
+from jgan.serve.device import finding
 
 # The numbers of sessions that one program moves on an accelerator. On CPU two sessions together take as long as one
 # after the other, so that programs for several would bring nothing.
 LANES = (1, 2, 4, 8)
-STARTS = 4  # of a projection
-PROJECTION = projection.Settings(evaluations=160)
-
 Name = str | tuple[str, int, bool]  # of a program: see `Programs`
-
-_Source = tuple[Callable[..., Any], tuple[Any, ...]]  # a function to compile, and the shapes of its arguments
 
 
 class Sight(NamedTuple):
@@ -96,6 +90,8 @@ class Programs:
         look: the `Sight` of candidates that have just begun.
         (slice, lanes, judged): a slice of that number of sessions, with the discriminator or without it.
         project, project_on: the beginning of a projection, and further evaluations of it.
+        cross, cross_on: the same of a crossover of two photos.
+        project_maps, project_maps_on, cross_maps, cross_maps_on: then, in a space that has them, of the maps of noise.
 
     Attributes:
         codec: of latents as flat vectors.
@@ -104,6 +100,8 @@ class Programs:
         judges: whether the run has a discriminator.
         predicts: whether the run has a trained predictor.
         lanes: the numbers of sessions that a slice can move.
+        search: the method, starts and settings by which a photo is searched for.
+        evaluations: {ending of the names of its programs: how many there are}, of one search after the other.
         nothing: the input of a slice for a session without strokes.
         failed: names of programs that could not be compiled.
     """
@@ -132,6 +130,8 @@ class Programs:
         self.judges = run.judges
         self.predicts = run.predicts
         self.lanes = lanes = lanes or (LANES[:1] if jax.default_backend() == "cpu" else LANES)
+        self.search = finding.choose(run)
+        self.evaluations = finding.evaluations(run, self.search)
         self.nothing = _nothing(self.image, candidates, run.weights["given"])
         self.failed: set[Name] = set()
         self._changed, self._asked_for = changed, threading.Condition()
@@ -141,7 +141,8 @@ class Programs:
         self._sources = _sources(run, self, candidates, slice_steps)
         self._thread = threading.Thread(target=self._work, name="jgan-compile")
         self.need("start", "draw", ("slice", lanes[0], False), "look", "start_from", "shadow")
-        self.need("project", "project_on", *(("slice", n, False) for n in lanes[1:]))
+        self.need(*(f"project{end}{on}" for end in self.evaluations for on in ("", "_on")))
+        self.need(*(("slice", n, False) for n in lanes[1:]))
 
     def start(self) -> None:
         """Begins to compile."""
@@ -195,24 +196,22 @@ class Programs:
 
 def _sources(
     run: trained.Run, programs: Programs, count: int, steps: int
-) -> dict[Name, Callable[[], _Source]]:
+) -> dict[Name, Callable[[], finding.Source]]:
     """{name of a program: a function that returns (the function to compile, the shapes of its arguments)}."""
     codec = programs.codec
-    weights = jax.tree.map(_shape, run.weights)
-    asked, key = jax.tree.map(_shape, programs.nothing), jax.ShapeDtypeStruct((2,), jnp.uint32)
+    weights = jax.tree.map(finding.shape, run.weights)
+    asked, key = jax.tree.map(finding.shape, programs.nothing), jax.ShapeDtypeStruct((2,), jnp.uint32)
     vector = jax.ShapeDtypeStruct((codec.size,), jnp.float32)
-    image = jax.ShapeDtypeStruct(programs.image, jnp.float32)
-    square = jax.ShapeDtypeStruct(programs.image[:2], jnp.float32)
 
     def realism_of(weights: Any, image: jax.Array) -> jax.Array:
         logits = run.judge(weights, image[None])["logits"]
         return sum(jnp.mean(x) for x in logits) / len(logits)
 
     def start(weights: Any, seed: jax.Array) -> candidates_lib.State:
-        return candidates_lib.start(run.space(weights), _key(seed), count)
+        return candidates_lib.start(run.space(weights), finding.key(seed), count)
 
     def start_from(weights: Any, seed: jax.Array, latent: jax.Array) -> candidates_lib.State:
-        return candidates_lib.start_from(run.space(weights), codec.latent(latent), _key(seed), count)
+        return candidates_lib.start_from(run.space(weights), codec.latent(latent), finding.key(seed), count)
 
     def draw(weights: Any, latent: jax.Array) -> tuple[jax.Array, jax.Array]:
         made = run.space(weights).generate(codec.latent(latent))
@@ -231,7 +230,7 @@ def _sources(
             state, way = candidates_lib.trace(space, state, asked.constraints, asked.weights, steps, realism)
             seen = sight(codec, state, way, asked, judged)
             kept = candidates_lib.shows(seen.shown, count) | ~asked.refill
-            return candidates_lib.refill(space, state, kept, _key(asked.seed)), seen
+            return candidates_lib.refill(space, state, kept, finding.key(asked.seed)), seen
 
         if len(states) == 1:
             return (one(states[0], asked[0]),)
@@ -242,42 +241,15 @@ def _sources(
     def look(state: candidates_lib.State, asked: Asked) -> Sight:
         return sight(codec, state, jax.tree.map(lambda x: x[None], state.latents), asked, False)
 
-    def reconstruction(weights: Any, image: jax.Array, mask: jax.Array) -> Callable[..., Any]:
-        def features(image: jax.Array) -> list[jax.Array]:
-            return [x[0] for x in run.judge(weights, image[None])["features"]]
-
-        judged = run.judges
-        return projection.reconstruction(
-            image, mask, features if judged else None, project_lib.FEATURE_WEIGHT if judged else 0.0
-        )
-
-    def begin(weights: Any, image: jax.Array, mask: jax.Array, seed: jax.Array) -> Any:
-        space, cost = run.space(weights), reconstruction(weights, image, mask)
-        method = "hybrid" if programs.predicts else "optimise"
-        predicted = None
-        if programs.predicts:
-            predicted = jax.tree.map(lambda x: x[0], run.predict(weights, image[None]))
-        starts = projection.starts(space, _key(seed), STARTS, method, predicted)
-        return jax.vmap(lambda z: projection.begin(space, cost, z, PROJECTION))(starts)
-
-    def on(weights: Any, image: jax.Array, mask: jax.Array, carries: Any, until: jax.Array) -> Any:
-        space, cost = run.space(weights), reconstruction(weights, image, mask)
-        carries = jax.vmap(lambda c: projection.advance(space, cost, c, until, PROJECTION))(carries)
-        results = jax.vmap(lambda c: projection.finish(space, c))(carries)
-        best = projection.best(results)
-        # A start that has converged makes no more evaluations, so that its number stays below `until`.
-        return carries, (codec.flat(best.latent), best.cost, jnp.all(results.evaluations < until))
-
     def state() -> candidates_lib.State:
         return jax.eval_shape(start, weights, key)
 
-    def slice_of(lanes: int, judged: bool) -> Callable[[], _Source]:
+    def slice_of(lanes: int, judged: bool) -> Callable[[], finding.Source]:
         return lambda: (
             functools.partial(slices, judged),
             (weights, (state(),) * lanes, (asked,) * lanes),
         )
 
-    photo = (weights, image, square)
     return {
         "start": lambda: (start, (weights, key)),
         "start_from": lambda: (start_from, (weights, key, vector)),
@@ -287,11 +259,7 @@ def _sources(
             (jax.ShapeDtypeStruct(programs.image, jnp.uint8), jax.ShapeDtypeStruct((2,), jnp.float32)),
         ),
         "look": lambda: (look, (state(), asked)),
-        "project": lambda: (begin, (*photo, key)),
-        "project_on": lambda: (
-            on,
-            (*photo, jax.eval_shape(begin, *photo, key), jax.ShapeDtypeStruct((), jnp.int32)),
-        ),
+        **finding.sources(run, codec, programs.search),
         **{("slice", n, judged): slice_of(n, judged) for n in programs.lanes for judged in (False, True)},
     }
 
@@ -346,13 +314,3 @@ def _nothing(image: tuple[int, int, int], count: int, given: dict[str, Any]) -> 
     weights = constraints.Weights(*map(np.float32, constraints.Weights()))
     order, none = np.zeros(count, np.int32), np.zeros(count, bool)
     return Asked(drawn, weights, order, np.bool_(False), none, none, np.zeros(2, np.uint32), given)
-
-
-def _key(seed: jax.Array) -> jax.Array:
-    """The random key of a seed [2] uint32."""
-    return jax.random.fold_in(jax.random.key(seed[0]), seed[1])
-
-
-def _shape(x: Any) -> jax.ShapeDtypeStruct:
-    """The shape and type of an array, for `lower`."""
-    return jax.ShapeDtypeStruct(np.shape(x), jnp.result_type(x))

@@ -7,7 +7,6 @@ that yields the share that is done (None: the job waits for something) and retur
 from collections.abc import Callable
 from collections.abc import Generator
 import dataclasses
-import time
 from typing import Any
 from typing import NamedTuple
 from typing import Protocol
@@ -20,16 +19,16 @@ import jgan
 from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.latent import document
+from jgan.latent import embedding
 from jgan.latent import raster
 from jgan.latent import transfer
 from jgan.programs import photos
 from jgan.serve import session as sessions
+from jgan.serve.device import finding
 from jgan.serve.device import programs as programs_lib
 from jgan.serve.device import search
 
 FRAMES = 16  # of a film
-_PART = 0.1  # seconds that a part should take
-_MOST = 32  # evaluations in a part
 _MORPH = 256  # pixels, the side of a film from one photo to another
 
 Photo = image_files.Picture | np.ndarray  # [h, w, c] of any type
@@ -118,7 +117,8 @@ class Project:
     def parts(self, engine: Device) -> Parts:
         size, _, channels = engine.programs.image
         framed = yield from engine.aside(_frame, self.photo, size, channels, self.fit, engine.programs.bits)
-        latent, cost, made = yield from _found(engine, framed.image, framed.mask, self.seed, self.given)
+        pair = framed.image, framed.mask
+        latent, cost, made = yield from finding.found(engine, "project", (pair,), self.seed, self.given)
         box = framed.top, framed.left, framed.side
         return Projected(latent, self.photo.shape[:2], box, cost, made)
 
@@ -127,8 +127,9 @@ class Project:
 class Crossover:
     """The job that puts the masked part of a second photo into the first one; the result is `Crossed`.
 
-    The two are pasted along the mask, softly, in the size of the generator, and the paste is projected: so the result
-    is a picture of the generator, without the seam that the paste has.
+    It is Image2StyleGAN++'s (`jgan.latent.embedding`): one latent is searched for whose image is near the second photo
+    under the mask, whose border is blurred, and near the first one beside it; maps of noise follow, in a space of them.
+    In that module the mask is where the first photo is, here where the second one is put.
 
     Attributes:
         photos: the first and the second.
@@ -146,7 +147,7 @@ class Crossover:
         if opened is None or self.drawing.second is None:
             raise jgan.UserError("a crossover is of two photos: open a first and a second one.")
         masked = raster.framed(masked, opened.size, opened.box)
-        mask = raster.soft(raster.mask(masked, (size, size)))[..., None]
+        mask = raster.mask(masked, (size, size))
         if not mask.any():
             raise jgan.UserError("nothing is masked: paint with the mask where the second photo should be.")
         fit = "letterbox" if opened.box[2] == max(opened.size) else "crop"
@@ -154,10 +155,10 @@ class Crossover:
         for photo, how in zip(self.photos, (fit, self.fit), strict=True):
             framed.append((yield from engine.aside(_frame, photo, size, channels, how, engine.programs.bits)))
         a, b = framed
-        pasted = (1 - mask) * a.image + mask * b.image
-        seen = ((1 - mask[..., 0]) * a.mask + mask[..., 0] * b.mask).astype(np.float32)
-        given = self.drawing.given
-        latent, _, made = yield from _found(engine, pasted.astype(np.float32), seen, 0, given)
+        share = np.asarray((yield from engine.aside(_blurred, mask.astype(np.float32))))
+        pairs = (a.image, (1 - share) * a.mask), (b.image, share * b.mask)
+        latent, _, made = yield from finding.found(engine, "cross", pairs, 0, self.drawing.given)
+        pasted = (1 - share[..., None]) * a.image + share[..., None] * b.image
         return Crossed(latent, made, _bytes(pasted))
 
 
@@ -300,6 +301,7 @@ class Edit:
 
 
 _transformation = jax.jit(transfer.generative_transformation)
+_blurred = jax.jit(embedding.blurred)
 
 
 def _morph(a: np.ndarray, b: np.ndarray, film: np.ndarray) -> np.ndarray:
@@ -316,27 +318,6 @@ def _frame(photo: Photo, size: int, channels: int, fit: str, bits: int) -> frami
             f"{taken.name} of {photo.shape[0]} x {photo.shape[1]} pixels (height x width) is too narrow: crop it first."
         )
     return framed
-
-
-def _found(engine: Device, image: np.ndarray, mask: np.ndarray, seed: int, given: sessions.Given) -> Parts:
-    """(latent, cost, image uint8) of the projection of a square image in [-1, 1], where its mask is above 0."""
-    begin = yield from engine.program("project")
-    on = yield from engine.program("project_on")
-    weights = engine.under(given)
-    square = weights, image, mask
-    carry = begin(*square, np.uint32([seed % 2**32, 0]))
-    done, until, count = False, 0, 1
-    while not done and until < programs_lib.PROJECTION.evaluations:
-        until += count
-        begun = time.perf_counter()
-        carry, best = on(*square, carry, np.int32(until))
-        latent, cost, done = jax.device_get(best)
-        count = min(max(1, int(count * _PART / (time.perf_counter() - begun))), 2 * count, _MOST)
-        yield min(1.0, until / programs_lib.PROJECTION.evaluations)
-    if not np.isfinite(cost):
-        raise jgan.UserError("the photo could not be projected: no start has a finite cost.")
-    made = np.asarray(engine.programs.get("draw")(weights, latent)[1])
-    return tuple(map(float, latent)), float(cost), made
 
 
 def _drawn(engine: Device, weights: dict[str, Any], latents: np.ndarray, which: int) -> Parts:

@@ -4,6 +4,7 @@ from collections import deque
 import os
 import pathlib
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -50,6 +51,21 @@ def check(config: str) -> None:
     file = config.partition(":")[0]
     if not file.endswith(".py") or not os.path.isfile(file):
         raise jgan.UserError(f"--train={config} is no config: configs/dcgan.py:editor would work.")
+
+
+def config(asked: str) -> ml_collections.ConfigDict:
+    """The config that `check` let pass, as `launch.train` reads it.
+
+    Raises:
+        jgan.UserError: a file that is no config, or one without that preset.
+    """
+    file, _, preset = asked.partition(":")
+    try:
+        return runpy.run_path(file)["get_config"](*[preset] * bool(preset))
+    except Exception as error:
+        # The file is Python: anything can be wrong with it, and its last sentence says what.
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise jgan.UserError(f"--train={asked} cannot be read: {reason[-1]}") from error
 
 
 class Training:

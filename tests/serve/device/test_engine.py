@@ -317,7 +317,9 @@ def test_a_second_photo_is_put_in_where_the_mask_is(client, engine):
     # The right half of the photo: its square view is the whole width.
     client.do(sessions.Stroke(document.Mask(((24.0, 0.0), (24.0, 20.0)), 12.0)))
     assert not sessions.strokes(client.session)
+    assert engine.programs.get("cross") is None  # nobody waits for it at the opening of a page
     made = engine.submit(work.Crossover((photo(), other), client.session.drawing)).result(WAIT)
+    compiled = engine.programs.get("cross")
     pasted = made.pasted.astype(float)
     assert pasted.shape == (16, 16, 3) and len(made.latent) == 5
     np.testing.assert_allclose(pasted[6:10, 13:], np.broadcast_to((20, 200, 40), (4, 3, 3)), atol=2)
@@ -326,6 +328,7 @@ def test_a_second_photo_is_put_in_where_the_mask_is(client, engine):
         alone, size=(20, 30), strokes=((0, sessions.Stroke(document.Mask(((30.0, 20.0),), 1.0))),)
     )
     nearly = engine.submit(work.Crossover((photo(), other), corner)).result(WAIT)
+    assert engine.programs.get("cross") is compiled is not None
     framed = nearly.pasted.astype(float)
     np.testing.assert_allclose(pasted[6:10, :6], framed[6:10, :6], atol=2)
     with pytest.raises(jgan.UserError, match="nothing is masked"):
