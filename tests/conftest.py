@@ -148,11 +148,12 @@ def styles_run():
     from configs import stylegan2 as presets
     from jgan import trained
     from jgan.systems import stylegan2
+    from tests.begun import quick_init
 
     config = presets.get_config("tiny")
     config.data.channels = (3,)
     system = stylegan2.build(config)
-    state = jax.jit(system.init)(jax.random.key(0), {"images": np.zeros((4, 16, 16, 3), np.uint8)})
+    state = quick_init(system.init)(jax.random.key(0), {"images": np.zeros((4, 16, 16, 3), np.uint8)})
     weights = jax.device_get(state.weights())
     # A mean style that is not 0, and noise that is seen.
     weights["stats"]["mapping"]["w_avg"] = np.float32([0.3, -0.2, 0.1, 0.0, 0.5, -0.4])

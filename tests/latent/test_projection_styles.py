@@ -13,6 +13,7 @@ from jgan.latent import coordinates
 from jgan.latent import projection
 from jgan.systems import stylegan2
 from jgan.systems import styles
+from tests.begun import quick_init
 
 pytestmark = pytest.mark.usefixtures("quick_convolutions")
 
@@ -28,7 +29,7 @@ def weights():
     """(system, weights of a drawn net): the first layer's noise has no strength, that of the others differs."""
     system = stylegan2.build(presets.get_config("tiny"))
     images = np.zeros((2, 16, 16, 3), np.uint8)
-    drawn = jax.jit(system.init)(KEY, {"images": images}).weights()
+    drawn = quick_init(system.init)(KEY, {"images": images}).weights()
     count = iter(range(1, 100))
 
     def strong(path, x):

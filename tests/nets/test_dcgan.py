@@ -9,6 +9,7 @@ import jgan
 from jgan.nets import dcgan
 from jgan.nets import mlp
 from jgan.ops import conv
+from tests.begun import quick_init
 
 KEY = jax.random.key(0)
 
@@ -89,7 +90,7 @@ def test_epsilon_is_added_to_the_variance():
     spreads = []
     for epsilon in (1e-8, 1e-5):
         net = dcgan.generator(size=8, features=3, ngf=4, kernel=5, epsilon=epsilon)
-        params, stats = jax.jit(net.init)(KEY, z)
+        params, stats = quick_init(net.init)(KEY, z)
         spreads.append(float(jnp.std(jax.jit(net.apply)(params, stats, z)[0])))
     assert spreads[0] > 3 * spreads[1]
 
@@ -99,7 +100,7 @@ def test_a_predictor_is_bounded_where_codes_are():
     codes = {}
     for bounded in (True, False):
         net = dcgan.predictor(size=8, nz=5, bounded=bounded, ndf=4, norm="none")
-        params, stats = jax.jit(net.init)(KEY, x)
+        params, stats = quick_init(net.init)(KEY, x)
         codes[bounded] = jax.jit(net.apply)(params, stats, 100 * x)[0]
     np.testing.assert_allclose(codes[True], jnp.tanh(codes[False]), atol=1e-6)
     assert float(jnp.max(jnp.abs(codes[False]))) > 1

@@ -6,6 +6,7 @@ import pytest
 
 import jgan
 from jgan.nets import discriminators
+from tests.begun import quick_init
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def _receptive_field(name, layers, field):
     side = 2 * field + 2 ** (layers + 2)
     net = discriminators.discriminator(name, size=(side, side), n_layers=layers, ndf=1, norm="none")
     x = jax.random.normal(jax.random.key(0), (1, side, side, 1))
-    params, stats = jax.jit(net.init)(jax.random.key(1), x)
+    params, stats = quick_init(net.init)(jax.random.key(1), x)
 
     def one(x):
         logits = net.apply(params, stats, x)[0]["logits"][0]

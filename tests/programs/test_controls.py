@@ -21,6 +21,7 @@ from jgan.programs import project
 from jgan.programs import translate
 from jgan.systems import SYSTEMS
 from jgan.systems import system
+from tests.begun import quick_init
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_a_run_under_a_class_projects_onto_its_pictures(tmp_path):
     config.data.channels, config.data.names = (3,), ("shoe", "hat")
     made = SYSTEMS["cgan"](config)
     shapes = {n: np.zeros(x.shape, x.dtype) for n, x in trained.batch_shape(config).items()}
-    weights = jax.jit(made.init)(jax.random.key(0), shapes).weights()
+    weights = quick_init(made.init)(jax.random.key(0), shapes).weights()
     run = trained.Run(config, config.steps, made, weights | {"given": {}})
     hat = controls.under(run, ["label=hat"])
     code = draws.codes(run.space(), 3, 1)[0]

@@ -10,6 +10,7 @@ from jgan.data import framing
 from jgan.data import images
 from jgan.programs import previews
 from jgan.programs import translator
+from tests.begun import quick_init
 
 
 def pair(root, split, name, size=(16, 16), channels=(3, 3), suffix=".png"):
@@ -87,7 +88,7 @@ def test_pictures_of_many_sizes_are_scored_and_shown_by_one_program_a_size_class
     for k, size in enumerate(sizes):
         pair(tmp_path, "val", f"{k:02d}", size=size)
     config, system, held = opened(tmp_path, **{"data.jitter": "crop"})
-    state = jax.jit(system.init)(
+    state = quick_init(system.init)(
         jax.random.key(0),
         {name: np.zeros(x.shape, x.dtype) for name, x in trained.batch_shape(config).items()},
     )

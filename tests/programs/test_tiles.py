@@ -19,6 +19,7 @@ from jgan.ops import pixels
 from jgan.ops import resample
 from jgan.programs import tiles
 from jgan.systems import SYSTEMS
+from tests.begun import quick_init
 
 
 def picture(h, w, c=3, seed=0):
@@ -177,7 +178,7 @@ def test_a_system_gathers_what_one_pass_would_use(name, source):
     system, batch = build(name, **{"generator.name": "unet", "generator.levels": 2})
     way = next(way for way in system.ways.values() if way.inputs == (source,))
     assert way.tiling.radius is None and way.tiling.multiple == 4
-    weights = jax.jit(system.init)(jax.random.key(0), batch).weights()
+    weights = quick_init(system.init)(jax.random.key(0), batch).weights()
 
     @jax.jit
     def both(weights, inputs, others):

@@ -17,6 +17,7 @@ from configs import dcgan
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
 from jgan.systems import dcgan as dcgan_system
+from tests.begun import quick_init
 
 
 def write_run(folder: pathlib.Path) -> None:
@@ -33,7 +34,7 @@ def write_run(folder: pathlib.Path) -> None:
             "discriminator.ndf": 8,
         }
     )
-    state = jax.jit(dcgan_system.build(config).init)(
+    state = quick_init(dcgan_system.build(config).init)(
         jax.random.key(0), {"images": np.zeros((2, 32, 32, 3), np.uint8)}
     )
     # Untrained generators show next to nothing; with larger kernels this one's images are coloured and differ.

@@ -3,7 +3,6 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -11,6 +10,7 @@ from configs import cgan as presets
 import jgan
 from jgan.nets import conditional
 from jgan.systems import cgan
+from tests.begun import quick_init
 
 KEY = jax.random.key(5)
 SMALL = {
@@ -41,13 +41,13 @@ def one_step(updates=("dis", "gen"), **changes):
     """(system, state before, state after)."""
     config = small(**changes)
     system = cgan.build(config)
-    state = jax.jit(system.init)(KEY, batch(config))
+    state = quick_init(system.init)(KEY, batch(config))
     step = jax.jit(system.step, static_argnames="updates")
     return system, state, step(state, batch(config), KEY, updates=updates)[0]
 
 
 def equal(a, b):
-    return jax.tree.all(jax.tree.map(jnp.array_equal, a, b))
+    return jax.tree.all(jax.tree.map(np.array_equal, a, b))
 
 
 @pytest.mark.parametrize("condition", conditional.CONDITIONS)
@@ -55,7 +55,7 @@ def test_d_meets_the_label(condition):
     """Its logit depends on the label it is told; the auxiliary classifier is not told any."""
     images, label = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32), np.eye(3)[[0, 1]]
     net = conditional.discriminator(condition, size=8, ndf=3)
-    params, stats = jax.jit(net.init)(KEY, images, label)
+    params, stats = quick_init(net.init)(KEY, images, label)
     one, other = (net.apply(params, stats, images, x)[0] for x in (label, np.eye(3)[[2, 2]]))
     assert one["logits"][0].shape == (2, 1)
     assert np.array_equal(one["logits"][0], other["logits"][0]) == (condition == "auxiliary")

@@ -11,6 +11,7 @@ from configs import dcgan as presets
 import jgan
 from jgan.ops import conv
 from jgan.systems import dcgan
+from tests.begun import quick_init
 
 KEY = jax.random.key(0)
 SMALL = {
@@ -47,7 +48,7 @@ def compiled(changes=()):
     images = batch(config.batch_size, config.data.size)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(conv, "DEFAULT_FORM", "lax")  # compiles in half the time
-        state = jax.jit(system.init)(KEY, images)
+        state = quick_init(system.init)(KEY, images)
     return system, jax.jit(system.step, static_argnames="updates"), state
 
 
@@ -64,7 +65,7 @@ def initial(**changes):
 
 
 def equal(a, b):
-    return jax.tree.all(jax.tree.map(jnp.array_equal, a, b))
+    return jax.tree.all(jax.tree.map(np.array_equal, a, b))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 from configs import gan as presets
 import jgan
 from jgan.systems import gan
+from tests.begun import quick_init
 
 KEY = jax.random.key(0)
 SMALL = {
@@ -38,13 +39,13 @@ def batch(n=4, size=8, seed=0):
 def one_step(updates=("dis", "gen"), **changes):
     """(system, state before, state after, metrics)."""
     system = gan.build(small(**changes))
-    state = jax.jit(system.init)(KEY, batch())
+    state = quick_init(system.init)(KEY, batch())
     after, metrics = jax.jit(system.step, static_argnames="updates")(state, batch(), KEY, updates=updates)
     return system, state, after, metrics
 
 
 def equal(a, b):
-    return jax.tree.all(jax.tree.map(jnp.array_equal, a, b))
+    return jax.tree.all(jax.tree.map(np.array_equal, a, b))
 
 
 @pytest.mark.parametrize(

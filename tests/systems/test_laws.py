@@ -22,6 +22,7 @@ from jgan.runs import checkpoint
 from jgan.runs import config as run_config
 from jgan.systems import SYSTEMS
 from tests import cells
+from tests.begun import quick_init
 from tests.interrupted import sigterm_after
 
 pytestmark = pytest.mark.usefixtures("quick_convolutions")
@@ -65,15 +66,20 @@ def name(request):
     return request.param
 
 
+def steps_of_all_kinds(system):
+    """Numbers of steps: the plans of all kinds of them come early or at the ends of phases."""
+    return [*range(12), *(k for phase in system.phases.values() for k in (phase.start, phase.stop - 1))]
+
+
 @functools.cache
 def stepped(name):
     """(system, config, {updates: (state before, state after, metrics)}) of all kinds of steps of a run in turn."""
     config = config_of(name)
     system, batch = SYSTEMS[name](config), batch_of(config)
-    state, found = jax.jit(system.init)(KEY, batch), {}
+    state, found = quick_init(system.init)(KEY, batch), {}
     step = jax.jit(system.step, static_argnames="updates")
     first = {}
-    for k in range(config.steps):
+    for k in sorted({*range(config.steps), *steps_of_all_kinds(system)}):
         first.setdefault(system.plan(k), k)
     for updates, k in first.items():
         state = dataclasses.replace(state, step=jnp.asarray(k, state.step.dtype))
@@ -219,18 +225,15 @@ def test_a_preset_builds(name, preset):
     assert state.params and all(x.size for x in jax.tree.leaves(state.params))
 
 
-# Of those besides the smallest little is new but sizes.
-@pytest.mark.parametrize(
-    "name, preset", [pytest.param(*x, marks=[pytest.mark.slow] * (x[1] != "tiny")) for x in PRESETS]
-)
+# Little is new but sizes: the smallest takes them in `stepped`.
+@pytest.mark.slow
+@pytest.mark.parametrize("name, preset", [x for x in PRESETS if x[1] != "tiny"])
 def test_a_preset_takes_every_kind_of_step(name, preset):
     config = config_of(name, preset)
     system = SYSTEMS[name](config)
     shapes = trained.batch_shape(config)
     state = jax.eval_shape(system.init, KEY, shapes)
-    # The plans of all kinds of steps come early or at the ends of phases.
-    steps = [*range(12), *(k for phase in system.phases.values() for k in (phase.start, phase.stop - 1))]
-    for updates in dict.fromkeys(map(system.plan, steps)):
+    for updates in dict.fromkeys(map(system.plan, steps_of_all_kinds(system))):
         after, metrics = jax.eval_shape(functools.partial(system.step, updates=updates), state, shapes, KEY)
         assert jax.tree.map(lambda x: x.shape, after) == jax.tree.map(lambda x: x.shape, state)
         assert all(x.shape == () for x in metrics.values())

@@ -12,6 +12,7 @@ from configs import stylegan2 as presets
 import jgan
 from jgan.nets import stylegan2 as nets
 from jgan.systems import stylegan2
+from tests.begun import quick_init
 
 pytestmark = pytest.mark.usefixtures("quick_convolutions")
 
@@ -39,7 +40,7 @@ def begun(**changes):
     """(config, system, weights before the first step)."""
     config = small(**changes)
     system = stylegan2.build(config)
-    return config, system, jax.jit(system.init)(KEY, batch(config)).weights()
+    return config, system, quick_init(system.init)(KEY, batch(config)).weights()
 
 
 def test_regularisers_are_lazy():

@@ -14,6 +14,7 @@ from jgan.latent import document
 from jgan.serve import session as sessions
 from jgan.serve.device import engine as engine_lib
 from jgan.serve.device import work
+from tests.begun import quick_init
 
 WAIT = 300  # seconds, for a machine that is busy
 RED = sessions.Stroke(document.Colour(((100.0, 100.0), (300.0, 200.0)), 80.0, (255.0, 0.0, 0.0)))
@@ -25,7 +26,7 @@ def run():
     config = cgan.get_config("tiny")
     config.data.channels, config.data.names = (3,), ("one", "two", "three")
     system = trained.SYSTEMS["cgan"](config)
-    state = jax.jit(system.init)(
+    state = quick_init(system.init)(
         jax.random.key(0), {"images": np.zeros((2, 16, 16, 3), np.uint8), "label": np.zeros(2, np.int32)}
     )
     weights = jax.device_get(state.weights())
