@@ -46,6 +46,14 @@ def quick_convolutions():
         yield
 
 
+@pytest.fixture(scope="module")
+def quick_children():
+    """The same for the processes that a test starts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JGAN_CONV", "lax")
+        yield
+
+
 @pytest.fixture(scope="session")
 def small_config():
     """`(preset="", **changes) -> ConfigDict` of pix2pix, shrunk to 16 px and four channels."""

@@ -129,6 +129,7 @@ class Reader:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("quick_children")
 def test_every_command_runs(tmp_path):
     reader, heading = Reader(tmp_path), ""
     typed = [(h, line) for h, line in commands("python -m launch.") if not any(x in line for x in ELSEWHERE)]

@@ -17,7 +17,7 @@ from jgan import trained
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_children")]
 
 TINY = {
     "steps": 60,

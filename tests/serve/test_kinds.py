@@ -15,7 +15,7 @@ from jgan.programs import train
 from tests.serve import browsing
 from tests.serve import test_page
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_children")]
 
 browser = test_page.browser
 TOKEN = "a-long-secret"

@@ -16,7 +16,7 @@ from jgan.data import objects
 from jgan.programs import train
 from tests.serve import browsing
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_children")]
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (

@@ -24,7 +24,7 @@ from configs import dcgan
 from configs import pix2pix
 from jgan.programs import train
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_children")]
 
 STROKE = {"brush": "colour", "points": [[60, 60], [200, 120]], "width": 40, "colour": [255, 0, 0]}
 TINY = {
