@@ -1,8 +1,8 @@
 """Edits of photos and of random codes: what they leave, what leaves a photo alone, what is refused."""
 
 import json
-import re
 import os
+import re
 import subprocess
 import sys
 
