@@ -119,10 +119,8 @@ def _check_space(workdir: str) -> None:
         config = training.config(_TRAIN.value)
         run_config.check(config, trained.SYSTEMS)
         if "names" in config.data and not config.data.names:
-            config.data.names = (
-                "0",
-                "1",
-            )  # those of a run are known from its data, and its spaces do not depend on them
+            # Those of a run are known from its data, and its spaces do not depend on them.
+            config.data.names = ("0", "1")
         system = trained.SYSTEMS[config.system](config)
     trained.Run(config, 0, system, {}).within(latent_flags.SPACE.value)
 

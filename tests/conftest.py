@@ -156,7 +156,7 @@ def styles_run():
     from configs import stylegan2 as presets
     from jgan import trained
     from jgan.systems import stylegan2
-    from tests.begun import quick_init
+    from tests.initial_weights import quick_init
 
     config = presets.get_config("tiny")
     config.data.channels = (3,)

@@ -13,7 +13,7 @@ from jgan.latent import coordinates
 from jgan.latent import projection
 from jgan.systems import stylegan2
 from jgan.systems import styles
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 pytestmark = pytest.mark.usefixtures("quick_convolutions")
 

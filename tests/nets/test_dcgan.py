@@ -9,7 +9,7 @@ import jgan
 from jgan.nets import dcgan
 from jgan.nets import mlp
 from jgan.ops import conv
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 KEY = jax.random.key(0)
 

@@ -6,7 +6,7 @@ import pytest
 
 import jgan
 from jgan.nets import discriminators
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 
 @pytest.mark.parametrize(

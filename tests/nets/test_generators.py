@@ -7,7 +7,7 @@ import pytest
 
 import jgan
 from jgan.nets import generators
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 
 def shapes(net, *image):

@@ -21,7 +21,7 @@ from jgan.programs import project
 from jgan.programs import translate
 from jgan.systems import SYSTEMS
 from jgan.systems import system
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from jgan.data import framing
 from jgan.data import images
 from jgan.programs import previews
 from jgan.programs import translator
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 
 def pair(root, split, name, size=(16, 16), channels=(3, 3), suffix=".png"):

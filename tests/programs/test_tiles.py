@@ -19,7 +19,7 @@ from jgan.ops import pixels
 from jgan.ops import resample
 from jgan.programs import tiles
 from jgan.systems import SYSTEMS
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 
 def picture(h, w, c=3, seed=0):

@@ -17,7 +17,7 @@ from configs import dcgan
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
 from jgan.systems import dcgan as dcgan_system
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 
 def write_run(folder: pathlib.Path) -> None:

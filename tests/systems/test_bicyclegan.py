@@ -12,7 +12,7 @@ import jgan
 from jgan.nets import layers
 from jgan.ops import conv
 from jgan.systems import bicyclegan
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 KEY = jax.random.key(0)
 SMALL = {

@@ -10,7 +10,7 @@ from configs import cgan as presets
 import jgan
 from jgan.nets import conditional
 from jgan.systems import cgan
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 KEY = jax.random.key(5)
 SMALL = {

@@ -17,7 +17,7 @@ from jgan import losses
 from jgan.nets import discriminators
 from jgan.ops import conv
 from jgan.systems import cyclegan
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 KEY = jax.random.key(0)
 

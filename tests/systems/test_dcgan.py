@@ -11,7 +11,7 @@ from configs import dcgan as presets
 import jgan
 from jgan.ops import conv
 from jgan.systems import dcgan
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 KEY = jax.random.key(0)
 SMALL = {

@@ -10,7 +10,7 @@ import pytest
 from configs import gan as presets
 import jgan
 from jgan.systems import gan
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 KEY = jax.random.key(0)
 SMALL = {

@@ -22,7 +22,7 @@ from jgan.runs import checkpoint
 from jgan.runs import config as run_config
 from jgan.systems import SYSTEMS
 from tests import cells
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 from tests.interrupted import sigterm_after
 
 pytestmark = pytest.mark.usefixtures("quick_convolutions")

@@ -13,7 +13,7 @@ import pytest
 import jgan
 from jgan.ops import conv
 from jgan.systems import pix2pix
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 KEY = jax.random.key(0)
 

@@ -14,7 +14,7 @@ import jgan
 from jgan.nets import progressive as nets
 from jgan.systems import optimiser
 from jgan.systems import progressive
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 pytestmark = pytest.mark.usefixtures("quick_convolutions")
 

@@ -14,7 +14,7 @@ from jgan.nets import stargan as nets
 from jgan.ops import conv
 from jgan.systems import labels
 from jgan.systems import stargan
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 KEY = jax.random.key(5)
 SMALL = {

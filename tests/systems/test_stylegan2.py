@@ -12,7 +12,7 @@ from configs import stylegan2 as presets
 import jgan
 from jgan.nets import stylegan2 as nets
 from jgan.systems import stylegan2
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 pytestmark = pytest.mark.usefixtures("quick_convolutions")
 

@@ -14,7 +14,7 @@ from jgan.latent import document
 from jgan.serve import session as sessions
 from jgan.serve.device import engine as engine_lib
 from jgan.serve.device import work
-from tests.begun import quick_init
+from tests.initial_weights import quick_init
 
 WAIT = 300  # seconds, for a machine that is busy
 RED = sessions.Stroke(document.Colour(((100.0, 100.0), (300.0, 200.0)), 80.0, (255.0, 0.0, 0.0)))
