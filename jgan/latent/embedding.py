@@ -120,9 +120,13 @@ def blurred(mask: jax.Array) -> jax.Array:
     return jax.vmap(lambda row: jnp.convolve(row, taps, "valid"))(x.T).T
 
 
-def middle(space: space_lib.Space) -> Any:
-    """The latent of the mean style under the generator's own noise, at which embeddings begin."""
-    return {"noise": space.rows.styles.maps, "w_plus": space.rows.styles.middle()}
+def middle(space: space_lib.Space, settings: searches.Settings) -> Any:
+    """The latent of the mean style under the generator's own noise, at which embeddings begin.
+
+    In P-norm coordinates the mean is their own, because that of styles may be far out there.
+    """
+    rows = coordinates.p_norm(space.rows, settings.p_norm) if settings.p_norm else space.rows
+    return {"noise": rows.styles.maps, "w_plus": rows.styles.middle()}
 
 
 def crossover(
@@ -155,7 +159,7 @@ def crossover(
     soft = blurred(mask)
     one = costs.reconstruction(first, soft, features, weight)
     other = costs.reconstruction(second, 1 - soft, features, weight)
-    latent = embed_styles(space, lambda x: one(x) + other(x), middle(space), key, settings)
+    latent = embed_styles(space, lambda x: one(x) + other(x), middle(space, settings), key, settings)
     return embed_maps(space, between(first, second, soft), latent, settings)
 
 
@@ -186,7 +190,7 @@ def inpaint(
         jgan.UserError: as in `crossover`.
     """
     _check(space, (photo,), known)
-    start = middle(space)
+    start = middle(space, settings)
     moving = rows_of(len(start["w_plus"]), _INPAINT) if rows is None else rows
     cost = costs.reconstruction(photo, known, features, weight)
     latent = embed_styles(space, cost, start, key, settings, rows=moving)
@@ -267,7 +271,7 @@ def local_style(
     soft = blurred(mask)
     kept = costs.reconstruction(photo, soft, features, weight)
     style = costs.style(other, 1 - soft, features, style_weight)
-    latent = embed_styles(space, lambda x: kept(x) + style(x), middle(space), key, settings)
+    latent = embed_styles(space, lambda x: kept(x) + style(x), middle(space, settings), key, settings)
     return embed_maps(space, between(photo, space.generate(latent), soft), latent, settings)
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from configs import stylegan2 as presets
 import jgan
+from jgan.latent import coordinates
 from jgan.latent import costs
 from jgan.latent import embedding
 from jgan.latent import projection
@@ -40,7 +41,7 @@ def space(name="w_plus_noise"):
 def program(name):
     """A function of the space, `generate`, `sample` or `middle`, compiled once for all tests."""
     return jax.jit(
-        functools.partial(embedding.middle, space()) if name == "middle" else getattr(space(), name)
+        functools.partial(embedding.middle, space(), SETTINGS) if name == "middle" else getattr(space(), name)
     )
 
 
@@ -90,6 +91,14 @@ def test_inpainting_sees_the_known_part_alone_and_moves_its_rows():
     # The maps bring the known part nearer, and leave the rest nearly as the styles draw it.
     assert under(LEFT, made, photo()) < 0.25 * under(LEFT, before, photo())
     assert under(1 - LEFT, made, before) < 0.1 * under(LEFT, made, before)
+
+
+def test_in_p_norm_coordinates_embeddings_begin_at_their_mean():
+    def begin():
+        within = coordinates.p_norm(space().rows, 0.001)
+        return within.free(embedding.middle(space(), SETTINGS._replace(p_norm=0.001))["w_plus"])
+
+    np.testing.assert_allclose(jax.jit(begin)(), 0, atol=1e-3)
 
 
 def test_crossover_is_near_each_photo_on_its_side_and_many_go_together():

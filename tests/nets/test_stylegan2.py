@@ -7,9 +7,11 @@ import pytest
 
 from benchmarks.stylegan2_names import named
 import jgan
+from jgan import fields
 from jgan.nets import equalised
 from jgan.nets import stylegan2
 from jgan.ops import conv
+from jgan.systems import styles
 
 KEY = jax.random.key(0)
 W_DIM = 6
@@ -258,6 +260,34 @@ def test_synthesis(peer, architecture, clamp):
     for grouped in (True, False):
         maps = [None if x is None else tensor(x) for x in noise]
         assert_near(image, module(tensor(ws), maps, grouped))
+
+
+def test_whole_generator(peer):
+    """From codes and classes to pictures: the mapping, the mean style, styles for all layers, the run's own noise."""
+    import torch
+
+    rng = np.random.default_rng(3)
+    mapping, synthesis = stylegan2.mapping(z_dim=7, c_dim=3, w_dim=W_DIM), stylegan2.synthesis(**SMALL)
+    z, label, truncation = rng.normal(size=(2, 7)), np.array([2, 0]), np.array([0.5, 1.0], np.float32)
+    named_classes, ws = np.eye(3)[label], np.zeros((2, 6, W_DIM))
+    params = {"mapping": drawn(mapping, z, named_classes), "synthesis": drawn(synthesis, ws)}
+    constants = jax.tree.map(
+        lambda x: rng.normal(size=x.shape), stylegan2.noise_constants(KEY, SMALL["size"])
+    )
+    stats = {"mapping": {"w_avg": rng.normal(size=W_DIM)}, "synthesis": constants}
+    generator = styles.Generator(mapping, synthesis, SMALL["size"], 7, fields.Label(("a", "b", "c")))
+
+    def run(weights, z, label, truncation):
+        return generator.way().run(weights, {"z": z, "label": label, "truncation": truncation})["output"]
+
+    made = ours(run, {"params": params, "stats": stats}, z, label, truncation)
+    w = theirs(peer.Mapping(7, 3, W_DIM, 8), params["mapping"])(tensor(z), tensor(named_classes))
+    mean = torch.from_numpy(stats["mapping"]["w_avg"])
+    w = mean + torch.from_numpy(truncation).double()[:, None] * (w - mean)
+    layers = [("b4", "conv1"), ("b8", "conv0"), ("b8", "conv1"), ("b16", "conv0"), ("b16", "conv1")]
+    noise = [tensor(constants[block][layer][None, :, :, None]) for block, layer in layers]
+    module = theirs(peer.Synthesis(16, W_DIM, 3, 64, 6, "skip", 256.0), params["synthesis"])
+    assert_near(made, module(w[:, None].repeat(1, 6, 1), noise, False))
 
 
 @pytest.mark.parametrize(
