@@ -24,7 +24,14 @@ _GAP, TITLE = 6, 26
 _SMALLEST, _LARGEST = 112, 512
 
 
-def grid(rows: list[list[np.ndarray]], titles: Sequence[str], plain: Sequence[bool] = ()) -> np.ndarray:
+def grid(
+    rows: list[list[np.ndarray]],
+    titles: Sequence[str],
+    plain: Sequence[bool] = (),
+    *,
+    names: Sequence[str] = (),
+    caption: str = "",
+) -> np.ndarray:
     """A picture [h, w, 3] uint8 with one row per example and one titled column per kind of image.
 
     Small images are enlarged by a whole factor and large ones reduced, all by the same factor.
@@ -34,6 +41,8 @@ def grid(rows: list[list[np.ndarray]], titles: Sequence[str], plain: Sequence[bo
             and more the first three are shown.
         titles: one short title per column.
         plain: whether each column holds classes in plain colours, which are never mixed; () if none does.
+        names: one for each row, written to its left; () for none.
+        caption: one line below all rows, in a picture that is wide enough for it; empty: none.
     """
     plain = list(plain) or [False] * len(rows[0])
     rows = [[show(image) for image in row] for row in rows]
@@ -43,13 +52,22 @@ def grid(rows: list[list[np.ndarray]], titles: Sequence[str], plain: Sequence[bo
     rows = [[_resized(image, factor, p) for image, p in zip(row, plain, strict=True)] for row in rows]
     widths = [max(i.shape[1] for i in column) + 2 for column in zip(*rows, strict=True)]
     heights = [max(image.shape[0] for image in row) + 2 for row in rows]
-    size = (sum(widths) + _GAP * (len(widths) + 1), TITLE + sum(heights) + _GAP * len(heights))
-    canvas = Image.new("RGB", size, BACKGROUND)
-    draw = ImageDraw.Draw(canvas)
     font = ImageFont.load_default(size=13)
+    names = [_line(name) for name in names]
+    left = _GAP + (max(_length(name, font) for name in names) + _GAP if names else 0)
+    width = left + sum(widths) + _GAP * len(widths)
+    height = TITLE + sum(heights) + _GAP * len(heights)
+    if caption:
+        caption = _line(caption, 1_000)
+        width = max(width, _length(caption, font) + 2 * _GAP)
+    canvas = Image.new("RGB", (width, height + TITLE * bool(caption)), BACKGROUND)
+    draw = ImageDraw.Draw(canvas)
+    draw.text((_GAP, height + TITLE / 2), caption, fill=_INK, font=font, anchor="lm")
     y = TITLE
     for r, row in enumerate(rows):
-        x = _GAP
+        x = left
+        if names:
+            draw.text((_GAP, y + heights[r] / 2), names[r], fill=_INK, font=font, anchor="lm")
         for c, image in enumerate(row):
             if r == 0:
                 draw.text((x, TITLE / 2), titles[c], fill=_INK, font=font, anchor="lm")
@@ -61,13 +79,15 @@ def grid(rows: list[list[np.ndarray]], titles: Sequence[str], plain: Sequence[bo
     return np.asarray(canvas)
 
 
-def mosaic(images: Iterable[np.ndarray], title: str = "", columns: int = 8) -> np.ndarray:
-    """A `grid` of images that do not belong to examples, row by row, under one title."""
+def mosaic(
+    images: Iterable[np.ndarray], title: str = "", columns: int = 8, *, caption: str = ""
+) -> np.ndarray:
+    """A `grid` of images that do not belong to examples, row by row, under one title, above one caption."""
     images = list(images)
     blank = np.full_like(show(images[0]), BACKGROUND)
     rows = [images[k : k + columns] for k in range(0, len(images), columns)]
     rows[-1] = rows[-1] + [blank] * (len(rows[0]) - len(rows[-1]))
-    return grid(rows, (title, *[""] * (len(rows[0]) - 1)))
+    return grid(rows, (title, *[""] * (len(rows[0]) - 1)), caption=caption)
 
 
 def film(
@@ -118,6 +138,17 @@ def data_uri(image: np.ndarray) -> str:
     buffer = io.BytesIO()
     Image.fromarray(show(image)).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _line(text: str, letters: int = 24) -> str:
+    """The text in one line of at most so many letters."""
+    text = text if text.isprintable() else ascii(text)[1:-1]
+    return text if len(text) <= letters else text[: letters - 3] + "..."
+
+
+def _length(text: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> int:
+    """Pixels that a line of text takes."""
+    return math.ceil(font.getlength(text))
 
 
 def _resized(image: np.ndarray, factor: float, plain: bool = False) -> np.ndarray:

@@ -69,6 +69,8 @@ def main() -> None:
         workdir, translator = "", workdir
     if latent_flags.SPACE.value:
         _check_space(workdir)
+    if _DIRECTIONS.value:
+        _check_directions(workdir, trains)
     if translator and _draws(translator):
         raise jgan.UserError(
             f"--translator={translator} is a run that makes pictures from codes: one that translates would work."
@@ -123,6 +125,24 @@ def _check_space(workdir: str) -> None:
             config.data.names = ("0", "1")
         system = trained.SYSTEMS[config.system](config)
     trained.Run(config, 0, system, {}).within(latent_flags.SPACE.value)
+
+
+def _check_directions(workdir: str, trains: bool) -> None:
+    """Refuses a --directions that is no file of directions of the run with a `jgan.UserError`.
+
+    Of a run that is yet to be trained only the file itself is known. The weights are read here and once more while the
+    page loads, so that who names no directions does not wait for them.
+    """
+    if trains:
+        from jgan.latent import directions
+
+        directions.space_of(_DIRECTIONS.value)
+        return
+    from jgan import trained
+    from jgan.programs import directions as directions_lib
+
+    run = trained.load(workdir, latent=True).within(latent_flags.SPACE.value)
+    directions_lib.load_all(run, _DIRECTIONS.value)
 
 
 def _listen(door) -> socket.socket:

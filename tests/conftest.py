@@ -148,8 +148,14 @@ def small_latent_run(latent_run):
 
 
 @pytest.fixture(scope="session")
-def styles_run():
+def styles_run(styles_run_of):
     """A StyleGAN2 of 16 px (6 rows of styles with 6 numbers) within w_plus, as if it had been loaded."""
+    return styles_run_of(16)
+
+
+@pytest.fixture(scope="session")
+def styles_run_of():
+    """`(size) -> Run`: such a StyleGAN2 of another size."""
     import jax
     import numpy as np
 
@@ -158,17 +164,22 @@ def styles_run():
     from jgan.systems import stylegan2
     from tests.initial_weights import quick_init
 
-    config = presets.get_config("tiny")
-    config.data.channels = (3,)
-    system = stylegan2.build(config)
-    state = quick_init(system.init)(jax.random.key(0), {"images": np.zeros((4, 16, 16, 3), np.uint8)})
-    weights = jax.device_get(state.weights())
-    # A mean style that is not 0, and noise that is seen.
-    weights["stats"]["mapping"]["w_avg"] = np.float32([0.3, -0.2, 0.1, 0.0, 0.5, -0.4])
-    weights["params"]["synthesis"] = jax.tree.map(
-        lambda x: x + np.float32(0.1) if x.ndim == 0 else x, weights["params"]["synthesis"]
-    )
-    return trained.Run(config, config.steps, system, {**weights, "frozen": {}, "given": {}}, latent="w_plus")
+    def make(size):
+        config = presets.get_config("tiny")
+        config.data.channels, config.data.size, config.data.load_size = (3,), size, size
+        system = stylegan2.build(config)
+        state = quick_init(system.init)(jax.random.key(0), {"images": np.zeros((4, size, size, 3), np.uint8)})
+        weights = jax.device_get(state.weights())
+        # A mean style that is not 0, and noise that is seen.
+        weights["stats"]["mapping"]["w_avg"] = np.float32([0.3, -0.2, 0.1, 0.0, 0.5, -0.4])
+        weights["params"]["synthesis"] = jax.tree.map(
+            lambda x: x + np.float32(0.1) if x.ndim == 0 else x, weights["params"]["synthesis"]
+        )
+        return trained.Run(
+            config, config.steps, system, {**weights, "frozen": {}, "given": {}}, latent="w_plus"
+        )
+
+    return make
 
 
 @pytest.fixture(scope="session")

@@ -168,6 +168,17 @@ def changed(run: trained.Run) -> dict[str, Any]:
     return values if given and values != as_json(way, standing(way)) else {}
 
 
+def told(way: system_lib.Way, values: Mapping[str, Any]) -> str:
+    """The values that `as_json` gave, in one line, each in the form that --set takes; empty where there are none."""
+
+    def shown(name: str, value: Any) -> str:
+        if isinstance(value, dict):
+            value = ",".join(f"{x}={number:g}" for x, number in value.items())
+        return f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+
+    return ", ".join(shown(name, values[name]) for name in way.controls if name in values)
+
+
 def _number(value: Any) -> float:
     return float(str(np.float32(value)))  # the shortest text of this float32: 0.7, not 0.699999988
 

@@ -28,6 +28,7 @@ from jgan.latent import boundary as boundary_lib
 from jgan.latent import codec
 from jgan.latent import directions
 from jgan.latent import styles
+from jgan.programs import controls
 from jgan.programs import draws
 from jgan.programs import latents as latents_lib
 from jgan.runs import config as run_config
@@ -234,7 +235,8 @@ def show(
 ) -> None:
     """Writes `directions.png` into the folder `output`: from -amount to amount along directions.
 
-    Without a name there is a row for each direction, of one code; with a name a row for each of `number` codes.
+    Without a name there is a row for each direction, of one code; with a name a row for each of `number` codes. Each
+    row has the name of its direction beside it.
 
     Raises:
         jgan.UserError: as `load`, or a folder that cannot be written.
@@ -259,9 +261,13 @@ def show(
     made = made.reshape(-1, *made.shape[2:])
     folder = outputs.make(output, *run_config.searched(run.config))
     titles = [f"{x:g}" for x in np.round(np.linspace(-amount, amount, _COLUMNS), 2)]
-    image_files.write(
-        folder / "directions.png", pictures.grid([list(map(pictures.show, row)) for row in made], titles)
+    picture = pictures.grid(
+        [list(map(pictures.show, row)) for row in made],
+        titles,
+        names=list(loaded) * (number if name else 1),
+        caption=controls.told(run.way(), controls.changed(run)),
     )
+    image_files.write(folder / "directions.png", picture)
 
 
 def _numbered(run: trained.Run, path: str, kept: dict[str, Any], title: str, vectors: Any) -> list[str]:

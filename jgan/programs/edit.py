@@ -345,7 +345,7 @@ def _save_candidates(run: trained.Run, target: pathlib.Path, made: Result, start
         image_files.write(target / _candidate(k), pictures.show(picture))
     columns = math.ceil(math.sqrt(len(made.images)))
     titled = [
-        (pictures.show(x), f"{k + 1}: {c:.4f}")
+        (pictures.show(x), f"{k:02d}: {c:.4f}")
         for k, (x, c) in enumerate(zip(made.images, made.costs, strict=True))
     ]
     blank = np.full_like(titled[0][0], 255)

@@ -49,7 +49,7 @@ def page(
         _figure('<img src="path.webp" alt="">', "the way to the best candidate"),
     ]
     kept = [
-        _figure(f'<img src="{file}" alt="">', f"{k + 1}: cost {cost:.4f}")
+        _figure(f'<img src="{file}" alt="">', f"{k:02d}: cost {cost:.4f}")
         for k, (file, cost) in enumerate(candidates)
     ]
     photo = ""

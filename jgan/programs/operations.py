@@ -23,6 +23,7 @@ from jgan.data import outputs
 from jgan.latent import directions as directions_lib
 from jgan.latent import paths
 from jgan.latent import styles
+from jgan.programs import controls
 from jgan.programs import directions
 from jgan.programs import draws
 from jgan.programs import latents as latents_lib
@@ -166,7 +167,9 @@ def write_grid(
     table += [[alone[k], *mixed[k]] for k in range(len(alone))]
     folder = outputs.make(output, *run_config.searched(run.config))
     picture = pictures.grid(
-        [list(map(pictures.show, row)) for row in table], [f"rows {rows}", *(t[-14:] for t in titles)]
+        [list(map(pictures.show, row)) for row in table],
+        [f"rows {rows}", *(t[-14:] for t in titles)],
+        caption=controls.told(run.way(), controls.changed(run)),
     )
     image_files.write(folder / "mix.png", picture)
 

@@ -12,6 +12,7 @@ from jgan import trained
 from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.data.sources import folder
+from jgan.programs import controls
 
 _PAGE = 500  # pictures on a page at most
 
@@ -40,6 +41,8 @@ def page(
             f"<figure>{pair}<figcaption>{html.escape(output.readable(name))}<br>{cost:.4f}</figcaption></figure>"
         )
     left_out = f", the first {_PAGE} shown" if len(files) > _PAGE else ""
+    told = controls.told(run.way(), controls.changed(run))
+    under = f"; under {html.escape(told)}" if told else ""
     median = f", median cost {np.median(costs):.4f}" if costs else ""
     text = (
         '<!doctype html><meta charset="utf-8"><title>Projection</title><style>'
@@ -48,7 +51,7 @@ def page(
         "box-shadow:0 1px 3px #0002}img{width:128px;height:128px;image-rendering:auto}"
         "figcaption{font-size:12px;color:#555;max-width:256px;overflow-wrap:anywhere}</style>"
         f"<h1>Photos and their projections</h1><p>{len(files)} photos{left_out}; "
-        f"{html.escape(str(run.config.system))}, step {run.step}{median}. Left the photo, right the image of its "
-        f"latent, below the cost.</p>{''.join(shown)}\n"
+        f"{html.escape(str(run.config.system))}, step {run.step}{median}{under}. Left the photo, right the image of "
+        f"its latent, below the cost.</p>{''.join(shown)}\n"
     )
     output.replace(target / "index.html", text.encode(errors="replace"))

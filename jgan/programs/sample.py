@@ -55,6 +55,7 @@ def write(
             f"a run of {run.config.system} makes pictures of pictures: launch.translate --samples=8 draws from it."
         )
     asked = fields.parse(controls.settable(way), list(given))  # codes are what is drawn here
+    told = controls.told(way, controls.as_json(way, asked))
     folder = outputs.make(output, *run_config.searched(run.config))
     space = run.space()
     # Weights are an argument, not constants of the program.
@@ -77,14 +78,14 @@ def write(
         images = draws.walk(space, station, seed, stations)
         pictures.film(folder / "walk.webp", images, seconds=stations)
         rows = [list(images[k : k + draws.BETWEEN : 2]) for k in range(0, len(images), draws.BETWEEN)]
-        image_files.write(folder / "walk.png", pictures.grid(rows, [""] * len(rows[0])))
+        image_files.write(folder / "walk.png", pictures.grid(rows, [""] * len(rows[0]), caption=told))
         return
     latents = draws.codes(space, seed, number)
     conditions = {**controls.drawn(way, number, seed), **jax.device_get(controls.repeated(asked, number))}
     images = draws.draw(generate, (latents, conditions))
     if form == "grid":
         title = f"{number} of step {run.step:,}, seed {seed}"
-        image_files.write(folder / "grid.png", pictures.mosaic(images, title))
+        image_files.write(folder / "grid.png", pictures.mosaic(images, title, caption=told))
     elif form == "npz":
         named = codec.arrays(space.name, latents)
         np.savez(folder / "samples.npz", images=_bytes(images), **named, **conditions)

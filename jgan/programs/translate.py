@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 import jgan
+from jgan import fields
 from jgan import output as output_lib
 from jgan import pictures
 from jgan.data import check
@@ -111,7 +112,10 @@ def _titles(translator: Translator, samples: int) -> list[tuple[str, Any]]:
     first = next(iter(translator.way.controls), "")
     if samples or not first or first in translator.weights["given"]:
         return [(f"{k + 1}" if samples else "output", None) for k in range(max(samples, 1))]
-    found = list(itertools.islice(translator.way.controls[first].spread(), _COLUMNS + 1))
+    field = translator.way.controls[first]
+    found = list(itertools.islice(field.spread(), _COLUMNS + 1))
+    if isinstance(field, fields.Code):  # by their seeds, so that --set gives the same again
+        found = [(f"{first}={seed}", seed) for _, seed in found]
     if len(found) > _COLUMNS:
         raise jgan.UserError(
             f"--strip shows {_COLUMNS} values of {first} beside each other at most, and this run has more: "

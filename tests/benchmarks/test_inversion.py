@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import inversion
+from jgan.data import objects
 from jgan.programs import project
 
 
@@ -54,16 +55,23 @@ def test_bars_are_numbers_or_other_figures(value, met):
     assert inversion.passes(inversion.BARS["crossover_seam"], result) is met
 
 
-def test_all_of_it_runs(quick_convolutions, styles_run):
+def test_all_of_it_runs(quick_convolutions, styles_run_of, monkeypatch):
     """In chunks of two of three objects; `w_plus` is what a projection into that space gives."""
-    run = styles_run.within("")
+    # Objects are drawn with 16 pixels or more.
+    drawn = objects.Objects
+    monkeypatch.setattr(
+        objects,
+        "Objects",
+        lambda size, n, *given: [drawn(2 * size, n, *given)[k][::2, ::2] for k in range(n)],
+    )
+    run = styles_run_of(8).within("")
     result, shown = inversion.measure(run, 3, batch=2, evaluations=6)
     assert set(result["passed"]) == set(inversion.BARS)
-    assert all(images.shape == (3, 16, 16, 3) for images in shown.values())
+    assert all(images.shape == (3, 8, 8, 3) for images in shown.values())
     assert set(shown) == {"target", "w", "w_plus", "w_plus_noise", "crossover", "known", "inpainting"}
     assert np.isfinite([x for name, x in result.items() if name != "passed"]).all()
     assert result["w_plus"] < result["w_plus_noise"] and len(inversion.page(shown).shape) == 3
     rows = run.within("w_plus")
     projects = project.projector(rows, **inversion.chosen(rows, 6), batch=2)
-    made = projects(shown["target"][:2], np.ones((2, 16, 16), np.float32), [0, 1])[1]
+    made = projects(shown["target"][:2], np.ones((2, 8, 8), np.float32), [0, 1])[1]
     np.testing.assert_allclose(made, shown["w_plus"][:2], atol=1e-4)

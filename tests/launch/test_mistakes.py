@@ -10,9 +10,11 @@ from ml_collections import config_flags
 import numpy as np
 import pytest
 
+from configs import dcgan
 from configs import pix2pix
 from configs import stylegan2
 from jgan.data import images
+from jgan.latent import directions
 from jgan.runs import config as run_config
 import launch
 
@@ -170,6 +172,41 @@ def test_a_space_that_the_editor_will_not_find_is_refused_before_it_listens_or_t
     assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("error: ") and all(word in done.stderr for word in words)
     assert run.exists() == (len(flags) == 1)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory, drawn_run):
+    """The directory of a run of drawn weights."""
+    workdir = tmp_path_factory.mktemp("drawn")
+    config = dcgan.get_config("tiny")
+    config.data.channels = (3,)
+    drawn_run(str(workdir), config, config.steps)
+    return workdir
+
+
+@pytest.mark.parametrize(
+    "made, flags, words",
+    [
+        ("", [], "file.npz does not exist"),
+        ("text", [], "is no file of directions"),
+        ("text", ["--train=configs/dcgan.py:editor"], "is no file of directions"),
+        ("other", [], "another generator"),
+    ],
+)
+def test_directions_that_the_editor_cannot_use_are_refused_before_it_listens(
+    drawn, tmp_path, made, flags, words
+):
+    """A file that is missing, one of something else, and one of other weights; of a run that is there or comes."""
+    file = tmp_path / "file.npz"
+    if made == "text":
+        file.write_text("smile")
+    elif made:
+        directions.save(file, "z", {"smile": np.ones(5, np.float32)}, generator="0" * 64)
+    workdir = tmp_path / "run" if flags else drawn
+    done = program("launch.serve", f"--workdir={workdir}", "--port=0", f"--directions={file}", *flags)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("error: ") and words in done.stderr and str(file) in done.stderr
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_the_file_system_refuses_is_a_sentence_with_the_name_of_the_file():

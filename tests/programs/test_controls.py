@@ -10,6 +10,7 @@ from configs import bicyclegan
 from configs import cgan
 import jgan
 from jgan import fields
+from jgan import pictures
 from jgan import trained
 from jgan.data import images
 from jgan.latent import paths
@@ -18,6 +19,7 @@ from jgan.ops import pixels
 from jgan.programs import controls
 from jgan.programs import draws
 from jgan.programs import project
+from jgan.programs import sample
 from jgan.programs import translate
 from jgan.systems import SYSTEMS
 from jgan.systems import system
@@ -70,6 +72,11 @@ def test_set_takes_the_style_of_a_file(made, folder, tmp_path):
             translate.load(str(folder), given=[f"z={text}"])
 
 
+def test_a_strip_names_the_seeds_of_its_codes_and_none_where_one_is_set(folder):
+    assert translate._titles(translate.load(str(folder)), 0) == [(f"z={k}", k) for k in range(4)]
+    assert translate._titles(translate.load(str(folder), given=["z=0"]), 0) == [("output", None)]
+
+
 @pytest.mark.parametrize("inputs", [(), ("images",)])
 def test_what_is_not_set_stands_at_its_default_in_the_same_shapes(inputs):
     look = fields.Attributes(("red", "blue", "striped"), exclusive=("red", "blue"))
@@ -87,13 +94,15 @@ def test_what_is_not_set_stands_at_its_default_in_the_same_shapes(inputs):
     told = controls.as_json(way, given)
     look = {"red": 0.0, "blue": 1.0} | ({} if inputs else {"striped": 0.0})
     assert told == {"label": "dog", "look": look, "amount": 0.1}
+    shown = "red=0,blue=1" if inputs else "red=0,blue=1,striped=0"
+    assert controls.told(way, told) == f"label=dog, look={shown}, amount=0.1" and not controls.told(way, {})
     again = controls.given(way, fields.check(declared, told))
     assert all(np.array_equal(again[name], given[name], equal_nan=True) for name in given)
     for name, value in standing.items():
         assert (given[name].shape, given[name].dtype) == (value.shape, value.dtype)
 
 
-def test_a_run_under_a_class_projects_onto_its_pictures(tmp_path):
+def test_a_run_under_a_class_projects_onto_its_pictures_and_says_so(tmp_path, monkeypatch):
     config = cgan.get_config("tiny")
     config.data.channels, config.data.names = (3,), ("shoe", "hat")
     made = SYSTEMS["cgan"](config)
@@ -112,9 +121,17 @@ def test_a_run_under_a_class_projects_onto_its_pictures(tmp_path):
     project.project_files(hat, str(tmp_path / "photos"), str(tmp_path / "out"), settings=quick)
     told = json.loads((tmp_path / "out" / "projection.json").read_text())
     assert told["given"] == {"label": "hat", "truncation": 1.0}
+    assert "; under label=hat, truncation=1." in (tmp_path / "out" / "index.html").read_text()
     with np.load(tmp_path / "out" / "a.png.npz") as saved:
         made = pixels.from_float(hat.space().generate(saved["z"]), np.uint8)
         np.testing.assert_allclose(saved["reconstruction"], np.float32(made), atol=1)
+    below = []
+    monkeypatch.setattr(
+        pictures, "mosaic", lambda x, title, *, caption: below.append(caption) or np.uint8(x[0])
+    )
+    for given in (["label=hat", "truncation=0.7"], []):
+        sample.write(run, str(tmp_path / "drawn"), number=2, form="grid", given=given)
+    assert below == ["label=hat, truncation=0.7", ""]
     with pytest.raises(jgan.UserError, match="with other given"):
         project.project_files(run, str(tmp_path / "photos"), str(tmp_path / "out"), settings=quick)
     with pytest.raises(jgan.UserError, match="'boot' is none of the classes: shoe, hat would work"):

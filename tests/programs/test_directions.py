@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import jgan
+from jgan import pictures
 from jgan.data import images as image_files
 from jgan.latent import directions
 from jgan.programs import directions as directions_lib
@@ -106,11 +107,16 @@ def test_a_photo_follows_a_direction_and_stays_as_it_is_for_an_amount_of_nothing
         assert (np.abs(after.astype(int) - before).max() <= 1) == (amount == 0)
 
 
-def test_directions_are_shown(run, file, tmp_path):
+def test_directions_are_shown(run, file, tmp_path, monkeypatch):
+    grid, beside = pictures.grid, []
+    monkeypatch.setattr(
+        pictures, "grid", lambda *given, **more: beside.append(more["names"]) or grid(*given, **more)
+    )
     directions_lib.show(run, file, str(tmp_path / "all"))
     directions_lib.show(run, file, str(tmp_path / "one"), name="second", number=3)
+    assert beside == [["first", "second"], ["second"] * 3]
     sizes = [image_files.read(tmp_path / name / "directions.png").shape for name in ("all", "one")]
-    assert sizes[0][1] == sizes[1][1] and sizes[0][0] < sizes[1][0]
+    assert sizes[0][0] < sizes[1][0]
 
 
 @pytest.mark.parametrize(

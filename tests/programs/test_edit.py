@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -89,6 +90,7 @@ def test_an_edit_of_a_photo_leaves_candidates_their_way_and_the_photo(run, gener
     with Image.open(out / "photo.webp") as film:
         assert film.n_frames == 2
     page = (out / "index.html").read_text()
+    assert all(f"{k:02d}: cost" in page for k in range(count))
     assert page.count("<svg") == 1 and page.count("<figure>") == 4 + count
     for name in re.findall(r'src="([^":]+)"', page):
         assert (out / name).exists(), name
@@ -120,6 +122,18 @@ def test_a_film_that_brightens_brightens_the_photo():
     # The picture and the end of the film are the same photo.
     np.testing.assert_allclose(made, (moving[-1] + 1) * 127.5, atol=0.51)
     np.testing.assert_allclose(moving[0], image_files.convert(photo(), np.float32), atol=2 / 255)
+
+
+def test_candidates_are_counted_as_their_files_are(run, tmp_path, monkeypatch):
+    titles = []
+    monkeypatch.setattr(edit.pictures, "grid", lambda rows, row: titles.extend(row) or rows[0][0])
+    images, codes = np.zeros((3, 16, 16, 3), np.float32), np.zeros((3, 5), np.float32)
+    made = types.SimpleNamespace(images=images, costs=np.float32([0.1, 0.2, 0.3]), latents=codes)
+    edit._save_candidates(run, tmp_path, made, codes[0])
+    assert titles == ["00: 0.1000", "01: 0.2000", "02: 0.3000", ""]
+    assert {path.name for path in tmp_path.glob("candidate_*")} == {
+        f"candidate_{k:02d}.png" for k in range(3)
+    }
 
 
 @pytest.mark.slow
@@ -231,7 +245,7 @@ def test_the_costs_that_are_told_are_those_of_the_best_the_least_and_the_greates
     line = f"{count} of 16 candidates kept: the best at cost 0.2500, all between 0.1250 and 0.7500"
     assert line in capsys.readouterr().out.splitlines()
     page = (tmp_path / "out" / "index.html").read_text()
-    assert "by cost<" not in page and "1: cost 0.2500" in page
+    assert "by cost<" not in page and "00: cost 0.2500" in page
 
 
 @pytest.mark.parametrize(
