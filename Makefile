@@ -20,8 +20,13 @@ BIN := .venv/bin
 demo: .venv
 	$(BIN)/python -m launch.demo --workdir=runs/demo
 
+# With the generator that comes with the project; make editor TRAIN=configs/dcgan.py:editor trains one first, in runs/editor.
 editor: .venv
-	$(BIN)/python -m launch.serve --workdir=runs/editor --train=configs/dcgan.py:editor --open
+ifdef TRAIN
+	$(BIN)/python -m launch.serve --workdir=runs/editor --train=$(TRAIN) --open
+else
+	$(BIN)/python -m launch.serve --workdir=models/objects64 --space=w_plus --open
+endif
 
 test: .venv/installed-test
 	$(BIN)/ruff check .

@@ -316,7 +316,7 @@ def page(shown: dict[str, np.ndarray]) -> np.ndarray:
 if __name__ == "__main__":
     WORKDIR = flags.DEFINE_string("workdir", "", "Run of a StyleGAN2 of drawn objects.")
     NUMBER = flags.DEFINE_integer("number", 64, "Held-out objects.", lower_bound=2)
-    PART = flags.DEFINE_list("parts", PARTS, "What to measure.")
+    PART = flags.DEFINE_list("parts", list(PARTS), "What to measure.")
     PAGE = flags.DEFINE_string("page", "", "PNG to write the pictures of the first 16 to.")
     BATCH = flags.DEFINE_integer("batch", 16, "Pictures that are searched for at once.", lower_bound=1)
     SEED = flags.DEFINE_integer("seed", 0, "Of the generator's own pictures and of the searches.")

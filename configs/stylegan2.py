@@ -152,7 +152,7 @@ PRESETS = {
     },
     "objects64": {
         **_OBJECTS,
-        "steps": 16_000,
+        "steps": 14_000,
         "data.size": 64,
         "data.load_size": 64,
         "data.number": 12_000,
