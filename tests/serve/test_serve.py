@@ -5,6 +5,7 @@ import io
 import json
 import os
 import pathlib
+import shlex
 import signal
 import socket
 import struct
@@ -60,7 +61,7 @@ def runs(tmp_path_factory):
 class Server:
     """A server of its own process, and a way to ask it."""
 
-    def __init__(self, *flags, port=0, environment=None):
+    def __init__(self, *flags, port=0, environment=None, cwd=None):
         command = [sys.executable, "-m", "launch.serve", f"--port={port}", *flags]
         self.process = subprocess.Popen(
             command,
@@ -68,6 +69,7 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
             env={**os.environ, **(environment or {})},
+            cwd=cwd,
         )
         self.begun = time.monotonic()
         line = self.process.stdout.readline()
@@ -164,6 +166,23 @@ def test_mistakes_end_in_one_sentence(runs, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert "cannot be listened at" in told(f"--workdir={latent}", f"--port={port}")
+
+
+def test_make_editor_opens_with_what_comes_with_the_project():
+    """In twice the 30 seconds that a machine with nothing else to do may take."""
+    root = pathlib.Path(__file__).parent.parent.parent
+    said = subprocess.run(["make", "-n", "editor"], cwd=root, capture_output=True, text=True, check=True).stdout
+    command = next(line for line in said.splitlines() if "launch.serve" in line)
+    flags = shlex.split(command.partition("launch.serve")[2])
+    flags.remove("--open")
+    with server(*flags, environment={"JGAN_CONV": "auto"}, cwd=root) as one:
+        one.until(lambda status: status["state"] == "ready", seconds=60)
+        key = one.http.post("/api/sessions", json={}).json()["id"]
+        with one.socket(key) as page:
+            take(page, "frame")
+            send(page, type="op", op={"op": "stroke", "stroke": STROKE})
+            send(page, type="ready")
+            assert take(page, "frame")["moving"]
 
 
 def test_killed_and_started_again_a_page_goes_on(runs):
