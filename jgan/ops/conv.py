@@ -268,10 +268,8 @@ def _batch(
         return jax.vmap(single, (at, by))(first, second), 0
     if out == "kernel":
         count = first.shape[at] if by is None else second.shape[by]
-        if by is None:
-            result = bind(_fold(first, at, 3), second)
-        else:
-            result = bind(first, _fold(second, by, 3))
+        operands = (_fold(first, at, 3), second) if by is None else (first, _fold(second, by, 3))
+        result = bind(*operands)
         # big's channels are the kernel's third axis where it is big_first
         axis = 2 if (by is None) == shape.big_first else 3
         return _unfold(result, axis, count), axis
@@ -321,6 +319,8 @@ def _xla_pays(out: str, shape: Shape, n: int, big: int, small: int, dtype: jnp.d
     for most gradients to kernels. Winograd's algorithm saves more than it costs up to about 64 pixels.
     """
     least, numbers = min(shape.small), math.prod(shape.kernel) * big * small
+    if conv_products.is_pointwise(shape):
+        return False
     if out == "kernel":
         return small >= 16 and numbers <= _NARROW_KERNEL and n * math.prod(shape.small) <= _NARROW_PIXELS
     if winograd.pays(shape, n, (big, small), dtype):

@@ -16,6 +16,9 @@ from jgan.ops.geometry import Shape
 
 _FEW_PIXELS = 64  # up to here a kernel is the larger operand, and reading it in place decides
 _MANY_CHANNELS = 32  # from here on a pixel under one tap is enough for a product of its own
+_FEW_CHANNELS = (
+    4  # up to here products of whole images with numbers take less time than a product of matrices
+)
 
 
 def evaluate(first: jax.Array, second: jax.Array, *, out: str, shape: Shape) -> jax.Array:
@@ -24,6 +27,8 @@ def evaluate(first: jax.Array, second: jax.Array, *, out: str, shape: Shape) -> 
     The operands are (big, kernel), (small, kernel) or (big, small); `shape` is their geometry.
     """
     big, small = channels(first, second, out=out, shape=shape)
+    if is_pointwise(shape) and (out != "kernel" or min(big, small) >= _MANY_CHANNELS):
+        return _pointwise(first, second, out=out, shape=shape)
     if shape.stride == (1, 1) and 4 * small <= big:
         return _swapped(first, second, out=out, shape=shape)
     return _PRODUCTS[out](first, second, shape)
@@ -35,6 +40,23 @@ def channels(first: jax.Array, second: jax.Array, *, out: str, shape: Shape) -> 
         return first.shape[3], second.shape[3]
     # The kernel holds both, in its own order; the image among the operands says which is which.
     return second.shape[2:] if shape.big_first else second.shape[:1:-1]
+
+
+def is_pointwise(shape: Shape) -> bool:
+    """Whether every pixel is multiplied by itself: one tap, and neither stride nor padding."""
+    return shape.kernel == (1, 1) and shape.stride == (1, 1) and shape.big == shape.small
+
+
+def _pointwise(first: jax.Array, second: jax.Array, *, out: str, shape: Shape) -> jax.Array:
+    """The same as `evaluate` where `is_pointwise`: nothing is gathered, and no operand is copied."""
+    if out == "kernel":
+        big, small = (x.reshape(-1, x.shape[3]) for x in (first, second))
+        operands = (big, small) if shape.big_first else (small, big)
+        return lax.dot_general(*operands, (((0,), (0,)), ((), ())))[None, None]
+    kernel = second[0, 0] if (out == "small") == shape.big_first else second[0, 0].T
+    if len(kernel) <= _FEW_CHANNELS:
+        return sum(first[..., k : k + 1] * row for k, row in enumerate(kernel))
+    return lax.dot_general(first, kernel, (((3,), (0,)), ((), ())))
 
 
 def _swapped(first: jax.Array, second: jax.Array, *, out: str, shape: Shape) -> jax.Array:

@@ -171,7 +171,9 @@ def test_mistakes_end_in_one_sentence(runs, tmp_path):
 def test_make_editor_opens_with_what_comes_with_the_project():
     """In twice the 30 seconds that a machine with nothing else to do may take."""
     root = pathlib.Path(__file__).parent.parent.parent
-    said = subprocess.run(["make", "-n", "editor"], cwd=root, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        ["make", "-n", "editor"], cwd=root, capture_output=True, text=True, check=True
+    ).stdout
     command = next(line for line in said.splitlines() if "launch.serve" in line)
     flags = shlex.split(command.partition("launch.serve")[2])
     flags.remove("--open")
