@@ -69,7 +69,7 @@ class Setting(NamedTuple):
 SETTINGS = Setting("pix2pix", 256, 16), Setting("cyclegan", 256, 4), Setting("dcgan", 64, 128)
 TINY_SETTINGS = Setting("dcgan", 16, 4, 4), Setting("pix2pix", 32, 2, 4), Setting("cyclegan", 32, 1, 4)
 PRECISIONS = ("float32", "bfloat16")
-TURNS, TURN_SECONDS = 3, 1.0
+TURNS, TURN_SECONDS, TINY_TURN_SECONDS = 3, 1.0, 0.05
 # Seconds: left to a setting that is begun, at least; to a peer that compiles when all others are ready, at most; for
 # the turns of those that are ready, kept from it.
 LEAST, PATIENCE, TURNING = 30.0, 90.0, 15.0
@@ -165,12 +165,13 @@ def speed(setting: Setting, precision: str, card: str, device: str, ends: float)
             tell(**told, side="pytorch", left_out="PyTorch is not installed")
             wait("jgan")
         seconds, count = {side: [] for side in running}, {}
+        turn_seconds = TINY_TURN_SECONDS if TINY.value else TURN_SECONDS
         for turn in range(TURNS + 1):
             for side in list(running):
                 try:
                     if turn == 0:
                         ask(running[side], ends, "warm_up", 2)
-                        count[side] = max(1, round(TURN_SECONDS / ask(running[side], ends, "time", 2)))
+                        count[side] = max(1, round(turn_seconds / ask(running[side], ends, "time", 2)))
                     else:
                         seconds[side].append(ask(running[side], ends, "time", count[side]))
                 except (TimeoutError, SystemExit) as error:

@@ -82,6 +82,8 @@ def test_the_demo_as_it_is_but_smaller(monkeypatch, tmp_path, capsys):
         (dcgan, {"statistics_steps": 1}),
     ):
         monkeypatch.setitem(config.PRESETS, "demo", config.PRESETS["demo"] | SMALL | changes)
+    images.write(tmp_path / "photo.png", images.read(demo._PHOTO)[::4, ::4])
+    monkeypatch.setattr(demo, "_PHOTO", str(tmp_path / "photo.png"))
     demo.show(str(tmp_path))
     text = (tmp_path / "index.html").read_text()
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "index.html")
