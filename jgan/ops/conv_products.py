@@ -16,9 +16,7 @@ from jgan.ops.geometry import Shape
 
 _FEW_PIXELS = 64  # up to here a kernel is the larger operand, and reading it in place decides
 _MANY_CHANNELS = 32  # from here on a pixel under one tap is enough for a product of its own
-_FEW_CHANNELS = (
-    4  # up to here products of whole images with numbers take less time than a product of matrices
-)
+_FEW_CHANNELS = 4  # up to here whole images times numbers take less time than a product of matrices
 
 
 def evaluate(first: jax.Array, second: jax.Array, *, out: str, shape: Shape) -> jax.Array:
