@@ -33,7 +33,7 @@ class Modulated(nn.Module):
         dtype, channels = x.dtype, x.shape[-1]
         style = equalised.Dense(channels, start=1.0, name="affine")(w)
         kernel = self.param("kernel", nn.initializers.normal(1), (3, 3, channels, self.features))
-        # One tap after the other: XLA on CPU hands a sum over leading axes to a library that takes ten times as long.
+        # One tap after the other: XLA on CPU hands a sum over leading axes to a library that takes far longer.
         squares = sum(jnp.square(kernel).reshape(-1, channels, self.features))
         norm = jax.lax.rsqrt(jnp.square(style) @ squares + _EPSILON)
         x, kernel = x * style[:, None, None].astype(dtype), kernel.astype(dtype)
