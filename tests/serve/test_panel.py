@@ -8,6 +8,7 @@ from PIL import Image
 import pytest
 import uvicorn
 
+from jgan import fields
 from jgan.serve.web import access
 from jgan.serve.web import app
 from jgan.serve.web import service as service_lib
@@ -94,6 +95,17 @@ def test_what_is_painted_with_is_set_in_the_panel(editor, server):
     page.reload()
     editor.ready()
     browsing.until(lambda: dog.get_attribute("aria-checked") == "true", "what was set")
+
+
+def test_what_a_slider_moves_is_shown_once(editor, server):
+    page = editor.page
+    server.engine.sliders.controls["truncation"] = fields.Amount(0.0, 1.0, 1.0)
+    page.reload()
+    editor.ready()
+    assert page.get_by_label("Truncation").count() == 1
+    page.locator("#sliders").get_by_label("Truncation").fill("0.5")
+    editor.expects("steer")
+    assert page.locator("#panel").get_by_role("radio", name="Dog").is_visible()
 
 
 def test_what_a_translation_is_set_to(editor, server):

@@ -17,7 +17,7 @@ from jgan.latent import styles
 from jgan.serve import session as sessions
 
 REACH = 3.0  # of a direction, both ways, in its own length
-TRUNCATE = "truncate"
+TRUNCATION = "truncation"
 MIX, ALONG = "mix_", "along_"  # beginnings of the names of sliders
 
 
@@ -25,7 +25,7 @@ class Steering:
     """The sliders of a run.
 
     Attributes:
-        controls: {name: field} of the sliders, each at its default where nothing changes: `truncate`, `mix_coarse`
+        controls: {name: field} of the sliders, each at its default where nothing changes: `truncation`, `mix_coarse`
             and its like, `along_NAME` for each direction.
     """
 
@@ -40,7 +40,7 @@ class Steering:
             places = space.held.rows(codec.latent(jnp.arange(codec.size, dtype=jnp.float32)))
             self._places = np.asarray(places).astype(np.int64)
             self._mean = np.asarray(space.held.mean)
-            self.controls[TRUNCATE] = fields.Amount(0.0, 1.0, 1.0)
+            self.controls[TRUNCATION] = fields.Amount(0.0, 1.0, 1.0)
             number = len(self._places)
             for name, (begin, end) in styles.GROUPS.items():
                 rows = self._places[begin:end]
@@ -75,8 +75,8 @@ class Steering:
                 raise jgan.UserError("styles are mixed with those of a second photo: open one first.")
             if name in asked:
                 x[rows] += asked[name] * (np.asarray(second.latent)[rows] - x[rows])
-        if TRUNCATE in asked:
-            x[self._places] += (1 - asked[TRUNCATE]) * (self._mean - x[self._places])
+        if TRUNCATION in asked:
+            x[self._places] += (1 - asked[TRUNCATION]) * (self._mean - x[self._places])
         for name, vector in self._along.items():
             x += asked.get(name, 0.0) * vector
         return tuple(x.tolist())

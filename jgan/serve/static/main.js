@@ -120,7 +120,10 @@ function wireTabs() {
 function wirePanel(session) {
   const way = status.ways.find(({ of }) => of === "painting");
   if (!way) return;
-  const panel = createPanel(way, { change: (values, name) => session.give(name, values[name]), painted: true });
+  // What a slider moves on the pad (truncation) is not asked for a second time, for what is drawn.
+  const controls = Object.fromEntries(Object.entries(way.controls).filter(([name]) => !(name in (status.sliders ?? {}))));
+  const shown = { ...way, controls };
+  const panel = createPanel(shown, { change: (values, name) => session.give(name, values[name]), painted: true });
   $("panel").append(panel.element);
   $("panel").hidden = !panel.element.children.length;
   store.watch(["drawing"], ({ drawing }) => drawing && panel.show(drawing.given ?? {}));
