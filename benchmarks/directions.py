@@ -6,13 +6,15 @@ A small convnet learns the families and the factors that all of them have (`jgan
 the run's size. Then directions of the run's styles are learnt (`jgan.latent.boundary`), one for each factor and free of
 the others and of the families: from styles onto which drawings are projected, whose factors are known exactly, or from
 drawn styles whose factors the convnet tells. Random samples follow each direction in seven steps, from two standard
-deviations before to two behind, and the convnet looks at them. A change is measured as a share of what two random
-drawings differ by. The bar: of one factor at least, the mean grows with every step, and every other factor changes by
-less than a quarter of what it does. The last line of the output is one JSON object:
+deviations before to two behind, and the convnet looks at them. All rows of styles but the coarse ones move, because the
+factors that all families have are colours (Karras et al. 2019, section 3.1). A change is measured as a share of what
+two random drawings differ by. The bar: of one factor at least, the mean grows with every step, and every other factor
+changes by less than a quarter of what it does. The last line of the output is one JSON object:
 
     error        {factor: how far off the convnet tells it in held-out drawings}. Factors above 0.5, which it does not
                  see in pictures of this size, are left out below
     number       styles from which the directions are learnt
+    rows         of styles that move
     projected    mean square of the difference between the drawings and their reconstructions, of --learn=drawings
     moved        {factor: its mean change along its direction}
     monotone     {factor: whether its mean grows with every step}
@@ -38,6 +40,7 @@ from jgan import trained
 from jgan.data import objects
 from jgan.latent import boundary
 from jgan.latent import projection
+from jgan.latent import styles
 from jgan.programs import draws
 from jgan.programs import project
 import launch
@@ -48,7 +51,9 @@ SEEN, SHARE, REACH, STEPS = 0.5, 0.25, 2.0, 7
 def main():
     run = trained.load(WORKDIR.value, latent=True)
     check(run, WORKDIR.value)
-    run, data = run.within("w"), run.config.data
+    data, plus = run.config.data, run.within("w_plus")
+    space = plus.space()
+    rows = moving(styles.count(space))
     families = tuple(data.families) or objects.FAMILIES
     names = told(families)
     learning, held_out = (objects.Objects(data.size, n, 2 * data.seed + k, families) for n, k in of())
@@ -57,18 +62,20 @@ def main():
     truth = attributes.exactly(names, *drawn(held_out)[1:])
     seen_as = attributes.read(names, convnet.predict(params, drawn(held_out)[0]))
     result = {"error": attributes.trust(names, seen_as, truth)["error"], "number": NUMBER.value}
+    result["rows"] = list(map(int, rows))
     moved = [name for name in names.factors if result["error"][name] <= SEEN]
     print(f"the convnet's errors: {json.dumps(result['error'])}")
-    show = shower(run)
+    show = shower(plus)
     if LEARN.value == "drawings":
-        latents, result["projected"] = projected(run, pictures[: NUMBER.value])
+        latents, result["projected"] = projected(run.within("w"), pictures[: NUMBER.value])
         known = attributes.encoded(names, labels, factors)[: NUMBER.value]
     else:
-        latents = np.asarray(draws.codes(run.space(), SEED.value, NUMBER.value))
-        known = convnet.predict(params, show(latents))
-    found = directions(names, latents, known, moved)
+        samples = np.asarray(draws.codes(space, SEED.value, NUMBER.value))  # all rows of each are the same
+        known, latents = convnet.predict(params, show(samples)), samples[:, 0]
+    learnt = directions(names, latents, known, moved)
+    found = {name: styles.lift(space, vector, rows) for name, vector in learnt.items()}
     apart = attributes.at_random(names, truth.values)
-    begin = np.asarray(draws.codes(run.space(), SEED.value + 1, SAMPLES.value))
+    begin = np.asarray(draws.codes(space, SEED.value + 1, SAMPLES.value))
     seen = {
         name: readings(names, params, show, begin, vector)
         for name, vector in tqdm.tqdm(found.items(), desc="moving", leave=False, disable=None)
@@ -88,6 +95,12 @@ def check(run, workdir):
             f"{workdir} is a run of {run.config.system} without styles of drawn objects: one of stylegan2 with "
             "data.source=objects would work."
         )
+
+
+def moving(number):
+    """Returns the rows that --rows names of so many; where it names none, those behind the coarse ones."""
+    first = styles.GROUPS["middle"][0]
+    return styles.choose(ROWS.value or (f"{first}-{number - 1}" if first < number else ""), number)
 
 
 def of():
@@ -125,7 +138,7 @@ def projected(run, pictures):
 
 
 def shower(run):
-    """Returns a function of latents [n, d], which is compiled once, to their images uint8 [n, size, size, 3]."""
+    """Returns a function of latents [n, ...], which is compiled once, to their images uint8 [n, size, size, 3]."""
     made = jax.jit(lambda weights, z: jax.vmap(run.space(weights).generate)(z))
 
     def show(latents):
@@ -196,6 +209,9 @@ if __name__ == "__main__":
     WORKDIR = flags.DEFINE_string("workdir", "", "Run of a StyleGAN2 of drawn objects.")
     LEARN = flags.DEFINE_enum(
         "learn", "drawings", ["drawings", "samples"], "Styles of which the factors are known."
+    )
+    ROWS = flags.DEFINE_string(
+        "rows", "", "Rows of styles that move, such as 4-9 or fine; empty: all but coarse."
     )
     NUMBER = flags.DEFINE_integer("number", 256, "Styles to learn directions from.", lower_bound=8)
     EVALUATIONS = flags.DEFINE_integer("evaluations", 100, "Of each projection.", lower_bound=1)
