@@ -43,9 +43,13 @@ class _Matrices(NamedTuple):
 # Pixels of all small images from which on 3x3 kernels use tiles of 4x4 pixels: with fewer, transforms of the kernel
 # cost more than is gained.
 _MANY_PIXELS = 2048
-# Bytes of the positions of images that are transformed and multiplied together. On one core with 2 MiB of its own cache
-# 16 images of 64 px and 32 channels take 15 ms one by one, 18 ms four by four and 37 ms at once (forward pass).
-_CACHED = 5 * 2**18
+# Bytes of the positions of images that are transformed and multiplied together. All at once they pass through memory:
+# 16 images of 64 px and 32 channels take twice as long as four by four. In smaller parts, the work of one is too little
+# for two cores: those of 8 px and 256 channels take twice as long in four parts as at once.
+_CACHED = 2**23
+# Up to so many parts are written out in the program instead of a loop, which copies its operands and results and whose
+# turns cannot overlap.
+_WRITTEN_OUT = 4
 
 # The algorithm of Toom and Cook: small image and kernel are polynomials, whose product is known by its values at as
 # many points as there are positions; B' has the coefficients of Lagrange's polynomials. Points are 0, 1, -1, then 2, or
@@ -131,6 +135,9 @@ def _kernel(big: jax.Array, small: jax.Array, shape: Shape, by: _Matrices) -> ja
 
     if count == n:
         return _to_kernel(part(order.later(big, small), small), by)
+    if n // count <= _WRITTEN_OUT:
+        parts = [part(big[k : k + count], small[k : k + count]) for k in range(0, n, count)]
+        return _to_kernel(sum(parts[1:], parts[0]), by)
     start = jnp.zeros((len(by.big) ** 2, *(channels if shape.big_first else channels[::-1])), big.dtype)
     parts = [x.reshape(n // count, count, *x.shape[1:]) for x in (big, small)]
     return _to_kernel(lax.scan(lambda total, x: (total + part(*x), None), start, parts)[0], by)
@@ -149,6 +156,8 @@ def _by_parts(function: Callable[[jax.Array], jax.Array], x: jax.Array, count: i
     """The function of images, applied to so many of them at a time."""
     if count == x.shape[0]:
         return function(x)
+    if len(x) // count <= _WRITTEN_OUT:
+        return jnp.concatenate([function(x[k : k + count]) for k in range(0, len(x), count)])
     y = lax.map(function, x.reshape(-1, count, *x.shape[1:]))
     return y.reshape(-1, *y.shape[2:])
 
