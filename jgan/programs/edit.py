@@ -124,9 +124,16 @@ def editor(run: trained.Run, settings: Settings = DEFAULT) -> Editor:
     Raises:
         jgan.UserError: settings that make no sense.
     """
-    for name, least in (("candidates", 1), ("iterations", 1), ("top_k", 1), ("frames", 2)):
-        if getattr(settings, name) < least:
-            raise jgan.UserError(f"{name}={getattr(settings, name)}: an edit needs {least} or more.")
+    for name, least, most in (
+        ("candidates", 1, 1024),
+        ("iterations", 1, 100_000),
+        ("top_k", 1, 1024),
+        ("frames", 2, 1000),
+    ):
+        if not least <= getattr(settings, name) <= most:
+            raise jgan.UserError(
+                f"{name}={getattr(settings, name)}: an edit needs {least} or more, {most} at most."
+            )
 
     def begin(weights: Any, key: jax.Array, latent: Any) -> candidates_lib.State:
         space = run.space(weights)
@@ -356,7 +363,14 @@ def _save_candidates(run: trained.Run, target: pathlib.Path, made: Result, start
     space = run.space().name
     arrays = codec.arrays(space, made.latents) | codec.arrays("start", start)
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays, space=np.array(space), cost=made.costs, step=np.array(run.step))
+    np.savez(
+        buffer,
+        **arrays,
+        space=np.array(space),
+        cost=made.costs,
+        step=np.array(run.step),
+        generator=np.array(run.digest),
+    )
     output_lib.replace(target / "latents.npz", buffer.getvalue())
 
 

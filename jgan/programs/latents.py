@@ -32,7 +32,8 @@ def read(run: trained.Run, flag: str, place: str, output: str = "") -> tuple[lis
         output: a file below the folder that is left out, since it is about to be written.
 
     Raises:
-        jgan.UserError: there are none, or one that is of another space, or not finite.
+        jgan.UserError: there are none, or one that is of another space, or not finite, or of another generator, as far
+            as the file tells.
     """
     source, written = pathlib.Path(place), pathlib.Path(output).resolve()
     files = [source]
@@ -44,14 +45,19 @@ def read(run: trained.Run, flag: str, place: str, output: str = "") -> tuple[lis
         )
     space = run.space()
     leaves, tree = jax.tree.flatten(jax.eval_shape(space.sample, jax.random.key(0)))
-    names, rows = [], []
+    names, rows, generator = [], [], run.digest
     for file in files:
         try:
-            found = _rows(file, codec.names(space.name, leaves), leaves)
+            *found, of = _rows(file, codec.names(space.name, leaves), leaves)
         except Exception:  # decoders of archives raise whatever they meet; it all means the same here
             raise jgan.UserError(
                 f"{file} is no projection onto the space {space.name!r} of this run."
             ) from None
+        if of not in ("", generator):
+            raise jgan.UserError(
+                f"{file} belongs to another generator, of weights {ascii(of[:40])[1:-1]}, and this one has "
+                f"{generator}: launch.project projects onto this one."
+            )
         title = str(file.relative_to(source)) if source.is_dir() else file.name
         title = title.removesuffix(".npz")
         names += [title] if found[1] else [str(k) for k in range(len(found[0][0]))]
@@ -104,8 +110,11 @@ def scores(path: str, names: list[str]) -> dict[int, float]:
     return found
 
 
-def _rows(file: pathlib.Path, names: list[str], leaves: list[Any]) -> tuple[list[np.ndarray], bool]:
-    """(the arrays [m, ...] of the latents in a file, whether it is one projection); ValueError if they do not fit."""
+def _rows(file: pathlib.Path, names: list[str], leaves: list[Any]) -> tuple[list[np.ndarray], bool, str]:
+    """(the arrays [m, ...] of the latents in a file, whether it is one projection, the digest of their generator).
+
+    The digest is empty where the file does not tell it. A ValueError if they do not fit.
+    """
     saved = directions.unpack(file)
     arrays = [saved[name] for name in names]
     single = arrays[0].shape == leaves[0].shape
@@ -116,4 +125,4 @@ def _rows(file: pathlib.Path, names: list[str], leaves: list[Any]) -> tuple[list
         for x, leaf in zip(arrays, leaves, strict=True)
     ):
         raise ValueError
-    return arrays, single
+    return arrays, single, str(saved.get("generator", ""))

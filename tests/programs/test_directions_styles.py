@@ -154,6 +154,11 @@ def test_what_a_boundary_cannot_be_found_of(w, styles_run, scored, tmp_path):
             lambda: directions_lib.write_boundary(w, path, "n", samples, scores, conditional=["age"]),
             "--conditional=age: the file holds none",
         ),
+        (lambda: directions_lib.write_difference(w, path, "n", one, one), "have the same mean"),
+        (lambda: directions_lib.write_principal(w, path, 1, 0), "--samples=0"),
+        (lambda: directions_lib.write_principal(w, path, 1, 10**12), "--samples=1000000000000"),
+        (lambda: directions_lib.show(w, path, str(tmp_path / "out"), amount=1e30), "--amount=1e\\+30"),
+        (lambda: directions_lib.show(w, path, str(tmp_path / "out"), number=10**9), "--number=1000000000"),
         (lambda: directions_lib.write_closed_form(w, path, 7), "1 to 6 directions, not 7"),
         (lambda: directions_lib.write_closed_form(w.within("z"), path, 1), "space 'z' hold no styles"),
     ):

@@ -94,6 +94,15 @@ def test_a_grid_shows_each_latent_with_rows_of_each(run, files, latents, tmp_pat
     assert image_files.read(tmp_path / "drawn" / "mix.png").shape[1] == 4 * side + 5 * 6
 
 
+def test_a_latent_of_another_generator_is_refused(run, latents, tmp_path):
+    np.savez(tmp_path / "a.npz", w_plus=latents[0], generator=np.array(run.digest))
+    operations.one(run, "latent", str(tmp_path / "a.npz"))
+    other = run._replace(weights=jax.tree.map(lambda x: x + 1, run.weights))
+    with pytest.raises(jgan.UserError, match=f"another generator, of weights {run.digest}") as caught:
+        operations.one(other, "latent", str(tmp_path / "a.npz"))
+    assert "\n" not in str(caught.value)
+
+
 def test_operations_that_make_no_sense(run, files, tmp_path):
     shared, z = run.within("w"), run.within("z")
     for call, message in (
