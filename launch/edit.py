@@ -90,10 +90,7 @@ def main() -> None:
         *((flag, bool(set(of) & set(asked)), f"--{' or --'.join(of)}") for flag, of in needs),
         *((flag, bool(_EDIT.value), "--edit") for flag in (_CANDIDATES, _ITERATIONS, _TOP_K, _REALISM)),
         *((flag, bool(_IMAGE.value), "--image") for flag in (projection_flags.PART, projection_flags.FIT)),
-        *(
-            (flag, projected, "--image without --latent, where the photo is projected,")
-            for flag in (_METHOD, *projection_flags.SEARCH)
-        ),
+        *((flag, projected, "--image (and no --latent)") for flag in (_METHOD, *projection_flags.SEARCH)),
     )
     from jgan import trained
     from jgan.programs import controls

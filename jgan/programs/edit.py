@@ -294,7 +294,7 @@ def _document(run: trained.Run, edit: str, realism: float | None) -> document.Do
     drawn = document.read(edit, name) if edit else document.Document(name, (size, size), ())
     if realism is not None:
         if not 0 <= realism <= document.MAX_WEIGHT:
-            raise jgan.UserError(f"--realism={realism:g}: it must be 0 or more.")
+            raise jgan.UserError(f"--realism={realism:g}: it must be 0 to {document.MAX_WEIGHT:g}.")
         drawn = drawn._replace(weights=drawn.weights._replace(realism=realism))
     if drawn.weights.realism > 0 and not run.judges:
         raise jgan.UserError("realism needs a discriminator, and this run keeps none: use --realism=0.")

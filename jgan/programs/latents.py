@@ -1,5 +1,6 @@
 """Latents read back from files: of photos that `project` projected, and of pictures that `sample` drew."""
 
+import collections
 import csv
 import io
 import json
@@ -15,6 +16,7 @@ from jgan import trained
 from jgan.latent import codec
 from jgan.latent import directions
 from jgan.latent import document
+from jgan.latent import styles
 
 MAX_BYTES = 2**26  # of a file of scores
 MAX_FILES = 100_000
@@ -32,8 +34,8 @@ def read(run: trained.Run, flag: str, place: str, output: str = "") -> tuple[lis
         output: a file below the folder that is left out, since it is about to be written.
 
     Raises:
-        jgan.UserError: there are none, or one that is of another space, or not finite, or of another generator, as far
-            as the file tells.
+        jgan.UserError: there are none, or one that is of another space, not finite, too large or, as far as the file
+            tells, of another generator.
     """
     source, written = pathlib.Path(place), pathlib.Path(output).resolve()
     files = [source]
@@ -79,7 +81,8 @@ def scores(path: str, names: list[str]) -> dict[int, float]:
     """{number of a latent: its score} of the lines `NAME,score` of a file; those without a line have none.
 
     Raises:
-        jgan.UserError: a line that is no such line, or of no latent, or scores that are all the same.
+        jgan.UserError: a line that is no such line, or of no latent, or of one that has a line already, or scores that
+            are all the same.
     """
     try:
         with open(path, "rb") as file:
@@ -89,6 +92,7 @@ def scores(path: str, names: list[str]) -> dict[int, float]:
     except (OSError, UnicodeDecodeError, csv.Error):
         lines = []
     places, found = {name: k for k, name in enumerate(names)}, {}
+    twice = {name for name, count in collections.Counter(names).items() if count > 1}
     for k, line in enumerate(lines):
         try:
             value = float(line[1]) if len(line) == 2 else math.nan
@@ -97,6 +101,11 @@ def scores(path: str, names: list[str]) -> dict[int, float]:
                 continue
             value = math.nan
         name = line[0].strip()
+        if name in twice or places.get(name) in found:
+            raise jgan.UserError(
+                f"--scores={path}, line {k + 1}: {document.show(name)} is the name of several "
+                f"{'latents' if name in twice else 'lines'}, so that its score is not known."
+            )
         if not math.isfinite(value) or abs(value) > 1e6 or name not in places:
             raise jgan.UserError(
                 f"--scores={path}, line {k + 1} is {document.show(','.join(line))}: the name of a latent such as "
@@ -121,7 +130,7 @@ def _rows(file: pathlib.Path, names: list[str], leaves: list[Any]) -> tuple[list
     arrays = [x[None] for x in arrays] if single else arrays
     number = len(arrays[0])
     if not number or not all(
-        x.shape == (number, *leaf.shape) and x.dtype.kind == "f" and np.isfinite(x).all()
+        x.shape == (number, *leaf.shape) and x.dtype.kind == "f" and (np.abs(x) <= styles.MAX_AMOUNT).all()
         for x, leaf in zip(arrays, leaves, strict=True)
     ):
         raise ValueError

@@ -220,7 +220,7 @@ def test_directions_that_the_editor_cannot_use_are_refused_before_it_listens(
         (["directions", "--sefa=2", "--samples=9"], "--samples goes with --principal alone"),
         (["edit", "--truncate=0.5", "--candidates=3"], "--candidates goes with --edit alone"),
         (["edit", "--truncate=0.5", "--realism=1"], "--realism goes with --edit alone"),
-        (["edit", "--truncate=0.5", "--starts=2"], "--starts goes with --image without --latent"),
+        (["edit", "--truncate=0.5", "--starts=2"], "--starts goes with --image (and no --latent) alone"),
         (["edit", "--truncate=0.5", "--fit=crop"], "--fit goes with --image alone"),
     ],
 )

@@ -109,6 +109,7 @@ def test_operations_that_make_no_sense(run, files, tmp_path):
         (lambda: operations.morph(run, files[1], 1.5), "--amount=1.5: a morph goes from 0"),
         (lambda: operations.morph(run, files[1], float("nan")), "--amount=nan"),
         (lambda: operations.morph(run, str(tmp_path / "no.npz")), "--morph=.* holds no projections"),
+        (lambda: operations.morph(run, str(tmp_path / "photos")), "--morph=.*photos is a folder"),
         (lambda: operations.morph(z, files[1]), "no projection onto the space 'z'"),
         (lambda: operations.mix(run, files[1], ""), "--mix needs --rows"),
         (lambda: operations.mix(run, files[1], "7"), "has 6, 0 to 5"),
