@@ -245,6 +245,8 @@ def edit_file(
     if image and start is None:
         projected, _ = projects(framed.image[None], framed.mask[None], [seed % 2**32])
         projected = jax.tree.map(lambda x: x[0], projected)
+        if not np.isfinite(projected.cost):
+            raise jgan.UserError(f"{image} has no finite cost under these weights and settings.")
         print(f"projected: cost {projected.cost:.4f} after {int(projected.evaluations)} evaluations")
         start = projected.latent
     begin, way = start, None

@@ -62,6 +62,11 @@ def choose(run: trained.Run, **asked: Any) -> dict[str, Any]:
     chosen = {"method": "optimise", "starts": STARTS, **declared, **asked}
     method, starts = chosen.pop("method"), chosen.pop("starts")
     unused = asked.keys() - {"method"} if method == "network" else set()
+    if asked.get("noise_regulariser") and asked.get("noise_evaluations"):
+        raise jgan.UserError(
+            f"noise_evaluations={asked['noise_evaluations']} has no effect here: with noise_regulariser="
+            f"{asked['noise_regulariser']} the maps are searched for together with the styles."
+        )
     if chosen.get("optimiser", projection.DEFAULT.optimiser) != "adam":
         unused |= asked.keys() & {"learning_rate"}
     if unused:
@@ -315,8 +320,9 @@ def project_files(
         except jgan.UserError as error:
             bad.append(str(error))
         if len(waiting) == projects.batch or (waiting and k == len(todo) - 1):
-            _save(run, projects, waiting, root, target, seed)
-            done += len(waiting)
+            lost = _save(run, projects, waiting, root, target, seed)
+            bad += [f"{file} has no finite cost under these weights and settings" for file in lost]
+            done += len(waiting) - len(lost)
             waiting = []
             first = first or time.perf_counter() - begun
     seconds, counted = time.perf_counter() - begun - first, done - min(done, projects.batch)
@@ -346,13 +352,18 @@ def _save(
     root: pathlib.Path,
     target: pathlib.Path,
     seed: int,
-) -> None:
+) -> list[pathlib.Path]:
+    """Projects photos and writes what comes of them; those whose cost is not finite are returned instead."""
     images = np.stack([framed.image for _, _, framed in waiting])
     masks = np.stack([framed.mask for _, _, framed in waiting])
     seeds = [projection_files.seed(seed, str(file.relative_to(root))) for file, _, _ in waiting]
     projected, made = projects(images, masks, seeds)
     space, bits, digest = run.space().name, framing.bits(run.config.data), run.digest
+    lost = []
     for k, (file, photo, framed) in enumerate(waiting):
+        if not np.isfinite(projected.cost[k]):
+            lost.append(file)
+            continue
         place = target / file.relative_to(root)
         place.parent.mkdir(parents=True, exist_ok=True)
         pasted = framing.paste(photo, framed, made[k])
@@ -372,3 +383,4 @@ def _save(
             photo=np.array(projection_files.content(file)),
         )
         output_lib.replace(pathlib.Path(f"{place}.npz"), buffer.getvalue())
+    return lost

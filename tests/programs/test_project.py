@@ -3,6 +3,7 @@
 import json
 import os
 
+import jax
 import numpy as np
 from PIL import Image
 import pytest
@@ -179,6 +180,13 @@ def test_mistakes_leave_nothing_behind(run, photos, tmp_path, changes, message):
     assert not out.exists()
 
 
+def test_a_photo_whose_cost_is_not_finite_leaves_no_latent(run, photos, tmp_path):
+    broken = run._replace(weights=jax.tree.map(lambda x: x * np.float32("nan"), run.weights))
+    with pytest.raises(jgan.UserError, match="1 of 1 photos were not projected: .*a.png has no finite cost"):
+        project_lib.project_files(broken, str(photos / "a.png"), str(tmp_path / "out"), settings=QUICK)
+    assert not list((tmp_path / "out").glob("*.np*")) and not list((tmp_path / "out").glob("*.png"))
+
+
 def test_a_folder_of_another_projection_is_refused(run, photos, tmp_path):
     out = tmp_path / "out"
     project_lib.project_files(run, str(photos / "a.png"), str(out), settings=QUICK, method="network")
@@ -227,6 +235,7 @@ def test_a_space_declares_how_it_is_searched(run, drawn_run, tmp_path):
     assert lines == {"method": "mean", "starts": 1, "settings": projection.DEFAULT}
     for asked, told in (
         ({"learning_rate": 0.5}, "learning_rate=0.5 has no effect here: optimiser=adam would"),
+        ({"noise_regulariser": 1.0, "noise_evaluations": 3}, "noise_evaluations=3 has no effect here"),
         ({"method": "network", "evaluations": 9}, "evaluations=9 has no effect here: method=hybrid would"),
     ):
         with pytest.raises(jgan.UserError, match=told):
