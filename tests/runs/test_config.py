@@ -204,6 +204,10 @@ def test_a_run_of_another_system_is_refused_as_that(tmp_path):
         ("optimiser.learning_rate", float("inf")),
         ("ema", 1.0),
         ("ema", -0.5),
+        ("val_examples", 0),
+        ("steps", 2**31),
+        ("generator.ngf", 10**12),
+        ("seed", 2**63),
     ],
 )
 def test_numbers_that_no_training_could_use_are_refused_by_name(name, value):
