@@ -37,6 +37,7 @@ from jgan.latent import raster
 from jgan.ops import hog
 from jgan.programs import draws
 from jgan.programs import edit_page
+from jgan.programs import latents as latents_lib
 from jgan.programs import operations
 from jgan.programs import photos
 from jgan.programs import project as project_lib
@@ -235,6 +236,7 @@ def edit_file(
             image_files.load(image), projects, fit, part=part, halves=run.halves
         )
         photo = opened.pixels
+        latents_lib.check_photo(latent, image, (framed.top, framed.left, framed.side))
         drawn = raster.framed(drawn, photo.shape[:2], (framed.top, framed.left, framed.side))
         # The constraints themselves are drawn below, on the projection; this one only shows whether they can be.
         if drawn.strokes:

@@ -17,6 +17,7 @@ from jgan.latent import codec
 from jgan.latent import directions
 from jgan.latent import document
 from jgan.latent import styles
+from jgan.programs import projection_files
 
 MAX_BYTES = 2**26  # of a file of scores
 MAX_FILES = 100_000
@@ -65,6 +66,26 @@ def read(run: trained.Run, flag: str, place: str, output: str = "") -> tuple[lis
         names += [title] if found[1] else [str(k) for k in range(len(found[0][0]))]
         rows.append(found[0])
     return names, tree.unflatten([np.concatenate(column) for column in zip(*rows, strict=True)])
+
+
+def check_photo(latent: str, image: str, square: tuple[int, int, int]) -> None:
+    """Refuses a projection of another photo, or of another view of it, with a `jgan.UserError`.
+
+    Args:
+        latent: a file that `read` takes; one that tells nothing of a photo, or none, fits all.
+        image: the file of the photo.
+        square: what is seen of it: top, left and side.
+    """
+    saved = directions.unpack(latent) if latent else {}
+    if "photo" in saved and str(saved["photo"]) != projection_files.content(pathlib.Path(image)):
+        raise jgan.UserError(
+            f"--latent={latent} is the projection of another photo than --image={image}: without --latent it would be "
+            "projected."
+        )
+    if "square" in saved and saved["square"].tolist() != list(square):
+        raise jgan.UserError(
+            f"--latent={latent} is of another view of --image={image}: its own --fit and --part would work."
+        )
 
 
 def given(place: str) -> dict[str, Any]:

@@ -9,7 +9,9 @@ from jgan.data import images as image_files
 from jgan.latent import directions
 from jgan.latent import styles
 from jgan.programs import edit
+from jgan.programs import latents as latents_lib
 from jgan.programs import operations
+from jgan.programs import projection_files
 
 ROWS, WIDTH = 6, 6
 
@@ -101,6 +103,19 @@ def test_a_latent_of_another_generator_is_refused(run, latents, tmp_path):
     with pytest.raises(jgan.UserError, match=f"another generator, of weights {run.digest}") as caught:
         operations.one(other, "latent", str(tmp_path / "a.npz"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_latent_of_another_photo_is_refused(latents, tmp_path):
+    image, other = tmp_path / "a.png", tmp_path / "b.png"
+    for file in (image, other):
+        file.write_bytes(file.name.encode())
+    file, photo = str(tmp_path / "a.npz"), np.array(projection_files.content(image))
+    np.savez(file, w_plus=latents[0], photo=photo, square=np.array([0, 0, 8]))
+    latents_lib.check_photo(file, str(image), (0, 0, 8))
+    with pytest.raises(jgan.UserError, match="projection of another photo"):
+        latents_lib.check_photo(file, str(other), (0, 0, 8))
+    with pytest.raises(jgan.UserError, match="its own --fit and --part would work"):
+        latents_lib.check_photo(file, str(image), (0, 2, 4))
 
 
 def test_operations_that_make_no_sense(run, files, tmp_path):
