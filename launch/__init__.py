@@ -88,6 +88,8 @@ def run(
             if not sentence:
                 raise
             _fail(sentence)
+        except MemoryError:
+            _fail("there is not enough memory for so much at once: smaller numbers would work.")
         except KeyboardInterrupt:
             _fail("stopped by Ctrl-C.", 130)
         except jgan.NotFinite as error:
@@ -96,6 +98,17 @@ def run(
     # --help shows the flags of the main module alone.
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["compilation_cache"])
     app.run(guarded, flags_parser=parse)
+
+
+def goes_with(*flags_given: tuple[flags.FlagHolder, bool, str]) -> None:
+    """Refuses a flag that would have no effect with a `jgan.UserError`.
+
+    Args:
+        flags_given: (a flag, whether it has an effect beside the others, what it goes with).
+    """
+    for flag, used, of in flags_given:
+        if flag.present and not used:
+            raise jgan.UserError(f"--{flag.name} goes with {of} alone.")
 
 
 def _with_tuples(argv: list[str], names: tuple[str, ...]) -> list[str]:

@@ -60,6 +60,7 @@ def main() -> None:
     for flag, belongs in ((_ROWS, _SEFA.present), (_BOUNDARY, photos), (_CONDITIONAL, photos or scored)):
         if flag.value and not belongs:
             raise jgan.UserError(f"--{flag.name} does not go with these flags; --help shows what it is for.")
+    launch.goes_with((_SAMPLES, _PRINCIPAL.present, "--principal"))
     from jgan import trained
     from jgan.programs import controls
     from jgan.programs import directions

@@ -85,9 +85,13 @@ def main() -> None:
         (_DIRECTION, ("directions",)),
         (_AMOUNT, ("directions", "morph", "transfer")),
     )
-    for flag, of in needs:
-        if flag.present and not set(of) & set(asked):
-            raise jgan.UserError(f"--{flag.name} goes with --{' or --'.join(of)} alone.")
+    projected = bool(_IMAGE.value) and not _LATENT.value
+    launch.goes_with(
+        *((flag, bool(set(of) & set(asked)), f"--{' or --'.join(of)}") for flag, of in needs),
+        *((flag, bool(_EDIT.value), "--edit") for flag in (_CANDIDATES, _ITERATIONS, _TOP_K, _REALISM)),
+        *((flag, bool(_IMAGE.value), "--image") for flag in (projection_flags.PART, projection_flags.FIT)),
+        *((flag, projected, "--image (and no --latent)") for flag in (_METHOD, *projection_flags.SEARCH)),
+    )
     from jgan import trained
     from jgan.programs import controls
     from jgan.programs import edit

@@ -53,6 +53,20 @@ PART = flags.DEFINE_enum(
 )
 FIT = flags.DEFINE_enum("fit", "letterbox", ["letterbox", "crop"], "how a photo that is not square is seen")
 
+# Those that have no effect where nothing is projected.
+SEARCH = (
+    STARTS,
+    OPTIMISER,
+    EVALUATIONS,
+    STYLE_NOISE,
+    NOISE_EVALUATIONS,
+    NOISE_REGULARISER,
+    P_NORM,
+    FEATURE_WEIGHT,
+    FEATURES,
+    LPIPS,
+)
+
 
 def choice(run: Any, **more: Any) -> dict[str, Any]:
     """The method, starts and settings of a projection by the run, from the flags and what its space declares."""

@@ -34,8 +34,20 @@ flags.adopt_module_key_flags(latent_flags)
 
 
 def main() -> None:
-    if _LATENTS.value and not _MIX.value:
-        raise jgan.UserError("--latents goes with --mix, which mixes them.")
+    instead = [f"--{flag.name}" for flag in (_WALK, _DIRECTIONS, _MIX) if flag.value]
+    if len(instead) > 1:
+        raise jgan.UserError(f"{' and '.join(instead)} are pictures of their own: one of them at a time.")
+    launch.goes_with(
+        (_LATENTS, bool(_MIX.value), "--mix, which mixes them,"),
+        *((flag, bool(_DIRECTIONS.value), "--directions") for flag in (_DIRECTION, _ROWS, _AMOUNT)),
+        (_FORMAT, not instead, "pictures without --walk, --directions or --mix"),
+        (_NUMBER, not _WALK.value, "pictures without --walk, which has its own number of codes,"),
+        (
+            _NUMBER,
+            not _DIRECTIONS.value or bool(_DIRECTION.value),
+            "--direction, of those of a file of directions,",
+        ),
+    )
     from jgan import trained
     from jgan.programs import controls
     from jgan.programs import directions

@@ -123,7 +123,14 @@ class Reader:
             self.projected = str(out)
             flags += ["--evaluations=2", "--starts=1"]
         if module == "launch.edit":
-            flags += ["--evaluations=2", "--iterations=2", "--candidates=2"]
+            given = {flag.partition("=")[0] for flag in flags}
+            flags += ["--evaluations=2"] * ("--image" in given)
+            flags += ["--iterations=2", "--candidates=2"] * ("--edit" in given)
+        if module == "launch.directions":  # the difference of a folder and itself is none
+            flags = [
+                f"--without={self.projected}/0.png.npz" if flag.startswith("--without=") else flag
+                for flag in flags
+            ]
         done = subprocess.run(
             [sys.executable, "-m", module, *flags], capture_output=True, text=True, timeout=300, cwd=ROOT
         )

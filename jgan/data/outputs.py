@@ -53,9 +53,12 @@ def make(output: _Path, *searched: _Path) -> pathlib.Path:
     No search enters a marked folder; otherwise a program would take its own pictures for input the next time.
 
     Raises:
-        jgan.UserError: it cannot be made or written to.
+        jgan.UserError: it cannot be made or written to, or it is the directory of a run, whose page and pictures would
+            be lost.
     """
     output = pathlib.Path(output)
+    if is_run(output) or is_export(output):
+        raise jgan.UserError(f"--output={output} is the directory of a run: name another folder.")
     try:
         output.mkdir(parents=True, exist_ok=True)
         # Where a link in a searched folder leads elsewhere, searches follow it there.
@@ -82,6 +85,11 @@ def _same(one: _Path, other: _Path) -> bool:
 def is_run(folder: _Path) -> bool:
     """Whether a folder is the directory of a run."""
     return all(os.path.exists(os.path.join(folder, name)) for name in ("config.json", "checkpoints"))
+
+
+def is_export(folder: _Path) -> bool:
+    """Whether a folder is what `launch.export` wrote."""
+    return all(os.path.exists(os.path.join(folder, name)) for name in ("config.json", "weights.safetensors"))
 
 
 @functools.cache  # a folder is searched more than once

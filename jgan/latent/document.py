@@ -117,7 +117,10 @@ def parse(text: str | bytes, space: str | None = None) -> Document:
     if not isinstance(name, str) or not 0 < len(name) <= 100:
         raise jgan.UserError(f"the edit's space is {show(name)}, it has to be a name such as 'z'.")
     if space is not None and name != space:
-        raise jgan.UserError(f"the edit is for the space {show(name)}, this generator has {space!r}.")
+        raise jgan.UserError(
+            f"the edit is for the space {show(name)}, not for {space!r}: where the run has that one, --space would "
+            "name it."
+        )
     size = tree["size"]
     if not isinstance(size, list) or len(size) != 2 or not all(_is_side(side) for side in size):
         raise jgan.UserError(

@@ -61,13 +61,14 @@ def embed_styles(
         settings: of the search.
         rows: those that move, from 0; None: all of them.
         hold: weight of the mean squared distance of the styles from those of `start`.
+
+    Raises:
+        jgan.UserError: rows that there are not, or none.
     """
     begin, maps = start["w_plus"], start["noise"]
-    moving = (
-        jnp.zeros((len(begin), 1), bool)
-        .at[jnp.array(rows if rows is not None else range(len(begin)))]
-        .set(True)
-    )
+    if rows is not None and (not rows or not set(rows) <= set(range(len(begin)))):
+        raise jgan.UserError(f"rows={rows}: this generator has rows of styles 0 to {len(begin) - 1}.")
+    moving = jnp.array([[rows is None or k in rows] for k in range(len(begin))])
     inner = coordinates.p_norm(space.rows, settings.p_norm) if settings.p_norm else space.rows
 
     def bound(u: jax.Array) -> jax.Array:

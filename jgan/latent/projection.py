@@ -11,7 +11,6 @@ An iteration is one evaluation of the generator and its gradient (`searches`).
 """
 
 from collections.abc import Callable
-import math
 from typing import Any
 from typing import NamedTuple
 
@@ -26,6 +25,7 @@ from jgan.latent import paths
 from jgan.latent import searches
 
 METHODS = ("optimise", "network", "hybrid", "mean")
+MAX_STARTS, MAX_EVALUATIONS, MAX_NUMBER = 10_000, 1_000_000, 1e12
 OPTIMISERS = tuple(searches.SEARCHES)
 # The hybrid starts at this share of the distance from the middle of a bounded space to the predicted latent. A
 # predictor drives half of its codes to the border, where `bound` is flat and an optimiser hardly moves.
@@ -62,10 +62,14 @@ def check(settings: Settings, method: str, starts: int) -> None:
         raise jgan.UserError(
             f"optimiser={settings.optimiser!r} is unknown: use one of {', '.join(OPTIMISERS)}."
         )
-    if starts < 1:
-        raise jgan.UserError(f"starts={starts}: a projection needs 1 start or more.")
-    if settings.evaluations < 1:
-        raise jgan.UserError(f"evaluations={settings.evaluations}: it must be 1 or more.")
+    if not 1 <= starts <= MAX_STARTS:
+        raise jgan.UserError(f"starts={starts}: a projection needs 1 start or more, {MAX_STARTS:,} at most.")
+    if not 1 <= settings.evaluations <= MAX_EVALUATIONS:
+        raise jgan.UserError(
+            f"evaluations={settings.evaluations}: it must be 1 or more, {MAX_EVALUATIONS:,} at most."
+        )
+    if not 0 < settings.learning_rate <= MAX_NUMBER:
+        raise jgan.UserError(f"learning_rate={settings.learning_rate}: it must be a number above 0.")
     for name in ("ramp_up", "ramp_down", "shared"):
         if not 0 <= getattr(settings, name) <= 1:
             raise jgan.UserError(
@@ -77,8 +81,9 @@ def check(settings: Settings, method: str, starts: int) -> None:
         )
     for name in ("style_noise", "noise_evaluations", "noise_regulariser", "p_norm"):
         value = getattr(settings, name)
-        if not (value >= 0 and math.isfinite(value)):
-            raise jgan.UserError(f"{name}={value}: it must be 0 or more.")
+        most = MAX_EVALUATIONS if name == "noise_evaluations" else MAX_NUMBER
+        if not 0 <= value <= most:
+            raise jgan.UserError(f"{name}={value}: it must be 0 or more, {most:g} at most.")
     if settings.optimiser != "adam":
         for name in ("style_noise", "shared", "noise_regulariser"):
             if getattr(settings, name):

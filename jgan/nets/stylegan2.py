@@ -371,7 +371,7 @@ def _check(
             f"{of}.architecture={architecture!r} is unknown: use one of {', '.join(ARCHITECTURES)}."
         )
     if clamp is not None and not clamp > 0:
-        raise jgan.UserError(f"{of}.clamp={clamp}: it must be above 0, or None.")
+        raise jgan.UserError(f"{of}.clamp={clamp}: it must be above 0, or 0 for none.")
 
 
 def _at_least(field: str, value: int, least: int) -> None:

@@ -9,6 +9,7 @@ Super-Resolution" (2017): instance noise.
 
 from collections.abc import Sequence
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -124,6 +125,19 @@ def parse(policy: str) -> tuple[str, ...]:
         )
     groups = {group for name in names for group in ada.PRESETS.get(name, (name,))}
     return tuple(group for group in ada.GROUPS if group in groups)
+
+
+def check(asked: Any) -> None:
+    """Refuses numbers of a config's part `augment` that make no sense with a `jgan.UserError`."""
+    if not 0 <= asked.p <= 1:
+        raise jgan.UserError(f"augment.p={asked.p}: a probability is 0 to 1.")
+    if asked.noise < 0:
+        raise jgan.UserError(f"augment.noise={asked.noise}: a standard deviation is 0 or more.")
+    if not 0 <= asked.target < 1 or asked.ramp <= 0:
+        raise jgan.UserError(
+            f"augment.target={asked.target} and augment.ramp={asked.ramp}: a target below 1 (0 keeps p as it is) and a "
+            "ramp of 1 image or more would work."
+        )
 
 
 def of_ada(policy: Sequence[str]) -> bool:

@@ -9,7 +9,6 @@ direction = directions.load(run, "directions.npz", "smile")
 
 from collections.abc import Callable
 from collections.abc import Sequence
-import math
 import os
 import pathlib
 from typing import Any
@@ -34,7 +33,9 @@ from jgan.programs import latents as latents_lib
 from jgan.runs import config as run_config
 
 SAMPLES = 1000  # of which principal directions are taken
-_COLUMNS = 7  # of a picture of directions
+MAX_SAMPLES = 10_000  # whose products fit in memory
+MAX_ROWS = 1000  # of a picture of directions
+_COLUMNS = 7
 
 
 def write_principal(
@@ -48,6 +49,8 @@ def write_principal(
     Raises:
         jgan.UserError: too few draws for so many directions, or a file that cannot be written or is another one.
     """
+    if not 2 <= number <= MAX_SAMPLES:
+        raise jgan.UserError(f"--samples={number}: 2 to {MAX_SAMPLES:,} draws would work.")
     if not 1 <= count < number:
         raise jgan.UserError(
             f"--principal={count}: of {number} draws there are 1 to {number - 1} directions."
@@ -135,6 +138,10 @@ def write_difference(
         made = _normal(run, both, np.repeat(np.float32([1, 0]), counts))
     else:
         made = directions.attribute(with_it, without)
+        if not any(np.any(x) for x in jax.tree.leaves(made)):
+            raise jgan.UserError(
+                f"--with={positive} and --without={negative} have the same mean: no direction."
+            )
     _write(run, path, kept | {name: _apart(run, kept, jax.device_get(made), conditional)})
 
 
@@ -217,8 +224,8 @@ def load_all(run: trained.Run, path: str, rows: str = "") -> dict[str, Any]:
 
 
 def check(amount: float) -> None:
-    """Refuses an amount that is no finite number with a `jgan.UserError`."""
-    if not math.isfinite(amount):
+    """Refuses an amount that is no finite number, or too large a one, with a `jgan.UserError`."""
+    if not abs(amount) <= styles.MAX_AMOUNT:
         raise jgan.UserError(f"--amount={amount}: it must be a number such as 1.5 or -2.")
 
 
@@ -242,8 +249,8 @@ def show(
         jgan.UserError: as `load`, or a folder that cannot be written.
     """
     check(amount)
-    if number < 1:
-        raise jgan.UserError(f"--number={number}: 1 or more would work.")
+    if not 1 <= number <= MAX_ROWS:
+        raise jgan.UserError(f"--number={number}: 1 to {MAX_ROWS} rows would work.")
     loaded = {name: load(run, path, name, rows)} if name else load_all(run, path, rows)
     vectors = jax.tree.map(lambda *x: np.stack(x), *loaded.values())
     codes = draws.codes(run.space(), seed, number if name else 1)

@@ -37,6 +37,7 @@ from jgan.latent import raster
 from jgan.ops import hog
 from jgan.programs import draws
 from jgan.programs import edit_page
+from jgan.programs import latents as latents_lib
 from jgan.programs import operations
 from jgan.programs import photos
 from jgan.programs import project as project_lib
@@ -124,9 +125,16 @@ def editor(run: trained.Run, settings: Settings = DEFAULT) -> Editor:
     Raises:
         jgan.UserError: settings that make no sense.
     """
-    for name, least in (("candidates", 1), ("iterations", 1), ("top_k", 1), ("frames", 2)):
-        if getattr(settings, name) < least:
-            raise jgan.UserError(f"{name}={getattr(settings, name)}: an edit needs {least} or more.")
+    for name, least, most in (
+        ("candidates", 1, 1024),
+        ("iterations", 1, 100_000),
+        ("top_k", 1, 1024),
+        ("frames", 2, 1000),
+    ):
+        if not least <= getattr(settings, name) <= most:
+            raise jgan.UserError(
+                f"{name}={getattr(settings, name)}: an edit needs {least} or more, {most} at most."
+            )
 
     def begin(weights: Any, key: jax.Array, latent: Any) -> candidates_lib.State:
         space = run.space(weights)
@@ -228,6 +236,7 @@ def edit_file(
             image_files.load(image), projects, fit, part=part, halves=run.halves
         )
         photo = opened.pixels
+        latents_lib.check_photo(latent, image, (framed.top, framed.left, framed.side))
         drawn = raster.framed(drawn, photo.shape[:2], (framed.top, framed.left, framed.side))
         # The constraints themselves are drawn below, on the projection; this one only shows whether they can be.
         if drawn.strokes:
@@ -238,6 +247,8 @@ def edit_file(
     if image and start is None:
         projected, _ = projects(framed.image[None], framed.mask[None], [seed % 2**32])
         projected = jax.tree.map(lambda x: x[0], projected)
+        if not np.isfinite(projected.cost):
+            raise jgan.UserError(f"{image} has no finite cost under these weights and settings.")
         print(f"projected: cost {projected.cost:.4f} after {int(projected.evaluations)} evaluations")
         start = projected.latent
     begin, way = start, None
@@ -287,7 +298,7 @@ def _document(run: trained.Run, edit: str, realism: float | None) -> document.Do
     drawn = document.read(edit, name) if edit else document.Document(name, (size, size), ())
     if realism is not None:
         if not 0 <= realism <= document.MAX_WEIGHT:
-            raise jgan.UserError(f"--realism={realism:g}: it must be 0 or more.")
+            raise jgan.UserError(f"--realism={realism:g}: it must be 0 to {document.MAX_WEIGHT:g}.")
         drawn = drawn._replace(weights=drawn.weights._replace(realism=realism))
     if drawn.weights.realism > 0 and not run.judges:
         raise jgan.UserError("realism needs a discriminator, and this run keeps none: use --realism=0.")
@@ -356,7 +367,14 @@ def _save_candidates(run: trained.Run, target: pathlib.Path, made: Result, start
     space = run.space().name
     arrays = codec.arrays(space, made.latents) | codec.arrays("start", start)
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays, space=np.array(space), cost=made.costs, step=np.array(run.step))
+    np.savez(
+        buffer,
+        **arrays,
+        space=np.array(space),
+        cost=made.costs,
+        step=np.array(run.step),
+        generator=np.array(run.digest),
+    )
     output_lib.replace(target / "latents.npz", buffer.getvalue())
 
 

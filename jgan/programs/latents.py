@@ -1,5 +1,6 @@
 """Latents read back from files: of photos that `project` projected, and of pictures that `sample` drew."""
 
+import collections
 import csv
 import io
 import json
@@ -15,6 +16,8 @@ from jgan import trained
 from jgan.latent import codec
 from jgan.latent import directions
 from jgan.latent import document
+from jgan.latent import styles
+from jgan.programs import projection_files
 
 MAX_BYTES = 2**26  # of a file of scores
 MAX_FILES = 100_000
@@ -32,7 +35,8 @@ def read(run: trained.Run, flag: str, place: str, output: str = "") -> tuple[lis
         output: a file below the folder that is left out, since it is about to be written.
 
     Raises:
-        jgan.UserError: there are none, or one that is of another space, or not finite.
+        jgan.UserError: there are none, or one that is of another space, not finite, too large or, as far as the file
+            tells, of another generator.
     """
     source, written = pathlib.Path(place), pathlib.Path(output).resolve()
     files = [source]
@@ -44,19 +48,44 @@ def read(run: trained.Run, flag: str, place: str, output: str = "") -> tuple[lis
         )
     space = run.space()
     leaves, tree = jax.tree.flatten(jax.eval_shape(space.sample, jax.random.key(0)))
-    names, rows = [], []
+    names, rows, generator = [], [], run.digest
     for file in files:
         try:
-            found = _rows(file, codec.names(space.name, leaves), leaves)
+            *found, of = _rows(file, codec.names(space.name, leaves), leaves)
         except Exception:  # decoders of archives raise whatever they meet; it all means the same here
             raise jgan.UserError(
                 f"{file} is no projection onto the space {space.name!r} of this run."
             ) from None
+        if of not in ("", generator):
+            raise jgan.UserError(
+                f"{file} belongs to another generator, of weights {ascii(of[:40])[1:-1]}, and this one has "
+                f"{generator}: launch.project projects onto this one."
+            )
         title = str(file.relative_to(source)) if source.is_dir() else file.name
         title = title.removesuffix(".npz")
         names += [title] if found[1] else [str(k) for k in range(len(found[0][0]))]
         rows.append(found[0])
     return names, tree.unflatten([np.concatenate(column) for column in zip(*rows, strict=True)])
+
+
+def check_photo(latent: str, image: str, square: tuple[int, int, int]) -> None:
+    """Refuses a projection of another photo, or of another view of it, with a `jgan.UserError`.
+
+    Args:
+        latent: a file that `read` takes; one that tells nothing of a photo, or none, fits all.
+        image: the file of the photo.
+        square: what is seen of it: top, left and side.
+    """
+    saved = directions.unpack(latent) if latent else {}
+    if "photo" in saved and str(saved["photo"]) != projection_files.content(pathlib.Path(image)):
+        raise jgan.UserError(
+            f"--latent={latent} is the projection of another photo than --image={image}: without --latent it would be "
+            "projected."
+        )
+    if "square" in saved and saved["square"].tolist() != list(square):
+        raise jgan.UserError(
+            f"--latent={latent} is of another view of --image={image}: its own --fit and --part would work."
+        )
 
 
 def given(place: str) -> dict[str, Any]:
@@ -73,7 +102,8 @@ def scores(path: str, names: list[str]) -> dict[int, float]:
     """{number of a latent: its score} of the lines `NAME,score` of a file; those without a line have none.
 
     Raises:
-        jgan.UserError: a line that is no such line, or of no latent, or scores that are all the same.
+        jgan.UserError: a line that is no such line, or of no latent, or of one that has a line already, or scores that
+            are all the same.
     """
     try:
         with open(path, "rb") as file:
@@ -83,6 +113,7 @@ def scores(path: str, names: list[str]) -> dict[int, float]:
     except (OSError, UnicodeDecodeError, csv.Error):
         lines = []
     places, found = {name: k for k, name in enumerate(names)}, {}
+    twice = {name for name, count in collections.Counter(names).items() if count > 1}
     for k, line in enumerate(lines):
         try:
             value = float(line[1]) if len(line) == 2 else math.nan
@@ -91,6 +122,11 @@ def scores(path: str, names: list[str]) -> dict[int, float]:
                 continue
             value = math.nan
         name = line[0].strip()
+        if name in twice or places.get(name) in found:
+            raise jgan.UserError(
+                f"--scores={path}, line {k + 1}: {document.show(name)} is the name of several "
+                f"{'latents' if name in twice else 'lines'}, so that its score is not known."
+            )
         if not math.isfinite(value) or abs(value) > 1e6 or name not in places:
             raise jgan.UserError(
                 f"--scores={path}, line {k + 1} is {document.show(','.join(line))}: the name of a latent such as "
@@ -104,16 +140,19 @@ def scores(path: str, names: list[str]) -> dict[int, float]:
     return found
 
 
-def _rows(file: pathlib.Path, names: list[str], leaves: list[Any]) -> tuple[list[np.ndarray], bool]:
-    """(the arrays [m, ...] of the latents in a file, whether it is one projection); ValueError if they do not fit."""
+def _rows(file: pathlib.Path, names: list[str], leaves: list[Any]) -> tuple[list[np.ndarray], bool, str]:
+    """(the arrays [m, ...] of the latents in a file, whether it is one projection, the digest of their generator).
+
+    The digest is empty where the file does not tell it. A ValueError if they do not fit.
+    """
     saved = directions.unpack(file)
     arrays = [saved[name] for name in names]
     single = arrays[0].shape == leaves[0].shape
     arrays = [x[None] for x in arrays] if single else arrays
     number = len(arrays[0])
     if not number or not all(
-        x.shape == (number, *leaf.shape) and x.dtype.kind == "f" and np.isfinite(x).all()
+        x.shape == (number, *leaf.shape) and x.dtype.kind == "f" and (np.abs(x) <= styles.MAX_AMOUNT).all()
         for x, leaf in zip(arrays, leaves, strict=True)
     ):
         raise ValueError
-    return arrays, single
+    return arrays, single, str(saved.get("generator", ""))

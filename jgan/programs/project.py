@@ -37,6 +37,8 @@ from jgan.programs import projection_page
 from jgan.runs import config as run_config
 
 FEATURE_WEIGHT = 0.1  # of features beside the pixels
+MAX_FEATURE_WEIGHT = 1e6
+MAX_BATCH = 4096  # photos at once
 STARTS = 4  # of each photo, where the space declares no other number
 _LANES = 64  # images x starts that are projected at once
 
@@ -59,6 +61,18 @@ def choose(run: trained.Run, **asked: Any) -> dict[str, Any]:
         }
     chosen = {"method": "optimise", "starts": STARTS, **declared, **asked}
     method, starts = chosen.pop("method"), chosen.pop("starts")
+    unused = asked.keys() - {"method"} if method == "network" else set()
+    if asked.get("noise_regulariser") and asked.get("noise_evaluations"):
+        raise jgan.UserError(
+            f"noise_evaluations={asked['noise_evaluations']} has no effect here: with noise_regulariser="
+            f"{asked['noise_regulariser']} the maps are searched for together with the styles."
+        )
+    if chosen.get("optimiser", projection.DEFAULT.optimiser) != "adam":
+        unused |= asked.keys() & {"learning_rate"}
+    if unused:
+        name = min(unused)
+        other = "method=hybrid" if method == "network" else "optimiser=adam"
+        raise jgan.UserError(f"{name}={asked[name]} has no effect here: {other} would use it.")
     return {"method": method, "starts": starts, "settings": projection.Settings(**chosen)}
 
 
@@ -130,8 +144,14 @@ def projector(
         raise jgan.UserError(
             f"method={method} starts from a predictor, which this run has none of: use --method=optimise{trained_with}."
         )
-    if batch < 0:
-        raise jgan.UserError(f"batch={batch}: it must be 1 or more, or 0 for a number that fits.")
+    if not 0 <= batch <= MAX_BATCH:
+        raise jgan.UserError(
+            f"batch={batch}: it must be 1 or more, {MAX_BATCH} at most, or 0 for a number that fits."
+        )
+    if not 0 <= feature_weight <= MAX_FEATURE_WEIGHT:
+        raise jgan.UserError(
+            f"feature_weight={feature_weight}: it must be 0 or more, {MAX_FEATURE_WEIGHT:g} at most."
+        )
     judged = feature_weight > 0 and (features is not None or run.judges)
 
     def every(both: tuple[Any, Any], images: jax.Array, masks: jax.Array, keys: jax.Array) -> Any:
@@ -229,10 +249,10 @@ def project_files(
     """The number of photos projected from a file or folder into the folder `output`.
 
     Of every photo `NAME.npz`, written last, holds the latent under the name of its space, `space`, `cost`,
-    `evaluations`, `reconstruction` (uint8), `step` of the run, `square` (top, left, side in the photo's pixels) and
-    `photo` (of the file's content, SHA-256); `NAME.png` is the photo with the reconstruction in its place. `index.html`
-    shows photos beside reconstructions. Sub-folders stay. What is there already of a photo of the same content is
-    passed over, so the same command continues.
+    `evaluations`, `reconstruction` (uint8), `step` of the run, `generator` (a digest of its weights), `square` (top,
+    left, side in the photo's pixels) and `photo` (of the file's content, SHA-256); `NAME.png` is the photo with the
+    reconstruction in its place. `index.html` shows photos beside reconstructions. Sub-folders stay. What is there
+    already of a photo of the same content is passed over, so the same command continues.
 
     Args:
         run: as `trained.load` gives it, with a latent space.
@@ -300,8 +320,9 @@ def project_files(
         except jgan.UserError as error:
             bad.append(str(error))
         if len(waiting) == projects.batch or (waiting and k == len(todo) - 1):
-            _save(run, projects, waiting, root, target, seed)
-            done += len(waiting)
+            lost = _save(run, projects, waiting, root, target, seed)
+            bad += [f"{file} has no finite cost under these weights and settings" for file in lost]
+            done += len(waiting) - len(lost)
             waiting = []
             first = first or time.perf_counter() - begun
     seconds, counted = time.perf_counter() - begun - first, done - min(done, projects.batch)
@@ -331,13 +352,18 @@ def _save(
     root: pathlib.Path,
     target: pathlib.Path,
     seed: int,
-) -> None:
+) -> list[pathlib.Path]:
+    """Projects photos and writes what comes of them; those whose cost is not finite are returned instead."""
     images = np.stack([framed.image for _, _, framed in waiting])
     masks = np.stack([framed.mask for _, _, framed in waiting])
     seeds = [projection_files.seed(seed, str(file.relative_to(root))) for file, _, _ in waiting]
     projected, made = projects(images, masks, seeds)
-    space, bits = run.space().name, framing.bits(run.config.data)
+    space, bits, digest = run.space().name, framing.bits(run.config.data), run.digest
+    lost = []
     for k, (file, photo, framed) in enumerate(waiting):
+        if not np.isfinite(projected.cost[k]):
+            lost.append(file)
+            continue
         place = target / file.relative_to(root)
         place.parent.mkdir(parents=True, exist_ok=True)
         pasted = framing.paste(photo, framed, made[k])
@@ -352,7 +378,9 @@ def _save(
             evaluations=projected.evaluations[k],
             reconstruction=np.asarray(pixels.from_float(made[k], np.uint8)),
             step=np.array(run.step),
+            generator=np.array(digest),
             square=np.array([framed.top, framed.left, framed.side]),
             photo=np.array(projection_files.content(file)),
         )
         output_lib.replace(pathlib.Path(f"{place}.npz"), buffer.getvalue())
+    return lost

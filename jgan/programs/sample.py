@@ -1,6 +1,7 @@
 """Draws from a run as files: pictures one by one, in a grid or as arrays, and walks from code to code."""
 
 from collections.abc import Sequence
+import io
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 
 import jgan
 from jgan import fields
+from jgan import output as output_lib
 from jgan import pictures
 from jgan import trained
 from jgan.data import images as image_files
@@ -17,6 +19,9 @@ from jgan.ops import pixels
 from jgan.programs import controls
 from jgan.programs import draws
 from jgan.runs import config as run_config
+
+MAX_NUMBER = 1_000_000  # of pictures in one call
+MAX_STATIONS = 1_000  # of a walk, which is one film
 
 
 def write(
@@ -37,7 +42,7 @@ def write(
         number: how many pictures.
         seed: of their codes, and of the classes and attributes that are not set.
         form: `files` (0000.png, ...), `grid` (grid.png) or `npz` (samples.npz: images uint8 [n, h, w, c], codes by the
-            name of their space, classes and attributes by theirs).
+            name of their space, classes and attributes by theirs, and whose codes they are).
         stations: instead, a closed walk through so many codes: walk.webp, and walk.png with a row from each to the
             next.
         given: `NAME=VALUE` of the way's controls, as --set has it.
@@ -45,10 +50,10 @@ def write(
     Raises:
         jgan.UserError: a number that gives nothing, a control that there is not, or a folder that cannot be written.
     """
-    if number < 1:
-        raise jgan.UserError(f"--number={number}: 1 or more would work.")
-    if stations and stations < 2:
-        raise jgan.UserError(f"--walk={stations}: a walk needs 2 codes or more.")
+    if not 1 <= number <= MAX_NUMBER:
+        raise jgan.UserError(f"--number={number}: 1 to {MAX_NUMBER:,} would work.")
+    if stations and not 2 <= stations <= MAX_STATIONS:
+        raise jgan.UserError(f"--walk={stations}: a walk needs 2 codes or more, and at most {MAX_STATIONS}.")
     way = run.way()
     if way.inputs:
         raise jgan.UserError(
@@ -88,7 +93,9 @@ def write(
         image_files.write(folder / "grid.png", pictures.mosaic(images, title, caption=told))
     elif form == "npz":
         named = codec.arrays(space.name, latents)
-        np.savez(folder / "samples.npz", images=_bytes(images), **named, **conditions)
+        buffer = io.BytesIO()
+        np.savez(buffer, images=_bytes(images), **named, **conditions, generator=np.array(run.digest))
+        output_lib.replace(folder / "samples.npz", buffer.getvalue())
     else:
         digits = max(4, len(str(number - 1)))
         for k, image in enumerate(images):

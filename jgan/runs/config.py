@@ -41,6 +41,7 @@ FREE = frozenset(
 )
 
 # Fields that hold names. A flag makes numbers of names that look like numbers.
+_LARGEST = 3e38  # numbers of float32 end there
 NAMES = ("data.names", "data.exclusive", "data.families", "continuous")
 
 
@@ -92,12 +93,25 @@ def facts(workdir: str) -> dict[str, Any]:
 
 
 def check(config: ml_collections.ConfigDict, systems: Iterable[str]) -> None:
-    """Refuses an unknown system, and numbers of steps or examples below 1, with a `jgan.UserError`."""
+    """Refuses an unknown system, and numbers that are not finite or make no sense, with a `jgan.UserError`."""
     if config.system not in systems:
         raise jgan.UserError(f"system={config.system!r} is unknown: use one of {', '.join(systems)}.")
     for name in ("steps", "batch_size", "log_every", "sample_every", "validate_every", "save_every", "keep"):
         if config[name] < 1:
             raise jgan.UserError(f"{name}={config[name]}: it must be 1 or more.")
+    if config.get("val_examples", 1) < 1:
+        raise jgan.UserError(f"val_examples={config.val_examples}: it must be 1 or more.")
+    if not 0 <= config.get("ema", 0) < 1:
+        raise jgan.UserError(f"ema={config.ema}: how much of an average is kept is 0, for none, to below 1.")
+    for name, value in _flat(config.to_dict()).items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, float) and not abs(number) < _LARGEST:
+                raise jgan.UserError(f"{name}={value}: it must be a finite number, below {_LARGEST:g}.")
+            most = 2**63 if name == "seed" else 2**31
+            if isinstance(number, int) and not -most <= number < most:
+                raise jgan.UserError(
+                    f"{name}={value}: a whole number from {-most:,} to {most - 1:,} would work."
+                )
 
 
 def take_names(config: ml_collections.ConfigDict) -> None:

@@ -236,7 +236,10 @@ def load(
     _check(tree, "the session", {"format", "version", "space", "ops", "cursor"}, {"photos"})
     name = values.text(tree["space"], "the session's space", 100)
     if space is not None and name != space:
-        raise jgan.UserError(f"the session is for the space {_show(name)}, this generator has {space!r}.")
+        raise jgan.UserError(
+            f"the session is for the space {_show(name)}, and the editor works in {space!r}: where the run has that "
+            "one, --space would name it."
+        )
     listed = tree["ops"]
     if not isinstance(listed, list) or len(listed) > sessions.MAX_OPERATIONS:
         raise jgan.UserError(

@@ -339,16 +339,7 @@ def _phases(config: Any) -> dict[str, range]:
 
 
 def _check(config: Any) -> None:
-    a = config.augment
-    if not 0 <= a.p <= 1:
-        raise jgan.UserError(f"augment.p={a.p}: a probability is 0 to 1.")
-    if a.noise < 0:
-        raise jgan.UserError(f"augment.noise={a.noise}: a standard deviation is 0 or more.")
-    if a.target >= 1 or a.ramp <= 0:
-        raise jgan.UserError(
-            f"augment.target={a.target} and augment.ramp={a.ramp}: a target below 1 (0 keeps p as it is) and a "
-            "ramp of 1 image or more would work."
-        )
+    augment.check(config.augment)
     stages = config.data.size.bit_length() - 3
     features = config.predictor.steps and config.predictor.feature_weight > 0
     if features and not -stages <= config.predictor.feature_layer < stages:

@@ -44,6 +44,7 @@ def adam(config: Any, steps: int) -> optax.GradientTransformation:
     any: L2 as iGAN has it, not AdamW's.
     """
     decay = config.get("weight_decay", 0.0)
+    _check(config, decay)
 
     def make(b1: Any) -> optax.GradientTransformation:
         return optax.adam(schedule(config, steps), b1, config.b2, config.eps)
@@ -68,3 +69,17 @@ def forgotten(state: Any, when: jax.Array) -> Any:
         return jax.tree.map(lambda x: jnp.where(when, jnp.zeros_like(x), x), part)
 
     return tuple(map(forget, state))
+
+
+def _check(config: Any, decay: float) -> None:
+    """Refuses numbers with which Adam would divide by 0 or climb with a `jgan.UserError`."""
+    for name, value in (("learning_rate", config.learning_rate), ("weight_decay", decay)):
+        if not value >= 0:
+            raise jgan.UserError(f"optimiser.{name}={value}: it must be 0 or more.")
+    for name in ("b1", "b2"):
+        if not 0 <= config[name] < 1:
+            raise jgan.UserError(f"optimiser.{name}={config[name]}: it must be 0 or more and below 1.")
+    if not config.eps > 0:
+        raise jgan.UserError(f"optimiser.eps={config.eps}: it must be above 0.")
+    if not 0 <= config.decay_from <= 1:
+        raise jgan.UserError(f"optimiser.decay_from={config.decay_from}: a share of the run lies in 0 to 1.")

@@ -378,15 +378,16 @@ def _check(config: Any) -> None:
         "loss.pl_batch_shrink": 1,
         "ema_kimg": 0,
         "ema_rampup": 0,
-        "augment.noise": 0,
         "discriminator.mbstd_group": 1,
     }
     flat = {key: functools.reduce(lambda x, name: x[name], key.split("."), config) for key in least}
     for key, value in flat.items():
         if value < least[key]:
             raise jgan.UserError(f"{key}={value}: it must be {least[key]} or more.")
-    if not 0 <= config.style_mixing <= 1:
-        raise jgan.UserError(f"style_mixing={config.style_mixing}: a probability lies between 0 and 1.")
+    augment.check(config.augment)
+    for key, value in (("style_mixing", config.style_mixing), ("loss.pl_decay", loss.pl_decay)):
+        if not 0 <= value <= 1:
+            raise jgan.UserError(f"{key}={value}: it lies between 0 and 1.")
     if n % min(group, n):
         raise jgan.UserError(
             f"batch_size={n} is no multiple of discriminator.mbstd_group={group}, the examples that D compares: "

@@ -158,3 +158,12 @@ def test_links_that_lead_nowhere_or_in_circles_and_folders_named_as_pictures(pho
             images.read(photos / name)
     with pytest.raises(jgan.UserError, match="x.png"):
         images.read(photos / "x.png")
+
+
+@pytest.mark.parametrize("other", ["checkpoints", "weights.safetensors"])
+def test_the_directory_of_a_run_is_no_output(tmp_path, other):
+    for name in ("config.json", other):
+        (tmp_path / name).write_text("")
+    with pytest.raises(jgan.UserError, match="is the directory of a run"):
+        outputs.make(tmp_path)
+    outputs.make(tmp_path / "below")

@@ -87,7 +87,7 @@ def test_a_dumped_document_is_parsed_to_itself(edit):
         (text(PAINT, version=2), "has version 2; this program reads version 1"),
         (text(PAINT, version=True), "has version True"),
         (text(PAINT, version=1.0), "has version 1.0"),
-        (text(PAINT, space="w_plus"), "is for the space 'w_plus', this generator has 'z'"),
+        (text(PAINT, space="w_plus"), "is for the space 'w_plus', not for 'z'"),
         (text(PAINT, space=7), "space is 7"),
         (text(PAINT, size=[24]), r"size is \[24\]"),
         (text(PAINT, size=[0, 32]), r"size is \[0, 32\]"),

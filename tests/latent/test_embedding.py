@@ -192,3 +192,10 @@ def test_a_resolution_that_is_none_is_refused():
     for resolution in (2, 12, 32):
         with pytest.raises(jgan.UserError, match=f"resolution={resolution}: .* 4, 8, ... or 16"):
             embedding.transfer_attributes(space(), latent, latent, LEFT, resolution)
+
+
+@pytest.mark.parametrize("rows", [(), (0, 6), (-1,)])
+def test_rows_that_there_are_not_are_refused(rows):
+    start = {"noise": (), "w_plus": np.zeros((6, 6), np.float32)}
+    with pytest.raises(jgan.UserError, match=r"this generator has rows of styles 0 to 5"):
+        embedding.embed_styles(space(), jnp.sum, start, KEY, SETTINGS, rows=rows)

@@ -209,6 +209,28 @@ def test_directions_that_the_editor_cannot_use_are_refused_before_it_listens(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["sample", "--rows=0-3"], "--rows goes with --directions alone"),
+        (["sample", "--amount=3"], "--amount goes with --directions alone"),
+        (["sample", "--walk=3", "--number=2"], "--number goes with pictures without --walk"),
+        (["sample", "--walk=3", "--format=npz"], "--format goes with"),
+        (["sample", "--mix=coarse", "--walk=3"], "--walk and --mix are pictures of their own"),
+        (["directions", "--sefa=2", "--samples=9"], "--samples goes with --principal alone"),
+        (["edit", "--truncate=0.5", "--candidates=3"], "--candidates goes with --edit alone"),
+        (["edit", "--truncate=0.5", "--realism=1"], "--realism goes with --edit alone"),
+        (["edit", "--truncate=0.5", "--starts=2"], "--starts goes with --image (and no --latent) alone"),
+        (["edit", "--truncate=0.5", "--fit=crop"], "--fit goes with --image alone"),
+    ],
+)
+def test_a_flag_that_would_have_no_effect_is_refused(tmp_path, flags, words):
+    run_config.write(str(tmp_path), stylegan2.get_config("tiny"))
+    done = program(f"launch.{flags[0]}", f"--workdir={tmp_path}", f"--output={tmp_path / 'out'}", *flags[1:])
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert words in done.stderr and not (tmp_path / "out").exists()
+
+
 def test_what_the_file_system_refuses_is_a_sentence_with_the_name_of_the_file():
     assert launch._refused(PermissionError(errno.EACCES, "Permission denied", "x/y")).startswith("x/y cannot")
     assert "Read-only" in launch._refused(OSError(errno.EROFS, "Read-only file system", "out"))

@@ -170,6 +170,10 @@ def test_other_mistakes_are_told(drawn, tmp_path):
     loaded = trained.load(str(drawn), latent=True)
     with pytest.raises(jgan.UserError, match="--number=0"):
         sample.write(loaded, str(tmp_path), number=0)
+    with pytest.raises(jgan.UserError, match="--number=1000000000000"):
+        sample.write(loaded, str(tmp_path), number=10**12)
+    with pytest.raises(jgan.UserError, match="--walk=1000000000000"):
+        sample.write(loaded, str(tmp_path), stations=10**12)
     with pytest.raises(jgan.UserError, match="--walk=1"):
         sample.write(loaded, str(tmp_path), stations=1)
     (tmp_path / "file").write_text("")

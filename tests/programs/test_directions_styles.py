@@ -126,6 +126,7 @@ def test_a_boundary_by_scores_and_one_between_folders(w, scored, tmp_path):
         ("1,1e300", "line 2"),
         ("1,2,3", "line 2"),
         ("1,2", "no two that differ"),
+        ("1,2\n1,3", "line 3: '1' is the name of several lines"),
         ("", "0 scores"),
     ],
 )
@@ -142,7 +143,11 @@ def test_what_a_boundary_cannot_be_found_of(w, styles_run, scored, tmp_path):
     path = str(tmp_path / "d.npz")
     (tmp_path / "text.npz").write_text("no archive")
     np.savez(tmp_path / "one.npz", w=np.ones(WIDTH, np.float32))
-    one = str(tmp_path / "one.npz")
+    one, large = str(tmp_path / "one.npz"), str(tmp_path / "large.npz")
+    np.savez(large, w=np.full(WIDTH, 1e30))
+    (tmp_path / "two").mkdir()
+    for name in "ab":
+        np.savez(tmp_path / "two" / f"{name}.npz", w=np.ones((2, WIDTH), np.float32))
     for call, message in (
         (lambda: directions_lib.write_boundary(styles_run, path, "n", samples, scores), "space 'w_plus'"),
         (lambda: directions_lib.write_boundary(w, path, "n", str(tmp_path / "text.npz"), scores), "no proj"),
@@ -154,6 +159,16 @@ def test_what_a_boundary_cannot_be_found_of(w, styles_run, scored, tmp_path):
             lambda: directions_lib.write_boundary(w, path, "n", samples, scores, conditional=["age"]),
             "--conditional=age: the file holds none",
         ),
+        (lambda: directions_lib.write_difference(w, path, "n", one, one), "have the same mean"),
+        (lambda: directions_lib.write_difference(w, path, "n", large, one), "large.npz is no projection"),
+        (
+            lambda: directions_lib.write_boundary(w, path, "n", str(tmp_path / "two"), scores),
+            "line 2: '0' is the name of several latents",
+        ),
+        (lambda: directions_lib.write_principal(w, path, 1, 0), "--samples=0"),
+        (lambda: directions_lib.write_principal(w, path, 1, 10**12), "--samples=1000000000000"),
+        (lambda: directions_lib.show(w, path, str(tmp_path / "out"), amount=1e30), "--amount=1e\\+30"),
+        (lambda: directions_lib.show(w, path, str(tmp_path / "out"), number=10**9), "--number=1000000000"),
         (lambda: directions_lib.write_closed_form(w, path, 7), "1 to 6 directions, not 7"),
         (lambda: directions_lib.write_closed_form(w.within("z"), path, 1), "space 'z' hold no styles"),
     ):

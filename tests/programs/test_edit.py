@@ -270,7 +270,7 @@ def test_the_costs_that_are_told_are_those_of_the_best_the_least_and_the_greates
         ({"strokes": [PAINT | {"points": [[31, 4]]}]}, "outside the canvas of 30 x 20"),
         ({"strokes": [PAINT | {"brush": "spray"}]}, "brush 'spray'"),
         ({"version": 2}, "version 2"),
-        ({"space": "w_plus"}, "'w_plus', this generator has 'z'"),
+        ({"space": "w_plus"}, "'w_plus', not for 'z'"),
         ({"size": [20, 40]}, "neither the proportions of the photo of 20 x 30 nor"),
         ({"photo": np.zeros((20, 30, 5), np.uint8), "suffix": "npy"}, "photo.npy has 5 channels"),
         ({"photo": np.zeros((1, 90, 3), np.uint8), "size": [1, 90]}, "--fit=crop would work"),

@@ -9,7 +9,9 @@ from jgan.data import images as image_files
 from jgan.latent import directions
 from jgan.latent import styles
 from jgan.programs import edit
+from jgan.programs import latents as latents_lib
 from jgan.programs import operations
+from jgan.programs import projection_files
 
 ROWS, WIDTH = 6, 6
 
@@ -94,12 +96,35 @@ def test_a_grid_shows_each_latent_with_rows_of_each(run, files, latents, tmp_pat
     assert image_files.read(tmp_path / "drawn" / "mix.png").shape[1] == 4 * side + 5 * 6
 
 
+def test_a_latent_of_another_generator_is_refused(run, latents, tmp_path):
+    np.savez(tmp_path / "a.npz", w_plus=latents[0], generator=np.array(run.digest))
+    operations.one(run, "latent", str(tmp_path / "a.npz"))
+    other = run._replace(weights=jax.tree.map(lambda x: x + 1, run.weights))
+    with pytest.raises(jgan.UserError, match=f"another generator, of weights {run.digest}") as caught:
+        operations.one(other, "latent", str(tmp_path / "a.npz"))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_latent_of_another_photo_is_refused(latents, tmp_path):
+    image, other = tmp_path / "a.png", tmp_path / "b.png"
+    for file in (image, other):
+        file.write_bytes(file.name.encode())
+    file, photo = str(tmp_path / "a.npz"), np.array(projection_files.content(image))
+    np.savez(file, w_plus=latents[0], photo=photo, square=np.array([0, 0, 8]))
+    latents_lib.check_photo(file, str(image), (0, 0, 8))
+    with pytest.raises(jgan.UserError, match="projection of another photo"):
+        latents_lib.check_photo(file, str(other), (0, 0, 8))
+    with pytest.raises(jgan.UserError, match="its own --fit and --part would work"):
+        latents_lib.check_photo(file, str(image), (0, 2, 4))
+
+
 def test_operations_that_make_no_sense(run, files, tmp_path):
     shared, z = run.within("w"), run.within("z")
     for call, message in (
         (lambda: operations.morph(run, files[1], 1.5), "--amount=1.5: a morph goes from 0"),
         (lambda: operations.morph(run, files[1], float("nan")), "--amount=nan"),
         (lambda: operations.morph(run, str(tmp_path / "no.npz")), "--morph=.* holds no projections"),
+        (lambda: operations.morph(run, str(tmp_path / "photos")), "--morph=.*photos is a folder"),
         (lambda: operations.morph(z, files[1]), "no projection onto the space 'z'"),
         (lambda: operations.mix(run, files[1], ""), "--mix needs --rows"),
         (lambda: operations.mix(run, files[1], "7"), "has 6, 0 to 5"),

@@ -3,6 +3,7 @@
 import json
 import os
 
+import jax
 import numpy as np
 from PIL import Image
 import pytest
@@ -161,6 +162,13 @@ def test_bad_photos_are_passed_over_and_told_at_the_end(run, photos, tmp_path):
         ({"fit": "squash"}, "letterbox, crop"),
         ({"method": "guess"}, "optimise, network, hybrid"),
         ({"batch": -1}, "batch=-1"),
+        ({"batch": 10**12}, "batch=1000000000000"),
+        ({"starts": 10**12}, "starts=1000000000000"),
+        ({"feature_weight": float("nan")}, "feature_weight=nan"),
+        ({"feature_weight": -1.0}, "feature_weight=-1"),
+        ({"settings": QUICK._replace(evaluations=10**12)}, "evaluations=1000000000000"),
+        ({"settings": QUICK._replace(learning_rate=float("nan"))}, "learning_rate=nan"),
+        ({"settings": QUICK._replace(learning_rate=0.0)}, "learning_rate=0.0"),
         ({"images": "nowhere"}, "does not exist"),
     ],
 )
@@ -170,6 +178,13 @@ def test_mistakes_leave_nothing_behind(run, photos, tmp_path, changes, message):
     with pytest.raises(jgan.UserError, match=message):
         project_lib.project_files(run, **arguments)
     assert not out.exists()
+
+
+def test_a_photo_whose_cost_is_not_finite_leaves_no_latent(run, photos, tmp_path):
+    broken = run._replace(weights=jax.tree.map(lambda x: x * np.float32("nan"), run.weights))
+    with pytest.raises(jgan.UserError, match="1 of 1 photos were not projected: .*a.png has no finite cost"):
+        project_lib.project_files(broken, str(photos / "a.png"), str(tmp_path / "out"), settings=QUICK)
+    assert not list((tmp_path / "out").glob("*.np*")) and not list((tmp_path / "out").glob("*.png"))
 
 
 def test_a_folder_of_another_projection_is_refused(run, photos, tmp_path):
@@ -218,6 +233,13 @@ def test_a_space_declares_how_it_is_searched(run, drawn_run, tmp_path):
     )
     lines = project_lib.choose(drawn.within("w_plus"), optimiser="lbfgs")
     assert lines == {"method": "mean", "starts": 1, "settings": projection.DEFAULT}
+    for asked, told in (
+        ({"learning_rate": 0.5}, "learning_rate=0.5 has no effect here: optimiser=adam would"),
+        ({"noise_regulariser": 1.0, "noise_evaluations": 3}, "noise_evaluations=3 has no effect here"),
+        ({"method": "network", "evaluations": 9}, "evaluations=9 has no effect here: method=hybrid would"),
+    ):
+        with pytest.raises(jgan.UserError, match=told):
+            project_lib.choose(run, **asked)
     with pytest.raises(jgan.UserError, match="method=mean is for spaces of styles"):
         project_lib.projector(run, method="mean")
 

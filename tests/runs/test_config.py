@@ -195,3 +195,23 @@ def test_facts_are_read_back_and_missing_ones_are_none(tmp_path):
 def test_a_run_of_another_system_is_refused_as_that(tmp_path):
     with pytest.raises(jgan.UserError, match="has system='pix2pix' and cannot go on with 'cyclegan'"):
         run_config.check_continuation(str(tmp_path), pix2pix.get_config(), cyclegan.get_config())
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("loss.lambda_l1", float("nan")),
+        ("optimiser.learning_rate", float("inf")),
+        ("ema", 1.0),
+        ("ema", -0.5),
+        ("val_examples", 0),
+        ("steps", 2**31),
+        ("generator.ngf", 10**12),
+        ("seed", 2**63),
+    ],
+)
+def test_numbers_that_no_training_could_use_are_refused_by_name(name, value):
+    config = pix2pix.get_config()
+    config.update_from_flattened_dict({name: value})
+    with pytest.raises(jgan.UserError, match=f"^{name}={value}"):
+        run_config.check(config, ("pix2pix",))

@@ -395,7 +395,7 @@ def test_sessions_have_limits(monkeypatch):
     [
         ({"format": "other"}, "no session"),
         ({"version": 2}, "version 2"),
-        ({"space": "w_plus"}, "this generator has 'z'"),
+        ({"space": "w_plus"}, "the editor works in 'z'"),
         ({"cursor": 2}, "from 0 to 1"),
         ({"extra": 1}, "unknown field"),
         (

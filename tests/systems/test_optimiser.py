@@ -34,6 +34,22 @@ def test_linear_is_constant_then_a_line_that_ends_at_zero():
     assert constant(0) == constant(7) == 0.25
 
 
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("learning_rate", -0.1),
+        ("b1", 1.0),
+        ("b2", -0.5),
+        ("eps", 0.0),
+        ("decay_from", 1.5),
+        ("weight_decay", -1.0),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_by_name(name, value):
+    with pytest.raises(jgan.UserError, match=f"optimiser.{name}={value}"):
+        optimiser.adam(config(**{name: value}), 8)
+
+
 def test_an_unknown_schedule_is_named():
     with pytest.raises(jgan.UserError, match="'step' is unknown"):
         optimiser.schedule(config(schedule="step"), 8)
