@@ -73,7 +73,7 @@ class Run(NamedTuple):
             jgan.UserError: the system has no space of that name.
         """
         if space and space not in self.system.spaces:
-            known = " and ".join(self.system.spaces)
+            known = " and ".join(", ".join(self.system.spaces).rsplit(", ", 1))
             raise jgan.UserError(
                 f"--space={space}: a run of {self.config.system} has {f'{known} only' if known else 'no latent space'}."
             )

@@ -56,7 +56,7 @@ def main() -> None:
     )
     asked = [bool(_PRINCIPAL.present), bool(_SEFA.present), some]
     if asked.count(True) != 1 or between or (some and not photos and not scored):
-        raise jgan.UserError(f"one of these must be given: {_WANTED}.")
+        raise jgan.UserError(f"one of these must be given, and no other with it: {_WANTED}.")
     for flag, belongs in ((_ROWS, _SEFA.present), (_BOUNDARY, photos), (_CONDITIONAL, photos or scored)):
         if flag.value and not belongs:
             raise jgan.UserError(f"--{flag.name} does not go with these flags; --help shows what it is for.")

@@ -66,6 +66,7 @@ def main() -> None:
             seed=shared_flags.SEED.value,
             latents=_LATENTS.value,
         )
+        print(f"mix.png in {_OUTPUT.value}")
         return
     if _DIRECTIONS.value:
         directions.show(
@@ -78,6 +79,7 @@ def main() -> None:
             number=_NUMBER.value if _NUMBER.present else 8,
             seed=shared_flags.SEED.value,
         )
+        print(f"directions.png in {_OUTPUT.value}")
         return
     sample.write(
         run,
@@ -88,6 +90,8 @@ def main() -> None:
         stations=_WALK.value,
         given=control_flags.SET.value,
     )
+    made = {"files": f"{_NUMBER.value} pictures", "grid": "grid.png", "npz": "samples.npz"}[_FORMAT.value]
+    print(f"{'walk.webp and walk.png' if _WALK.value else made} in {_OUTPUT.value}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Every command of README.md does what it says: with small nets on small data, in the order in which they stand."""
 
+import functools
 import pathlib
 import re
 import shlex
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from jgan.data import images
+from jgan.programs import project
 
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -166,3 +168,16 @@ def test_programs_that_measure_have_the_flags_that_are_named(line):
 def test_pictures_of_the_document_are_there():
     for name in re.findall(r"\]\((docs/[^)#]+)\)", README):
         assert (ROOT / name).exists(), name
+
+
+@pytest.mark.slow
+def test_two_drawn_photos_are_crossed_over_in_python(tmp_path, monkeypatch):
+    block = next(
+        code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "crossover" in code
+    )
+    few = functools.partial(project.choose, evaluations=2, noise_evaluations=2)
+    monkeypatch.setattr(project, "choose", few)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").symlink_to(ROOT / "models")
+    exec(compile(block, "README.md", "exec"), {})
+    assert images.read(tmp_path / "crossover.png").shape[:2] == (26 + 130 + 6, 3 * 130 + 4 * 6)

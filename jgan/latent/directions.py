@@ -176,7 +176,7 @@ def load(path: str | pathlib.Path, space: str, like: Any, generator: str = "") -
     if name != space:
         raise jgan.UserError(
             f"the directions {path} are not for the space {space!r} of this generator, but for {ascii(name[:60])}: "
-            "where the run has that one, --space would name it."
+            f"where the run has that one, --space={ascii(name[:60])[1:-1]} would work."
         )
     if of and generator and of != generator:
         raise jgan.UserError(

@@ -311,7 +311,7 @@ def _write(run: trained.Run, target: pathlib.Path, made: Result, start: Any) -> 
         (target / old).unlink(missing_ok=True)
     _save_candidates(run, target, made, start)
     pictures.film(target / "path.webp", made.film, seconds=_SECONDS)
-    image_files.write(target / "path.png", pictures.mosaic(made.film, "from the start to the best candidate"))
+    image_files.write(target / "path.png", pictures.mosaic(made.film, "the way from the start"))
 
 
 def _write_photo(

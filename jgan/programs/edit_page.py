@@ -31,7 +31,7 @@ def page(
     Args:
         target: holds `path.webp`, the candidates' pictures and, of a photo, `name` and `photo.webp`.
         heading: says whose edit it is.
-        drawn: the edit, on the square that the run sees.
+        drawn: the edit, on the square that the run sees; without strokes a latent was only changed.
         film: [n, h, w, c] in [-1, 1], the way to the best candidate.
         candidates: (file, cost) of each, best first.
         seen: the photo as the run sees it; None without one.
@@ -45,13 +45,22 @@ def page(
     )
     first += [
         _figure(f'<img src="{start}" alt="">', "its projection" if name else "where the best one began"),
-        _figure(_strokes(drawn, start), "the edit"),
-        _figure('<img src="path.webp" alt="">', "the way to the best candidate"),
+        *([_figure(_strokes(drawn, start), "the edit")] if drawn.strokes else []),
+        _figure(
+            '<img src="path.webp" alt="">',
+            "the way to the best candidate" if drawn.strokes else "the way of the change",
+        ),
     ]
     kept = [
-        _figure(f'<img src="{file}" alt="">', f"{k:02d}: cost {cost:.4f}")
+        _figure(f'<img src="{file}" alt="">', f"{k:02d}: cost {cost:.4f}" if drawn.strokes else "changed")
         for k, (file, cost) in enumerate(candidates)
     ]
+    about = (
+        "<h2>Candidates, best first</h2>"
+        "<p>Cost: how far a candidate is from the strokes. The order counts how far it is from the start as well.</p>"
+        if drawn.strokes
+        else "<h2>What came of it</h2>"
+    )
     photo = ""
     if name:
         still = (
@@ -66,10 +75,7 @@ def page(
         "figure{display:inline-block;margin:.5rem;padding:.5rem;background:#fff;border-radius:6px;"
         "box-shadow:0 1px 3px #0002}figure img,svg{width:192px;height:192px;display:block}"
         "figcaption{font-size:12px;color:#555}.photo img{max-width:48%;max-height:80vh;margin-right:1%}</style>"
-        f"<h1>{heading}</h1>{''.join(first)}"
-        "<h2>Candidates, best first</h2>"
-        "<p>Cost: how far a candidate is from the strokes. The order counts how far it is from the start as well.</p>"
-        f"{''.join(kept)}{photo}\n"
+        f"<h1>{heading}</h1>{''.join(first)}{about}{''.join(kept)}{photo}\n"
     )
     output.replace(target / "index.html", text.encode(errors="replace"))
 
@@ -77,7 +83,7 @@ def page(
 def strip(
     drawn: document.Document, film: np.ndarray, photo: np.ndarray | None, edited: np.ndarray | None
 ) -> np.ndarray:
-    """A picture [h, w, 3] uint8 of one row: photo, projection, strokes, best candidate, edited photo.
+    """A picture [h, w, 3] uint8 of one row: photo, projection, strokes if any, best candidate, edited photo.
 
     Args:
         drawn: as in `page`.
@@ -86,7 +92,9 @@ def strip(
         edited: of the same size.
     """
     first, last = (_tall(pictures_lib.show(film[k])) for k in (0, -1))
-    row = [(first, "its projection"), (_over(drawn, first), "the edit"), (last, "the best candidate")]
+    row = [(first, "its projection"), (last, "changed")]
+    if drawn.strokes:
+        row[1:] = [(_over(drawn, first), "the edit"), (last, "the best candidate")]
     if photo is None:
         row[0] = (first, "the start")
     else:

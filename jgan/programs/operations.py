@@ -135,7 +135,7 @@ def write_grid(
     """Writes `mix.png` into the folder `output`: what becomes of each latent with rows of styles from each other one.
 
     The first row and the first column show the latents themselves. A picture below and beside two of them has these
-    rows from the one above it, and the others from the one to its left.
+    rows from the one above it, and the others from the one to its left. The caption says so.
 
     Args:
         run: within a space with a style for each layer.
@@ -169,10 +169,11 @@ def write_grid(
     table = [[np.ones_like(alone[0]), *alone]]
     table += [[alone[k], *mixed[k]] for k in range(len(alone))]
     folder = outputs.make(output, *run_config.searched(run.config))
+    told = f"rows {rows} of the picture above, the others of the picture to the left"
+    told = "; ".join(filter(None, (told, controls.told(run.way(), controls.changed(run)))))
+    titles = [title[-14:] for title in titles]
     picture = pictures.grid(
-        [list(map(pictures.show, row)) for row in table],
-        [f"rows {rows}", *(t[-14:] for t in titles)],
-        caption=controls.told(run.way(), controls.changed(run)),
+        [list(map(pictures.show, row)) for row in table], ["", *titles], names=["", *titles], caption=told
     )
     image_files.write(folder / "mix.png", picture)
 

@@ -8,6 +8,7 @@ latents = np.load("OUT/shoe.jpg.npz")["z"]
 import collections
 from collections.abc import Callable
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import io
 import pathlib
@@ -312,19 +313,28 @@ def project_files(
         print(f"{changed} of {len(files)} photos have changed since, and are projected anew")
     begun, first, done = time.perf_counter(), 0.0, 0
     waiting: list[tuple[pathlib.Path, np.ndarray, framing.Framed]] = []
-    for k, file in enumerate(output_lib.progress_over(todo)):
-        try:
-            taken, framed = view(image_files.load(file), projects, fit, part=part, halves=run.halves)
-            remarks.update(taken.remarks)
-            waiting.append((file, taken.pixels, framed))
-        except jgan.UserError as error:
-            bad.append(str(error))
-        if len(waiting) == projects.batch or (waiting and k == len(todo) - 1):
-            lost = _save(run, projects, waiting, root, target, seed)
-            bad += [f"{file} has no finite cost under these weights and settings" for file in lost]
-            done += len(waiting) - len(lost)
-            waiting = []
-            first = first or time.perf_counter() - begun
+    if todo:
+        number = f"{len(todo)} of {len(files)} photos, {min(projects.batch, len(todo))} at once"
+        print(f"projecting onto {run.space().name}: {number}", flush=True)
+    # A photo counts as done when it is written: reading is quick, and a batch takes long.
+    bar, passed = output_lib.progress(len(todo), unit="image"), 0
+    with contextlib.closing(bar):
+        for k, file in enumerate(todo):
+            try:
+                taken, framed = view(image_files.load(file), projects, fit, part=part, halves=run.halves)
+                remarks.update(taken.remarks)
+                waiting.append((file, taken.pixels, framed))
+            except jgan.UserError as error:
+                bad.append(str(error))
+            if waiting and (len(waiting) == projects.batch or k == len(todo) - 1):
+                lost = _save(run, projects, waiting, root, target, seed)
+                bad += [f"{file} has no finite cost under these weights and settings" for file in lost]
+                done += len(waiting) - len(lost)
+                waiting = []
+                bar.update(k + 1 - passed)
+                passed = k + 1
+                first = first or time.perf_counter() - begun
+        bar.update(len(todo) - passed)
     seconds, counted = time.perf_counter() - begun - first, done - min(done, projects.batch)
     if counted > 0:
         print(f"{counted / seconds:.2f} images per second after the first batch, which compiled")

@@ -83,7 +83,9 @@ def write(
         images = draws.walk(space, station, seed, stations)
         pictures.film(folder / "walk.webp", images, seconds=stations)
         rows = [list(images[k : k + draws.BETWEEN : 2]) for k in range(0, len(images), draws.BETWEEN)]
-        image_files.write(folder / "walk.png", pictures.grid(rows, [""] * len(rows[0]), caption=told))
+        title = f"a closed walk through {stations} codes, one at the start of each row: step {run.step:,}, seed {seed}"
+        titles = [title, *[""] * (len(rows[0]) - 1)]
+        image_files.write(folder / "walk.png", pictures.grid(rows, titles, caption=told))
         return
     latents = draws.codes(space, seed, number)
     conditions = {**controls.drawn(way, number, seed), **jax.device_get(controls.repeated(asked, number))}

@@ -153,7 +153,7 @@ def test_one_sentence_and_status_2(tmp_path, prepare, flags, words):
 @pytest.mark.parametrize(
     "flags, words",
     [
-        (["--space=w_pluss"], ["--space=w_pluss", "w_plus and w_plus_noise"]),
+        (["--space=w_pluss"], ["--space=w_pluss", "has z, w, w_plus and w_plus_noise only"]),
         (["--space=w", "--train=configs/dcgan.py:editor"], ["--space=w", "dcgan has z only"]),
         (
             ["--space=z", "--train=configs/dcgan.py:best"],

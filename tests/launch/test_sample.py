@@ -152,6 +152,7 @@ def program(*flags):
 def test_the_program_draws_a_walk(finished, tmp_path):
     done = program("launch.sample", f"--workdir={finished}", f"--output={tmp_path}", "--walk=2")
     assert done.returncode == 0, done.stderr
+    assert done.stdout == f"walk.webp and walk.png in {tmp_path}\n"
     assert {path.name for path in tmp_path.iterdir()} == {"walk.webp", "walk.png"}
 
 
@@ -254,5 +255,6 @@ def test_programs_make_show_and_follow_directions(finished, tmp_path):
         done = program("directions", f"--output={file}", *flags)
         assert (
             done.returncode == 2
-            and "one of these must be given: --principal, --sefa, --name with --with" in done.stderr
+            and "one of these must be given, and no other with it: --principal, --sefa, --name with --with"
+            in done.stderr
         )

@@ -61,7 +61,11 @@ def test_a_direction_of_w_moves_rows_of_w_plus(w, styles_run, tmp_path):
     for run, rows, message in (
         (w, "0-3", "one style for all layers"),
         (styles_run, "3-6", "has 6, 0 to 5"),
-        (styles_run.within("z"), "", "not for the space 'z' of this generator, but for 'w'"),
+        (
+            styles_run.within("z"),
+            "",
+            "not for the space 'z' of this generator, but for 'w': .* --space=w would work",
+        ),
         (styles_run.within("z"), "0-3", "not for the space 'z'"),
     ):
         with pytest.raises(jgan.UserError, match=message):

@@ -77,7 +77,11 @@ def test_an_edit_may_be_a_mixture_of_two_photos(run, files, latents, tmp_path):
     made = image_files.read(out / "candidate_00.png")
     expected = np.asarray(jax.jit(run.space().generate)(mixed))
     np.testing.assert_allclose(made, np.clip((expected + 1) * 127.5, 0, 255), atol=0.6)
-    assert (out / "strip.png").exists() and (out / "path.webp").exists()
+    assert (out / "path.webp").exists()
+    # No strokes: the start and what came of it, and nothing about candidates or costs.
+    assert image_files.read(out / "strip.png").shape[1] == 2 * (256 + 2) + 3 * 6
+    page = (out / "index.html").read_text()
+    assert "changed" in page and "Candidates" not in page and "cost" not in page.lower()
     # What it left is a beginning for the next one.
     np.testing.assert_allclose(operations.one(run, "latent", str(out / "latents.npz")), mixed, atol=1e-6)
 
@@ -86,14 +90,17 @@ def test_a_grid_shows_each_latent_with_rows_of_each(run, files, latents, tmp_pat
     operations.write_grid(run, str(tmp_path / "grid"), "4-5", number=2, latents=str(tmp_path / "photos"))
     picture = image_files.read(tmp_path / "grid" / "mix.png")
     side = 112 + 2
-    assert picture.shape == (26 + 3 * side + 3 * 6, 3 * side + 4 * 6, 3)
+    # A title above each column, a name beside each row, and below them what comes from where.
+    margin = picture.shape[1] - (3 * side + 4 * 6)
+    assert picture.shape[0] == 26 + 3 * side + 3 * 6 + 26 and margin > 20
+    assert np.any(picture[-26:] != picture[-1, -1])
     space = run.space()
     mixed = jax.jit(lambda x, y: space.generate(styles.mix(space, x, y, (4, 5))))(latents[1], latents[0])
-    top, left = 26 + 2 * (side + 6) + 1, 6 + (side + 6) + 1
+    top, left = 26 + 2 * (side + 6) + 1, margin + 6 + (side + 6) + 1
     cell = picture[top : top + 112 : 7, left : left + 112 : 7]
     np.testing.assert_allclose(cell, np.clip((np.asarray(mixed) + 1) * 127.5, 0, 255), atol=0.6)
     operations.write_grid(run, str(tmp_path / "drawn"), "coarse", number=3)
-    assert image_files.read(tmp_path / "drawn" / "mix.png").shape[1] == 4 * side + 5 * 6
+    assert image_files.read(tmp_path / "drawn" / "mix.png").shape[1] > 4 * side + 5 * 6
 
 
 def test_a_latent_of_another_generator_is_refused(run, latents, tmp_path):

@@ -60,7 +60,9 @@ def test_what_is_done_is_passed_over_and_a_photo_does_not_depend_on_its_neighbou
     untouched = (two / "a.png.npz").stat().st_mtime_ns
     capsys.readouterr()
     assert project_lib.project_files(run, str(photos), str(two), settings=QUICK, batch=2) == 1
-    assert "2 of 3 photos are projected already" in capsys.readouterr().out
+    told = capsys.readouterr()
+    assert "2 of 3 photos are projected already\nprojecting onto z: 1 of 3 photos, 1 at once\n" in told.out
+    assert "image 1/1" in told.err  # not before it is written
     assert (two / "a.png.npz").stat().st_mtime_ns == untouched
     with np.load(one / "c.png.npz") as a, np.load(two / "c.png.npz") as b:
         np.testing.assert_allclose(a["z"], b["z"], atol=1e-5)

@@ -186,7 +186,7 @@ def test_a_second_photo_is_masked_mixed_and_put_in(editor, server):
     page.keyboard.press("1")
     assert mask.get_attribute("aria-checked") == "false"
     page.keyboard.press("5")
-    page.get_by_label("take from the mask").check()
+    page.get_by_label("erase the mask").check()
     page.focus("#pad")
     for key in ("Space", "ArrowRight", "Space"):
         page.keyboard.press(key)
