@@ -11,7 +11,17 @@ edits. With one of these the latent is changed first, and without --edit nothing
     --truncate=0.7                                  towards the mean style
 
 Such files are written by launch.project, and by this program (latents.npz); --latent=NAME.npz begins at one of them.
+
+An edit with a recipe is one of Image2StyleGAN++'s, in a space with maps of noise: crossover, inpaint, scribble,
+local_style or attributes, of which crossover, local_style and attributes take something of a second photo:
+
+    --space=w_plus_noise --edit=inpaint.json --image=A.jpg
+    --space=w_plus_noise --edit=crossover.json --image=A.jpg --second=B.jpg
+
+It leaves the picture that the generator shows (picture.png) and its latent, which a further edit may begin at.
 """
+
+from typing import Any
 
 from absl import flags
 
@@ -25,6 +35,7 @@ from launch import shared_flags
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _EDIT = flags.DEFINE_string("edit", "", "file of the edit, drawn on the photo at any scale or on a square")
 _IMAGE = flags.DEFINE_string("image", "", "the photo; without one the edit begins at random codes")
+_SECOND = flags.DEFINE_string("second", "", "the second photo, for an edit with a recipe of two photos")
 _OUTPUT = flags.DEFINE_string(
     "output", "", "folder for candidates, the film of their way and the edited photo"
 )
@@ -86,13 +97,21 @@ def main() -> None:
         (_AMOUNT, ("directions", "morph", "transfer")),
     )
     projected = bool(_IMAGE.value) and not _LATENT.value
+    searching = [
+        (flag, projected, "--image (and no --latent)") for flag in (_METHOD, *projection_flags.SEARCH)
+    ]
     launch.goes_with(
         *((flag, bool(set(of) & set(asked)), f"--{' or --'.join(of)}") for flag, of in needs),
-        *((flag, bool(_EDIT.value), "--edit") for flag in (_CANDIDATES, _ITERATIONS, _TOP_K, _REALISM)),
+        *(
+            (flag, bool(_EDIT.value), "--edit")
+            for flag in (_CANDIDATES, _ITERATIONS, _TOP_K, _REALISM, _SECOND)
+        ),
         *((flag, bool(_IMAGE.value), "--image") for flag in (projection_flags.PART, projection_flags.FIT)),
-        *((flag, projected, "--image (and no --latent)") for flag in (_METHOD, *projection_flags.SEARCH)),
+        # A recipe may begin at a latent and search: what an edit has is known when it is read.
+        *(searching if not (_EDIT.value and _IMAGE.value) else ()),
     )
     from jgan import trained
+    from jgan.latent import document
     from jgan.programs import controls
     from jgan.programs import edit
     from jgan.programs import operations
@@ -100,6 +119,11 @@ def main() -> None:
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
     run = controls.under(run.within(latent_flags.SPACE.value), control_flags.SET.value)
+    drawn = document.read(_EDIT.value, run.space().name) if _EDIT.value else None
+    if drawn is not None and drawn.recipe:
+        _carry_out(run, drawn, asked)
+        return
+    launch.goes_with((_SECOND, False, "an edit with a recipe of two photos"), *searching)
     change = None
     if _DIRECTIONS.value:
         change = operations.direction(run, _DIRECTIONS.value, _DIRECTION.value, _AMOUNT.value, _ROWS.value)
@@ -138,10 +162,47 @@ def main() -> None:
     )
 
 
+def _carry_out(run: Any, drawn: Any, asked: list[str]) -> None:
+    """Carries out an edit with a recipe, after a check of the flags that such an edit has no use for."""
+    from jgan.latent import document
+    from jgan.programs import recipes
+
+    recipe, name = document.RECIPES[drawn.recipe], drawn.recipe
+    if asked:
+        raise jgan.UserError(
+            f"--{asked[0]} and the recipe {name} are one change each: the second could begin at what the first left, "
+            "by --latent=OUT/latents.npz."
+        )
+    following = (_CANDIDATES, _ITERATIONS, _TOP_K, _FRAMES, _REALISM)
+    found = recipe.projected and (recipe.second or not _LATENT.value)  # whether a photo is projected
+    by_start = (_METHOD, projection_flags.STARTS, projection_flags.NOISE_REGULARISER)
+    launch.goes_with(
+        *((flag, False, "an edit without a recipe") for flag in following),
+        (_SECOND, recipe.second, "recipes of two photos, such as crossover,"),
+        (_LATENT, recipe.projected, "an edit without a recipe, and with scribble and attributes,"),
+        *((flag, found, "a recipe that projects a photo (scribble or attributes)") for flag in by_start),
+        (projection_flags.LPIPS, name == "attributes", "an edit without a recipe, and with attributes,"),
+    )
+    recipes.carry_out(
+        run,
+        drawn,
+        _OUTPUT.value,
+        image=_IMAGE.value,
+        second=_SECOND.value,
+        latent=_LATENT.value,
+        search=projection_flags.choice(run, method=_METHOD.value or None),
+        feature_weight=projection_flags.FEATURE_WEIGHT.value,
+        features=projection_flags.features(run),
+        fit=projection_flags.FIT.value,
+        seed=shared_flags.SEED.value,
+        part=projection_flags.PART.value,
+    )
+
+
 if __name__ == "__main__":
     launch.run(
         main,
         required=("workdir", "output"),
         runs=("workdir",),
-        paths=("edit", "image", "directions", "features", "lpips", "latent", "morph", "mix"),
+        paths=("edit", "image", "second", "directions", "features", "lpips", "latent", "morph", "mix"),
     )

@@ -12,6 +12,22 @@ top left corner, so that the first pixel's centre is [0.5, 0.5]; widths and side
 stroke with `erase` asks for no edges where it passes. A `warp` asks that the square of that side around `target` look
 like the square around `source` now. `erase`, `weights` and each single weight may be left out. Later strokes lie over
 earlier ones, and all strokes have the same weight: masks are joined by their maximum.
+
+With a `recipe` the edit is one of Image2StyleGAN++'s (`jgan.latent.embedding`), of a photo and its mask:
+
+    {"format": "jgan-edit", "version": 1, "space": "w_plus_noise", "size": [64, 64], "recipe": "inpaint",
+     "strokes": [{"brush": "mask", "points": [[20, 30], [40, 30]], "width": 12}]}
+
+    crossover     the mask is where a second photo is put into the first one, as on the editor's page
+    inpaint       the mask is the hole that the generator fills
+    scribble      its strokes are of colours: what was scribbled, and where they lie is the mask
+    local_style   the mask is where the photo takes the style of a second one
+    attributes    the mask is where a second photo's activations are taken, after the block of `resolution` pixels a
+                  side: 4, 8 and so on to the generator's own; left out it is 16, or the generator's own if that is less
+
+So a mask is always where something changes; functions of `embedding` have the part that stays in some recipes, and
+`jgan.programs.recipes` turns it round for them. A `mask` stroke with `erase` takes from the mask where it passes. A
+recipe has no `weights`.
 """
 
 from collections.abc import Sequence
@@ -69,13 +85,47 @@ class Mask(NamedTuple):
 Stroke = Colour | Sketch | Warp
 
 
+class Recipe(NamedTuple):
+    """What a recipe is made of.
+
+    Attributes:
+        stroke: the kind of all its strokes.
+        second: whether it is of two photos.
+        projected: whether it begins at the latent of the photo, and not at the mean style.
+    """
+
+    stroke: type[Colour] | type[Mask]
+    second: bool
+    projected: bool
+
+
+RECIPES = {
+    "crossover": Recipe(Mask, True, False),
+    "inpaint": Recipe(Mask, False, False),
+    "scribble": Recipe(Colour, False, True),
+    "local_style": Recipe(Mask, True, False),
+    "attributes": Recipe(Mask, True, True),
+}
+
+
 class Document(NamedTuple):
-    """An edit: the strokes on a canvas of `size` (height, width) for latents of the space of that name."""
+    """An edit: the strokes on a canvas of `size` (height, width) for latents of the space of that name.
+
+    Attributes:
+        space: the name of the space.
+        size: of the canvas.
+        strokes: of a recipe, all of its kind; otherwise of any kind but masks.
+        weights: of an edit without a recipe.
+        recipe: one of `RECIPES`; empty: candidates follow the strokes.
+        resolution: of the recipe `attributes`; 0: the default one.
+    """
 
     space: str
     size: tuple[int, int]
-    strokes: tuple[Stroke, ...]
+    strokes: tuple[Stroke | Mask, ...]
     weights: constraints.Weights = constraints.Weights()
+    recipe: str = ""
+    resolution: int = 0
 
 
 def read(path: str | pathlib.Path, space: str | None = None) -> Document:
@@ -97,7 +147,8 @@ def parse(text: str | bytes, space: str | None = None) -> Document:
 
     Raises:
         jgan.UserError: the text is not an edit, or one of a later version or another space; a value is not a number or
-            is out of range; a brush or a field is unknown; a point lies outside the canvas; or there is no stroke.
+            is out of range; a brush, a field or a recipe is unknown, or one goes not with the other; a point lies
+            outside the canvas; or there is no stroke.
     """
     if len(text) > MAX_BYTES:
         raise jgan.UserError(f"an edit has at most {MAX_BYTES} bytes, this one is longer.")
@@ -112,7 +163,8 @@ def parse(text: str | bytes, space: str | None = None) -> Document:
     version = tree.get("version")
     if type(version) is not int or version != VERSION:
         raise jgan.UserError(f"the edit has version {show(version)}; this program reads version {VERSION}.")
-    check_fields(tree, "the edit", {"format", "version", "space", "size", "strokes"}, {"weights"})
+    recipe, resolution, optional = _recipe(tree)
+    check_fields(tree, "the edit", {"format", "version", "space", "size", "strokes"}, optional)
     name = tree["space"]
     if not isinstance(name, str) or not 0 < len(name) <= 100:
         raise jgan.UserError(f"the edit's space is {show(name)}, it has to be a name such as 'z'.")
@@ -130,22 +182,34 @@ def parse(text: str | bytes, space: str | None = None) -> Document:
     if not isinstance(strokes, list) or not 1 <= len(strokes) <= MAX_STROKES:
         count = f"{len(strokes)} strokes" if isinstance(strokes, list) else f"{show(strokes)} for strokes"
         raise jgan.UserError(f"the edit has {count}, it has to be a list of 1 to {MAX_STROKES}.")
-    strokes = tuple(parse_stroke(stroke, f"stroke {i}", size) for i, stroke in enumerate(strokes, 1))
+    strokes = tuple(_stroke(stroke, f"stroke {i}", size, recipe) for i, stroke in enumerate(strokes, 1))
     count = sum(len(stroke.points) for stroke in strokes if not isinstance(stroke, Warp))
     if count > MAX_POINTS:
         raise jgan.UserError(f"the strokes have {count} points together, {MAX_POINTS} are the most.")
-    return Document(name, (size[0], size[1]), strokes, parse_weights(tree.get("weights", {})))
+    weights = parse_weights(tree.get("weights", {}))
+    return Document(name, (size[0], size[1]), strokes, weights, recipe, resolution)
+
+
+def without_recipe(drawn: Document) -> Document:
+    """The document, refused with a `jgan.UserError` if it has a recipe, where only strokes can be followed."""
+    if drawn.recipe:
+        raise jgan.UserError(
+            f"the edit has the recipe {drawn.recipe}, which launch.edit carries out: here an edit has none."
+        )
+    return drawn
 
 
 def dump(document: Document) -> str:
     """The JSON text of a document, from which `parse` makes the same document."""
     strokes = [json.dumps(stroke_fields(stroke), allow_nan=False) for stroke in document.strokes]
+    recipe = {name: getattr(document, name) for name in ("recipe", "resolution") if getattr(document, name)}
     head = json.dumps(
-        {"format": FORMAT, "version": VERSION, "space": document.space, "size": list(document.size)}
+        {"format": FORMAT, "version": VERSION, "space": document.space, "size": list(document.size), **recipe}
     )
     weights = json.dumps(document.weights._asdict(), allow_nan=False)
+    end = "]}\n" if recipe else '],\n "weights": ' + weights + "}\n"
     # One stroke per line, so that two edits can be compared by eye and by diff.
-    return head[:-1] + ',\n "strokes": [\n  ' + ",\n  ".join(strokes) + '],\n "weights": ' + weights + "}\n"
+    return head[:-1] + ',\n "strokes": [\n  ' + ",\n  ".join(strokes) + end
 
 
 def stroke_fields(stroke: Stroke | Mask) -> dict[str, Any]:
@@ -185,6 +249,8 @@ def parse_stroke(tree: Any, where: str, size: Sequence[int], masks: bool = False
         check_fields(tree, where, {"brush", "source", "target", "side"})
         source, target = (_point(tree[name], f"{where}: {name}", size) for name in ("source", "target"))
         return Warp(source, target, _extent(tree, "side", where, size))
+    if brush == "mask":
+        raise jgan.UserError(f"{where} has the brush 'mask', which goes with a recipe alone.")
     raise jgan.UserError(f"{where} has the brush {show(brush)}; there are {', '.join(_BRUSHES.values())}.")
 
 
@@ -197,6 +263,35 @@ def parse_weights(tree: Any) -> constraints.Weights:
         if not is_number(value) or not 0 <= value <= MAX_WEIGHT:
             raise jgan.UserError(f"the weight {name} is {show(value)}, it has to be 0 to {MAX_WEIGHT:g}.")
     return constraints.Weights(**{name: float(value) for name, value in tree.items()})
+
+
+def _recipe(tree: dict[str, Any]) -> tuple[str, int, set[str]]:
+    """(recipe, resolution, names of the optional fields) of an edit; an empty name and 0 where there is none."""
+    name, resolution = tree.get("recipe", ""), tree.get("resolution", 0)
+    if "recipe" in tree and (not isinstance(name, str) or name not in RECIPES):
+        raise jgan.UserError(f"the edit's recipe is {show(name)}; there are {', '.join(RECIPES)}.")
+    if name and "weights" in tree:
+        raise jgan.UserError(f"the edit has weights, which have no effect with the recipe {name}.")
+    if "resolution" in tree and name != "attributes":
+        raise jgan.UserError("the edit has a resolution, which goes with the recipe attributes alone.")
+    if "resolution" in tree and not (
+        _is_side(resolution) and resolution >= 4 and resolution.bit_count() == 1
+    ):
+        raise jgan.UserError(
+            f"the edit's resolution is {show(resolution)}, it has to be 4, 8, 16 and so on, at most the generator's."
+        )
+    return name, resolution, {"recipe", "resolution"} if name else {"weights"}
+
+
+def _stroke(tree: Any, where: str, size: Sequence[int], recipe: str) -> Stroke | Mask:
+    """The stroke in a JSON object, of the kind of a recipe if there is one."""
+    stroke = parse_stroke(tree, where, size, masks=bool(recipe))
+    if recipe and not isinstance(stroke, RECIPES[recipe].stroke):
+        raise jgan.UserError(
+            f"{where} has the brush {_BRUSHES[type(stroke)]!r}; strokes of the recipe {recipe} have the brush "
+            f"{_BRUSHES[RECIPES[recipe].stroke]!r} alone."
+        )
+    return stroke
 
 
 def _points(tree: dict[str, Any], where: str, size: Sequence[int]) -> tuple[Point, ...]:

@@ -243,7 +243,7 @@ def edit_file(
             _check_reach(raster.draw(drawn, shape, framed.image), framed.mask, fit)
     else:
         raster.draw(drawn, shape)
-    target = _claim(run, output, image)
+    target = claim(run, output, image)
     if image and start is None:
         projected, _ = projects(framed.image[None], framed.mask[None], [seed % 2**32])
         projected = jax.tree.map(lambda x: x[0], projected)
@@ -296,6 +296,7 @@ def _document(run: trained.Run, edit: str, realism: float | None) -> document.Do
     """The edit in a file, or one without strokes where none is named, with this weight of realism."""
     name, size = run.space().name, run.config.data.size
     drawn = document.read(edit, name) if edit else document.Document(name, (size, size), ())
+    drawn = document.without_recipe(drawn)
     if realism is not None:
         if not 0 <= realism <= document.MAX_WEIGHT:
             raise jgan.UserError(f"--realism={realism:g}: it must be 0 to {document.MAX_WEIGHT:g}.")
@@ -339,13 +340,12 @@ def _check_reach(asked: constraints.Constraints, mask: np.ndarray, fit: str) -> 
         raise jgan.UserError(f"the edit lies wholly beyond the part of the photo that --fit={fit} shows.")
 
 
-def _claim(run: trained.Run, output: str, image: str) -> pathlib.Path:
-    """The output folder, made."""
-    target = pathlib.Path(output)
-    if image and target.resolve() == pathlib.Path(image).resolve().parent:
+def claim(run: trained.Run, output: str, *images: str) -> pathlib.Path:
+    """The output folder, made, where none of these photos lies; empty names are of no photo."""
+    target, photos = pathlib.Path(output), [pathlib.Path(image) for image in images if image]
+    if any(target.resolve() == photo.resolve().parent for photo in photos):
         raise jgan.UserError(f"--output={output} is where the photo lies: name another folder.")
-    beside = [pathlib.Path(image).parent] if image else []
-    return outputs.make(target, *beside, *run_config.searched(run.config))
+    return outputs.make(target, *(photo.parent for photo in photos), *run_config.searched(run.config))
 
 
 def _save_candidates(run: trained.Run, target: pathlib.Path, made: Result, start: Any) -> None:
@@ -364,14 +364,19 @@ def _save_candidates(run: trained.Run, target: pathlib.Path, made: Result, start
     rows = [titled[k : k + columns] for k in range(0, len(titled), columns)]
     grids = [pictures.grid([[x for x, _ in row]], [title for _, title in row]) for row in rows]
     image_files.write(target / "candidates.png", np.concatenate(grids))
+    save_latents(run, target, made.latents, made.costs, start)
+
+
+def save_latents(run: trained.Run, target: pathlib.Path, latents: Any, costs: Any, start: Any) -> None:
+    """Writes `latents.npz`: latents [k, ...] by the name of their space, `cost` [k], and `start`, where they began."""
     space = run.space().name
-    arrays = codec.arrays(space, made.latents) | codec.arrays("start", start)
+    arrays = codec.arrays(space, latents) | codec.arrays("start", start)
     buffer = io.BytesIO()
     np.savez(
         buffer,
         **arrays,
         space=np.array(space),
-        cost=made.costs,
+        cost=costs,
         step=np.array(run.step),
         generator=np.array(run.digest),
     )

@@ -1,6 +1,6 @@
 """An edit to look at: index.html in the folder of an edit, and one row of pictures that shows it.
 
-Serves `edit`, which writes both.
+Serves `edit`, which writes both, and `recipes`, of which it writes the row itself.
 """
 
 import pathlib
@@ -11,10 +11,19 @@ from PIL import ImageDraw
 
 from jgan import output
 from jgan import pictures as pictures_lib
+from jgan.data import images as image_files
 from jgan.data import transforms
 from jgan.latent import document
 
 _HEIGHT = 256  # pixels of a picture in the strip
+_MASKED = (255, 0, 0)  # the colour of a mask over a photo
+_HEAD = (
+    '<!doctype html><meta charset="utf-8"><title>Edit</title><style>'
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fafafa}"
+    "figure{display:inline-block;margin:.5rem;padding:.5rem;background:#fff;border-radius:6px;"
+    "box-shadow:0 1px 3px #0002}figure img,svg{width:192px;height:192px;display:block}"
+    "figcaption{font-size:12px;color:#555}.photo img{max-width:48%;max-height:80vh;margin-right:1%}</style>"
+)
 
 
 def page(
@@ -69,14 +78,42 @@ def page(
             else f'<img src="{name}" alt="">'
         )
         photo = f'<h2>The photo, edited</h2><div class="photo">{still}<img src="photo.webp" alt=""></div>'
-    text = (
-        '<!doctype html><meta charset="utf-8"><title>Edit</title><style>'
-        "body{font:15px/1.5 system-ui,sans-serif;margin:2rem;color:#222;background:#fafafa}"
-        "figure{display:inline-block;margin:.5rem;padding:.5rem;background:#fff;border-radius:6px;"
-        "box-shadow:0 1px 3px #0002}figure img,svg{width:192px;height:192px;display:block}"
-        "figcaption{font-size:12px;color:#555}.photo img{max-width:48%;max-height:80vh;margin-right:1%}</style>"
-        f"<h1>{heading}</h1>{''.join(first)}{about}{''.join(kept)}{photo}\n"
-    )
+    text = f"{_HEAD}<h1>{heading}</h1>{''.join(first)}{about}{''.join(kept)}{photo}\n"
+    output.replace(target / "index.html", text.encode(errors="replace"))
+
+
+def recipe(
+    target: pathlib.Path,
+    heading: str,
+    photo: np.ndarray,
+    other: np.ndarray | None,
+    mask: np.ndarray | None,
+    made: np.ndarray,
+    told: str,
+) -> None:
+    """Writes strip.png and index.html into `target`: what a recipe was given, and what it made of it.
+
+    Args:
+        target: is there already.
+        heading: says whose edit it is.
+        photo: [h, w, c] in [-1, 1].
+        other: the second photo or, where there is no mask, the photo with a scribble on it; None: neither.
+        mask: [h, w], 1 where something was to change; None: it is seen in `other`.
+        made: the picture, [h, w, c] in [-1, 1].
+        told: a sentence about it; may be empty.
+    """
+    first = pictures_lib.show(photo)
+    shown = [("the photo", first)]
+    if other is not None:
+        shown.append(("the scribble" if mask is None else "the second photo", pictures_lib.show(other)))
+    if mask is not None:
+        half = mask[..., None] / 2
+        shown.append(("the mask", np.uint8(first * (1 - half) + np.float32(_MASKED) * half)))
+    shown.append(("the picture", pictures_lib.show(made)))
+    strip = pictures_lib.grid([[x for _, x in shown]], [title for title, _ in shown])
+    image_files.write(target / "strip.png", strip)
+    figures = [_figure(f'<img src="{pictures_lib.data_uri(x)}" alt="">', title) for title, x in shown]
+    text = f"{_HEAD}<h1>{heading}</h1>{''.join(figures)}<p>{told}</p>\n"
     output.replace(target / "index.html", text.encode(errors="replace"))
 
 

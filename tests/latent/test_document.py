@@ -15,6 +15,7 @@ from jgan.latent import raster
 PAINT = {"brush": "colour", "points": [[4, 4], [20.5, 4]], "width": 2, "colour": [255, 0, 0]}
 DRAW = {"brush": "sketch", "points": [[8, 8]], "width": 1}
 DRAG = {"brush": "warp", "source": [8, 8], "target": [20, 16], "side": 6}
+HIDE = {"brush": "mask", "points": [[8, 8], [9.5, 20]], "width": 5}
 
 
 def text(*strokes, **changes):
@@ -65,14 +66,48 @@ edits = st.builds(
     st.just((24, 32)),
     st.lists(strokes, min_size=1, max_size=4).map(tuple),
     st.builds(constraints.Weights, *[st.floats(0, 1e6)] * 5),
+    st.just(""),
+    st.just(0),
+)
+
+
+recipes = st.sampled_from(sorted(document.RECIPES)).flatmap(
+    lambda name: st.builds(
+        document.Document,
+        st.text(min_size=1, max_size=20),
+        st.just((24, 32)),
+        st.lists(
+            st.builds(document.Colour, lines, extents, st.tuples(*[st.floats(0, 255)] * 3))
+            if document.RECIPES[name].stroke is document.Colour
+            else st.builds(document.Mask, lines, extents, st.booleans()),
+            min_size=1,
+            max_size=4,
+        ).map(tuple),
+        st.just(constraints.Weights()),
+        st.just(name),
+        st.sampled_from([0, 4, 16, 1024] if name == "attributes" else [0]),
+    )
 )
 
 
 @hypothesis.settings(max_examples=50, deadline=None, derandomize=True)
-@hypothesis.given(edits)
+@hypothesis.given(edits | recipes)
 def test_a_dumped_document_is_parsed_to_itself(edit):
     assert document.parse(document.dump(edit)) == edit
     assert document.parse(document.dump(edit).encode()) == edit
+
+
+def test_a_recipe_is_a_field_of_the_document():
+    edit = parsed(HIDE, HIDE | {"erase": True}, recipe="attributes", resolution=8)
+    assert edit.recipe == "attributes" and edit.resolution == 8 and edit.weights == constraints.Weights()
+    assert edit.strokes[1] == document.Mask(((8, 8), (9.5, 20)), 5, True)
+    assert parsed(HIDE, recipe="attributes").resolution == 0
+    assert "weights" not in document.dump(edit)
+    with pytest.raises(jgan.UserError, match="has the recipe attributes, which launch.edit carries out"):
+        document.without_recipe(edit)
+    plain = parsed(PAINT)
+    assert document.without_recipe(plain) is plain and not plain.recipe
+    assert "recipe" not in document.dump(plain) and "resolution" not in document.dump(plain)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +159,38 @@ def test_a_dumped_document_is_parsed_to_itself(edit):
         (text(PAINT, weights={"sketch": -1}), "weight sketch is -1"),
         (text(PAINT, weights={"sketch": None}), "weight sketch is None"),
         (text(PAINT) + " " * document.MAX_BYTES, "at most 4194304 bytes"),
+        (text(HIDE), "stroke 1 has the brush 'mask', which goes with a recipe alone"),
+        (
+            text(HIDE, recipe="blend"),
+            "recipe is 'blend'; there are crossover, inpaint, scribble, local_style",
+        ),
+        (text(HIDE, recipe=""), "recipe is ''; there are"),
+        (text(HIDE, recipe=["inpaint"]), r"recipe is \['inpaint'\]"),
+        (
+            text(HIDE, DRAW, recipe="inpaint"),
+            "stroke 2 has the brush 'sketch'; strokes of the recipe inpaint",
+        ),
+        (
+            text(DRAG, recipe="crossover"),
+            "brush 'warp'; strokes of the recipe crossover have the brush 'mask'",
+        ),
+        (text(PAINT, recipe="local_style"), "brush 'colour'; strokes of the recipe local_style"),
+        (
+            text(HIDE, recipe="scribble"),
+            "brush 'mask'; strokes of the recipe scribble have the brush 'colour'",
+        ),
+        (text(HIDE, recipe="inpaint", weights={}), "weights, which have no effect with the recipe inpaint"),
+        (
+            text(HIDE, recipe="inpaint", resolution=8),
+            "a resolution, which goes with the recipe attributes alone",
+        ),
+        (text(PAINT, resolution=8), "a resolution, which goes with the recipe attributes alone"),
+        (text(HIDE, recipe="attributes", resolution=2), "resolution is 2, it has to be 4, 8, 16 and so on"),
+        (text(HIDE, recipe="attributes", resolution=12), "resolution is 12"),
+        (text(HIDE, recipe="attributes", resolution=True), "resolution is True"),
+        (text(HIDE, recipe="attributes", resolution=8.0), "resolution is 8.0"),
+        (text(HIDE, recipe="attributes", resolution=2**70), "resolution is a number beyond"),
+        (text(HIDE, recipe="inpaint", colour=1), "unknown field 'colour'; there are .* recipe, resolution"),
     ],
     ids=lambda x: None if isinstance(x, bytes) or len(x) > 60 or x == "" else x[:30],
 )
@@ -150,11 +217,12 @@ def places(tree, path=()):
 
 
 WHOLE = json.loads(text(PAINT, DRAW, DRAG, weights={"realism": 0.5}))
+RECIPE = json.loads(text(HIDE, recipe="attributes", resolution=16))
 
 
 @st.composite
 def spoiled(draw):
-    tree = json.loads(json.dumps(WHOLE))
+    tree = json.loads(json.dumps(draw(st.sampled_from([WHOLE, WHOLE, RECIPE]))))
     for _ in range(draw(st.integers(1, 2))):
         *path, last = draw(st.sampled_from([path for path in places(tree) if path]))
         inner = tree

@@ -223,7 +223,7 @@ def test_the_film_goes_from_the_start_to_the_best(run, generate):
 
 def test_an_edit_beside_its_photo_is_no_photo_for_the_next_program(run, tmp_path):
     image_files.write(tmp_path / "photo.png", np.zeros((20, 30, 3), np.uint8))
-    output = edit._claim(run, str(tmp_path / "out"), str(tmp_path / "photo.png"))
+    output = edit.claim(run, str(tmp_path / "out"), str(tmp_path / "photo.png"))
     image_files.write(output / "photo.png", np.zeros((20, 30, 3), np.uint8))
     assert image_files.find(tmp_path) == [tmp_path / "photo.png"]
 

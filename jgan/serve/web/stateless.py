@@ -80,7 +80,7 @@ def add(app: fastapi.FastAPI, service: service_lib.Service) -> None:
         text = texts.get("edit") or (files["edit"].data if "edit" in files else "")
         if not text:
             raise jgan.UserError("the form has no 'edit', an edit document in JSON.")
-        drawn = document.parse(text, engine.space)
+        drawn = document.without_recipe(document.parse(text, engine.space))
         given = session_file.given(uploads.tree(texts.get("set") or "{}"), engine.controls)
         async with turn(keeper):
             picture = None
