@@ -83,6 +83,8 @@ class Reader:
         (place / "scores.csv").write_text("0.png,0.2\n1.png,0.7\n")
         for k in range(2):
             images.write(place / "photos" / f"{k}.png", picture(k))
+        blocks = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+        (place / "inpaint.json").write_text(next(block for block in blocks if '"recipe"' in block))
         # The demo's photo, on which its edit is drawn; a quarter as wide takes the same programs less time.
         images.write(place / "photo.png", images.read(ROOT / "docs" / "photo.png")[::4, ::4])
 
@@ -116,6 +118,7 @@ class Reader:
             "sefa.npz": str(self.place / "sefa.npz"),
             "heights.npz": str(self.place / "heights.npz"),
             "edit.json": str(ROOT / "docs" / "edit.json"),
+            "inpaint.json": str(self.place / "inpaint.json"),
             "directions.npz": str(self.place / "directions.npz"),
         }
         flags = [re.sub(r"=([A-Za-z.]+)$", lambda m: "=" + meant.get(m[1], m[1]), flag) for flag in flags]
@@ -126,8 +129,9 @@ class Reader:
             flags += ["--evaluations=2", "--starts=1"]
         if module == "launch.edit":
             given = {flag.partition("=")[0] for flag in flags}
-            flags += ["--evaluations=2"] * ("--image" in given)
-            flags += ["--iterations=2", "--candidates=2"] * ("--edit" in given)
+            recipe = any("inpaint" in flag for flag in flags)  # no candidates, and maps of noise
+            flags += ["--evaluations=2"] * ("--image" in given) + ["--noise_evaluations=2"] * recipe
+            flags += ["--iterations=2", "--candidates=2"] * ("--edit" in given and not recipe)
         if module == "launch.directions":  # the difference of a folder and itself is none
             flags = [
                 f"--without={self.projected}/0.png.npz" if flag.startswith("--without=") else flag

@@ -129,6 +129,10 @@ def test_without_a_session(client):
     found = client.post("/api/edit", files={**asking.photo(), "edit": (None, EDIT)}).json()
     assert len(found["candidates"]) == 2 and found["candidates"][1]["cost"] is None
     assert client.post("/api/edit", files=asking.photo()).status_code == 400
+    mask = {"brush": "mask", "points": [[9, 9]], "width": 4}
+    recipe = json.dumps({**json.loads(EDIT), "recipe": "inpaint", "strokes": [mask]})
+    refused = client.post("/api/edit", files={**asking.photo(), "edit": (None, recipe)})
+    assert refused.status_code == 400 and "which launch.edit carries out" in refused.json()["error"]
     assert client.post("/api/translate", files=asking.photo()).status_code == 409
 
 
