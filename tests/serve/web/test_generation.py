@@ -181,8 +181,8 @@ def test_other_mistakes_are_told(clients):
 def test_the_commands_of_the_document_do_as_they_say(clients):
     text = (pathlib.Path(__file__).parents[3] / "docs" / "editor.md").read_text()
     lines = [line for line in text.splitlines() if line.startswith("curl ")]
-    # Those of two photos in a session are looked at in test_two_photos.
-    commands = [shlex.split(line) for line in lines if "/api/sessions/" not in line]
+    # Those of sessions are looked at in test_two_photos.
+    commands = [shlex.split(line) for line in lines if "/api/sessions" not in line]
     assert len(commands) == 5
     for _, address, *rest in commands:
         path, form = address.removeprefix("http://127.0.0.1:8000"), [x for x in rest if "=" in x]
