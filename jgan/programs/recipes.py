@@ -172,15 +172,15 @@ def carry_out(
     shown, asked = (x[stays][None] for x in (np.clip(picture, -1, 1), given.first))
     psnr = metrics.psnr(shown, asked) if stays.any() else None
     cost = np.mean(np.square(shown - asked)) if stays.any() else np.nan
-    told = "" if psnr is None else f"what should stay of the photo has a PSNR of {psnr:.1f} dB."
-    print(f"{drawn.recipe}: {told or 'done.'}")
+    remark = "" if psnr is None else f"what should stay of the photo has a PSNR of {psnr:.1f} dB."
+    print(f"{drawn.recipe}: {remark or 'done.'}")
     count = len(jax.tree.leaves(latents)[0])
     edit.save_latents(run, target, latents, np.full(count, cost, np.float32), begun)
     image_files.write(target / "picture.png", pictures.show(picture))
     mask = None if drawn.recipe == "scribble" else given.mask
     other = None if given.second is given.first else given.second
     heading = f"{drawn.recipe} by {run.config.system}, step {run.step}"
-    edit_page.recipe(target, heading, given.first, other, mask, picture, told)
+    edit_page.recipe(target, heading, given.first, other, mask, picture, remark)
     return psnr
 
 
