@@ -83,6 +83,10 @@ def compare(ours, peer):
     seconds = {ours: [], peer: []}
     for turn in range(TURNS.value):
         for side in (ours, peer) if turn % 2 == 0 else (peer, ours):
+            if CYCLES[SYSTEM.value] == 1:
+                # The system hands out memory anew after another process has worked, which steps of a training do not
+                # wait for; a long step hardly notices.
+                side.ask("warm_up", 1)
             seconds[side].append(side.ask("time", steps[side]))
         print(f"turn {turn + 1}: ours {seconds[ours][-1]:.4f} s, peer {seconds[peer][-1]:.4f} s", flush=True)
     peaks = [side.ask("peak_mib") for side in (ours, peer)]
