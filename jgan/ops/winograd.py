@@ -43,9 +43,8 @@ class _Matrices(NamedTuple):
 # Pixels of all small images from which on 3x3 kernels use tiles of 4x4 pixels: with fewer, transforms of the kernel
 # cost more than is gained.
 _MANY_PIXELS = 2048
-# Bytes of the positions of images that are transformed and multiplied together. All at once they pass through memory:
-# 16 images of 64 px and 32 channels take twice as long as four by four. In smaller parts, the work of one is too little
-# for two cores: those of 8 px and 256 channels take twice as long in four parts as at once.
+# Bytes of the positions of images that are transformed and multiplied together. All of many large images would pass
+# through memory; in parts that one core's cache holds, the work of one is too little for two cores.
 _CACHED = 2**23
 # Up to so many parts are written out in the program instead of a loop, which copies its operands and results and whose
 # turns cannot overlap.
@@ -144,7 +143,7 @@ def _kernel(big: jax.Array, small: jax.Array, shape: Shape, by: _Matrices) -> ja
 
 
 def _images(n: int, kernel: jax.Array, shape: Shape, by: _Matrices) -> int:
-    """How many of n images to take at a time, a divisor of n, so that their positions stay in a core's own cache."""
+    """How many of n images to take at a time, a divisor of n, so that their positions take no more than `_CACHED`."""
     h, w = _tiles(shape, by)
     one = len(by.big) ** 2 * h * w * max(kernel.shape[1:]) * 4
     return max(
