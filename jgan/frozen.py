@@ -22,6 +22,7 @@ from jgan import trained
 from jgan.nets import perceptual
 from jgan.runs import frozen as frozen_files
 from jgan.systems import system as system_lib
+from jgan.weights import features as feature_tables
 from jgan.weights import files
 from jgan.weights import tables
 
@@ -97,7 +98,7 @@ def load(path: str, channels: int, layers: tuple[str, ...] = ()) -> Features:
             so many channels.
     """
     entries = files.entries(path)
-    name = tables.recognise(entries, tables.TORCHVISION)
+    name = tables.recognise(entries, feature_tables.TORCHVISION)
     if name is None:
         known = " nor ".join(net.title for net in perceptual.ARCHITECTURES.values())
         raise jgan.UserError(
@@ -109,11 +110,14 @@ def load(path: str, channels: int, layers: tuple[str, ...] = ()) -> Features:
             f"{net.title} sees images of 1 or 3 channels, those of the run have {channels}: its own discriminator's "
             "features would work."
         )
-    shapes = perceptual.shapes(net)
     apply = perceptual.net(name, layers)
     params = tables.fill(
-        f"{path}, taken for {net.title},", entries, tables.TORCHVISION[name], lambda p: shapes[p[0]][p[1]]
-    )
+        f"{path}, taken for {net.title},",
+        entries,
+        feature_tables.TORCHVISION[name],
+        {"params": _abstract(perceptual.shapes(net))},
+        feature_tables.IGNORED,
+    )["params"]
     check = 0
     for leaf in jax.tree.leaves(params):
         check = zlib.crc32(np.ascontiguousarray(leaf), check)
@@ -139,12 +143,11 @@ def load_lpips(path: str, heads: str, channels: int) -> Features:
     kind = net.name.split()[0]
     layers = perceptual.ARCHITECTURES[kind].lpips
     net, shapes = load(path, channels, layers), perceptual.shapes(perceptual.ARCHITECTURES[kind])
-
-    def shape(place: tuple[str, ...]) -> tuple[int, ...]:
-        return (1, 1, 1, *shapes[place[0]]["bias"])
-
+    wanted = {layer: {"weight": (1, 1, 1, *shapes[layer]["bias"])} for layer in layers}
     title = f"{heads}, taken for LPIPS' weights of {kind},"
-    weights = tables.fill(title, files.entries(heads), tables.lpips(layers), shape)
+    weights = tables.fill(
+        title, files.entries(heads), feature_tables.lpips(layers), {"params": _abstract(wanted)}
+    )["params"]
     if any(np.min(x["weight"]) < 0 for x in weights.values()):
         raise jgan.UserError(f"{title} has weights below 0, and distances would be none.")
 
@@ -160,3 +163,11 @@ def load_lpips(path: str, heads: str, channels: int) -> Features:
         check = zlib.crc32(np.ascontiguousarray(leaf), check)
     name = f"{net.name} lpips {check:08x}"
     return Features(name, {"net": net.params, "heads": weights}, apply, comparable=True)
+
+
+def _abstract(shapes: dict[str, dict[str, tuple[int, ...]]]) -> dict[str, Any]:
+    """Shapes with the type that parameters have."""
+    return {
+        layer: {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in of.items()}
+        for layer, of in shapes.items()
+    }

@@ -13,7 +13,7 @@ from jgan.latent import projection
 from jgan.nets import perceptual
 from jgan.programs import project as project_lib
 from jgan.programs import projection_files
-from jgan.weights import tables
+from jgan.weights import features
 
 pytestmark = pytest.mark.usefixtures("quick_convolutions")
 
@@ -24,9 +24,8 @@ def weights(name="vgg16"):
     """Random weights in a file's names and layout, as of a net without a classifier."""
     shapes = perceptual.shapes(perceptual.ARCHITECTURES[name])
     rng, found = np.random.default_rng(0), {}
-    for key, (path, axes) in tables.TORCHVISION[name].items():
-        ours = shapes[path[0]][path[1]]
-        shape = [ours[axes.index(k)] for k in range(len(axes))]
+    for key, place in features.TORCHVISION[name].items():
+        shape = place.layout.give(np.empty(shapes[place.path[0]][place.path[1]], np.float32)).shape
         found[key] = rng.normal(0, 0.03, shape).astype(np.float32)
     return found
 
@@ -97,7 +96,7 @@ def changed(name, value):
         ),
         (lambda: changed("features.0.bias", np.zeros((), "f4")), "a single number instead of 64"),
         (lambda: changed("features.0.bias", np.full(64, np.nan, "f4")), "not finite"),
-        (lambda: changed("features.0.bias", np.zeros(64, "i4")), "int32 for features.0.bias"),
+        (lambda: changed("features.0.bias", np.zeros(64, "i4")), "no floats but int32 for features.0.bias"),
         (lambda: {"layer1.weight": np.zeros(3, "f4")}, "holds neither AlexNet nor VGG-16"),
         (lambda: {}, "holds neither AlexNet nor VGG-16"),
     ],

@@ -10,12 +10,25 @@ import contextlib
 import pathlib
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 import safetensors
 
 import jgan
 from jgan.weights import pth
 
+_DTYPES = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "BF16": jnp.bfloat16,
+    "I64": np.int64,
+    "I32": np.int32,
+    "I16": np.int16,
+    "I8": np.int8,
+    "U8": np.uint8,
+    "BOOL": np.bool_,
+}
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
@@ -24,11 +37,18 @@ class Entry(NamedTuple):
 
     Attributes:
         shape: its shape.
+        dtype: the type of its numbers, as NumPy or as `ml_dtypes` has it.
         read: a function that returns its values, and may raise a `jgan.UserError`.
     """
 
     shape: tuple[int, ...]
+    dtype: np.dtype
     read: Callable[[], np.ndarray]
+
+    @property
+    def is_float(self) -> bool:
+        """Whether its numbers are floats, bfloat16 among them."""
+        return self.dtype.kind in "fV"
 
 
 def entries(path: str | pathlib.Path) -> dict[str, Entry]:
@@ -46,7 +66,7 @@ def entries(path: str | pathlib.Path) -> dict[str, Entry]:
         tensors = pth.tensors(path)
     except OSError as error:
         raise jgan.UserError(f"the weights {path} cannot be read: {error.strerror or error}.") from None
-    return {name: Entry(tensor.shape, tensor.read) for name, tensor in tensors.items()}
+    return {name: Entry(tensor.shape, tensor.dtype, tensor.read) for name, tensor in tensors.items()}
 
 
 def _safetensors(path: pathlib.Path) -> dict[str, Entry]:
@@ -59,10 +79,14 @@ def _safetensors(path: pathlib.Path) -> dict[str, Entry]:
             return file.get_tensor(name)
 
     with _explained(path), safetensors.safe_open(path, framework="numpy") as file:
-        return {
-            name: Entry(tuple(file.get_slice(name).get_shape()), lambda name=name: read(name))
-            for name in file.keys()
-        }
+        found = {}
+        for name in file.keys():
+            part = file.get_slice(name)
+            shape, dtype = tuple(part.get_shape()), _DTYPES.get(part.get_dtype())
+            if dtype is None:
+                raise ValueError("a type that NumPy does not have")
+            found[name] = Entry(shape, np.dtype(dtype), lambda name=name: read(name))
+        return found
 
 
 @contextlib.contextmanager

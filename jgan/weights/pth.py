@@ -34,9 +34,10 @@ _DTYPES = {
 
 
 class Tensor(NamedTuple):
-    """A tensor of a file: its shape, and a function that reads its values."""
+    """A tensor of a file: its shape, the type of its numbers, and a function that reads its values."""
 
     shape: tuple[int, ...]
+    dtype: np.dtype
     read: Callable[[], np.ndarray]
 
 
@@ -85,7 +86,7 @@ def tensors(path: pathlib.Path) -> dict[str, Tensor]:
             raise
         except Exception:  # decoders raise many kinds of errors, which all mean the same here
             raise jgan.UserError(f"{path} is no sound file of torch.save.") from None
-    return {name: Tensor(view.shape, _reader(view, load)) for name, view in views.items()}
+    return {name: Tensor(view.shape, view.storage.dtype, _reader(view, load)) for name, view in views.items()}
 
 
 def _reader(view: _View, load: Callable[[_Storage], np.ndarray]) -> Callable[[], np.ndarray]:
