@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import pathlib
+from typing import Any
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -49,6 +50,19 @@ class Entry(NamedTuple):
     def is_float(self) -> bool:
         """Whether its numbers are floats, bfloat16 among them."""
         return self.dtype.kind in "fV"
+
+
+class Object(NamedTuple):
+    """An object of a class that a pickle names, of which this reader knows the state alone.
+
+    Attributes:
+        type: the class, such as `dnnlib.tflib.network.Network`; for the persistent objects of StyleGAN2-ADA
+            `torch_utils.persistence.` with their class behind, such as `torch_utils.persistence.Generator`.
+        state: its attributes by name.
+    """
+
+    type: str
+    state: dict[str, Any]
 
 
 def entries(path: str | pathlib.Path) -> dict[str, Entry]:
