@@ -4,8 +4,10 @@ run = trained.load("RUN")                                     # the latest; step
 images = run.way().run(run.weights, inputs, key)["output"]    # a pure function
 """
 
+from collections.abc import Mapping
 import hashlib
 import os
+import types
 from typing import Any
 from typing import NamedTuple
 
@@ -40,6 +42,10 @@ class Run(NamedTuple):
             ({name: value of one example}): programs hand both to the device in one tree.
         halves: of a run trained on pairs side by side, the least and the largest width / height of their halves.
         latent: the name of the space that is searched; empty: the default one of the system.
+        absent: nets of the system that the run does not have, as one that was imported from a file of the generator.
+        inference: what normalises ("statistics") and whether dropout is on ("dropout") if nobody says it; empty: as
+            the programs have it.
+        palette: {class: (red, green, blue)} of the label maps that it makes, if that is known.
     """
 
     config: ml_collections.ConfigDict
@@ -48,6 +54,9 @@ class Run(NamedTuple):
     weights: dict[str, Any]
     halves: tuple[float, float] | None = None
     latent: str = ""
+    absent: tuple[str, ...] = ()
+    inference: Mapping[str, Any] = types.MappingProxyType({})
+    palette: Mapping[str, tuple[int, int, int]] | None = None
 
     def way(self, name: str = "") -> system_lib.Way:
         """The way of that name, or the default one.
@@ -90,7 +99,7 @@ class Run(NamedTuple):
     @property
     def judges(self) -> bool:
         """Whether the run keeps a discriminator that judges images."""
-        return self.codes.judge is not None
+        return self.codes.judge is not None and "discriminator" not in self.absent
 
     @property
     def predicts(self) -> bool:
@@ -133,7 +142,17 @@ def load(workdir: str, step: int | str = "latest", *, latent: bool = False) -> R
     found, params, stats = _weights(workdir, step, config, system, keep, best)
     frozen = {net: {"stats": {}, **kept} for net, kept in frozen_files.read(workdir).items()}
     weights = {"params": params, "stats": stats, "frozen": frozen, "given": {}}
-    return Run(config, found, system, weights, run_config.facts(workdir).get("halves"))
+    facts = run_config.facts(workdir)
+    return Run(
+        config,
+        found,
+        system,
+        weights,
+        facts.get("halves"),
+        absent=_absent(workdir),
+        inference=facts.get("inference", {}),
+        palette=facts.get("palette"),
+    )
 
 
 def build(config: ml_collections.ConfigDict, workdir: str) -> system_lib.System:
@@ -212,7 +231,10 @@ def _exported(
     """(parameters, statistics) of an export, in the types of the system."""
     path = os.path.join(workdir, EXPORTED)
     abstract = jax.eval_shape(system.init, jax.random.key(0), batch_shape(config))
-    trees = abstract.params, abstract.stats
+    absent = _absent(workdir)
+    trees = tuple(
+        {net: x for net, x in tree.items() if net not in absent} for tree in (abstract.params, abstract.stats)
+    )
     entries, shapes = weight_files.entries(path), names(*trees)
     wrong = sorted(
         name
@@ -230,6 +252,12 @@ def _exported(
         raise jgan.UserError(f"{path} holds numbers that are not finite, in {bad[0]}.")
     leaves = [read[name].astype(shape.dtype) for name, shape in shapes.items()]
     return jax.tree.unflatten(jax.tree.structure(trees), leaves)
+
+
+def _absent(workdir: str) -> tuple[str, ...]:
+    """The nets that config.json says a run does not have."""
+    absent = run_config.facts(workdir).get("absent", [])
+    return tuple(map(str, absent)) if isinstance(absent, list) else ()
 
 
 def restore_weights(

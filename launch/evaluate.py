@@ -25,7 +25,9 @@ _STATISTICS = flags.DEFINE_enum(
     ["", "image", "running", "batch"],
     "what normalises: each image, or training's averages; empty: as the run's own validation",
 )
-_DROPOUT = flags.DEFINE_bool("dropout", False, "keep dropout on")
+_DROPOUT = flags.DEFINE_bool(
+    "dropout", None, "keep dropout on; by default off, or what was said at an import"
+)
 _BATCH = flags.DEFINE_integer("batch", 1, "images that pass at once", lower_bound=1)
 flags.adopt_module_key_flags(shared_flags)
 

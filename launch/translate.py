@@ -29,9 +29,14 @@ _STRIP = flags.DEFINE_bool(
 )
 _TILE = flags.DEFINE_integer("tile", 0, "translate in overlapping tiles of so many pixels", lower_bound=0)
 _STATISTICS = flags.DEFINE_enum(
-    "statistics", "image", ["image", "running"], "what normalises: each image, or training's averages"
+    "statistics",
+    "",
+    ["", "image", "running"],
+    "what normalises: each image, or training's averages; empty: each image, or what was said at an import",
 )
-_DROPOUT = flags.DEFINE_bool("dropout", False, "keep dropout on")
+_DROPOUT = flags.DEFINE_bool(
+    "dropout", None, "keep dropout on; by default off, or what was said at an import"
+)
 flags.adopt_module_key_flags(shared_flags)
 flags.adopt_module_key_flags(control_flags)
 

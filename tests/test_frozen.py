@@ -118,7 +118,7 @@ def test_what_is_no_file_of_weights_is_told(file, tmp_path):
         ("x.safetensors", b"no weights at all", "no sound file of safetensors"),
         ("x.safetensors", b"\xff" * 100, "no sound file of safetensors"),
         ("x.pth", b"no weights at all", "no sound file of torch.save"),
-        ("x.npz", b"", ".safetensors, .pth, .pt would work"),
+        ("x.npz", b"", ".safetensors or .pth would work"),
     ):
         (tmp_path / name).write_bytes(data)
         with pytest.raises(jgan.UserError, match=message):

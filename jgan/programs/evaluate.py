@@ -149,7 +149,7 @@ def evaluate(
     palette: str = "",
     batch_size: int = 1,
     statistics: str = "",
-    dropout: bool = False,
+    dropout: bool | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """The `scores` of a way of a run on a split of its own data, or on other data of the same kind.
@@ -160,10 +160,11 @@ def evaluate(
         data: another root folder.
         split: another split than the run's validation split.
         size: pictures are resized to size x size; by default they are taken as in the run's validation.
-        palette: JSON file of {class: [red, green, blue]}; targets are classes then, and resized as such.
+        palette: JSON file of {class: [red, green, blue]}; targets are classes then, and resized as such. Empty: that
+            of the run, if it has one.
         batch_size: how many images of one size pass at once.
-        statistics: what normalises, as in `translator.load`; empty: what the run's step asks for.
-        dropout: keep dropout on.
+        statistics: what normalises, as in `translator.load`; empty: as the run says, or what its step asks for.
+        dropout: keep dropout on; None: as the run says, or off.
         seed: of dropout and of codes.
 
     Raises:
@@ -174,7 +175,9 @@ def evaluate(
     _check(run, way, size, palette)
     if data:
         config.source, config.root = "folder", data
-    colours = segmentation.load_palette(palette) if palette else None
+    colours = segmentation.load_palette(palette) if palette else run.palette
+    statistics = statistics or run.inference.get("statistics") or run.system.statistics(run.step)
+    dropout = bool(run.inference.get("dropout")) if dropout is None else dropout
     if colours and not config.get("pair", ""):
         config.labels = "".join(sorted({*config.get("labels", ""), way.target}))
     examples = pipeline.evaluation(config, split or config.val_split, size)
@@ -189,7 +192,7 @@ def evaluate(
             "a picture that comes back. launch.translate and launch.sample show what it makes."
         )
     return scores(
-        _runs(run, way, statistics or run.system.statistics(run.step), dropout, seed),
+        _runs(run, way, statistics, dropout, seed),
         examples,
         way,
         names,

@@ -4,8 +4,11 @@ run = trained.load("RUN")
 export.write(run, "RUN", "models/mine", dtype="float16")      # trained.load("models/mine") is the same run
 """
 
+from collections.abc import Mapping
 import os
+from typing import Any
 
+import ml_collections
 import numpy as np
 import safetensors.numpy
 
@@ -38,14 +41,42 @@ def write(run: trained.Run, workdir: str, directory: str, dtype: str = "float32"
     """
     if dtype not in DTYPES:
         raise jgan.UserError(f"--dtype={dtype}: {' and '.join(DTYPES)} would work.")
+    facts = {name: value for name, value in run_config.facts(workdir).items() if name != "step"}
+    return save(directory, "--output", run.config, run.weights, facts | {"step": run.step}, dtype)
+
+
+def save(
+    directory: str,
+    flag: str,
+    config: ml_collections.ConfigDict,
+    weights: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    dtype: str = "float32",
+) -> int:
+    """Writes a config and weights as `write` does.
+
+    Args:
+        directory: made if missing; one that holds a run is left alone.
+        flag: the flag that names it, for sentences.
+        config: of the run.
+        weights: {"params": ..., "stats": ...} and, if there are some, "frozen" nets.
+        facts: what config.json tells besides, the step among it.
+        dtype: one of `DTYPES`.
+
+    Returns:
+        The size of the weights in bytes.
+
+    Raises:
+        jgan.UserError: as in `write`.
+    """
     if os.path.exists(os.path.join(directory, "config.json")):
-        raise jgan.UserError(f"--output={directory} holds a run already: name another directory.")
+        raise jgan.UserError(f"{flag}={directory} holds a run already: name another directory.")
     tensors = {}
-    for name, leaf in trained.names(run.weights["params"], run.weights["stats"]).items():
+    for name, leaf in trained.names(weights["params"], weights["stats"]).items():
         x = np.asarray(leaf, order="C")  # safetensors writes bytes as they lie
         if x.dtype.kind == "f":
             with np.errstate(over="ignore"):
-                x = x.astype(dtype)
+                x = x.astype(dtype, copy=False)
             if not np.isfinite(x).all():
                 raise jgan.UserError(
                     f"{name} does not fit in numbers of {dtype}; --dtype=float32 would work."
@@ -54,11 +85,10 @@ def write(run: trained.Run, workdir: str, directory: str, dtype: str = "float32"
     try:
         os.makedirs(directory, exist_ok=True)
     except OSError as error:
-        raise jgan.UserError(f"--output={directory} cannot be made: {error.strerror}.") from None
+        raise jgan.UserError(f"{flag}={directory} cannot be made: {error.strerror}.") from None
     data = safetensors.numpy.save(tensors)
     output.replace(os.path.join(directory, trained.EXPORTED), data)
-    for net, weights in run.weights["frozen"].items():
-        frozen_files.write(directory, net, weights)
-    facts = {name: value for name, value in run_config.facts(workdir).items() if name != "step"}
-    run_config.write(directory, run.config, **facts, step=run.step)
+    for net, kept in weights.get("frozen", {}).items():
+        frozen_files.write(directory, net, kept)
+    run_config.write(directory, config, **facts)
     return len(data)

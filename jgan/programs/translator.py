@@ -190,8 +190,8 @@ def load(
     *,
     way: str = "",
     step: int | str = "latest",
-    statistics: str = "image",
-    dropout: bool = False,
+    statistics: str = "",
+    dropout: bool | None = None,
     samples: int = 0,
     given: Sequence[str] = (),
 ) -> Translator:
@@ -202,17 +202,19 @@ def load(
         way: such as `AtoB` or `BtoA`; by default the first of the run.
         step: a step with a checkpoint, `latest` or `best`.
         statistics: what normalises: each `image` by itself, however many share a batch, or the `running`
-            statistics of training, or the whole `batch`.
-        dropout: keep dropout on: the noise z of pix2pix, drawn anew by every seed.
+            statistics of training, or the whole `batch`; empty: as the run says (`Run.inference`), or `image`.
+        dropout: keep dropout on: the noise z of pix2pix, drawn anew by every seed; None: as the run says, or off.
         samples: of each picture that are wanted: above 0 the way's code draws them, or else dropout.
         given: `NAME=VALUE` of the way's controls, as --set has it.
 
     Raises:
         jgan.UserError: no run, no such checkpoint, way or control, unknown statistics, or dropout that the run has not.
     """
+    loaded = trained.load(workdir, step)
+    statistics = statistics or loaded.inference.get("statistics", "image")
     if statistics not in _STATISTICS:
         raise jgan.UserError(f"statistics={statistics!r} is unknown: use one of {', '.join(_STATISTICS)}.")
-    loaded = trained.load(workdir, step)
+    dropout = bool(loaded.inference.get("dropout", False)) if dropout is None else dropout
     config, system = loaded.config, loaded.system
     if not ways(system):
         raise jgan.UserError(
