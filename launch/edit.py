@@ -73,6 +73,7 @@ flags.adopt_module_key_flags(projection_flags)
 
 
 def main() -> None:
+    projection_flags.check()
     changes = {
         "directions": _DIRECTIONS.value,
         "morph": _MORPH.value,
@@ -181,7 +182,10 @@ def _carry_out(run: Any, drawn: Any, asked: list[str]) -> None:
         (_SECOND, recipe.second, "recipes of two photos, such as crossover,"),
         (_LATENT, recipe.projected, "an edit without a recipe, and with scribble and attributes,"),
         *((flag, found, "a recipe that projects a photo (scribble or attributes)") for flag in by_start),
-        (projection_flags.LPIPS, name == "attributes", "an edit without a recipe, and with attributes,"),
+        *(
+            (flag, name == "attributes", "an edit without a recipe, and with attributes,")
+            for flag in (projection_flags.LPIPS, projection_flags.LPIPS_VERSION)
+        ),
     )
     recipes.carry_out(
         run,
@@ -204,5 +208,5 @@ if __name__ == "__main__":
         main,
         required=("workdir", "output"),
         runs=("workdir",),
-        paths=("edit", "image", "second", "directions", "features", "lpips", "latent", "morph", "mix"),
+        paths=("edit", "image", "second", "directions", "latent", "morph", "mix"),
     )

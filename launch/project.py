@@ -29,6 +29,7 @@ flags.adopt_module_key_flags(projection_flags)
 
 
 def main() -> None:
+    projection_flags.check()
     from jgan import trained
     from jgan.programs import controls
     from jgan.programs import project as project_lib
@@ -55,5 +56,5 @@ if __name__ == "__main__":
         main,
         required=("workdir", "images", "output"),
         runs=("workdir",),
-        paths=("images", "features", "lpips"),
+        paths=("images"),
     )

@@ -14,6 +14,7 @@ from jgan.nets import perceptual
 from jgan.programs import project as project_lib
 from jgan.programs import projection_files
 from jgan.weights import features
+from jgan.weights import published
 
 pytestmark = pytest.mark.usefixtures("quick_convolutions")
 
@@ -97,8 +98,8 @@ def changed(name, value):
         (lambda: changed("features.0.bias", np.zeros((), "f4")), "a single number instead of 64"),
         (lambda: changed("features.0.bias", np.full(64, np.nan, "f4")), "not finite"),
         (lambda: changed("features.0.bias", np.zeros(64, "i4")), "no floats but int32 for features.0.bias"),
-        (lambda: {"layer1.weight": np.zeros(3, "f4")}, "holds neither AlexNet nor VGG-16"),
-        (lambda: {}, "holds neither AlexNet nor VGG-16"),
+        (lambda: {"layer1.weight": np.zeros(3, "f4")}, "holds none of AlexNet, VGG-16, VGG-19"),
+        (lambda: {}, "holds none of AlexNet, VGG-16, VGG-19"),
     ],
 )
 def test_files_that_do_not_fit_are_told_in_one_sentence(tmp_path, tensors, message):
@@ -140,13 +141,18 @@ def heads(**changes):
     return named | changes
 
 
-def test_activations_with_the_weights_of_lpips_give_its_distance(file, tmp_path):
+@pytest.mark.parametrize("version", frozen.LPIPS_VERSIONS)
+def test_activations_with_the_weights_of_lpips_give_its_distance(file, tmp_path, version):
     """Zhang et al. (2018), equation 1, worked out from VGG-16's activations, also where all channels are 0."""
     net = frozen.load(file, 3, ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"))
-    found = frozen.load_lpips(file, write(tmp_path / "lpips.safetensors", heads()), 3)
+    found = frozen.load_lpips(file, write(tmp_path / "lpips.safetensors", heads()), 3, version)
     images = np.random.default_rng(1).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
+    seen = images
+    if version == "0.0":  # the net has to see them as they are: what it does to images is undone before
+        mean, deviation = np.float32((0.485, 0.456, 0.406)), np.float32((0.229, 0.224, 0.225))
+        seen = 2 * (images * deviation + mean) - 1
     wanted = 0
-    for x, w in zip(jax.jit(net.apply)(net.params, images), heads().values(), strict=True):
+    for x, w in zip(jax.jit(net.apply)(net.params, seen), heads().values(), strict=True):
         x = np.asarray(x, np.float64)
         x = x / (np.sqrt(np.sum(x**2, -1, keepdims=True)) + 1e-10)
         wanted += np.mean(np.sum(w.ravel() * (x[0] - x[1]) ** 2, -1))
@@ -171,3 +177,55 @@ def test_activations_with_the_weights_of_lpips_give_its_distance(file, tmp_path)
 def test_weights_of_lpips_that_do_not_fit_are_refused(file, tmp_path, change, message):
     with pytest.raises(jgan.UserError, match=message):
         frozen.load_lpips(file, write(tmp_path / "lpips.safetensors", heads(**change)), 3)
+
+
+def test_versions_and_nets_that_lpips_does_not_have(file, tmp_path):
+    with pytest.raises(jgan.UserError, match="no version '0.2': use one of 0.1, 0.0"):
+        frozen.load_lpips(file, "x.pth", 3, "0.2")
+    path = write(tmp_path / "vgg19.safetensors", weights("vgg19"))
+    with pytest.raises(jgan.UserError, match="holds VGG-19, and LPIPS is of AlexNet or of VGG-16"):
+        frozen.load_lpips(path, "x.pth", 3)
+
+
+def test_lpips_under_other_names(file, tmp_path):
+    """A whole LPIPS serves as both files; pSp's line numbers the weights only."""
+    slices = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+    block = dict(zip(slices, (1, 1, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5), strict=True))
+    whole = {"scaling_layer.shift": np.zeros((1, 3, 1, 1), "f4"), **heads()}
+    for name, value in weights().items():
+        number = int(name.split(".")[1])
+        whole[f"net.slice{block[number]}.{number}.{name.split('.')[2]}"] = value
+    whole |= {f"lins.{k}.model.1.weight": value for k, value in enumerate(heads().values())}
+    whole = write(tmp_path / "whole.safetensors", whole)
+    short = {f"{k}.1.weight": value for k, value in enumerate(heads().values())}
+    found = [
+        frozen.load_lpips(net, own, 3)
+        for net, own in (
+            (file, write(tmp_path / "lpips.safetensors", heads())),
+            (whole, whole),
+            (file, write(tmp_path / "short.safetensors", short)),
+        )
+    ]
+    assert len({x.name for x in found}) == 1
+    for other in found[1:]:
+        assert jax.tree.all(jax.tree.map(np.array_equal, other.params, found[0].params))
+
+
+def test_a_missing_file_is_told_by_its_public_name(file, tmp_path):
+    for name, known in (
+        ("vgg16.pth", ["vgg16-397923af.pth, 553,433,881 bytes, SHA-256 397923af8e79"]),
+        ("VGG_19.pth", ["vgg19-dcbb9e9d.pth, 574,673,361 bytes, SHA-256 dcbb9e9dad56"]),
+        ("net.pth", ["alexnet-owt-7be5be79.pth, 244,408,911 bytes", "vgg16-", "vgg19-"]),
+    ):
+        with pytest.raises(jgan.UserError, match="No such file") as told:
+            frozen.load(str(tmp_path / name), 3)
+        assert all(part in str(told.value) for part in known) and "\n" not in str(told.value)
+    for version, size in (("0.1", "7,289"), ("0.0", "6,735")):
+        with pytest.raises(jgan.UserError, match=f"v{version}/vgg.pth, {size} bytes, SHA-256 [0-9a-f]{{64}}"):
+            frozen.load_lpips(file, str(tmp_path / "lpips.pth"), 3, version)
+    with pytest.raises(jgan.UserError, match="pt_inception-2015-12-05-6726825d.pth, 95,628,359 bytes"):
+        frozen.load_inception(str(tmp_path / "inception.pth"))
+    for public in published.FILES.values():  # names of PyTorch's files hold the first digits
+        assert len(public.sha256) == 64
+        name = public.address.split("/")[-1].removesuffix(".pth").split("-")
+        assert len(name) == 1 or public.sha256.startswith(name[-1])

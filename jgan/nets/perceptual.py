@@ -1,9 +1,10 @@
-"""AlexNet and VGG-16 up to their classifiers, as functions from images to named activations.
+"""AlexNet, VGG-16 and VGG-19 up to their classifiers, as functions from images to named activations.
 
 Krizhevsky (2014), "One weird trick for parallelizing convolutional neural networks" (AlexNet on one device, as
-torchvision has it), and Simonyan and Zisserman (2015), "Very Deep Convolutional Networks", configuration D. Their
-weights are the user's: `jgan.features` reads them. What is asked for are distances of activations: Zhu et al. (2016,
-iGAN) take AlexNet's conv4, Abdal et al. (2019, Image2StyleGAN) VGG-16's conv1_1, conv1_2, conv3_2 and conv4_2.
+torchvision has it), and Simonyan and Zisserman (2015), "Very Deep Convolutional Networks", configurations D and E.
+Their weights are the user's: `jgan.frozen` reads them. What is asked for are distances of activations: Zhu et al.
+(2016, iGAN) take AlexNet's conv4, Abdal et al. (2019, Image2StyleGAN) VGG-16's conv1_1, conv1_2, conv3_2 and conv4_2,
+Wang et al. (2018, pix2pixHD) the first layer of each of VGG-19's blocks.
 """
 
 from collections.abc import Callable
@@ -45,7 +46,7 @@ class Architecture(NamedTuple):
         title: its name in sentences.
         layers: in order.
         default: names of the activations that the papers compare.
-        lpips: names of those that LPIPS compares.
+        lpips: names of those that LPIPS compares; empty where LPIPS has no weights for the net.
         least: images of fewer pixels a side are enlarged, each pixel to a square, until they have as many.
     """
 
@@ -87,6 +88,13 @@ ARCHITECTURES = {
         ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"),
         32,
     ),
+    "vgg19": Architecture(
+        "VGG-19",
+        _vgg((2, 64), (2, 128), (4, 256), (4, 512), (4, 512)),
+        ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1"),
+        (),
+        32,
+    ),
 }
 
 
@@ -123,7 +131,9 @@ def shapes(architecture: Architecture) -> dict[str, dict[str, tuple[int, ...]]]:
     return found
 
 
-def net(name: str, wanted: Sequence[str] = ()) -> Callable[[Any, jax.Array], list[jax.Array]]:
+def net(
+    name: str, wanted: Sequence[str] = (), normalised: bool = True
+) -> Callable[[Any, jax.Array], list[jax.Array]]:
     """`(params, images [n, h, w, c] in [-1, 1]) -> activations [n, h', w', features]` of the layers `wanted`.
 
     Images of any size are normalised as ImageNet's are; grey ones are repeated. What lies behind the last layer that
@@ -131,7 +141,8 @@ def net(name: str, wanted: Sequence[str] = ()) -> Callable[[Any, jax.Array], lis
 
     Args:
         name: a key of `ARCHITECTURES`.
-        wanted: names of layers; by default AlexNet's conv4, or VGG-16's conv1_1, conv1_2, conv3_2 and conv4_2.
+        wanted: names of layers; by default `Architecture.default`.
+        normalised: False gives the net images in [-1, 1], as version 0.0 of LPIPS did.
 
     Raises:
         jgan.UserError: a net or a layer that does not exist, and on application images of 2 or more than 3 channels.
@@ -147,7 +158,7 @@ def net(name: str, wanted: Sequence[str] = ()) -> Callable[[Any, jax.Array], lis
     module = Perceptual(architecture, tuple(layer for layer in known if layer in wanted))
 
     def apply(params: Any, images: jax.Array) -> list[jax.Array]:
-        return module.apply({"params": params}, _prepare(images, architecture))
+        return module.apply({"params": params}, _prepare(images, architecture, normalised))
 
     return apply
 
@@ -165,7 +176,7 @@ def unit(x: jax.Array, weights: jax.Array | None = None) -> jax.Array:
     return x if weights is None else x * jnp.sqrt(weights)
 
 
-def _prepare(images: jax.Array, architecture: Architecture) -> jax.Array:
+def _prepare(images: jax.Array, architecture: Architecture, normalised: bool = True) -> jax.Array:
     """Images as the net was trained to see them."""
     _, height, width, channels = images.shape
     if channels not in (1, 3):
@@ -173,7 +184,8 @@ def _prepare(images: jax.Array, architecture: Architecture) -> jax.Array:
             f"{architecture.title} sees images of 1 or 3 channels, these have {channels}: use the discriminator's "
             "features."
         )
-    x = (jnp.broadcast_to(images, (*images.shape[:3], 3)) + 1) / 2
-    x = (x - jnp.asarray(_MEAN, x.dtype)) / jnp.asarray(_DEVIATION, x.dtype)
+    x = jnp.broadcast_to(images, (*images.shape[:3], 3))
+    if normalised:
+        x = ((x + 1) / 2 - jnp.asarray(_MEAN, x.dtype)) / jnp.asarray(_DEVIATION, x.dtype)
     times = -(-architecture.least // min(height, width))
     return x.repeat(times, 1).repeat(times, 2) if times > 1 else x

@@ -1,4 +1,4 @@
-"""AlexNet and VGG-16 with a file's weights: the activations of an independent transcription, for every form of file."""
+"""AlexNet, VGG-16 and VGG-19 with a file's weights: the activations of an independent transcription, for every form of file."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,8 @@ import safetensors.torch  # noqa: E402  it imports PyTorch
 
 nn = torch.nn
 
-VGG = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
+VGG16 = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
+VGG19 = (64, 64, "M", 128, 128, "M", *(256,) * 4, "M", *(512,) * 4, "M", *(512,) * 4, "M")
 
 
 class Net(nn.Module):
@@ -39,9 +40,9 @@ def alexnet():
     )
 
 
-def vgg16():
+def vgg(widths):
     layers, channels = [], 3
-    for width in VGG:
+    for width in widths:
         if width == "M":
             layers.append(nn.MaxPool2d(2, 2))
             continue
@@ -53,7 +54,7 @@ def vgg16():
 @pytest.fixture(scope="module")
 def nets():
     torch.manual_seed(0)
-    return {"alexnet": alexnet().eval(), "vgg16": vgg16().eval()}
+    return {"alexnet": alexnet().eval(), "vgg16": vgg(VGG16).eval(), "vgg19": vgg(VGG19).eval()}
 
 
 def activations(net, images, places):
@@ -95,6 +96,8 @@ def save(net, path, form):
             ("conv2_2", "conv3_3", "conv4_3", "conv5_3"),
             (8, 15, 22, 29),
         ),
+        ("vgg19", "stream", (1, 32, 33, 3), (), (1, 6, 11, 20, 29)),
+        ("vgg19", "archive", (1, 32, 32, 1), ("conv3_4", "conv5_4"), (17, 35)),
     ],
 )
 def test_activations_are_those_of_torchvision(nets, tmp_path, name, form, shape, wanted, places):
