@@ -37,10 +37,11 @@ _NAMES = flags.DEFINE_list("names", [], "of the classes of a generator with labe
 
 
 def main() -> None:
+    from jgan.programs import import_plans
     from jgan.programs import import_weights
 
     import_weights.check(_WORKDIR.value)
-    choices = import_weights.Choices(
+    choices = import_plans.Choices(
         _DIRECTION.value,
         _STATISTICS.value,
         _DROPOUT.value,

@@ -1,11 +1,10 @@
 """A run from other people's files of weights: what is in them is recognised by names and shapes alone.
 
-imported = import_weights.read(["latest_net_G.pth"], configs, import_weights.Choices())
+imported = import_weights.read(["latest_net_G.pth"], configs, import_plans.Choices())
 import_weights.write(imported, "RUN")          # trained.load("RUN"), launch.translate, launch.train ... take it
 """
 
 from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
 import os
 import pathlib
@@ -19,7 +18,9 @@ import numpy as np
 import jgan
 from jgan import trained
 from jgan.metrics import segmentation
+from jgan.nets import stylegan2 as nets_lib
 from jgan.programs import export
+from jgan.programs import import_plans
 from jgan.runs import config as run_config
 from jgan.systems import SYSTEMS
 from jgan.weights import files
@@ -29,31 +30,6 @@ from jgan.weights import tables
 from jgan.weights import translation
 
 STATISTICS = ("image", "running")
-_DROPOUT = 0.5  # of the old tool's nets that have any
-_SIZE = 256  # its crops
-
-
-class Choices(NamedTuple):
-    """What no file says. The defaults are those of the tools that wrote the files.
-
-    Attributes:
-        direction: of pairs, `AtoB` or `BtoA`: the name of the way of a single generator.
-        statistics: what normalises when pictures are made: each `image`, as batch norm in train mode does with a batch
-            of one, or the `running` averages, as in eval mode.
-        dropout: whether dropout is on when pictures are made; None: if the net has any, as the old tool's test has it.
-        size: pixels a side for training; 0: 256, or what the net needs.
-        inverted: grey pictures of iGAN are stored as 255 minus what people see.
-        palette: JSON file of the colours of classes, for scores.
-        names: of the classes of a generator with labels; empty: their numbers.
-    """
-
-    direction: str = "AtoB"
-    statistics: str = "image"
-    dropout: bool | None = None
-    size: int = 0
-    inverted: bool = True
-    palette: str = ""
-    names: tuple[str, ...] = ()
 
 
 class Imported(NamedTuple):
@@ -76,15 +52,8 @@ class Imported(NamedTuple):
     table: tuple[tuple[str, str, str], ...]
 
 
-class _Found(NamedTuple):
-    """A net and the file that it is from."""
-
-    path: str
-    part: tables.Part
-
-
 def read(
-    paths: Sequence[str], configs: Callable[[str], ml_collections.ConfigDict], choices: Choices
+    paths: Sequence[str], configs: Callable[[str], ml_collections.ConfigDict], choices: import_plans.Choices
 ) -> Imported:
     """The run that files hold together.
 
@@ -98,7 +67,7 @@ def read(
     """
     if choices.statistics not in STATISTICS:
         raise jgan.UserError(f"--statistics={choices.statistics}: {' and '.join(STATISTICS)} would work.")
-    found = [_Found(path, part) for path in paths for part in recognise(path, choices)]
+    found = _recognise(paths, choices)
     families = {part.system for _, part in found}
     if len(families) > 1:
         raise jgan.UserError(
@@ -106,8 +75,7 @@ def read(
             + ", ".join(f"{os.path.basename(path)} is a {part.title}" for path, part in found)
             + "; import one model at a time."
         )
-    plan = {"translation": _translation, "stylegan2": _stylegan2, "dcgan": _dcgan}[families.pop()]
-    config, nets = plan(found, configs, choices)
+    config, nets = import_plans.PLANS[families.pop()](found, configs, choices)
     config.unlock()
     try:
         system = SYSTEMS[config.system](config)
@@ -151,28 +119,37 @@ def read(
     return Imported(config, weights, absent, facts, step, rows)
 
 
-def recognise(path: str, choices: Choices) -> list[tables.Part]:
-    """The nets in a file.
+def _recognise(paths: Sequence[str], choices: import_plans.Choices) -> list[import_plans.Found]:
+    """The nets in files.
 
     Raises:
-        jgan.UserError: it cannot be read, or has no net that is known.
+        jgan.UserError: one cannot be read, or has no net that is known.
     """
-    tree = files.contents(path)
-    for family in (
-        stylegan2.recognise,
-        translation.recognise,
-        lambda tree: igan.recognise(tree, choices.inverted),
-    ):
+    trees = {path: files.contents(path) for path in paths}
+    # iGAN's training keeps each list of arrays in a file of its own.
+    lists = {pathlib.Path(path).stem: tree for path, tree in trees.items() if isinstance(tree, list)}
+    if lists and len(lists) == len(trees):
+        packed = igan.packed(lists)
+        if packed is not None:
+            trees = {paths[0]: packed}
+    found = []
+    for path, tree in trees.items():
         try:
-            parts = family(tree)
+            parts = (
+                stylegan2.recognise(tree)
+                or translation.recognise(tree)
+                or igan.recognise(tree, choices.inverted)
+                or []
+            )
         except jgan.UserError as error:
             raise jgan.UserError(f"{path}: {error}") from None
-        if parts:
-            return parts
-    raise jgan.UserError(
-        f"{path} holds no net that is known: those of pytorch-CycleGAN-and-pix2pix and CUT, StyleGAN2 (official, "
-        "rosinality's, inside pSp, e4e and HyperStyle) and Theano's iGAN would work."
-    )
+        if not parts:
+            raise jgan.UserError(
+                f"{path} holds no net that is known: those of pytorch-CycleGAN-and-pix2pix and CUT, StyleGAN2 "
+                "(official, rosinality's, inside pSp, e4e and HyperStyle) and Theano's iGAN would work."
+            )
+        found += [import_plans.Found(path, part) for part in parts]
+    return found
 
 
 def write(imported: Imported, workdir: str) -> int:
@@ -194,164 +171,7 @@ def _told(part: tables.Part) -> str:
     return ", ".join([part.title, *(f"{name} {value}" for name, value in part.facts.items())])
 
 
-def _update(config: ml_collections.ConfigDict, parts: Sequence[tables.Part]) -> None:
-    """Sets the fields of a config that nets were recognised by."""
-    for part in parts:
-        config.update_from_flattened_dict(dict(part.fields))
-
-
-def _named(found: Sequence[_Found], net: str) -> dict[str, _Found]:
-    """{"A", "B" or "": net} of the files of one kind of net, by the ends of their names.
-
-    Raises:
-        jgan.UserError: two have the same end.
-    """
-    nets: dict[str, _Found] = {}
-    for one in found:
-        if one.part.net == net:
-            stem = pathlib.Path(one.path).stem
-            side = stem[-1] if stem[-2:] in ("_A", "_B") else ""
-            if side in nets:
-                raise jgan.UserError(
-                    f"{nets[side].path} and {one.path} both hold a {net}: those of a CycleGAN have names that end in "
-                    "_A and _B."
-                )
-            nets[side] = one
-    return nets
-
-
-def _translation(
-    found: Sequence[_Found], configs: Callable[[str], ml_collections.ConfigDict], choices: Choices
-) -> tuple[ml_collections.ConfigDict, dict[str, _Found]]:
-    """The config and the nets of a pix2pix or a CycleGAN."""
-    generators, judges = _named(found, "generator"), _named(found, "discriminator")
-    if not generators:
-        raise jgan.UserError(
-            f"{found[0].path} holds a discriminator alone, which makes no pictures: add --input=G."
-        )
-    pair = len(generators) == 2
-    if pair and set(generators) != {"A", "B"}:
-        names = " and ".join(one.path for one in generators.values())
-        raise jgan.UserError(
-            f"{names} hold generators: those of a CycleGAN have names that end in _A and _B."
-        )
-    config = configs("cyclegan" if pair else "pix2pix")
-    for nets in (generators, judges):
-        _same(list(nets.values()))
-        _update(config, [one.part for one in nets.values()])
-    first = next(iter(generators.values())).part if not pair else generators["A"].part
-    source, output = first.facts["input channels"], first.facts["output channels"]
-    config.data.channels = (source, output)
-    unet = "unet" in config.generator.name
-    size = choices.size or max(_SIZE, 2**config.generator.levels if unet else 0)
-    config.data.size, config.data.load_size = size, size * 286 // 256
-    if unet:
-        asked = choices.dropout if choices.dropout is not None else not pair
-        config.generator.dropout = _DROPOUT if asked else 0.0
-    if pair:
-        back = generators["B"].part.facts
-        if (back["input channels"], back["output channels"]) != (output, source):
-            raise jgan.UserError(
-                f"{generators['B'].path} does not lead back: {generators['A'].path} makes {output} channels of "
-                f"{source}."
-            )
-        # D_A of the old tool judges B, what G_A makes.
-        nets = {"generator_ab": generators["A"], "generator_ba": generators["B"]}
-        nets |= {f"discriminator_{'ba'['AB'.index(side)]}": one for side, one in _sided(judges).items()}
-        return config, nets
-    config.data.direction = choices.direction
-    nets = {"generator": next(iter(generators.values()))}
-    if judges:
-        if len(judges) > 1:
-            raise jgan.UserError(
-                "one generator and two discriminators: a CycleGAN has two generators as well."
-            )
-        nets["discriminator"] = judge = next(iter(judges.values()))
-        seen = judge.part.facts["input channels"]
-        if seen not in (output, source + output):
-            raise jgan.UserError(
-                f"{judge.path} judges pictures of {seen} channels; with a generator that makes {output} of {source} it "
-                f"would be {source + output}, or {output} without the input."
-            )
-        config.discriminator.conditional = seen != output
-    return config, nets
-
-
-def _sided(judges: Mapping[str, _Found]) -> Mapping[str, _Found]:
-    """Discriminators of a CycleGAN, each with its side."""
-    if "" in judges:
-        raise jgan.UserError(
-            f"{judges[''].path}: discriminators of a CycleGAN have names that end in _A and _B."
-        )
-    return judges
-
-
-def _same(found: Sequence[_Found]) -> None:
-    """Refuses two nets of a CycleGAN that differ in more than their channels."""
-    if len(found) == 2 and found[0].part.fields != found[1].part.fields:
-        one, other = found
-        different = [
-            f"{name} {value!r} and {other.part.fields.get(name)!r}"
-            for name, value in one.part.fields.items()
-            if other.part.fields.get(name) != value
-        ]
-        raise jgan.UserError(f"{one.path} and {other.path} are different nets: {', '.join(different)}.")
-
-
-def _stylegan2(
-    found: Sequence[_Found], configs: Callable[[str], ml_collections.ConfigDict], choices: Choices
-) -> tuple[ml_collections.ConfigDict, dict[str, _Found]]:
-    """The config and the nets of a StyleGAN2."""
-    nets = _once(found)
-    if "synthesis" not in nets:
-        raise jgan.UserError(
-            f"{found[0].path} holds a discriminator alone, which makes no pictures: add --input=G."
-        )
-    config = configs("stylegan2")
-    _update(config, [one.part for one in nets.values()])
-    config.data.load_size = config.data.size
-    config.data.channels = (nets["synthesis"].part.facts["channels"],)
-    if labels := nets["mapping"].part.facts["labels"]:
-        if choices.names and len(choices.names) != labels:
-            raise jgan.UserError(
-                f"--names has {len(choices.names)} names, and the generator has {labels} classes."
-            )
-        config.data.kind = "labelled"
-        config.data.names = choices.names or tuple(map(str, range(labels)))
-    return config, nets
-
-
-def _dcgan(
-    found: Sequence[_Found], configs: Callable[[str], ml_collections.ConfigDict], choices: Choices
-) -> tuple[ml_collections.ConfigDict, dict[str, _Found]]:
-    """The config and the nets of iGAN's DCGAN."""
-    nets = _once(found)
-    if "generator" not in nets:
-        raise jgan.UserError(
-            f"{found[0].path} holds no generator, and nothing else makes pictures: add --input=G."
-        )
-    config = configs("dcgan:igan64")
-    _update(config, [one.part for one in nets.values()])
-    config.data.load_size = config.data.size
-    config.data.channels = (nets["generator"].part.facts["channels"],)
-    if "predictor" not in nets:
-        learnt = config.predictor.warm_steps + config.predictor.steps + config.predictor.statistics_steps
-        config.steps -= learnt
-        config.predictor.update({"warm_steps": 0, "steps": 0, "statistics_steps": 0})
-    return config, nets
-
-
-def _once(found: Sequence[_Found]) -> dict[str, _Found]:
-    """{net: where it is}, each from one file."""
-    nets: dict[str, _Found] = {}
-    for one in found:
-        if one.part.net in nets:
-            raise jgan.UserError(f"{nets[one.part.net].path} and {one.path} both hold a {one.part.net}.")
-        nets[one.part.net] = one
-    return nets
-
-
-def _has_dropout(config: ml_collections.ConfigDict, choices: Choices) -> bool:
+def _has_dropout(config: ml_collections.ConfigDict, choices: import_plans.Choices) -> bool:
     """Whether dropout is on when pictures are made."""
     has = config.get("generator", {}).get("dropout", 0.0) > 0
     if choices.dropout and not has:
@@ -363,8 +183,15 @@ def _complete(weights: dict[str, dict[str, Any]], config: ml_collections.ConfigD
     """Adds the mean style and the constant noise of a StyleGAN2 whose file has none."""
     stats = weights["stats"]
     if "mapping" not in stats:
-        mean = stylegan2.mean_style(weights["params"]["mapping"], config)
-        stats["mapping"] = {"w_avg": np.asarray(mean)}
+        mapping = nets_lib.mapping(
+            z_dim=config.latent.nz,
+            w_dim=config.mapping.w_dim,
+            num_layers=config.mapping.num_layers,
+            lr_multiplier=config.mapping.get("lr_multiplier", 0.01),
+        )
+        params = weights["params"]["mapping"]
+        mean = stylegan2.mean_style(lambda z: mapping.apply(params, {}, z)[0], config.latent.nz)
+        stats["mapping"] = {"w_avg": mean}
     if "synthesis" not in stats:
         rng = np.random.default_rng(0)
         stats["synthesis"] = jax.tree.map(
