@@ -39,6 +39,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     generator.dropout = 0.5
     generator.upsample = "transposed"  # resize_conv
     generator.antialias = False
+    generator.antialias_up = "auto"  # as antialias; on, off
 
     config.encoder = encoder = ml_collections.ConfigDict()
     encoder.name = "resnet"  # conv
@@ -53,6 +54,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     discriminator.ndf = 64
     discriminator.norm = "instance"  # none
     discriminator.antialias = False
+    discriminator.antialias_place = "before"  # strided layers; after, as CUT has it
     discriminator.conditional = False  # True: D is shown the input too
     discriminator.same = False  # True: one D judges pictures of encoded and of random codes
 

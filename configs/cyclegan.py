@@ -30,13 +30,15 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data = common.data("unaligned", val_split="test")
 
     config.generator = generator = ml_collections.ConfigDict()
-    generator.name = "resnet_9blocks"  # resnet_6blocks, or a U-Net of pix2pix
+    generator.name = "resnet_9blocks"  # resnet_6blocks, resnet with blocks, or a U-Net of pix2pix
     generator.levels = 8  # of unet and encoder_decoder without a size in their name
+    generator.blocks = 9  # of resnet without a number in its name
     generator.ngf = 64
     generator.norm = "instance"  # batch, none
     generator.dropout = 0.0
     generator.upsample = "transposed"  # resize_conv
     generator.antialias = False
+    generator.antialias_up = "auto"  # as antialias; on, off
 
     config.discriminator = discriminator = ml_collections.ConfigDict()
     discriminator.name = "patch"  # pixel
@@ -44,6 +46,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     discriminator.ndf = 64
     discriminator.norm = "instance"  # batch, none
     discriminator.antialias = False
+    discriminator.antialias_place = "before"  # strided layers; after, as CUT has it
 
     config.loss = loss = ml_collections.ConfigDict()
     loss.adversarial = "lsgan"  # vanilla, hinge, wgan_gp

@@ -26,15 +26,16 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.data = common.data("aligned")
 
     config.generator = generator = ml_collections.ConfigDict()
-    generator.name = (
-        "unet_256"  # unet, encoder_decoder (_64, _128, _256 or with levels), resnet_6blocks, resnet_9blocks
-    )
+    # unet and encoder_decoder (_64, _128, _256 or with levels), resnet (_6blocks, _9blocks or with blocks)
+    generator.name = "unet_256"
     generator.levels = 8  # of unet and encoder_decoder without a size in their name
+    generator.blocks = 9  # of resnet without a number in its name
     generator.ngf = 64
     generator.norm = "batch"  # instance, none
     generator.dropout = 0.5
     generator.upsample = "transposed"  # resize_conv
     generator.antialias = False
+    generator.antialias_up = "auto"  # as antialias; on, off
 
     config.discriminator = discriminator = ml_collections.ConfigDict()
     discriminator.name = "patch"  # pixel
@@ -42,6 +43,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     discriminator.ndf = 64
     discriminator.norm = "auto"  # batch, but instance under wgan_gp
     discriminator.antialias = False
+    discriminator.antialias_place = "before"  # strided layers; after, as CUT has it
     discriminator.conditional = True  # False: D is not shown the input
 
     config.loss = loss = ml_collections.ConfigDict()

@@ -16,15 +16,22 @@ from jgan.nets import layers
 from jgan.nets import net as nets
 from jgan.ops import resample
 
+ANTIALIAS_PLACES = ("before", "after")
+
 
 class Patch(nn.Module):
-    """{"logits": [[n, h', w', 1]], "features": [activations, ...]} of images [n, h, w, c]."""
+    """{"logits": [[n, h', w', 1]], "features": [activations, ...]} of images [n, h, w, c].
+
+    With `antialias` a low-pass filter stands `before` every strided convolution; with `after` as its
+    `antialias_place` the convolution has stride 1, and filter and stride follow its activation: so CUT has it.
+    """
 
     n_layers: int = 3
     ndf: int = 64
     norm: str = "batch"
     antialias: bool = False
     dtype: Any = None
+    antialias_place: str = "before"
 
     @nn.compact
     def __call__(self, x: jax.Array, *, statistics: str, dropout: bool) -> dict[str, Any]:
@@ -34,13 +41,19 @@ class Patch(nn.Module):
         for k in range(self.n_layers + 1):
             width = self.ndf * min(2**k, 8)
             stride = 2 if k < self.n_layers else 1
-            if self.antialias and stride == 2:
+            filtered = self.antialias and stride == 2
+            after = filtered and self.antialias_place == "after"
+            if after:
+                stride = 1
+            elif filtered:
                 x = resample.blur(x)
             x = layers.Conv(width, 4, stride, 1, bias or k == 0, self.dtype, name=f"conv_{k + 1}")(x)
             if k:
                 x = layers.Norm(self.norm, name=f"norm_{k + 1}")(x, statistics)
             x = nn.leaky_relu(x, 0.2)
             features.append(x)
+            if after:
+                x = resample.blur_downsample(x)
         logits = layers.Conv(1, 4, 1, 1, dtype=self.dtype, name="logits")(x)
         return _output(logits, features)
 
@@ -80,6 +93,7 @@ class Scales(nn.Module):
     norm: str = "instance"
     antialias: bool = False
     dtype: Any = None
+    antialias_place: str = "before"
 
     @nn.compact
     def __call__(self, x: jax.Array, *, statistics: str, dropout: bool) -> dict[str, Any]:
@@ -87,7 +101,15 @@ class Scales(nn.Module):
         for k in range(self.scales):
             x = resample.mean_downsample(x) if k else x
             width = max(self.ndf // 2**k, 1)
-            patch = Patch(self.n_layers, width, self.norm, self.antialias, self.dtype, name=f"scale_{k + 1}")
+            patch = Patch(
+                self.n_layers,
+                width,
+                self.norm,
+                self.antialias,
+                self.dtype,
+                self.antialias_place,
+                name=f"scale_{k + 1}",
+            )
             outputs.append(patch(x, statistics=statistics, dropout=dropout))
         return {name: [x for output in outputs for x in output[name]] for name in outputs[0]}
 
@@ -98,7 +120,11 @@ def _output(logits: jax.Array, features: list[jax.Array]) -> dict[str, Any]:
 
 
 def map_size(name: str, n_layers: int, size: int) -> int:
-    """The number of logits along a side of `size` pixels; 0 or less where the map would be empty."""
+    """The number of logits along a side of `size` pixels; 0 or less where the map would be empty.
+
+    It is the same wherever a filter stands: a convolution of stride 1 leaves one pixel less, of which every second is
+    taken.
+    """
     if name == "pixel":
         return size
     for _ in range(n_layers):
@@ -114,6 +140,7 @@ def discriminator(
     ndf: int = 64,
     norm: str = "batch",
     antialias: bool = False,
+    antialias_place: str = "before",
     scales: int = 1,
     dtype: Any = None,
 ) -> nets.Net:
@@ -125,7 +152,8 @@ def discriminator(
         n_layers: strided layers of `patch`, 1 to 6.
         ndf: channels after the first layer.
         norm: `batch`, `instance` or `none`.
-        antialias: a low-pass filter before every strided layer of `patch`.
+        antialias: a low-pass filter at every strided layer of `patch`.
+        antialias_place: where it stands: `before` the layer, or `after` its activation as CUT has it.
         scales: of how many scales of the image `patch` has a net, each half of the one before.
         dtype: type of the arithmetic; None follows the input.
 
@@ -139,6 +167,11 @@ def discriminator(
         raise jgan.UserError(f"discriminator {name!r} is unknown: use one of patch, pixel.")
     if not 1 <= n_layers <= 6:
         raise jgan.UserError(f"discriminator.n_layers={n_layers}: it must be 1 to 6.")
+    if antialias_place not in ANTIALIAS_PLACES:
+        raise jgan.UserError(
+            f"discriminator.antialias_place={antialias_place!r} is unknown: use one of "
+            f"{', '.join(ANTIALIAS_PLACES)}."
+        )
     if scales < 1:
         raise jgan.UserError(f"discriminator.scales={scales}: it must be 1 or more.")
     smallest = -(-min(size) // 2 ** (scales - 1))
@@ -148,7 +181,7 @@ def discriminator(
             f"{f' and {scales} scales' if scales > 1 else ''}: it needs {3 * 2 ** (n_layers + scales - 1)} px or "
             "more; use fewer layers or larger images."
         )
-    arguments = (n_layers, ndf, norm, antialias, dtype)
+    arguments = (n_layers, ndf, norm, antialias, dtype, antialias_place)
     return nets.functions(Patch(*arguments) if scales == 1 else Scales(scales, *arguments))
 
 
@@ -165,6 +198,7 @@ def of(config: Any, size: int, norm: str, dtype: Any) -> nets.Net:
         ndf=config.ndf,
         norm=norm,
         antialias=config.antialias,
+        antialias_place=config.get("antialias_place", "before"),
         scales=config.get("scales", 1),
         dtype=dtype,
     )

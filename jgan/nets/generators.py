@@ -19,6 +19,7 @@ from jgan.ops import conv
 from jgan.ops import resample
 
 WHERE_ADD = ("all", "input")
+ANTIALIAS_UP = ("auto", "on", "off")
 
 
 class UNet(nn.Module):
@@ -39,6 +40,7 @@ class UNet(nn.Module):
     dropout: float = 0.5
     upsample: str = "transposed"
     antialias: bool = False
+    antialias_up: str = "auto"
     skips: bool = True
     where_add: str = "all"
     dtype: Any = None
@@ -70,7 +72,7 @@ class UNet(nn.Module):
                 1,
                 0,
                 self.upsample,
-                self.antialias,
+                _filtered_up(self),
                 bias or last,
                 self.dtype,
                 name=f"up_{k}",
@@ -92,6 +94,7 @@ class ResNet(nn.Module):
     dropout: float = 0.0
     upsample: str = "transposed"
     antialias: bool = False
+    antialias_up: str = "auto"
     dtype: Any = None
 
     @nn.compact
@@ -123,7 +126,7 @@ class ResNet(nn.Module):
         for k in (1, 2):
             width = self.ngf * 2 ** (2 - k)
             x = layers.Upsample(
-                width, 3, 1, 1, self.upsample, self.antialias, bias, self.dtype, name=f"up_{k}"
+                width, 3, 1, 1, self.upsample, _filtered_up(self), bias, self.dtype, name=f"up_{k}"
             )(x)
             x = nn.relu(layers.Norm(self.norm, name=f"up_{k}_norm")(x, statistics))
         x = layers.Conv(self.features, 7, dtype=self.dtype, name="last")(resample.reflect_pad(x, 3))
@@ -152,7 +155,15 @@ class _Residual(nn.Module):
         return x + y, None
 
 
-def _unet(levels: int | None = None, skips: bool = True, **arguments: Any) -> nets.Net:
+def _filtered_up(module: UNet | ResNet) -> bool:
+    """Whether a generator interpolates with a low-pass filter where it doubles a resolution."""
+    return module.antialias if module.antialias_up == "auto" else module.antialias_up == "on"
+
+
+def _unet(
+    levels: int | None = None, skips: bool = True, blocks: int | None = None, **arguments: Any
+) -> nets.Net:
+    del blocks  # a ResNet's
     if not isinstance(levels, int) or levels < 2:
         raise jgan.UserError(f"generator.levels={levels!r}: a U-Net needs 2 or more levels.")
     module = UNet(levels=levels, skips=skips, **arguments)
@@ -161,6 +172,8 @@ def _unet(levels: int | None = None, skips: bool = True, **arguments: Any) -> ne
 
 def _resnet(blocks: int, levels: int | None = None, where_add: str = "all", **arguments: Any) -> nets.Net:
     del levels, where_add  # a U-Net's
+    if not isinstance(blocks, int) or blocks < 1:
+        raise jgan.UserError(f"generator.blocks={blocks!r}: a ResNet needs 1 block or more.")
     module = ResNet(blocks=blocks, **arguments)
     return nets.functions(module, 4, _radius(module))
 
@@ -172,13 +185,20 @@ def _radius(module: ResNet) -> int:
     3x3 convolutions reaches 2 of its own, which are 8 of the input.
     """
     down = 2 if module.antialias else 1
-    up = 3 if module.antialias else 2 if module.upsample == "resize_conv" else 1
+    up = 3 if _filtered_up(module) else 2 if module.upsample == "resize_conv" else 1
     return 3 + (1 + 2) * down + 8 * module.blocks + (1 + 2) * up + 3
 
 
 def _fixed(levels: int, skips: bool = True):
     def make(**arguments: Any) -> nets.Net:
         return _unet(**{**arguments, "levels": levels, "skips": skips})
+
+    return make
+
+
+def _fixed_blocks(blocks: int):
+    def make(**arguments: Any) -> nets.Net:
+        return _resnet(**{**arguments, "blocks": blocks})
 
     return make
 
@@ -192,8 +212,9 @@ GENERATORS = {
     "encoder_decoder_64": _fixed(6, False),
     "encoder_decoder_128": _fixed(7, False),
     "encoder_decoder_256": _fixed(8, False),
-    "resnet_6blocks": functools.partial(_resnet, 6),
-    "resnet_9blocks": functools.partial(_resnet, 9),
+    "resnet": _resnet,
+    "resnet_6blocks": _fixed_blocks(6),
+    "resnet_9blocks": _fixed_blocks(9),
 }
 
 
@@ -202,11 +223,13 @@ def generator(
     features: int,
     *,
     levels: int | None = None,
+    blocks: int = 9,
     ngf: int = 64,
     norm: str = "batch",
     dropout: float = 0.5,
     upsample: str = "transposed",
     antialias: bool = False,
+    antialias_up: str = "auto",
     where_add: str = "all",
     dtype: Any = None,
 ) -> nets.Net:
@@ -218,11 +241,14 @@ def generator(
         name: a key of `GENERATORS`; a U-Net named by a size halves an image of that size to one pixel.
         features: channels of the output.
         levels: how often `unet` and `encoder_decoder` halve the image; the other names say it.
+        blocks: residual blocks of `resnet`; the other names say it.
         ngf: channels after the first layer.
         norm: `batch`, `instance` or `none`.
         dropout: the share of activations dropped, 0 for none.
         upsample: `transposed` or `resize_conv`.
         antialias: low-pass filters around every change of resolution.
+        antialias_up: whether they are there where the resolution grows: `on`, `off`, or `auto`, which is as
+            `antialias` says. CUT's ResNet has them or not in either direction.
         where_add: where codes come in, `all` layers of the encoder or its `input`.
         dtype: type of the arithmetic; None follows the input.
 
@@ -238,14 +264,20 @@ def generator(
         raise jgan.UserError(
             f"generator.where_add={where_add!r} is unknown: use one of {', '.join(WHERE_ADD)}."
         )
+    if antialias_up not in ANTIALIAS_UP:
+        raise jgan.UserError(
+            f"generator.antialias_up={antialias_up!r} is unknown: use one of {', '.join(ANTIALIAS_UP)}."
+        )
     return GENERATORS[name](
         features=features,
         levels=levels,
+        blocks=blocks,
         ngf=ngf,
         norm=norm,
         dropout=dropout,
         upsample=upsample,
         antialias=antialias,
+        antialias_up=antialias_up,
         where_add=where_add,
         dtype=dtype,
     )
@@ -261,11 +293,13 @@ def of(config: Any, features: int, size: int, dtype: Any) -> nets.Net:
         config.name,
         features,
         levels=config.levels,
+        blocks=config.get("blocks", 9),
         ngf=config.ngf,
         norm=config.norm,
         dropout=config.dropout,
         upsample=config.upsample,
         antialias=config.antialias,
+        antialias_up=config.get("antialias_up", "auto"),
         where_add=config.get("where_add", "all"),
         dtype=dtype,
     )
