@@ -17,6 +17,7 @@ import numpy as np
 
 import jgan
 from jgan.weights import files
+from jgan.weights import stylegan2_checks as checks
 from jgan.weights import stylegan2_facts as facts_of
 from jgan.weights import stylegan2_tables as schemes
 from jgan.weights import stylegan2_trees as trees
@@ -102,13 +103,13 @@ def mean_style(
 
 def _nets(tree: Any) -> tuple[_Net | None, _Net | None]:
     """(the generator, the discriminator) of a file, each None if it has none."""
+    if isinstance(tree, files.Object):  # which is a tuple too
+        return _nets({"G": tree} if _scheme(trees.flat(tree), True) else {"D": tree})
     if isinstance(tree, list | tuple):
         if not 1 <= len(tree) <= 3 or not all(isinstance(x, files.Object) for x in tree):
             return None, None
         nodes = {"G": tree[-1], **({"D": tree[1]} if len(tree) == 3 else {})}
         return _nets({name: x for name, x in nodes.items() if x.type == trees.NETWORK})
-    if isinstance(tree, files.Object):
-        return _nets({"G": tree} if _scheme(trees.flat(tree), True) else {"D": tree})
     if not isinstance(tree, Mapping):
         return None, None
     inner = tree.get("state_dict")
@@ -187,8 +188,8 @@ def _generator(net: _Net, scheme: schemes.Scheme) -> list[tables.Part]:
     """The parts `mapping` and `synthesis`."""
     flat = net.flat
     size = facts_of.size(flat, scheme, True)
-    facts_of.check_filters(flat)
-    facts_of.check_layers(flat)
+    checks.filters(flat)
+    checks.layers(flat)
     shared = {"form": scheme.title}
     if net.whose in ("G", "g"):
         shared["weights"] = "as trained, since the file has no average of them"
@@ -267,8 +268,8 @@ def _with_statistics(
 def _discriminator(flat: trees.Flat, scheme: schemes.Scheme) -> tables.Part:
     """The part `discriminator`."""
     size = facts_of.size(flat, scheme, False)
-    facts_of.check_filters(flat)
-    facts_of.check_layers(flat)
+    checks.filters(flat)
+    checks.layers(flat)
     made = facts_of.discriminator(flat, scheme, size)
     facts = {"form": scheme.title, **made.facts}
     title = f"StyleGAN2 discriminator of {size} px"

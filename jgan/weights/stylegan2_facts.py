@@ -20,14 +20,6 @@ _LARGEST = 2**13  # px
 _WIDEST = 2**20  # numbers along an axis
 _ALL = 2**16  # examples of a group that is the whole batch
 _SLOWER = 0.01  # multiplier of the learning rate of a mapping
-_FILTERS = {  # names of filters, and how much more than 1 they add up to
-    r"(.*\.)?resample_filter": 1.0,
-    r"convs\.\d+\.conv\.blur\.kernel|to_rgbs\.\d+\.upsample\.kernel": 4.0,
-    r"convs\.\d+\.(conv2|skip)\.0\.kernel": 1.0,
-}
-_ACTIVATIONS = ("activation", "nonlinearity", "mapping_nonlinearity", "act")
-_LINEAR = re.compile(r"(.*\.)?(affine|embed|out|skip)")
-_DIRECTORIES = ("synthesis_kwargs", "mapping_kwargs", "block_kwargs", "epilogue_kwargs")
 
 
 class Built(NamedTuple):
@@ -91,54 +83,6 @@ def size(flat: trees.Flat, scheme: schemes.Scheme, generator: bool) -> int:
     return found
 
 
-def check_filters(flat: trees.Flat) -> None:
-    """Refuses filters other than [1, 3, 3, 1], because ours are built in."""
-    for name, entry in flat.entries.items():
-        gain = next((gain for pattern, gain in _FILTERS.items() if re.fullmatch(pattern, name)), None)
-        if gain is None:
-            continue
-        values = entry.read() if entry.shape == (4, 4) and entry.is_float else np.zeros(0)
-        expected = gain * schemes.FILTER
-        if values.shape != (4, 4) or not np.allclose(values.astype(np.float32), expected, 1e-2, 1e-4):
-            raise jgan.UserError(
-                f"this StyleGAN2 resamples with another filter, {name}, and jgan's is [1, 3, 3, 1]: a net that was "
-                "trained with this one would work."
-            )
-    for asked in _asked(flat):
-        for name in ("resample_filter", "resample_kernel"):
-            taps = asked.get(name, [1, 3, 3, 1])
-            if isinstance(taps, files.Entry):
-                taps = taps.read().tolist() if taps.shape == (4,) else None
-            if not isinstance(taps, list | tuple) or [trees.number(x) for x in taps] != [1, 3, 3, 1]:
-                raise jgan.UserError(
-                    f"this StyleGAN2 resamples with another filter ({name}), and jgan's is [1, 3, 3, 1]: a net that "
-                    "was trained with this one would work."
-                )
-
-
-def check_layers(flat: trees.Flat) -> None:
-    """Refuses activations other than leaky ReLUs, and layers without noise, as far as the file has them."""
-    for path, state in flat.states.items():
-        expected = "linear" if _LINEAR.fullmatch(path) else "lrelu"
-        found = state.get("activation", expected)
-        if found != expected:
-            raise jgan.UserError(
-                f"this StyleGAN2 has the activation {_short(found)} in {path}, and jgan's is {expected}: a net that was "
-                "trained with the usual activations would work."
-            )
-        if state.get("use_noise", True) in (False, 0):
-            raise _no_noise()
-    for asked in _asked(flat):
-        for name in _ACTIVATIONS:
-            if asked.get(name, "lrelu") != "lrelu":
-                raise jgan.UserError(
-                    f"this StyleGAN2 has the activation {_short(asked[name])}, and jgan's is lrelu: a net that was "
-                    "trained with the usual activations would work."
-                )
-        if asked.get("use_noise", True) in (False, 0):
-            raise _no_noise()
-
-
 def mapping(flat: trees.Flat, scheme: schemes.Scheme) -> Built:
     """How the mapping is built."""
     known = {scheme.fc(k)[0]: k for k in range(100)}
@@ -149,8 +93,8 @@ def mapping(flat: trees.Flat, scheme: schemes.Scheme) -> Built:
         )
     if any(name.endswith("LabelConcat/weight") for name in flat.entries):
         raise jgan.UserError(
-            "this StyleGAN2 has labels as the first TensorFlow code has them, which jgan does not: a net without labels, "
-            "or one of StyleGAN2-ADA, would work."
+            "this StyleGAN2 has labels as the first TensorFlow code has them, which jgan does not: a net without "
+            "labels, or one of StyleGAN2-ADA, would work."
         )
     labelled = scheme.embed is not None and scheme.embed[0] in flat.entries
     table = scheme.mapping(layers, labelled)
@@ -283,8 +227,11 @@ def _widths(flat: trees.Flat, widths: Mapping[int, int]) -> tuple[int, int]:
 
     Those that the file has, if they fit, and otherwise the ones of the smallest base.
     """
-    asked = trees.number(_value(flat, "channel_base")), trees.number(_value(flat, "channel_max", "fmap_max"))
-    if asked[0] is None and (halves := trees.number(_value(flat, "fmap_base"))) is not None:
+    asked = (
+        trees.number(trees.argument(flat, "channel_base")),
+        trees.number(trees.argument(flat, "channel_max", "fmap_max")),
+    )
+    if asked[0] is None and (halves := trees.number(trees.argument(flat, "fmap_base"))) is not None:
         asked = 2 * halves, asked[1]
     if None not in asked and all(0 < x < 2**31 and x == int(x) for x in asked):
         base, most = map(int, asked)
@@ -314,7 +261,7 @@ def _clamp(flat: trees.Flat, scheme: schemes.Scheme, layers: str) -> tuple[float
         )
     told = ""
     if not found:
-        values = [asked["conv_clamp"] for asked in _asked(flat) if "conv_clamp" in asked]
+        values = [asked["conv_clamp"] for asked in trees.asked(flat) if "conv_clamp" in asked]
         tensors_alone = scheme is schemes.ADA and not flat.states
         found, told = ({_clamp_of(values[0])}, "") if values else ({256.0 if tensors_alone else 0.0}, "")
         if tensors_alone:
@@ -327,8 +274,8 @@ def _clamp_of(value: Any) -> float:
     clamp = 0.0 if value is None else trees.number(value)
     if clamp is None or (value is not None and not 0 < clamp < 1e30):
         raise jgan.UserError(
-            f"this StyleGAN2 clips activations at {_short(value)}, which is no number above 0: a file whose conv_clamp "
-            "is one would work."
+            f"this StyleGAN2 clips activations at {trees.shown(value)}, which is no number above 0: a file whose "
+            "conv_clamp is one would work."
         )
     return clamp
 
@@ -337,15 +284,15 @@ def _group(flat: trees.Flat) -> tuple[int, str]:
     """(how many examples D compares; the same for people)."""
     state = flat.states.get("b4.mbstd", {})
     name = "group_size" if "group_size" in state else "mbstd_group_size"
-    sources = [state, *_asked(flat)]
+    sources = [state, *trees.asked(flat)]
     value = next((source[name] for source in sources if name in source), 4)
     if value is None:
         return _ALL, "the whole batch"
     group = trees.number(value)
     if group is None or group != round(group) or not 1 <= group < 2**31:
         raise jgan.UserError(
-            f"this StyleGAN2 has a discriminator that compares groups of {_short(value)} examples, which is no whole "
-            "number above 0."
+            f"this StyleGAN2 has a discriminator that compares groups of {trees.shown(value)} examples, which is no "
+            "whole number above 0."
         )
     return int(group), str(int(group))
 
@@ -357,12 +304,12 @@ def _multiplier(flat: trees.Flat, module: str, of_tensorflow: str) -> float:
         trees.number(state["bias_gain"])
         for path, state in flat.states.items()
         if re.fullmatch(layers, path) and "bias_gain" in state
-    } or {trees.number(_value(flat, "lr_multiplier", of_tensorflow, default=_SLOWER))}
+    } or {trees.number(trees.argument(flat, "lr_multiplier", of_tensorflow, default=_SLOWER))}
     value = next(iter(found))
     if len(found) > 1 or value is None or not 0 < value < 1e6:
         raise jgan.UserError(
-            "this StyleGAN2 has a mapping whose layers have no multiplier of the learning rate in common: 0.01 for all, "
-            "or another number above 0, would work."
+            "this StyleGAN2 has a mapping whose layers have no multiplier of the learning rate in common: 0.01 for "
+            "all, or another number above 0, would work."
         )
     return value
 
@@ -377,36 +324,6 @@ def _half(flat: trees.Flat) -> dict[str, str]:
     return {"half precision": f"{len(halves)} resolutions in the other code, none here"} if halves else {}
 
 
-def _asked(flat: trees.Flat) -> list[Mapping[Any, Any]]:
-    """What a net, its synthesis and its mapping were made with, with the parts of it that lie deeper."""
-    found = [flat.asked]
-    for path in ("synthesis", "mapping"):
-        for name in ("_init_kwargs", "static_kwargs"):
-            found.append(trees.mapping(flat.states.get(path, {}).get(name)))
-    deeper = [trees.mapping(asked.get(name)) for asked in found for name in _DIRECTORIES]
-    deepest = [trees.mapping(asked.get(name)) for asked in deeper for name in _DIRECTORIES]
-    return [asked for asked in (*found, *deeper, *deepest) if asked]
-
-
-def _value(flat: trees.Flat, *names: str, default: Any = None) -> Any:
-    """The first of the arguments with one of these names, or the default."""
-    return next((asked[name] for asked in _asked(flat) for name in names if name in asked), default)
-
-
 def _numbers(names: Iterable[str], pattern: str) -> set[int]:
     """The numbers in the names that fit a pattern with one group of digits."""
     return {int(found[1]) for name in names if (found := re.fullmatch(pattern, name, re.ASCII))}
-
-
-def _no_noise() -> jgan.UserError:
-    return jgan.UserError(
-        "this StyleGAN2 has layers without noise, and jgan's have it: a net that was trained with use_noise=True "
-        "would work."
-    )
-
-
-def _short(value: Any) -> str:
-    """A value of a file as a sentence shows it."""
-    if isinstance(value, str | int | float | np.number) or value is None:
-        return ascii(value)[:40] if not isinstance(value, int) or abs(value) < 10**30 else "a huge number"
-    return "of no known kind"

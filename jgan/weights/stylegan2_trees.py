@@ -1,4 +1,4 @@
-"""The nets in the content of a file as names with tensors: state dicts, ADA's persistent modules, TensorFlow's networks.
+"""The nets in the content of a file as names with tensors: state dicts, ADA's modules, TensorFlow's networks.
 
 Nothing of a file is trusted: keys and values may be of any type, and modules may hold themselves.
 """
@@ -18,6 +18,7 @@ MODULE = "torch_utils.persistence."  # and a class, as the type of a module of A
 NETWORK = "dnnlib.tflib.network.Network"
 _MOST = 20_000  # modules and tensors of a net; StyleGAN2's of 1024 px has 500
 _LONGEST = 400  # characters of a name
+_INNER = ("synthesis_kwargs", "mapping_kwargs", "block_kwargs", "epilogue_kwargs")
 
 
 class Flat(NamedTuple):
@@ -80,6 +81,29 @@ def number(value: Any) -> float | None:
         return float(value)
     except OverflowError:
         return None
+
+
+def asked(flat: Flat) -> list[Mapping[Any, Any]]:
+    """What a net, its synthesis and its mapping were made with, with the parts of it that lie deeper."""
+    found = [flat.asked]
+    for path in ("synthesis", "mapping"):
+        for name in ("_init_kwargs", "static_kwargs"):
+            found.append(mapping(flat.states.get(path, {}).get(name)))
+    deeper = [mapping(one.get(name)) for one in found for name in _INNER]
+    deepest = [mapping(one.get(name)) for one in deeper for name in _INNER]
+    return [one for one in (*found, *deeper, *deepest) if one]
+
+
+def argument(flat: Flat, *names: str, default: Any = None) -> Any:
+    """The first of the arguments with one of these names, or the default."""
+    return next((one[name] for one in asked(flat) for name in names if name in one), default)
+
+
+def shown(value: Any) -> str:
+    """A value of a file as a sentence shows it."""
+    if isinstance(value, str | int | float | np.number) or value is None:
+        return ascii(value)[:40] if not isinstance(value, int) or abs(value) < 10**30 else "a huge number"
+    return "of no known kind"
 
 
 def _modules(root: files.Object) -> Flat:
