@@ -40,12 +40,15 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.mapping = mapping = ml_collections.ConfigDict()
     mapping.w_dim = 512  # numbers of a style
     mapping.num_layers = 2
+    mapping.lr_multiplier = 0.0  # how much slower than other layers they learn; 0: the papers' 0.01
 
     config.generator = generator = ml_collections.ConfigDict()
     generator.channel_base = 16_384  # resolution r has channel_base / r channels
     generator.channel_max = 512  # but not more than these
     generator.architecture = "skip"  # resnet, orig
     generator.clamp = 256.0  # activations are clipped at this number; 0: never
+    # Kernels are scaled before styles normalise them, as in nets from TensorFlow or rosinality's port; 1e-8 apart.
+    generator.prescaled = False
 
     config.discriminator = discriminator = ml_collections.ConfigDict()
     discriminator.channel_base = 16_384

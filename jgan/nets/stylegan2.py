@@ -71,6 +71,7 @@ class Synthesis(nn.Module):
     clamp: float | None = 256.0
     num_fp16_res: int = 4
     dtype: Any = None
+    prescaled: bool = False
 
     @nn.compact
     def __call__(
@@ -99,6 +100,7 @@ class Synthesis(nn.Module):
                 r == self.size,
                 self.clamp,
                 _type_at(r, self.size, self.num_fp16_res, self.dtype, ws.dtype),
+                self.prescaled,
                 name=f"b{r}",
             )
             x, image = block(x, image, ws[:, first : 2 * k + 2], noise[first : 2 * k + 1])
@@ -290,6 +292,7 @@ def synthesis(
     clamp: float | None = 256.0,
     num_fp16_res: int = 4,
     dtype: Any = None,
+    prescaled: bool = False,
 ) -> nets.Net:
     """A net from styles [n, rows(size), w_dim] and noise to images [n, size, size, features], not clipped.
 
@@ -305,13 +308,17 @@ def synthesis(
         clamp: activations are clipped at this number; None for never.
         num_fp16_res: how many of the highest resolutions work in `dtype`.
         dtype: type of the arithmetic there; None follows the input.
+        prescaled: kernels are scaled before a style normalises them, as in TensorFlow and in rosinality's port; the
+            images differ by about 1e-8 of their size.
 
     Raises:
         jgan.UserError: a size, an architecture or a number that does not exist.
     """
     _check("generator", size, architecture, channel_base, channel_max, clamp, num_fp16_res)
     return nets.functions(
-        Synthesis(size, features, channel_base, channel_max, architecture, clamp, num_fp16_res, dtype)
+        Synthesis(
+            size, features, channel_base, channel_max, architecture, clamp, num_fp16_res, dtype, prescaled
+        )
     )
 
 

@@ -20,13 +20,15 @@ class Modulated(nn.Module):
 
     The input is scaled in place of the kernel, so that one convolution serves the batch, and the output by what
     gives every kernel of an example the norm 1. `up` doubles height and width. Noise is a map [n or 1, h', w', 1]
-    that all channels share, times a strength that is learned, or None.
+    that all channels share, times a strength that is learned, or None. `prescaled` kernels are divided by the root of
+    their number of inputs before that, so that the term by which no norm is 0 weighs more.
     """
 
     features: int
     up: bool = False
     clamp: float | None = None
     gain: float = 1.0
+    prescaled: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array, w: jax.Array, noise: jax.Array | None) -> jax.Array:
@@ -35,7 +37,8 @@ class Modulated(nn.Module):
         kernel = self.param("kernel", nn.initializers.normal(1), (3, 3, channels, self.features))
         # One tap after the other: XLA on CPU hands a sum over leading axes to a library that takes far longer.
         squares = sum(jnp.square(kernel).reshape(-1, channels, self.features))
-        norm = jax.lax.rsqrt(jnp.square(style) @ squares + _EPSILON)
+        epsilon = _EPSILON * (9 * channels if self.prescaled else 1)
+        norm = jax.lax.rsqrt(jnp.square(style) @ squares + epsilon)
         x, kernel = x * style[:, None, None].astype(dtype), kernel.astype(dtype)
         if self.up:
             x = fir.smooth(conv.conv_transpose(x, kernel, 2), 1, 4)
@@ -75,6 +78,7 @@ class SynthesisBlock(nn.Module):
     last: bool
     clamp: float | None
     dtype: Any
+    prescaled: bool = False
 
     @nn.compact
     def __call__(
@@ -89,8 +93,12 @@ class SynthesisBlock(nn.Module):
             x = x.astype(self.dtype)
             if residual:
                 skip = fir.upsample(equalised.Conv(self.width, 1, plain=True, gain=_HALF, name="skip")(x))
-            x = Modulated(self.width, True, self.clamp, name="conv0")(x, ws[:, 0], noise[0])
-        x = Modulated(self.width, False, self.clamp, gain, name="conv1")(x, ws[:, -2], noise[-1])
+            x = Modulated(self.width, True, self.clamp, prescaled=self.prescaled, name="conv0")(
+                x, ws[:, 0], noise[0]
+            )
+        x = Modulated(self.width, False, self.clamp, gain, self.prescaled, name="conv1")(
+            x, ws[:, -2], noise[-1]
+        )
         x = skip + x if residual else x
         if self.last or self.architecture == "skip":
             made = ToRGB(self.features, self.clamp, name="torgb")(x, ws[:, -1])

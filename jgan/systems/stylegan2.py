@@ -352,9 +352,18 @@ def _nets(config: Any, classes: int) -> dict[str, net_lib.Net]:
     }
     return {
         "mapping": nets_lib.mapping(
-            z_dim=config.latent.nz, c_dim=classes, w_dim=m.w_dim, num_layers=m.num_layers
+            z_dim=config.latent.nz,
+            c_dim=classes,
+            w_dim=m.w_dim,
+            num_layers=m.num_layers,
+            lr_multiplier=m.get("lr_multiplier", 0.0) or 0.01,
         ),
-        "synthesis": nets_lib.synthesis(features=(config.data.channels or (3,))[0], **shared, **widths(g)),
+        "synthesis": nets_lib.synthesis(
+            features=(config.data.channels or (3,))[0],
+            prescaled=g.get("prescaled", False),
+            **shared,
+            **widths(g),
+        ),
         "discriminator": nets_lib.discriminator(
             c_dim=classes, mbstd_group_size=d.mbstd_group, **shared, **widths(d)
         ),
