@@ -1,16 +1,14 @@
 """Convolution and transposed convolution, by the form that is best on CPU and as lax.conv elsewhere.
 
-Both operations and all of their derivatives are one trilinear form in a big image, a small
-image and a kernel,
+Both operations and all of their derivatives are one trilinear form in a big image, a small image and a kernel,
 
     T(big, small, kernel) = sum big[n, s*i + d - p, b] * small[n, i, c] * kernel[d, b, c],
 
-seen from one of its three sides: a convolution is the derivative of T by the small image, a
-transposed convolution (and the gradient of a convolution to its input) by the big one, the
-gradient to the weights by the kernel. So one bilinear JAX primitive with three outputs is closed
-under differentiation, in forward and in reverse mode and to any order, and each of the three passes
-has its own lowering: XLA's convolution on accelerators, and on CPU whichever of XLA's convolution, matrix
-products and the algorithms of Winograd and Karatsuba takes least for the shape.
+seen from one of its three sides: a convolution is the derivative of T by the small image, a transposed convolution (and
+the gradient of a convolution to its input) by the big one, the gradient to the weights by the kernel. So one bilinear
+JAX primitive with three outputs is closed under differentiation, in forward and in reverse mode and to any order, and
+each of the three passes has its own lowering: XLA's convolution on accelerators, and on CPU whichever of XLA's
+convolution, matrix products and the algorithms of Winograd and Karatsuba takes least for the shape.
 """
 
 import collections
@@ -36,7 +34,7 @@ from jgan.ops import karatsuba
 from jgan.ops import winograd
 from jgan.ops.geometry import Shape
 
-FORMS = ("auto", "lax", "gemm")
+FORMS = ("auto", "lax", "gemm", "plain")
 DEFAULT_FORM = os.environ.get("JGAN_CONV", "auto")
 # Pixels that have to pass a net before its fast program pays. The U-Net of 64 px with 256 px pictures, two cores: XLA's
 # convolutions compile in 1.0 s of CPU time and the fast forms in 3.8 s, a picture then takes 0.22 s and 0.18 s: 70
@@ -53,8 +51,8 @@ _context = jax.make_user_context("auto")
 def prefer(form: str) -> AbstractContextManager[None]:
     """A context in which programs are traced with this form of convolution unless something else sets one.
 
-    The environment variable JGAN_CONV takes precedence. Programs that were jitted under another preference are traced
-    anew, not reused. Forms differ by rounding alone.
+    The environment variable JGAN_CONV takes precedence over all but "plain". Programs that were jitted under another
+    preference are traced anew, not reused. Forms differ by rounding alone.
 
     Args:
         form: as in `conv`.
@@ -123,11 +121,11 @@ def conv(
     )
     if min(small) < 1:
         raise jgan.UserError(
-            f"images of {big[0]}x{big[1]} pixels are smaller than the {kernel[0]}x{kernel[1]} "
-            f"kernel with padding {padding}; larger images or more padding would work"
+            f"images of {big[0]}x{big[1]} pixels are smaller than the {kernel[0]}x{kernel[1]} kernel with padding "
+            f"{padding}; larger images or more padding would work"
         )
     shape = Shape(big, small, kernel, stride, (top, left), True)
-    return _trilinear.bind(x, w, out="small", shape=shape, form=_form(form))
+    return _evaluate(x, w, "small", shape, _form(form))
 
 
 def conv_transpose(
@@ -168,16 +166,22 @@ def conv_transpose(
             f"leaves no pixel; less padding would work"
         )
     shape = Shape(big, small, kernel, stride, padding, False)
-    return _trilinear.bind(x, w, out="big", shape=shape, form=_form(form))
+    return _evaluate(x, w, "big", shape, _form(form))
 
 
 def _pair(value: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
 
 
+def _evaluate(first: jax.Array, second: jax.Array, out: str, shape: Shape, form: str) -> jax.Array:
+    if form == "plain":
+        return _LAX[out](first, second, shape=shape)
+    return _trilinear.bind(first, second, out=out, shape=shape, form=form)
+
+
 def _form(form: str | None) -> str:
     if form is None:
-        form = _context.value if DEFAULT_FORM == "auto" else DEFAULT_FORM
+        form = _context.value if DEFAULT_FORM == "auto" or _context.value == "plain" else DEFAULT_FORM
     if form not in FORMS:
         raise jgan.UserError(f"convolution form {form!r} is unknown; {', '.join(FORMS)} would work")
     return form
@@ -186,9 +190,9 @@ def _form(form: str | None) -> str:
 def _operands(x: jax.Array, w: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, w = jnp.asarray(x), jnp.asarray(w)
     if x.ndim != 4 or w.ndim != 4 or x.shape[3] != w.shape[2]:
+        shapes = f"not {x.shape} and {w.shape}"
         raise jgan.UserError(
-            f"a convolution takes images [n, h, w, ci] and a kernel [kh, kw, ci, co], "
-            f"not {x.shape} and {w.shape}"
+            f"a convolution takes images [n, h, w, ci] and a kernel [kh, kw, ci, co], {shapes}"
         )
     dtype = jnp.promote_types(x.dtype, w.dtype)
     return x.astype(dtype), w.astype(dtype)

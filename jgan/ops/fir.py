@@ -120,7 +120,8 @@ def _batch(args: Any, dims: Any, **params: Any) -> tuple[jax.Array, int]:
     return y.reshape(*x.shape[:2], *y.shape[1:]), 0
 
 
-def _lower(x: jax.Array, *, kind: str, pad: tuple[int, int], gain: float) -> jax.Array:
+def lower(x: jax.Array, *, kind: str, pad: tuple[int, int], gain: float) -> jax.Array:
+    """The operations that the primitive `fir` becomes, under its own parameters."""
     if kind == "smooth":
         return _smooth(x, pad, gain)
     x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), (1, 1, 0), (1, 1, 0), (0, 0, 0)))
@@ -165,4 +166,4 @@ def _down(x: jax.Array, gain: float) -> jax.Array:
 
 ad.deflinear2(_fir, _transpose)
 batching.primitive_batchers[_fir] = _batch
-mlir.register_lowering(_fir, mlir.lower_fun(_lower, multiple_results=False))
+mlir.register_lowering(_fir, mlir.lower_fun(lower, multiple_results=False))

@@ -85,14 +85,16 @@ class Projector:
         size: height and width of the images.
         channels: of the images.
         batch: how many images a call takes at once; fewer are filled up.
+        weights: the pytree that `project` takes.
+        project: `(weights, images, masks, keys) -> (projections, reconstructions)` of any number of images, pure.
         bits: that integers of photos fill, as in `framing.bits`.
     """
 
     size: int
     channels: int
     batch: int
-    _weights: Any
-    _function: Callable[..., Any]
+    weights: Any
+    project: Callable[..., Any]
     bits: int = 0
 
     def __call__(
@@ -108,7 +110,7 @@ class Projector:
         n = len(images)
         fill = [*range(n), *[n - 1] * (self.batch - n)]
         keys = jax.vmap(jax.random.key)(jnp.asarray([seeds[k] for k in fill], jnp.uint32))
-        projected, made = jax.device_get(self._function(self._weights, images[fill], masks[fill], keys))
+        projected, made = jax.device_get(self.project(self.weights, images[fill], masks[fill], keys))
         return jax.tree.map(lambda x: x[:n], projected), made[:n]
 
 
