@@ -3,7 +3,8 @@
 With --format=run, the default, DIR holds the config and the weights, without what only training needs. It takes the
 place of a run's directory in every program but training itself, which takes it as --init_from. --format=stablehlo and
 --format=onnx write functions with the weights inside, for programs that do not have jgan, and manifest.json, which
-describes them.
+describes them. --format=safetensors and --format=pth write the nets of pix2pix, CycleGAN and StyleGAN2 in the names of
+the tools that people have.
 """
 
 from typing import Any
@@ -19,11 +20,17 @@ _OUTPUT = flags.DEFINE_string("output", "", "directory for what is written")
 _FORMAT = flags.DEFINE_enum(
     "format",
     "run",
-    ["run", "stablehlo", "onnx"],
-    "config.json and weights.safetensors, or functions for JAX, or functions for ONNX",
+    ["run", "stablehlo", "onnx", "safetensors", "pth"],
+    "config.json and weights.safetensors; functions for JAX or for ONNX; nets in the names of other tools",
 )
 _DTYPE = flags.DEFINE_enum(
     "dtype", "float32", ["float32", "float16"], "type of the numbers in weights.safetensors"
+)
+_NAMES = flags.DEFINE_enum(
+    "names",
+    "ada",
+    ["ada", "rosinality"],
+    "whose names the nets of a StyleGAN2 have: those of its authors' PyTorch code, or rosinality's",
 )
 _FUNCTIONS = flags.DEFINE_list(
     "functions", [], "of the run: translate_AtoB, sample, project and so on; empty: all of them"
@@ -50,6 +57,7 @@ def main() -> None:
     settings = (_FUNCTIONS, _SIZE, _STATISTICS, _DROPOUT, _STARTS, _EVALUATIONS, latent_flags.SPACE)
     launch.goes_with(
         (_DTYPE, _FORMAT.value == "run", "--format=run"),
+        (_NAMES, _FORMAT.value in ("safetensors", "pth"), "--format=safetensors and --format=pth"),
         (_PLATFORMS, _FORMAT.value == "stablehlo", "--format=stablehlo"),
         *((flag, functions, "--format=stablehlo and --format=onnx") for flag in settings),
     )
@@ -57,7 +65,8 @@ def main() -> None:
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value))
-    {"run": _run, "stablehlo": _functions, "onnx": _functions}[_FORMAT.value](run)
+    write = {"run": _run, "safetensors": _named, "pth": _named, "stablehlo": _functions, "onnx": _functions}
+    write[_FORMAT.value](run)
 
 
 def _run(run: Any) -> None:
@@ -65,6 +74,13 @@ def _run(run: Any) -> None:
 
     size = export.write(run, _WORKDIR.value, _OUTPUT.value, _DTYPE.value)
     print(f"{_OUTPUT.value}: step {run.step}, {size / 2**20:.1f} MiB of weights")
+
+
+def _named(run: Any) -> None:
+    from jgan.programs import export_names
+
+    for file, loaded in export_names.write(run, _OUTPUT.value, _FORMAT.value, _NAMES.value).items():
+        print(f"{_OUTPUT.value}/{file}: step {run.step}, for {loaded}")
 
 
 def _functions(run: Any) -> None:

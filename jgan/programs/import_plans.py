@@ -80,7 +80,7 @@ def translation(
         raise jgan.UserError(
             f"{found[0].path} holds a discriminator alone, which makes no pictures: add --input=G."
         )
-    pair = len(generators) == 2
+    pair = len(generators) > 1
     if pair and set(generators) != {"A", "B"}:
         names = " and ".join(one.path for one in generators.values())
         raise jgan.UserError(
@@ -97,7 +97,8 @@ def translation(
     size = choices.size or max(_SIZE, 2**config.generator.levels if unet else 0)
     config.data.size, config.data.load_size = size, size * 286 // 256
     if unet:
-        asked = choices.dropout if choices.dropout is not None else not pair
+        # It stands at levels 5 and more but the last.
+        asked = config.generator.levels > 5 and (not pair if choices.dropout is None else choices.dropout)
         config.generator.dropout = _DROPOUT if asked else 0.0
     if pair:
         back = generators["B"].part.facts

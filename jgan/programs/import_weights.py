@@ -125,15 +125,15 @@ def _recognise(paths: Sequence[str], choices: import_plans.Choices) -> list[impo
     Raises:
         jgan.UserError: one cannot be read, or has no net that is known.
     """
-    trees = {path: files.contents(path) for path in paths}
+    trees = [(path, files.contents(path)) for path in paths]
     # iGAN's training keeps each list of arrays in a file of its own.
-    lists = {pathlib.Path(path).stem: tree for path, tree in trees.items() if isinstance(tree, list)}
+    lists = {pathlib.Path(path).stem: tree for path, tree in trees if isinstance(tree, list)}
     if lists and len(lists) == len(trees):
         packed = igan.packed(lists)
         if packed is not None:
-            trees = {paths[0]: packed}
+            trees = [(paths[0], packed)]
     found = []
-    for path, tree in trees.items():
+    for path, tree in trees:
         try:
             parts = (
                 stylegan2.recognise(tree)
@@ -187,7 +187,7 @@ def _complete(weights: dict[str, dict[str, Any]], config: ml_collections.ConfigD
             z_dim=config.latent.nz,
             w_dim=config.mapping.w_dim,
             num_layers=config.mapping.num_layers,
-            lr_multiplier=config.mapping.get("lr_multiplier", 0.01),
+            lr_multiplier=config.mapping.lr_multiplier or 0.01,
         )
         params = weights["params"]["mapping"]
         mean = stylegan2.mean_style(lambda z: mapping.apply(params, {}, z)[0], config.latent.nz)

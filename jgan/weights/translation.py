@@ -197,8 +197,10 @@ def _misfit(form: Form, entries: Mapping[str, files.Entry]) -> tuple[dict[str, i
                 if not isinstance(size, int) and side > 0 and side % size[1] == 0:
                     votes.setdefault(size[0], collections.Counter())[side // size[1]] += 1
     sizes = {name: counter.most_common(1)[0][0] for name, counter in votes.items()}
-    if {size[0] for x in tensors.values() for size in x.shape if not isinstance(size, int)} - set(sizes):
+    asked = {size[0] for x in tensors.values() for size in x.shape if not isinstance(size, int)}
+    if "width" not in sizes:
         return {}, float("inf")
+    sizes |= {name: 3 for name in asked - sizes.keys()}  # the layer is missing, and so is said
     known = [name for name in tensors if name in entries]
     fitting = sum(entries[name].shape == forms.concrete(tensors[name].shape, sizes) for name in known)
     surplus = sum(name not in tensors and not ignored.fullmatch(name) for name in entries)

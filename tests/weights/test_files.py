@@ -7,8 +7,6 @@ import os
 import pathlib
 import pickle
 import resource
-import sys
-import types
 import zipfile
 
 import numpy as np
@@ -17,6 +15,7 @@ import pytest
 import jgan
 from jgan.weights import files
 from jgan.weights import source
+from tests.weights import pickled
 
 RNG = np.random.default_rng(0)
 ARRAYS = [
@@ -74,46 +73,20 @@ def test_arrays_of_python_2_are_read(tmp_path, protocol):
     equal(files.contents(path)[0], ARRAYS[1])
 
 
-def persistent():
-    """The module of StyleGAN2-ADA that its files name, as far as writing them needs it."""
-    module = types.ModuleType("torch_utils.persistence")
-    module._reconstruct_persistent_obj = lambda meta: None
-    module._reconstruct_persistent_obj.__module__ = "torch_utils.persistence"
-    module._reconstruct_persistent_obj.__qualname__ = "_reconstruct_persistent_obj"
-
-    class Persistent:
-        def __init__(self, name, text="import os; os.system('touch trace')", **state):
-            self.meta = {
-                "type": "class",
-                "version": 6,
-                "module_src": text,
-                "class_name": name,
-                "state": state,
-            }
-
-        def __reduce__(self):
-            return module._reconstruct_persistent_obj, (self.meta,)
-
-    return module, Persistent
-
-
 @pytest.mark.parametrize("protocol", [2, 3, 4])
 def test_persistent_objects_are_read_and_their_source_is_not_run(tmp_path, monkeypatch, protocol):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed; requirements-test.txt has it")
-    module, Persistent = persistent()
-    monkeypatch.setitem(sys.modules, "torch_utils", types.ModuleType("torch_utils"))
-    monkeypatch.setitem(sys.modules, "torch_utils.persistence", module)
     monkeypatch.chdir(tmp_path)
     tensor = torch.arange(24.0).reshape(2, 3, 4).permute(2, 0, 1)
-    inner = Persistent(
+    inner = pickled.Persistent(
         "FullyConnectedLayer",
         _parameters=collections.OrderedDict(weight=torch.nn.Parameter(tensor), bias=None),
         _buffers=collections.OrderedDict(count=torch.tensor(3)),
         _non_persistent_buffers_set=set(),
         weight_gain=np.float64(0.5),
     )
-    value = {"G_ema": Persistent("Generator", _modules={"fc0": inner}, _init_kwargs={"z_dim": 4})}
-    found = files.contents(write(tmp_path / "net.pkl", pickle.dumps(value, protocol)))
+    value = {"G_ema": pickled.Persistent("Generator", _modules={"fc0": inner}, _init_kwargs={"z_dim": 4})}
+    found = files.contents(write(tmp_path / "net.pkl", pickled.dumps(value, protocol)))
     net = found["G_ema"]
     assert net.type == "torch_utils.persistence.Generator" and net.state["_init_kwargs"] == {"z_dim": 4}
     layer = net.state["_modules"]["fc0"].state
