@@ -4,6 +4,8 @@ import copy
 import json
 import pickle
 import shutil
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -26,6 +28,7 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed; requireme
 modules = pytest.importorskip("tests.weights.torch_translation")
 stylegan2 = pytest.importorskip("tests.weights.stylegan2_modules")
 ada = pytest.importorskip("tests.weights.torch_ada")
+igan = pytest.importorskip("tests.weights.test_igan")
 
 CHOICES = import_plans.Choices(size=64)
 
@@ -236,3 +239,35 @@ def test_files_that_make_no_run_together_are_refused(pix2pix, styles, tmp_path):
         palette = tmp_path / "palette.json"
         palette.write_text(json.dumps({"a": [0, 0, 0], "b": [1, 1, 1]}))
         read([network], palette=str(palette))
+
+
+def test_an_igan_draws_what_theano_drew_and_predicts(tmp_path):
+    made = igan.model(3, 2, nz=7)
+    single = {key: [x.astype(np.float32) for x in arrays] for key, arrays in made.items()}
+    (tmp_path / "shoes_64.dcgan_theano").write_bytes(pickle.dumps(single, 2))
+    import_weights.write(read([tmp_path / "shoes_64.dcgan_theano"], size=0), str(tmp_path / "run"))
+    run = trained.load(str(tmp_path / "run"), latent=True)
+    z = np.random.default_rng(0).uniform(-1, 1, (2, 7)).astype(np.float32)
+    expected = igan.generate(z, made["gen_params"], made["gen_batchnorm"])
+    near(images(run, z), expected.transpose(0, 2, 3, 1))
+    assert run.predicts and run.judges
+    codes = np.tanh(igan.encode(expected, made["predict_params"], made["predict_batchnorm"]))
+    near(np.asarray(run.predict(run.weights, expected.transpose(0, 2, 3, 1).astype(np.float32))), codes)
+    # The training's own files, each with a list, are one model as well.
+    paths = []
+    for key in ("gen_params", "gen_batchnorm"):
+        paths.append(tmp_path / key)
+        paths[-1].write_bytes(pickle.dumps(single[key], 2))
+    alone = read(paths, size=0)
+    assert alone.absent == ("discriminator",) and alone.config.predictor.steps == 0
+    with pytest.raises(jgan.UserError, match="gen_batchnorm"):
+        read(paths[:1], size=0)
+
+
+def test_the_program_prints_what_it_recognised_and_refuses_in_one_sentence(pix2pix, tmp_path):
+    command = [sys.executable, "-m", "launch.import_weights", f"--workdir={tmp_path / 'run'}"]
+    g = pix2pix[0] / "latest_net_G.pth"
+    told = subprocess.run([*command, f"--input={g}"], capture_output=True, text=True, check=True).stdout
+    assert "U-Net of 6 levels" in told and "no discriminator" in told and "--init_from" in told
+    again = subprocess.run([*command, f"--input={g}"], capture_output=True, text=True)
+    assert again.returncode == 2 and again.stderr.count("\n") == 1 and "holds a run already" in again.stderr
