@@ -289,7 +289,7 @@ def _group(flat: trees.Flat) -> tuple[int, str]:
     if value is None:
         return _ALL, "the whole batch"
     group = trees.number(value)
-    if group is None or group != round(group) or not 1 <= group < 2**31:
+    if group is None or not 1 <= group < 2**31 or group != round(group):
         raise jgan.UserError(
             f"this StyleGAN2 has a discriminator that compares groups of {trees.shown(value)} examples, which is no "
             "whole number above 0."
