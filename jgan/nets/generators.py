@@ -41,6 +41,7 @@ class UNet(nn.Module):
     antialias: bool = False
     skips: bool = True
     where_add: str = "all"
+    logits: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -76,7 +77,7 @@ class UNet(nn.Module):
                 name=f"up_{k}",
             )(nn.relu(x))
             if last:
-                return jnp.tanh(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+                return _output(x, self.logits)
             x = layers.Norm(self.norm, name=f"up_norm_{k}")(x, statistics)
             if 5 <= k < self.levels and self.dropout:
                 x = nn.Dropout(self.dropout)(x, deterministic=not dropout)
@@ -92,6 +93,7 @@ class ResNet(nn.Module):
     dropout: float = 0.0
     upsample: str = "transposed"
     antialias: bool = False
+    logits: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -127,7 +129,13 @@ class ResNet(nn.Module):
             )(x)
             x = nn.relu(layers.Norm(self.norm, name=f"up_{k}_norm")(x, statistics))
         x = layers.Conv(self.features, 7, dtype=self.dtype, name="last")(resample.reflect_pad(x, 3))
-        return jnp.tanh(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+        return _output(x, self.logits)
+
+
+def _output(x: jax.Array, logits: bool) -> jax.Array:
+    """What the last layer gives: images in [-1, 1] by tanh, or logits as they are, in float32 at least."""
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x if logits else jnp.tanh(x)
 
 
 class _Residual(nn.Module):
@@ -208,6 +216,7 @@ def generator(
     upsample: str = "transposed",
     antialias: bool = False,
     where_add: str = "all",
+    logits: bool = False,
     dtype: Any = None,
 ) -> nets.Net:
     """The generator `name`: a net from images [n, h, w, any] to images [n, h, w, features] in [-1, 1].
@@ -224,6 +233,7 @@ def generator(
         upsample: `transposed` or `resize_conv`.
         antialias: low-pass filters around every change of resolution.
         where_add: where codes come in, `all` layers of the encoder or its `input`.
+        logits: the output is not bounded: no tanh follows the last layer.
         dtype: type of the arithmetic; None follows the input.
 
     Raises:
@@ -247,11 +257,12 @@ def generator(
         upsample=upsample,
         antialias=antialias,
         where_add=where_add,
+        logits=logits,
         dtype=dtype,
     )
 
 
-def of(config: Any, features: int, size: int, dtype: Any) -> nets.Net:
+def of(config: Any, features: int, size: int, dtype: Any, *, logits: bool = False) -> nets.Net:
     """The `generator` that the `generator` part of a config describes, for training on images of `size` pixels a side.
 
     Raises:
@@ -267,6 +278,7 @@ def of(config: Any, features: int, size: int, dtype: Any) -> nets.Net:
         upsample=config.upsample,
         antialias=config.antialias,
         where_add=config.get("where_add", "all"),
+        logits=logits,
         dtype=dtype,
     )
     if size % net.multiple:
