@@ -13,6 +13,14 @@ FACADES64: dict[str, Any] = {
     "keep": 1,
 }
 
+# The same of 128 pixels, with one level more.
+FACADES128: dict[str, Any] = {
+    **FACADES64,
+    "data.size": 128,
+    "data.load_size": 144,
+    "generator.levels": 5,
+}
+
 
 def choose(presets: dict[str, Any], arg: str) -> Any:
     """The value of the preset `arg`.

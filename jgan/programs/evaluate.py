@@ -203,9 +203,42 @@ def _arrays(made: dict[str, jax.Array]) -> dict[str, np.ndarray]:
     return {name: np.asarray(images) for name, images in made.items()}
 
 
-def evaluate(
+def evaluate(run: trained.Run, name: str = "", **options: Any) -> dict[str, Any]:
+    """The `scores` of a way of a run on a split of its own data, or on other data of the same kind.
+
+    Args:
+        run: as `trained.load` gives it.
+        name: of the way; the default one where it is empty.
+        **options: those of `each_of`.
+
+    Raises:
+        jgan.UserError: data or palette that cannot be used, or a way that has no scores.
+    """
+    return scores(**_arguments(run, name, **options))
+
+
+def each_of(run: trained.Run, name: str = "", **options: Any) -> Iterator[Scored]:
+    """As `evaluate`, one example after the other.
+
+    Args:
+        run: as `trained.load` gives it.
+        name: of the way; the default one where it is empty.
+        **options: data: another root folder; split: another than the run's validation split; size: pictures are resized
+            to size x size, while by default they are taken as in the run's validation; palette: a JSON file of
+            {class: [red, green, blue]}: targets are classes then, and resized as such (a segmenter has its own); judge:
+            of photos that are made of label maps: inputs are classes then; batch_size: how many images of one size
+            pass at once; statistics: what normalises, as in `translator.load`, and empty what the run's step asks for;
+            dropout: keep it on; seed: of dropout and of codes.
+
+    Raises:
+        jgan.UserError: as in `evaluate`.
+    """
+    return each(**_arguments(run, name, **options))
+
+
+def _arguments(
     run: trained.Run,
-    name: str = "",
+    name: str,
     *,
     data: str = "",
     split: str = "",
@@ -217,25 +250,7 @@ def evaluate(
     dropout: bool = False,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """The `scores` of a way of a run on a split of its own data, or on other data of the same kind.
-
-    Args:
-        run: as `trained.load` gives it.
-        name: of the way; the default one where it is empty.
-        data: another root folder.
-        split: another split than the run's validation split.
-        size: pictures are resized to size x size; by default they are taken as in the run's validation.
-        palette: JSON file of {class: [red, green, blue]}; targets are classes then, and resized as such. A segmenter
-            has its own.
-        judge: of photos that are made of label maps; inputs are classes then.
-        batch_size: how many images of one size pass at once.
-        statistics: what normalises, as in `translator.load`; empty: what the run's step asks for.
-        dropout: keep dropout on.
-        seed: of dropout and of codes.
-
-    Raises:
-        jgan.UserError: data or palette that cannot be used, or a way that has no scores.
-    """
+    """Those of `scores` and `each`, of the options of `each_of`."""
     way = run.way(name)
     config = ml_collections.ConfigDict(run.config.data.to_dict())
     _check(run, way, size, palette)
@@ -258,16 +273,16 @@ def evaluate(
             f"a run of {run.config.system} has no score on these data: l1, psnr and ssim compare pairs, cycle needs "
             "a picture that comes back. launch.translate and launch.sample show what it makes."
         )
-    return scores(
-        _runs(run, way, statistics or run.system.statistics(run.step), dropout, seed),
-        examples,
-        way,
-        names,
-        predict=_predicts(run),
-        palette=colours,
-        judge=judge,
-        batch_size=batch_size,
-    )
+    return {
+        "run": _runs(run, way, statistics or run.system.statistics(run.step), dropout, seed),
+        "examples": examples,
+        "way": way,
+        "names": names,
+        "predict": _predicts(run),
+        "palette": colours,
+        "judge": judge,
+        "batch_size": batch_size,
+    }
 
 
 def _own_palette(run: trained.Run) -> dict[str, Sequence[int]] | None:
