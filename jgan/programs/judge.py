@@ -40,7 +40,8 @@ class Judge:
         self.digest = run.digest
         self._channels = fields.of(run.config.data)["a"].channels
         way, weights = run.way(), run.weights
-        made = conv.Frugal(lambda weights, x: way.run(weights, {"a": x}))
+        statistics = run.system.statistics(run.step)
+        made = conv.Frugal(lambda weights, x: way.run(weights, {"a": x}, statistics=statistics))
         multiple = way.tiling.multiple
         self._run = lambda images: translator.padded(lambda x: made(weights, x), images, multiple)["output"]
 

@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
-import ctypes
 import importlib.util
 import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -32,6 +30,8 @@ from jgan.runs import config as run_config
 
 FILE = "sweep.json"  # of the directory of a sweep
 LOG = "train.log"  # of each run
+# Of a process that asks Linux for a SIGTERM when the one that started it ends (PR_SET_PDEATHSIG), and becomes a command.
+_BOUND = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
 _PATIENCE = 300  # seconds to wait for the trainings of a sweep that was killed
 
 
@@ -243,21 +243,17 @@ def here(jobs: Sequence[Job], workdir: str, at_once: int = 1) -> dict[str, str]:
 def _start(job: Job, descriptor: int) -> subprocess.Popen:
     """The process of a training, which keeps the sweep's lock while it runs."""
     os.makedirs(job.workdir, exist_ok=True)
+    command = job.command()
+    if sys.platform == "linux":
+        command = [sys.executable, "-c", _BOUND, *command]
     with open(os.path.join(job.workdir, LOG), "ab") as log:
         return subprocess.Popen(
-            job.command(),
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
             pass_fds=(descriptor,) if descriptor >= 0 else (),
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
-
-
-def _end_with_parent() -> None:
-    """Asks Linux for a SIGTERM when the process that started this one ends."""
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def _outcome(job: Job, status: int) -> str:
