@@ -16,8 +16,8 @@ from jgan.programs import project
 ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
-# Downloads, and what tests/serve and tests/launch run.
-ELSEWHERE = ("launch.prepare_data", "tfds:", "launch.serve", "launch.demo")
+# Downloads, and what tests/serve, tests/launch and tests/programs run.
+ELSEWHERE = ("launch.prepare_data", "tfds:", "launch.serve", "launch.demo", "launch.sweep", "launch.report")
 
 # Of a preset's own values, what the smallest nets leave as they are: the data that it is meant for.
 KEPT = ("data.source", "data.names", "data.families", "data.exclusive", "data.label", "continuous")

@@ -30,7 +30,7 @@ from jgan.runs import config as run_config
 
 FILE = "sweep.json"  # of the directory of a sweep
 LOG = "train.log"  # of each run
-# Of a process that asks Linux for a SIGTERM when the one that started it ends (PR_SET_PDEATHSIG), and becomes a command.
+# Of a process that asks Linux for a SIGTERM when the one that started it ends, and becomes a command.
 _BOUND = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
 _PATIENCE = 300  # seconds to wait for the trainings of a sweep that was killed
 
