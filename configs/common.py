@@ -28,6 +28,8 @@ def data(kind: str, **defaults) -> ml_collections.ConfigDict:
     made.jitter = "resize"  # to load_size, then a random crop; crop: a random crop at native scale; none
     if kind in ("aligned", "unaligned"):
         made.labels = ""  # a, b, ab: that side holds classes in plain colours, resized by nearest neighbour
+    if kind == "unaligned":
+        made.drawn = ""  # of drawn facades, by day and at dusk; labels: label maps and photos
     made.flip = True
     made.channels = ()  # of each side; empty: as the data have them
     made.bits = ()  # that integers of files fill, such as 12, or 12,8 of both sides; empty: all of 8 or 16

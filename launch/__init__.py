@@ -52,14 +52,14 @@ def run(
     def parse(argv: list[str]) -> list[str]:
         """Parses the flags and refuses what is missing or is not a flag."""
         try:
-            rest = flags.FLAGS(_with_tuples(argv, names))
+            rest = flags.FLAGS(with_tuples(argv, names))
             missing = [f"--{name}" for name in required if not flags.FLAGS[name].present]
             if missing:
                 _fail(f"{' and '.join(missing)} must be given; --help shows all flags.")
             if "config" in required:
                 _ = flags.FLAGS["config"].value.system  # raises the error of a file that could not be loaded
         except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-            _fail(_sentence(error, argv))
+            _fail(sentence(error, argv))
         if len(rest) > 1:
             _fail(f"{rest[1]!r} is not a flag: flags begin with --.")
         return rest
@@ -111,7 +111,7 @@ def goes_with(*flags_given: tuple[flags.FlagHolder, bool, str]) -> None:
             raise jgan.UserError(f"--{flag.name} goes with {of} alone.")
 
 
-def _with_tuples(argv: list[str], names: tuple[str, ...]) -> list[str]:
+def with_tuples(argv: list[str], names: tuple[str, ...]) -> list[str]:
     """The arguments with tuples of texts in the place of names with commas between.
 
     A config would take `a,b` for one name, and `0,1` for numbers. What has quotes or brackets is left as it is.
@@ -161,7 +161,7 @@ def _refused(error: OSError) -> str:
     return ""
 
 
-def _sentence(error: Exception, argv: list[str]) -> str:
+def sentence(error: Exception, argv: list[str]) -> str:
     """The sentence on an error of a flag or config, without the trace that ml_collections puts into its text."""
     text = str(error.args[0] if error.args else error).strip()
     if isinstance(error, (KeyError, AttributeError)):

@@ -19,6 +19,11 @@ _SPLIT = flags.DEFINE_string("split", "", "by default the run's validation split
 _WAY = flags.DEFINE_string("way", "", "such as AtoB or BtoA; by default all that the run has")
 _SIZE = flags.DEFINE_integer("size", None, "resize pictures to this many pixels a side", lower_bound=1)
 _PALETTE = flags.DEFINE_string("palette", "", "JSON file of class colours, for segmentation scores")
+_SEGMENTER = flags.DEFINE_string(
+    "segmenter",
+    "",
+    "a run of configs/segmenter.py, which judges photos that are made of label maps (FCN score)",
+)
 _STATISTICS = flags.DEFINE_enum(
     "statistics",
     "",
@@ -39,11 +44,18 @@ def main() -> None:
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value))
     ways = (_WAY.value,) if _WAY.value else tuple(run.system.ways)
-    if _PALETTE.value and len(ways) > 1:
-        raise jgan.UserError(
-            f"--palette={_PALETTE.value}: the run has several ways, and class colours belong to one; add "
-            f"--way={' or --way='.join(ways)}."
-        )
+    for flag in (_PALETTE, _SEGMENTER):
+        if flag.value and len(ways) > 1:
+            raise jgan.UserError(
+                f"--{flag.name}={flag.value}: the run has several ways, and class colours belong to one; add "
+                f"--way={' or --way='.join(ways)}."
+            )
+    if _SEGMENTER.value:
+        from jgan.programs import judge as judge_lib
+
+        judge = judge_lib.Judge(_SEGMENTER.value)
+    else:
+        judge = None
     scores = {
         way: evaluate.evaluate(
             run,
@@ -52,6 +64,7 @@ def main() -> None:
             split=_SPLIT.value,
             size=_SIZE.value,
             palette=_PALETTE.value,
+            judge=judge,
             batch_size=_BATCH.value,
             statistics=_STATISTICS.value,
             dropout=_DROPOUT.value,
@@ -63,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir",), runs=("workdir",), paths=("data", "palette"))
+    launch.run(main, required=("workdir",), runs=("workdir", "segmenter"), paths=("data", "palette"))

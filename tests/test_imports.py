@@ -10,7 +10,7 @@ FILES = sorted((ROOT / "jgan").rglob("*.py")) + sorted((ROOT / "launch").rglob("
 
 # Each room may import the rooms named here, and itself. A room is a file or a folder of `jgan/`.
 CORE = {"ops", "losses", "nets", "state", "space"}
-LEAVES = {"fields", "data", "weights", "metrics", "runs", "sharding", "pictures", "output"}
+LEAVES = {"fields", "data", "weights", "metrics", "runs", "sharding", "pictures", "output", "sweeps"}
 READ = CORE | LEAVES | {"systems", "trained", "frozen"}  # a run read back, and all that it is made of
 MAY = {
     "ops": set(),
@@ -28,6 +28,7 @@ MAY = {
     "sharding": set(),
     "pictures": set(),
     "output": set(),
+    "sweeps": set(),
     "runs": {"output", "pictures"},
     "trained": CORE | LEAVES | {"systems"},
     "frozen": CORE | LEAVES | {"systems", "trained"},

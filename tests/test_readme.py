@@ -22,6 +22,8 @@ ELSEWHERE = (
     "tfds:",
     "launch.serve",
     "launch.demo",
+    "launch.sweep",
+    "launch.report",
     "launch.import_weights",
     "--format=pth",
     "--format=stablehlo",

@@ -49,6 +49,23 @@ def load_palette(path: str | os.PathLike[str]) -> dict[str, tuple[int, int, int]
     return {name: tuple(colour) for name, colour in palette.items()}
 
 
+def take_palette(config: Any) -> None:
+    """Writes the names and colours of the classes into a config that has a palette, from the file that it names.
+
+    Raises:
+        jgan.UserError: as in `load_palette`, or pictures in files and no palette of theirs.
+    """
+    if "palette" not in config:
+        return
+    if not config.palette.file and config.data.source != "facades":
+        raise jgan.UserError(
+            "the classes of label maps in files are named by --config.palette.file=FILE.json."
+        )
+    if config.palette.file:
+        palette = load_palette(config.palette.file)
+        config.palette.names, config.palette.colours = tuple(palette), tuple(palette.values())
+
+
 def nearest(image: np.ndarray, palette: Mapping[str, tuple[int, int, int]]) -> np.ndarray:
     """The class of each pixel, [h, w] int64: the palette colour nearest in RGB, the first of equals.
 
@@ -71,6 +88,15 @@ def nearest(image: np.ndarray, palette: Mapping[str, tuple[int, int, int]]) -> n
     return np.argmin(distance, axis=-1)
 
 
+def counts(output: np.ndarray, target: np.ndarray, palette: Mapping[str, tuple[int, int, int]]) -> np.ndarray:
+    """The pixels of one pair of pictures, as `nearest` takes them: int64 [target class, output class]."""
+    n = len(palette)
+    output, target = nearest(output, palette), nearest(target, palette)
+    if output.shape != target.shape:
+        raise ValueError(f"pictures of different sizes: {output.shape} and {target.shape}")
+    return np.bincount(target.ravel() * n + output.ravel(), minlength=n * n).reshape(n, n)
+
+
 class Confusion:
     """Counts of pixels, matrix[target class, output class], over all images that are added."""
 
@@ -81,11 +107,7 @@ class Confusion:
 
     def add(self, output: np.ndarray, target: np.ndarray) -> None:
         """Counts the pixels of one pair of pictures, as `nearest` takes them."""
-        n = len(self.palette)
-        output, target = nearest(output, self.palette), nearest(target, self.palette)
-        if output.shape != target.shape:
-            raise ValueError(f"pictures of different sizes: {output.shape} and {target.shape}")
-        self.matrix += np.bincount(target.ravel() * n + output.ravel(), minlength=n * n).reshape(n, n)
+        self.matrix += counts(output, target, self.palette)
 
     def scores(self) -> dict[str, Any]:
         """{"pixel_accuracy", "class_accuracy", "mean_iou": float, "iou": {class: float or None}}."""

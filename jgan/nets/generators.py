@@ -43,6 +43,7 @@ class UNet(nn.Module):
     antialias_up: str = "auto"
     skips: bool = True
     where_add: str = "all"
+    logits: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -78,7 +79,7 @@ class UNet(nn.Module):
                 name=f"up_{k}",
             )(nn.relu(x))
             if last:
-                return jnp.tanh(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+                return _output(x, self.logits)
             x = layers.Norm(self.norm, name=f"up_norm_{k}")(x, statistics)
             if 5 <= k < self.levels and self.dropout:
                 x = nn.Dropout(self.dropout)(x, deterministic=not dropout)
@@ -95,6 +96,7 @@ class ResNet(nn.Module):
     upsample: str = "transposed"
     antialias: bool = False
     antialias_up: str = "auto"
+    logits: bool = False
     dtype: Any = None
 
     @nn.compact
@@ -130,7 +132,13 @@ class ResNet(nn.Module):
             )(x)
             x = nn.relu(layers.Norm(self.norm, name=f"up_{k}_norm")(x, statistics))
         x = layers.Conv(self.features, 7, dtype=self.dtype, name="last")(resample.reflect_pad(x, 3))
-        return jnp.tanh(x.astype(jnp.promote_types(x.dtype, jnp.float32)))
+        return _output(x, self.logits)
+
+
+def _output(x: jax.Array, logits: bool) -> jax.Array:
+    """What the last layer gives: images in [-1, 1] by tanh, or logits as they are, in float32 at least."""
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return x if logits else jnp.tanh(x)
 
 
 class _Residual(nn.Module):
@@ -231,6 +239,7 @@ def generator(
     antialias: bool = False,
     antialias_up: str = "auto",
     where_add: str = "all",
+    logits: bool = False,
     dtype: Any = None,
 ) -> nets.Net:
     """The generator `name`: a net from images [n, h, w, any] to images [n, h, w, features] in [-1, 1].
@@ -250,6 +259,7 @@ def generator(
         antialias_up: whether they are there where the resolution grows: `on`, `off`, or `auto`, which is as
             `antialias` says. CUT's ResNet has them or not in either direction.
         where_add: where codes come in, `all` layers of the encoder or its `input`.
+        logits: the output is not bounded: no tanh follows the last layer.
         dtype: type of the arithmetic; None follows the input.
 
     Raises:
@@ -279,11 +289,12 @@ def generator(
         antialias=antialias,
         antialias_up=antialias_up,
         where_add=where_add,
+        logits=logits,
         dtype=dtype,
     )
 
 
-def of(config: Any, features: int, size: int, dtype: Any) -> nets.Net:
+def of(config: Any, features: int, size: int, dtype: Any, *, logits: bool = False) -> nets.Net:
     """The `generator` that the `generator` part of a config describes, for training on images of `size` pixels a side.
 
     Raises:
@@ -301,6 +312,7 @@ def of(config: Any, features: int, size: int, dtype: Any) -> nets.Net:
         antialias=config.antialias,
         antialias_up=config.get("antialias_up", "auto"),
         where_add=config.get("where_add", "all"),
+        logits=logits,
         dtype=dtype,
     )
     if size % net.multiple:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import itertools
 import sys
 from typing import Any
+from typing import NamedTuple
 
 import jax
 import ml_collections
@@ -21,11 +22,35 @@ from jgan.metrics import images as image_metrics
 from jgan.metrics import scores as score_lib
 from jgan.metrics import segmentation
 from jgan.ops import conv
+from jgan.programs import judge as judge_lib
 from jgan.programs import translator
 from jgan.systems import system as system_lib
 
 Run = Callable[..., dict[str, jax.Array]]
+# Of what a judge finds: {score: of a confusion matrix}.
+JUDGED = {
+    "pixel_accuracy": segmentation.pixel_accuracy,
+    "class_accuracy": segmentation.class_accuracy,
+    "iou": segmentation.mean_iou,
+}
 _DRAWS = 10  # codes by which the diversity of an input's outputs is measured
+
+
+class Scored(NamedTuple):
+    """What is known of one example after it has passed a way.
+
+    Attributes:
+        values: {score: number}, whose mean over examples is the score of a set.
+        counts: {prefix: pixels [class of the target, class of the output]}, whose sum over examples gives the scores
+            PREFIXpixel_accuracy, PREFIXclass_accuracy and PREFIXmean_iou of a set.
+        example: as the data have it.
+        output: the way's first picture [h, w, c] in [-1, 1].
+    """
+
+    values: dict[str, float]
+    counts: dict[str, np.ndarray]
+    example: dict[str, Any]
+    output: np.ndarray
 
 
 def scores(
@@ -36,6 +61,7 @@ def scores(
     *,
     predict: Callable[[np.ndarray, dict[str, Any]], dict[str, Any]] | None = None,
     palette: dict[str, Sequence[int]] | None = None,
+    judge: judge_lib.Judge | None = None,
     batch_size: int = 1,
 ) -> dict[str, Any]:
     """{name: score} of what a way makes of examples, means over images, and "examples", how many there were.
@@ -44,7 +70,9 @@ def scores(
     the l1 between an image and what comes back of it; reconstruction the l1 under the code that is predicted from the
     target; diversity the mean l1 between the outputs of one input under ten codes. A way without inputs is
     scored by what goes to its code and back. With a palette both pictures are mapped to the nearest palette colour and
-    one confusion matrix over all images gives "pixel_accuracy", "class_accuracy", "mean_iou" and "iou" by class.
+    one confusion matrix over all images gives "pixel_accuracy", "class_accuracy", "mean_iou" and "iou" by class. With a
+    judge inputs are label maps, and what it finds in outputs gives "fcn_pixel_accuracy", "fcn_class_accuracy" and
+    "fcn_iou", and in targets the same under "fcn_real_".
 
     Args:
         run: `(inputs, given, seed=0) -> {name: images in [-1, 1]}` of images [n, h, w, c] of any pixel type, of a way
@@ -55,11 +83,45 @@ def scores(
         names: out of `metrics.scores.of`.
         predict: (images [n, h, w, c] in [-1, 1], {input: images}) -> {control: codes}, where it is asked for.
         palette: {class: [red, green, blue]} in 0..255.
+        judge: of photos that are made of label maps.
         batch_size: how many images of one size pass at once.
     """
     sums, count = dict.fromkeys(names, 0.0), 0
+    confusion = segmentation.Confusion(palette) if palette and "l1" in names else None
+    judged: dict[str, Any] = {}
+    for one in each(
+        run, examples, way, names, predict=predict, palette=palette, judge=judge, batch_size=batch_size
+    ):
+        for name, value in one.values.items():
+            sums[name] += value
+        for prefix, matrix in one.counts.items():
+            if prefix:
+                judged[prefix] = judged.get(prefix, 0) + matrix
+            else:
+                confusion.matrix += matrix
+        count += 1
+    result: dict[str, Any] = {name: value / max(count, 1) for name, value in sums.items()}
+    result["examples"] = count
+    if confusion:
+        result |= confusion.scores()
+    for prefix, matrix in judged.items():
+        result |= {prefix + name: float(score(matrix)) for name, score in JUDGED.items()}
+    return result
+
+
+def each(
+    run: Run,
+    examples: Iterable[dict[str, Any]],
+    way: system_lib.Way,
+    names: Sequence[str],
+    *,
+    predict: Callable[[np.ndarray, dict[str, Any]], dict[str, Any]] | None = None,
+    palette: dict[str, Sequence[int]] | None = None,
+    judge: judge_lib.Judge | None = None,
+    batch_size: int = 1,
+) -> Iterator[Scored]:
+    """Yields what `scores` adds up, one example after the other; its arguments are the same."""
     paired = [name for name in ("l1", "psnr", "ssim") if name in names]
-    confusion = segmentation.Confusion(palette) if palette and paired else None
     start = way.inputs[0] if way.inputs else way.target
     examples = (example for example in examples if start in example)
     for group in _batches(_asked(way, examples), start, batch_size):
@@ -70,27 +132,29 @@ def scores(
         made = _arrays(run(inputs, given))
         extra = _extra(run, predict, way, names, filled, inputs, given)
         for k, (example, _) in enumerate(group):
+            values: dict[str, float] = {}
+            counts: dict[str, np.ndarray] = {}
+            output = made[way.returns[0]][k]
             if "cycle" in names:
                 source = np.asarray(image_files.convert(example[start], np.float32))
-                sums["cycle"] += float(image_metrics.l1(made["back"][k], source))
-            for name, values in extra.items():
-                sums[name] += float(values[k])
+                values["cycle"] = float(image_metrics.l1(made["back"][k], source))
+            values |= {name: float(found[k]) for name, found in extra.items()}
             if paired:
-                output = made[way.returns[0]][k]
                 target = np.asarray(image_files.convert(example[way.target], np.float32))
                 try:
                     for name in paired:
-                        sums[name] += float(getattr(image_metrics, name)(output, target))
+                        values[name] = float(getattr(image_metrics, name)(output, target))
                 except jgan.UserError as error:
                     raise jgan.UserError(f"{example.get('name', 'an example')}: {error}") from None
-                if confusion:
-                    confusion.add(output, target)
-            count += 1
-    result: dict[str, Any] = {name: value / max(count, 1) for name, value in sums.items()}
-    result["examples"] = count
-    if confusion:
-        result |= confusion.scores()
-    return result
+                if palette:
+                    counts[""] = segmentation.counts(output, target, palette)
+            if judge:
+                shown = [output[None]]
+                if way.target in example:
+                    shown.append(np.asarray(image_files.convert(example[way.target], np.float32))[None])
+                for prefix, photo in zip(("fcn_", "fcn_real_"), shown, strict=False):
+                    counts[prefix] = judge.counts(photo, example[start][None])[0]
+            yield Scored(values, counts, example, output)
 
 
 def _asked(
@@ -139,67 +203,80 @@ def _arrays(made: dict[str, jax.Array]) -> dict[str, np.ndarray]:
     return {name: np.asarray(images) for name, images in made.items()}
 
 
-def evaluate(
-    run: trained.Run,
-    name: str = "",
-    *,
-    data: str = "",
-    split: str = "",
-    size: int | None = None,
-    palette: str = "",
-    batch_size: int = 1,
-    statistics: str = "",
-    dropout: bool | None = None,
-    seed: int = 0,
-) -> dict[str, Any]:
+def evaluate(run: trained.Run, name: str = "", **options: Any) -> dict[str, Any]:
     """The `scores` of a way of a run on a split of its own data, or on other data of the same kind.
 
     Args:
         run: as `trained.load` gives it.
         name: of the way; the default one where it is empty.
-        data: another root folder.
-        split: another split than the run's validation split.
-        size: pictures are resized to size x size; by default they are taken as in the run's validation.
-        palette: JSON file of {class: [red, green, blue]}; targets are classes then, and resized as such. Empty: that
-            of the run, if it has one.
-        batch_size: how many images of one size pass at once.
-        statistics: what normalises, as in `translator.load`; empty: as the run says, or what its step asks for.
-        dropout: keep dropout on; None: as the run says, or off.
-        seed: of dropout and of codes.
+        **options: those of `each_of`.
 
     Raises:
         jgan.UserError: data or palette that cannot be used, or a way that has no scores.
     """
+    return scores(**_arguments(run, name, **options))
+
+
+def each_of(run: trained.Run, name: str = "", **options: Any) -> Iterator[Scored]:
+    """As `evaluate`, one example after the other.
+
+    Args:
+        run: as `trained.load` gives it.
+        name: of the way; the default one where it is empty.
+        **options: data: another root folder; split: another than the run's validation split; size: pictures are resized
+            to size x size, while by default they are taken as in the run's validation; palette: a JSON file of
+            {class: [red, green, blue]}: targets are classes then, and resized as such (a segmenter has its own); judge:
+            of photos that are made of label maps: inputs are classes then; batch_size: how many images of one size
+            pass at once; statistics: what normalises, as in `translator.load`, and empty as the run says, or what its
+            step asks for; dropout: keep it on, and None as the run says, or off; seed: of dropout and of codes.
+
+    Raises:
+        jgan.UserError: as in `evaluate`.
+    """
+    return each(**_arguments(run, name, **options))
+
+
+def _arguments(
+    run: trained.Run,
+    name: str,
+    *,
+    data: str = "",
+    split: str = "",
+    size: int | None = None,
+    palette: str = "",
+    judge: judge_lib.Judge | None = None,
+    batch_size: int = 1,
+    statistics: str = "",
+    dropout: bool | None = None,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Those of `scores` and `each`, of the options of `each_of`."""
     way = run.way(name)
     config = ml_collections.ConfigDict(run.config.data.to_dict())
     _check(run, way, size, palette)
+    if judge:
+        judge.check(way, fields.of(run.config.data))
     if data:
         config.source, config.root = "folder", data
-    colours = segmentation.load_palette(palette) if palette else run.palette
-    statistics = statistics or run.inference.get("statistics") or run.system.statistics(run.step)
-    dropout = bool(run.inference.get("dropout")) if dropout is None else dropout
-    if colours and not config.get("pair", ""):
-        config.labels = "".join(sorted({*config.get("labels", ""), way.target}))
+    colours = segmentation.load_palette(palette) if palette else _own_palette(run)
+    plain = {way.target} if colours else {way.inputs[0]} if judge else set()
+    if plain and not config.get("pair", ""):
+        config.labels = "".join(sorted({*config.get("labels", ""), *plain}))
     examples = pipeline.evaluation(config, split or config.val_split, size)
     for note in [*examples.notes, *(f"left out: {path} ({reason})" for path, reason in examples.bad)]:
         print(note, file=sys.stderr, flush=True)
     if colours and not examples.paired:
         raise jgan.UserError(f"--palette={palette} compares pairs, and these data have none.")
     names = score_lib.of(way, paired=examples.paired, predicts=run.system.spaces and run.predicts)
-    if not names and not colours:
+    if not names and not colours and not judge:
         raise jgan.UserError(
             f"a run of {run.config.system} has no score on these data: l1, psnr and ssim compare pairs, cycle needs "
             "a picture that comes back. launch.translate and launch.sample show what it makes."
         )
-    return scores(
-        _runs(run, way, statistics, dropout, seed),
-        examples,
-        way,
-        names,
-        predict=_predicts(run),
-        palette=colours,
-        batch_size=batch_size,
-    )
+    colours = segmentation.load_palette(palette) if palette else _own_palette(run)
+    plain = {way.target} if colours else {way.inputs[0]} if judge else set()
+    if plain and not config.get("pair", ""):
+        config.labels = "".join(sorted({*config.get("labels", ""), *plain}))
 
 
 def _check(run: trained.Run, way: system_lib.Way, size: int | None, palette: str) -> None:

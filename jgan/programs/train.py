@@ -29,6 +29,7 @@ from jgan import trained
 from jgan.data import images as image_files
 from jgan.data import pipeline
 from jgan.metrics import scores
+from jgan.metrics import segmentation
 from jgan.programs import previews
 from jgan.programs import timing
 from jgan.runs import checkpoint
@@ -63,6 +64,7 @@ def train(
     run_config.prepare(workdir)
     config = ml_collections.ConfigDict(config.to_dict())
     run_config.take_names(config)
+    segmentation.take_palette(config)
     with sharding.once(run_config.lock(workdir)):
         _train(config, workdir, init_from, allow_changed_data)
 
@@ -76,7 +78,7 @@ def _train(config: ml_collections.ConfigDict, workdir: str, init_from: str, allo
         )
     old = run_config.read(workdir) if os.path.exists(os.path.join(workdir, "config.json")) else None
     if old is not None:
-        _take_facts(config, old)
+        run_config.take_facts(config, old)
         run_config.check_continuation(workdir, old, config)
     # What cannot be built is refused before the data are read, which may take long; only they know their labels.
     if "label" not in fields.of(config.data) or config.data.names:
@@ -349,13 +351,6 @@ class _Loop:
     def _finish(self) -> None:
         self._page()
         _say(f"curves and pictures: {os.path.join(self.workdir, 'index.html')}")
-
-
-def _take_facts(config: ml_collections.ConfigDict, old: ml_collections.ConfigDict) -> None:
-    """Gives the config the facts that the data had when the run began, where it leaves them to the data."""
-    for name in ("channels", "names", "exclusive"):
-        if name in config.data and name in old.data and not config.data[name]:
-            config.data[name] = old.data[name]
 
 
 def _write(workdir: str, config: ml_collections.ConfigDict, stream: Any, held: Any, init_from: str) -> None:

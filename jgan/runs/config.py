@@ -37,6 +37,7 @@ FREE = frozenset(
         "data.cache_gib",
         "data.cache_dir",
         "data.workers",
+        "palette.file",
     }
 )
 
@@ -121,6 +122,13 @@ def take_names(config: ml_collections.ConfigDict) -> None:
         place = config[part] if part else config
         if field in place:
             place[field] = tuple(map(str, place[field]))
+
+
+def take_facts(config: ml_collections.ConfigDict, old: ml_collections.ConfigDict) -> None:
+    """Gives the config the facts that the data had when the run began, where it leaves them to the data."""
+    for name in ("channels", "names", "exclusive"):
+        if name in config.data and name in old.data and not config.data[name]:
+            config.data[name] = old.data[name]
 
 
 def draws(config: ml_collections.ConfigDict) -> bool:

@@ -80,7 +80,7 @@ def render(
         charts.curves(records),
         _facts(run),
     ]
-    return _framed(f"{name} · {config.get('system', 'jgan')}", parts)
+    return framed(f"{name} · {config.get('system', 'jgan')}", parts)
 
 
 def overview(*, title: str, lead: str, parts: list[tuple[str, str, list[str], str]]) -> str:
@@ -98,10 +98,10 @@ def overview(*, title: str, lead: str, parts: list[tuple[str, str, list[str], st
             f'<section class="result"><div class="row"><h2>{escape(name)}</h2><a href="{escape(more)}">more</a></div>'
             f'<p class="sub">{escape(sentence)}</p>{shown}</section>'
         )
-    return _framed(title, sections)
+    return framed(title, sections)
 
 
-def _framed(title: str, parts: list[str]) -> str:
+def framed(title: str, parts: list[str]) -> str:
     """A whole page with this title and these sections."""
     text = _PAGE.read_text(encoding="utf-8")
     return text.replace("{title}", escape(title)).replace("{body}", "\n".join(p for p in parts if p))

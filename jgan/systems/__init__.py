@@ -25,5 +25,6 @@ SYSTEMS = {
         "bicyclegan",
         "stylegan2",
         "progressive",
+        "segmenter",
     )
 }

@@ -239,6 +239,23 @@ def test_facades_by_day_and_at_dusk_share_no_building(tmp_path, monkeypatch):
         pipeline.evaluation(data, "val")
 
 
+def test_label_maps_and_photos_share_no_building_and_what_is_held_out_are_pairs(tmp_path):
+    data = config(tmp_path, source="facades", size=16, load_size=18, number=2, val_number=3, jitter="resize")
+    data.drawn = "labels"
+    held_out = pipeline.evaluation(data, "test")
+    assert held_out.paired and len(held_out) == 3
+    for i in range(3):
+        made = facades.Facades(16, 3, seed=2)[i]
+        assert np.array_equal(held_out[i]["a"], made["labels"])
+        assert np.array_equal(held_out[i]["b"], made["photo"])
+    examples = pipeline.evaluation(data, "train")
+    assert not examples.paired
+    assert np.array_equal(examples[1]["a"], facades.Facades(16, 2, seed=0)[1]["labels"])
+    assert np.array_equal(examples[1]["b"], facades.Facades(16, 2, seed=1)[1]["photo"])
+    data.drawn = "photos"
+    refused(data, "data.drawn is 'photos'")
+
+
 def test_an_empty_domain_is_named(root):
     for path in (root / "trainB").iterdir():
         path.unlink()

@@ -259,7 +259,7 @@ def test_names_with_commas_between_are_several_names(given, taken, apart):
     argv = ["train", *([flag, given] if apart else [f"{flag}={given}"]), "--config.data.bits=12,8"]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", "configs/cgan.py", flag_values=values, sys_argv=argv)
-    rest = values(launch._with_tuples(argv, ("config.data.names",)))
+    rest = values(launch.with_tuples(argv, ("config.data.names",)))
     assert rest == ["train"] and values.config.data.names == taken and values.config.data.bits == (12, 8)
 
 

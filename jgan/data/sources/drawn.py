@@ -16,7 +16,7 @@ _STYLES = ("day", "dusk")  # of facades without pairs: A and B
 
 
 def open(kind: str, data: Any, split: str, size: int) -> tuple["Drawn", ...]:
-    """The pictures of a split at `size`; for domains without pairs two sources, by day and at dusk.
+    """The pictures of a split at `size`; for domains without pairs two sources, as data.drawn says.
 
     Neither splits nor domains have a picture in common.
 
@@ -37,6 +37,8 @@ def open(kind: str, data: Any, split: str, size: int) -> tuple["Drawn", ...]:
     number = data.val_number if held_out else data.number
     if kind == "unaligned":
         seed = 4 * data.seed + 2 * held_out
+        if data.get("drawn", ""):
+            return _unpaired(data, size, number, seed, held_out)
         return tuple(
             Drawn(facades.Facades(size, number, seed + i, style), {side: "photo"})
             for i, (side, style) in enumerate(zip("ab", _STYLES, strict=True))
@@ -51,6 +53,19 @@ def open(kind: str, data: Any, split: str, size: int) -> tuple["Drawn", ...]:
         return (Drawn(made, {"photo": "photo"}),)
     sides = ("a", "b") if data.direction == "AtoB" else ("b", "a")
     return (Drawn(made, dict(zip(sides, ("labels", "photo"), strict=True))),)
+
+
+def _unpaired(data: Any, size: int, number: int, seed: int, held_out: bool) -> tuple["Drawn", ...]:
+    """Label maps (A) and photos (B) without pairs; what is held out are pairs, so that outputs can be compared."""
+    if data.drawn != "labels":
+        raise jgan.UserError(f"data.drawn is {data.drawn!r}: 'labels', or nothing, would work")
+    sides = {"a": "labels", "b": "photo"}
+    if held_out:
+        return (Drawn(facades.Facades(size, number, seed), sides),)
+    return tuple(
+        Drawn(facades.Facades(size, number, seed + i), {side: key})
+        for i, (side, key) in enumerate(sides.items())
+    )
 
 
 def _objects(kind: str, data: Any, size: int, number: int, seed: int) -> "Drawn":

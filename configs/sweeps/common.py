@@ -1,0 +1,39 @@
+"""What the sweeps share: the base of their presets for two cores."""
+
+from typing import Any
+
+# Drawn facades, labels to photo, of 64 pixels: the net of pix2pix's preset `demo`, in as many steps as it takes until
+# the variants differ.
+FACADES64: dict[str, Any] = {
+    "steps": 4_000,
+    "data.val_number": 100,
+    "sample_every": 2_000,
+    "validate_every": 4_000,
+    "save_every": 2_000,
+    "keep": 1,
+}
+
+# The same of 128 pixels, with one level more.
+FACADES128: dict[str, Any] = {
+    **FACADES64,
+    "data.size": 128,
+    "data.load_size": 144,
+    "generator.levels": 5,
+}
+
+
+def choose(presets: dict[str, Any], arg: str) -> Any:
+    """The value of the preset `arg`.
+
+    Raises:
+        ValueError: there is no such preset.
+    """
+    if arg not in presets:
+        raise ValueError(f"preset {arg!r} is unknown: use one of {', '.join(filter(None, presets))}")
+    return presets[arg]
+
+
+def fcn(table: dict[str, tuple[float, float, float]]) -> dict[str, dict[str, float]]:
+    """{variant: scores} of a paper's table of pixel accuracy, class accuracy and IoU."""
+    names = ("fcn_pixel_accuracy", "fcn_class_accuracy", "fcn_iou")
+    return {variant: dict(zip(names, values, strict=True)) for variant, values in table.items()}

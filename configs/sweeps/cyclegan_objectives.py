@@ -1,0 +1,51 @@
+"""Tables 4 and 5 of CycleGAN: cycle alone, GAN alone, GAN with one of the cycles, and all of it.
+
+    python -m launch.sweep --sweep=configs/sweeps/cyclegan_objectives.py --config.data.root=DIR --workdir=DIR
+    python -m launch.sweep --sweep=configs/sweeps/cyclegan_objectives.py:facades64 --workdir=DIR
+
+Presets: none, the paper's settings for 128 px on folders; `facades64`, label maps and photos of drawn facades, for two
+cores; `tiny`, for tests. A is the label map; what is held out are pairs.
+"""
+
+from configs.sweeps import common
+from jgan import sweeps
+
+VARIANTS = (
+    ("cycle", {"loss.adversarial_weight": 0.0}),
+    ("gan", {"loss.lambda_a": 0.0, "loss.lambda_b": 0.0}),
+    ("gan+forward", {"loss.lambda_b": 0.0}),
+    ("gan+backward", {"loss.lambda_a": 0.0}),
+    ("cyclegan", {}),
+)
+
+# Labels to photo of Cityscapes, FCN-8s.
+PAPER = {
+    "cycle": (0.22, 0.07, 0.02),
+    "gan": (0.51, 0.11, 0.08),
+    "gan+forward": (0.55, 0.18, 0.12),
+    "gan+backward": (0.39, 0.14, 0.06),
+    "cyclegan": (0.52, 0.17, 0.11),
+}
+# Identity terms are shares of the cycles, and not in these tables.
+_BASE = {"loss.lambda_identity": 0.0}
+
+
+def get_sweep(arg: str = "") -> sweeps.Sweep:
+    """The sweep of a preset."""
+    labels = {**_BASE, "data.drawn": "labels", "data.labels": "a"}
+    config, base = common.choose(
+        {
+            "": ("configs/cyclegan.py:128", _BASE),
+            "facades64": ("configs/cyclegan.py:demo", {**labels, **common.FACADES64}),
+            "tiny": ("configs/cyclegan.py:tiny", labels),
+        },
+        arg,
+    )
+    return sweeps.Sweep(
+        config,
+        VARIANTS,
+        base,
+        reference="cyclegan",
+        paper=common.fcn(PAPER),
+        source="Zhu et al. (2017), table 4: Cityscapes, FCN-8s",
+    )

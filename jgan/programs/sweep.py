@@ -1,0 +1,341 @@
+"""Sweeps: the runs of all variants and seeds of a `sweeps.Sweep`, trained here or written for a cluster.
+
+A run of a sweep is a run like any other, in DIR/VARIANT/seedN. Nothing else is remembered about it: it is finished if
+it has the checkpoint of its last step, and continues if it has an earlier one.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import importlib.util
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from typing import Any
+from typing import NamedTuple
+
+import ml_collections
+
+import jgan
+from jgan import output
+from jgan import sweeps
+from jgan.metrics import segmentation
+from jgan.runs import config as run_config
+
+FILE = "sweep.json"  # of the directory of a sweep
+LOG = "train.log"  # of each run
+# Of a process that asks Linux for a SIGTERM when the one that started it ends, and becomes a command.
+_BOUND = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
+_PATIENCE = 300  # seconds to wait for the trainings of a sweep that was killed
+
+
+class Job(NamedTuple):
+    """One run of a sweep.
+
+    Attributes:
+        name: VARIANT/seedN.
+        workdir: of the run.
+        overrides: what differs from the other runs.
+        config: as the command makes it.
+        flags: of launch.train.
+    """
+
+    name: str
+    workdir: str
+    overrides: Mapping[str, Any]
+    config: ml_collections.ConfigDict
+    flags: tuple[str, ...]
+
+    def command(self, python: str = sys.executable) -> list[str]:
+        """The command line of the training."""
+        return [python, "-m", "launch.train", *self.flags]
+
+
+def read(text: str) -> sweeps.Sweep:
+    """The sweep of FILE.py or FILE.py:PRESET.
+
+    Raises:
+        jgan.UserError: there is no such file or preset, or it makes no sweep.
+    """
+    path, _, preset = text.partition(":")
+    try:
+        spec = importlib.util.spec_from_file_location("sweep_file", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        made = module.get_sweep(preset)
+    except FileNotFoundError:
+        raise jgan.UserError(f"--sweep={text}: there is no file {path}.") from None
+    except jgan.UserError as error:
+        raise jgan.UserError(f"--sweep={text}: {error}") from None
+    except (AttributeError, KeyError, TypeError, ValueError, SyntaxError, ImportError) as error:
+        raise jgan.UserError(f"--sweep={text}: {type(error).__name__}: {error}".rstrip(".") + ".") from error
+    if not isinstance(made, sweeps.Sweep):
+        raise jgan.UserError(f"--sweep={text}: get_sweep has to return a jgan.sweeps.Sweep.")
+    try:
+        return sweeps.check(made)
+    except jgan.UserError as error:
+        raise jgan.UserError(f"--sweep={text}: {error}") from None
+
+
+def expand(
+    sweep: sweeps.Sweep,
+    workdir: str,
+    *,
+    seeds: int,
+    given: Sequence[str],
+    load: Callable[[list[str]], ml_collections.ConfigDict],
+) -> list[Job]:
+    """The runs of a sweep, all of whose configs exist.
+
+    Args:
+        sweep: as `read` gives it.
+        workdir: directory of the sweep.
+        seeds: how many of each variant.
+        given: flags `--config.FIELD=VALUE` for all runs, which override the sweep's `base`.
+        load: (flags of launch.train) -> config, which refuses fields and values with a `jgan.UserError`.
+
+    Raises:
+        jgan.UserError: what `load` refuses, or a flag for a field that the sweep itself varies.
+    """
+    chosen = {flag.removeprefix("--config.").partition("=")[0]: flag for flag in given}
+    varied = {field for _, overrides in sweep.variants for field in overrides} | {"seed"}
+    for field in varied & chosen.keys():
+        raise jgan.UserError(f"{chosen[field]}: the sweep itself sets {field}.")
+    base = {field: value for field, value in sweep.base.items() if field not in chosen}
+    made = []
+    for name, overrides in sweeps.seeds(sweep.variants, seeds):
+        place = os.path.join(workdir, *name.split("/"))
+        flags = [f"--config={sweep.config}"]
+        flags += [f"--config.{field}={_value(value)}" for field, value in {**base, **overrides}.items()]
+        flags += [*given, f"--workdir={place}"]
+        made.append(Job(name, place, overrides, load(flags), tuple(flags)))
+    return made
+
+
+def describe(sweep: sweeps.Sweep, jobs: Sequence[Job], given: Sequence[str]) -> str:
+    """The expansion as a person reads it: what all runs share, and a line for each run."""
+    base = [f"{field}={_value(value)}" for field, value in sweep.base.items()]
+    shared = " ".join([sweep.config, *base, *(flag.removeprefix("--config.") for flag in given)])
+    width = max(len(job.name) for job in jobs)
+    lines = [f"{len(jobs)} runs of {shared}"]
+    for job in jobs:
+        differs = " ".join(f"{field}={_value(value)}" for field, value in job.overrides.items())
+        lines.append(f"  {job.name:<{width}}  {differs}")
+    return "\n".join(lines)
+
+
+def write(workdir: str, text: str, sweep: sweeps.Sweep, jobs: Sequence[Job], given: Sequence[str]) -> None:
+    """Writes sweep.json, from which a report knows the variants, their order and the reference.
+
+    Raises:
+        jgan.UserError: the directory holds another sweep.
+    """
+    run_config.prepare(workdir)
+    known = facts(workdir)
+    if known and known.get("sweep") != text:
+        raise jgan.UserError(f"{workdir} holds the sweep {known.get('sweep')}: name another --workdir.")
+    content = {
+        "sweep": text,
+        "given": list(given),
+        "config": sweep.config,
+        "base": dict(sweep.base),
+        "variants": {name: dict(overrides) for name, overrides in sweep.variants},
+        "reference": sweep.reference or sweep.variants[0][0],
+        "runs": [job.name for job in jobs],
+        "paper": {name: dict(scores) for name, scores in sweep.paper.items()},
+        "source": sweep.source,
+    }
+    output.replace(os.path.join(workdir, FILE), (json.dumps(content, indent=2) + "\n").encode())
+
+
+def facts(workdir: str) -> dict[str, Any]:
+    """What `write` wrote; {} where nothing can be read."""
+    try:
+        with open(os.path.join(workdir, FILE), encoding="utf-8") as file:
+            found = json.load(file)
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def progress(workdir: str) -> int:
+    """The last step of a run that has a complete checkpoint; 0 if there is none."""
+    try:
+        names = os.listdir(os.path.join(workdir, "checkpoints"))
+    except OSError:
+        return 0
+    return max((int(name) for name in names if name.isdecimal()), default=0)
+
+
+def is_finished(job: Job) -> bool:
+    """Whether a run has all of its steps.
+
+    Raises:
+        jgan.UserError: the directory holds a run of another config.
+    """
+    if not os.path.exists(os.path.join(job.workdir, "config.json")):
+        return False
+    old, new = run_config.read(job.workdir), ml_collections.ConfigDict(job.config.to_dict())
+    run_config.take_names(new)
+    segmentation.take_palette(new)
+    run_config.take_facts(new, old)
+    run_config.check_continuation(job.workdir, old, new)
+    return progress(job.workdir) >= new.steps
+
+
+def pending(jobs: Sequence[Job]) -> tuple[list[Job], dict[str, str]]:
+    """(the runs that are not finished, {name: why it cannot go on} of others)."""
+    left, failed = [], {}
+    for job in jobs:
+        try:
+            if is_finished(job):
+                print(f"{job.name}: finished already", flush=True)
+            else:
+                left.append(job)
+        except jgan.UserError as error:
+            failed[job.name] = str(error)
+            print(f"{job.name}: FAILED: {error}", flush=True)
+    return left, failed
+
+
+def here(jobs: Sequence[Job], workdir: str, at_once: int = 1) -> dict[str, str]:
+    """Trains runs in processes of their own, some at a time; returns {name: last line} of those that failed.
+
+    A training ends with the sweep, whatever ends it, and saves before. Its output goes to `train.log` in its run.
+
+    Raises:
+        jgan.UserError: another sweep trains in this directory.
+    """
+    with _alone(workdir) as descriptor:
+        waiting, failed = [*jobs], {}
+        running: list[tuple[Job, subprocess.Popen, float]] = []
+        try:
+            while waiting or running:
+                while waiting and len(running) < at_once:
+                    job = waiting.pop(0)
+                    step, ended = progress(job.workdir), len(jobs) - len(waiting)
+                    goes = f"continues at step {step}" if step else "begins"
+                    print(f"{job.name}: {goes} ({ended} of {len(jobs)})", flush=True)
+                    running.append((job, _start(job, descriptor), time.monotonic()))
+                time.sleep(0.1)
+                for one in [one for one in running if one[1].poll() is not None]:
+                    running.remove(one)
+                    job, process, begun = one
+                    sentence = _outcome(job, process.returncode)
+                    if sentence:
+                        failed[job.name] = sentence
+                    taken = f"finished in {time.monotonic() - begun:.0f} s"
+                    print(f"{job.name}: {f'FAILED: {sentence}' if sentence else taken}", flush=True)
+        finally:
+            for _, process, _ in running:
+                process.terminate()
+            for _, process, _ in running:
+                process.wait()
+    return failed
+
+
+def _start(job: Job, descriptor: int) -> subprocess.Popen:
+    """The process of a training, which keeps the sweep's lock while it runs."""
+    os.makedirs(job.workdir, exist_ok=True)
+    command = job.command()
+    if sys.platform == "linux":
+        command = [sys.executable, "-c", _BOUND, *command]
+    with open(os.path.join(job.workdir, LOG), "ab") as log:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            pass_fds=(descriptor,) if descriptor >= 0 else (),
+        )
+
+
+def _outcome(job: Job, status: int) -> str:
+    """Why a training that ended has failed; empty if it is finished."""
+    if status == 0:
+        step = progress(job.workdir)
+        return "" if step >= job.config.steps else f"stopped at step {step} of {job.config.steps}"
+    with open(os.path.join(job.workdir, LOG), encoding="utf-8", errors="replace") as log:
+        lines = [line.strip() for line in log if line.strip()]
+    told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (told or lines or [f"ended by signal {-status}" if status < 0 else f"exit status {status}"])[-1]
+
+
+@contextlib.contextmanager
+def _alone(workdir: str) -> Iterator[int]:
+    """The descriptor of a lock of the directory, which trainings inherit: it is held until the last of them ends."""
+    try:
+        import fcntl
+    except ImportError:  # this operating system has no such locks
+        yield -1
+        return
+    with open(os.path.join(workdir, "lock"), "a", encoding="utf-8") as file:
+        until = time.monotonic() + _PATIENCE
+        told = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > until:
+                    raise jgan.UserError(f"another sweep trains in {workdir}: wait until it ends.") from None
+                if not told:
+                    print("waiting for the trainings of an earlier sweep to save and end", flush=True)
+                told = True
+                time.sleep(0.2)
+            except OSError:  # a file system without locks
+                break
+        yield file.fileno()
+
+
+def commands(jobs: Sequence[Job]) -> str:
+    """One command line for each run."""
+    return "".join(shlex.join(job.command()) + "\n" for job in jobs)
+
+
+def slurm(jobs: Sequence[Job], workdir: str) -> str:
+    """A script for sbatch, an array with one task for each run; more resources are asked for at its head."""
+    lines = "\n".join(f"  {shlex.quote(shlex.join(job.command()))}" for job in jobs)
+    logs = shlex.quote(os.path.join(os.path.abspath(workdir), "slurm-%a.log"))
+    return (
+        "#!/bin/bash\n"
+        f"#SBATCH --job-name=jgan-sweep\n#SBATCH --array=0-{len(jobs) - 1}\n#SBATCH --output={logs}\n"
+        "#SBATCH --signal=TERM@120\n"
+        f"commands=(\n{lines}\n)\n"
+        f"cd {shlex.quote(os.getcwd())} || exit 1\n"
+        'eval "exec ${commands[$SLURM_ARRAY_TASK_ID]}"\n'
+    )
+
+
+def kubernetes(jobs: Sequence[Job], image: str) -> str:
+    """Manifests for `kubectl apply -f`, a Job for each run, as JSON; volumes and devices are for a cluster to add."""
+    items = []
+    for number, job in enumerate(jobs):
+        name = re.sub("[^a-z0-9]+", "-", job.name.lower()).strip("-")[:40].strip("-")
+        container = {"name": "train", "image": image, "command": job.command("python")}
+        items.append(
+            {
+                "apiVersion": "batch/v1",
+                "kind": "Job",
+                # With a number, because names that differ in capitals or signs alone would be one.
+                "metadata": {"name": f"jgan-{number}-{name}", "labels": {"app": "jgan-sweep"}},
+                "spec": {
+                    "backoffLimit": 4,
+                    "template": {"spec": {"restartPolicy": "OnFailure", "containers": [container]}},
+                },
+            }
+        )
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=2) + "\n"
+
+
+def _value(value: Any) -> str:
+    """A value as a flag has it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return value if isinstance(value, str) else repr(value)

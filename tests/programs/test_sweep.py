@@ -1,0 +1,212 @@
+"""Sweeps in use: what is expanded, skipped, continued and reported, with trainings that are played."""
+
+import json
+import os
+import pathlib
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import jgan
+from jgan.programs import sweep
+from jgan.runs import config as run_config
+from launch import sweep as program
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+FILE = "configs/sweeps/pix2pix_objectives.py:tiny"
+
+
+def expanded(workdir, file=FILE, seeds=1, given=()):
+    return sweep.expand(sweep.read(file), str(workdir), seeds=seeds, given=list(given), load=program.load)
+
+
+def played(job, steps):
+    """A run directory as a training of so many steps leaves it."""
+    os.makedirs(os.path.join(job.workdir, "checkpoints", str(steps)))
+    run_config.write(job.workdir, job.config)
+
+
+def test_configs_are_those_of_the_commands(tmp_path):
+    jobs = {job.name: job for job in expanded(tmp_path, seeds=2, given=["--config.generator.ngf=8"])}
+    assert len(jobs) == 10 and "l1+cgan/seed1" in jobs
+    job = jobs["gan/seed1"]
+    assert job.workdir == str(tmp_path / "gan" / "seed1")
+    assert (job.config.loss.lambda_l1, job.config.discriminator.conditional, job.config.seed) == (0, False, 1)
+    assert job.config.generator.ngf == 8 and jobs["l1/seed0"].config.loss.adversarial_weight == 0
+    assert job.command()[1:3] == ["-m", "launch.train"]
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        ("--config.loss.lamda=3", "--config.loss.lamda=3: the config has no such field"),
+        ("--config.steps=many", "--config.steps=many"),
+        ("--config.steps=0", "steps=0: it must be 1 or more"),
+        ("--config.seed=3", "the sweep itself sets seed"),
+        ("--config.loss.lambda_l1=3", "the sweep itself sets loss.lambda_l1"),
+    ],
+)
+def test_flags_that_cannot_be_used_are_refused(tmp_path, given, words):
+    with pytest.raises(jgan.UserError, match=words):
+        expanded(tmp_path, given=[given])
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (None, "there is no file"),
+        ("x = 1", "no attribute 'get_sweep'"),
+        ("def get_sweep(arg): return {}", "has to return"),
+        ("def get_sweep(arg): raise ValueError('preset is unknown')", "preset is unknown"),
+        ("from jgan import sweeps\ndef get_sweep(arg): return sweeps.Sweep('c', ())", "no variants"),
+    ],
+)
+def test_files_that_make_no_sweep_are_refused(tmp_path, text, words):
+    path = tmp_path / "file.py"
+    if text:
+        path.write_text(text)
+    with pytest.raises(jgan.UserError, match=words):
+        sweep.read(str(path))
+
+
+def test_what_is_finished_is_left_and_another_config_is_told(tmp_path, capsys):
+    jobs = expanded(tmp_path)
+    played(jobs[0], jobs[0].config.steps)
+    played(jobs[1], 1)
+    played(jobs[2]._replace(config=jobs[3].config), 3)
+    left, failed = sweep.pending(jobs)
+    assert [job.name for job in left] == ["gan/seed0", "l1+gan/seed0", "l1+cgan/seed0"]
+    assert list(failed) == ["cgan/seed0"] and "cannot go on with" in failed["cgan/seed0"]
+    assert "l1/seed0: finished already" in capsys.readouterr().out
+    # More steps are a reason to go on.
+    longer = expanded(tmp_path, given=["--config.steps=9"])
+    assert not sweep.is_finished(longer[0]) and sweep.progress(longer[0].workdir) == 3
+
+
+PLAY = """
+import os, sys, time
+name = {name!r}
+open({log!r}, "a").write(name + chr(10))
+if name.startswith("gan/"):
+    print("compiling")
+    print("error: no such thing.", file=sys.stderr)
+    print("bye")
+    sys.exit(2)
+time.sleep({seconds})
+os.makedirs({checkpoint!r})
+"""
+
+
+def play(monkeypatch, log, seconds=0.0):
+    """Trainings are a few lines of Python: one fails, the others leave the checkpoint of their last step."""
+
+    def command(self, python=""):
+        checkpoint = os.path.join(self.workdir, "checkpoints", str(self.config.steps))
+        code = PLAY.format(name=self.name, log=str(log), checkpoint=checkpoint, seconds=seconds)
+        return [sys.executable, "-c", code]
+
+    monkeypatch.setattr(sweep.Job, "command", command)
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_one_that_fails_is_told_and_does_not_stop_the_rest(tmp_path, monkeypatch, capfd, at_once):
+    play(monkeypatch, tmp_path / "log")
+    jobs = expanded(tmp_path)
+    failed = sweep.here(jobs, str(tmp_path), at_once)
+    assert failed == {"gan/seed0": "no such thing."}
+    assert sorted((tmp_path / "log").read_text().split()) == sorted(job.name for job in jobs)
+    out = capfd.readouterr().out
+    assert "gan/seed0: FAILED: no such thing." in out and "l1+cgan/seed0: finished in" in out
+    assert all(sweep.progress(job.workdir) == 3 for job in jobs if job.name != "gan/seed0")
+
+
+def test_a_directory_holds_one_sweep(tmp_path):
+    made, jobs = sweep.read(FILE), expanded(tmp_path)
+    sweep.write(str(tmp_path), FILE, made, jobs, [])
+    sweep.write(str(tmp_path), FILE, made, expanded(tmp_path, seeds=2), [])
+    assert sweep.facts(str(tmp_path))["reference"] == "l1+cgan"
+    assert len(sweep.facts(str(tmp_path))["runs"]) == 10
+    with pytest.raises(jgan.UserError, match="holds the sweep"):
+        sweep.write(str(tmp_path), "other.py", made, jobs, [])
+
+
+def test_scripts_for_clusters_hold_every_command(tmp_path):
+    jobs = expanded(tmp_path / "a b")
+    lines = sweep.commands(jobs).splitlines()
+    assert [shlex.split(line) for line in lines] == [job.command() for job in jobs]
+    script = tmp_path / "sweep.sbatch"
+    script.write_text(sweep.slurm(jobs, str(tmp_path)))
+    assert "#SBATCH --array=0-4\n" in script.read_text()
+    # The script as a task of the array sees it, with a Python that shows its arguments.
+    shown = script.read_text().replace(sys.executable, "printf %s\\\\n")
+    script.write_text(shown)
+    env = os.environ | {"SLURM_ARRAY_TASK_ID": "3"}
+    done = subprocess.run(["bash", str(script)], capture_output=True, text=True, env=env | {"_": ""})
+    assert done.stdout.splitlines() == jobs[3].command()[1:], done.stderr
+    items = json.loads(sweep.kubernetes(jobs, "image:1"))["items"]
+    assert len({item["metadata"]["name"] for item in items}) == 5
+    container = items[1]["spec"]["template"]["spec"]["containers"][0]
+    assert container["command"] == jobs[1].command("python") and container["image"] == "image:1"
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--sweep=no.py"], "there is no file no.py"),
+        ([f"--sweep={FILE}", "--config.loss.lamda=1"], "no such field"),
+        ([f"--sweep={FILE}", "--executor=slurm", "--jobs=2"], "--jobs goes with --executor=here alone"),
+    ],
+)
+def test_mistakes_end_in_a_sentence(tmp_path, flags, words):
+    command = [sys.executable, "-m", "launch.sweep", f"--workdir={tmp_path / 'out'}", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_shows_the_expansion_and_writes_nothing(tmp_path):
+    command = [sys.executable, "-m", "launch.sweep", f"--sweep={FILE}", f"--workdir={tmp_path / 'out'}"]
+    done = subprocess.run([*command, "--dry_run"], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0 and "15 runs of configs/pix2pix.py:tiny" in done.stdout
+    assert "gan/seed2" in done.stdout and not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_children")
+def test_a_sweep_that_was_killed_repeats_nothing_and_ends_with_the_same_table(tmp_path):
+    """Killed with -9 again and again, each time a little later, until it is done."""
+
+    def start(place, module, *flags):
+        command = [sys.executable, "-m", module, f"--workdir={tmp_path / place}", *flags]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+    flags = (f"--sweep={FILE}", "--seeds=1", "--config.steps=40", "--config.save_every=5")
+    whole = start("whole", "launch.sweep", *flags)
+    assert whole.wait(600) == 0
+    kills, finished = 0, {}
+    for seconds in (3, 6, 9, 12, 15, 600):
+        process = start("parts", "launch.sweep", *flags)
+        try:
+            out, _ = process.communicate(timeout=seconds)
+            assert process.returncode == 0, out
+            break
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+            time.sleep(1)
+            for path in (tmp_path / "parts").glob("*/seed0/checkpoints/40"):
+                assert finished.setdefault(path, path.stat().st_mtime) == path.stat().st_mtime
+    assert kills >= 2
+    for path, when in finished.items():
+        assert path.stat().st_mtime == when
+    tables = []
+    for place in ("whole", "parts"):
+        done = start(place, "launch.report")
+        out, _ = done.communicate(timeout=600)
+        assert done.returncode == 0
+        tables.append(out)
+    assert tables[0] == tables[1] and "l1+cgan" in tables[0]
