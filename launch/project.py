@@ -56,5 +56,5 @@ if __name__ == "__main__":
         main,
         required=("workdir", "images", "output"),
         runs=("workdir",),
-        paths=("images"),
+        paths=("images",),
     )

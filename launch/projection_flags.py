@@ -90,17 +90,13 @@ def choice(run: Any, **more: Any) -> dict[str, Any]:
 
 
 def check() -> None:
-    """Refuses files that are missing, which takes no second; sentences name the public ones.
+    """Refuses files that are missing before anything slow is imported; sentences name the public ones.
 
     Raises:
-        jgan.UserError: a file is missing, or a flag goes with another one that is not given.
+        jgan.UserError: a file is missing, or the version of no LPIPS is given.
     """
     from jgan.weights import published
 
-    if LPIPS.value and not FEATURES.value:
-        raise jgan.UserError(
-            f"--lpips={LPIPS.value} weighs the activations of a net: --features must name its file as well."
-        )
     if LPIPS_VERSION.present and not LPIPS.value:
         raise jgan.UserError("--lpips_version goes with --lpips alone.")
     if FEATURES.value:
@@ -111,7 +107,10 @@ def check() -> None:
 
 def features(run: Any) -> Any:
     """The net that the flags name, for photos of the run; None without one."""
-    check()
+    if LPIPS.value and not FEATURES.value:
+        raise jgan.UserError(
+            f"--lpips={LPIPS.value} weighs the activations of a net: --features must name its file as well."
+        )
     from jgan import frozen
 
     channels = run.config.data.channels[0]

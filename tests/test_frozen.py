@@ -141,18 +141,13 @@ def heads(**changes):
     return named | changes
 
 
-@pytest.mark.parametrize("version", frozen.LPIPS_VERSIONS)
-def test_activations_with_the_weights_of_lpips_give_its_distance(file, tmp_path, version):
+def test_activations_with_the_weights_of_lpips_give_its_distance(file, tmp_path):
     """Zhang et al. (2018), equation 1, worked out from VGG-16's activations, also where all channels are 0."""
     net = frozen.load(file, 3, ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3"))
-    found = frozen.load_lpips(file, write(tmp_path / "lpips.safetensors", heads()), 3, version)
+    found = frozen.load_lpips(file, write(tmp_path / "lpips.safetensors", heads()), 3)
     images = np.random.default_rng(1).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
-    seen = images
-    if version == "0.0":  # the net has to see them as they are: what it does to images is undone before
-        mean, deviation = np.float32((0.485, 0.456, 0.406)), np.float32((0.229, 0.224, 0.225))
-        seen = 2 * (images * deviation + mean) - 1
     wanted = 0
-    for x, w in zip(jax.jit(net.apply)(net.params, seen), heads().values(), strict=True):
+    for x, w in zip(jax.jit(net.apply)(net.params, images), heads().values(), strict=True):
         x = np.asarray(x, np.float64)
         x = x / (np.sqrt(np.sum(x**2, -1, keepdims=True)) + 1e-10)
         wanted += np.mean(np.sum(w.ravel() * (x[0] - x[1]) ** 2, -1))
@@ -177,6 +172,20 @@ def test_activations_with_the_weights_of_lpips_give_its_distance(file, tmp_path,
 def test_weights_of_lpips_that_do_not_fit_are_refused(file, tmp_path, change, message):
     with pytest.raises(jgan.UserError, match=message):
         frozen.load_lpips(file, write(tmp_path / "lpips.safetensors", heads(**change)), 3)
+
+
+def test_the_first_version_of_lpips_sees_images_as_they_are(file, tmp_path):
+    """What a net does to images is undone before it sees them; of all layers the first is compared, which is quick."""
+    own = write(tmp_path / "lpips.safetensors", heads())
+    found, later = (frozen.load_lpips(file, own, 3, version) for version in ("0.0", "0.1"))
+    net = frozen.load(file, 3, ("conv1_2",))
+    image = np.random.default_rng(1).uniform(-1, 1, (1, 32, 32, 3)).astype(np.float32)
+    mean, deviation = np.float32((0.485, 0.456, 0.406)), np.float32((0.229, 0.224, 0.225))
+    first = jax.jit(lambda x: found.apply(found.params, x)[0])(image)
+    x = np.asarray(net.apply(net.params, 2 * (image * deviation + mean) - 1)[0])
+    x = x / np.linalg.norm(x, axis=-1, keepdims=True) * np.sqrt(heads()["lin0.model.1.weight"].ravel())
+    np.testing.assert_allclose(first, x, rtol=1e-4, atol=1e-5)
+    assert found.name != later.name and found.params.keys() == later.params.keys()
 
 
 def test_versions_and_nets_that_lpips_does_not_have(file, tmp_path):

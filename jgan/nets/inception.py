@@ -7,6 +7,7 @@ for, with the statistics that the file has.
 """
 
 from collections.abc import Callable
+import functools
 from typing import Any
 from typing import NamedTuple
 
@@ -182,6 +183,7 @@ def _follow(branch: Branch, x: jax.Array) -> jax.Array:
     return x
 
 
+@functools.cache
 def shapes() -> dict[str, Any]:
     """{"params", "stats"}: nested dicts of the shapes, with types, of what the net has."""
     image = jax.ShapeDtypeStruct((1, LEAST, LEAST, 3), jnp.float32)

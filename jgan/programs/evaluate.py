@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import itertools
 import sys
@@ -273,10 +274,25 @@ def _arguments(
             f"a run of {run.config.system} has no score on these data: l1, psnr and ssim compare pairs, cycle needs "
             "a picture that comes back. launch.translate and launch.sample show what it makes."
         )
-    colours = segmentation.load_palette(palette) if palette else _own_palette(run)
-    plain = {way.target} if colours else {way.inputs[0]} if judge else set()
-    if plain and not config.get("pair", ""):
-        config.labels = "".join(sorted({*config.get("labels", ""), *plain}))
+    statistics = statistics or run.inference.get("statistics") or run.system.statistics(run.step)
+    dropout = bool(run.inference.get("dropout")) if dropout is None else dropout
+    return {
+        "run": _runs(run, way, statistics, dropout, seed),
+        "examples": examples,
+        "way": way,
+        "names": names,
+        "predict": _predicts(run),
+        "palette": colours,
+        "judge": judge,
+        "batch_size": batch_size,
+    }
+
+
+def _own_palette(run: trained.Run) -> Mapping[str, Sequence[int]] | None:
+    """The classes that a segmenter tells apart, or that were named at an import; None without."""
+    if "palette" not in run.config:
+        return run.palette
+    return dict(zip(map(str, run.config.palette.names), run.config.palette.colours, strict=True))
 
 
 def _check(run: trained.Run, way: system_lib.Way, size: int | None, palette: str) -> None:

@@ -200,7 +200,7 @@ def _misfit(form: Form, entries: Mapping[str, files.Entry]) -> tuple[dict[str, i
     asked = {size[0] for x in tensors.values() for size in x.shape if not isinstance(size, int)}
     if "width" not in sizes:
         return {}, float("inf")
-    sizes |= {name: 3 for name in asked - sizes.keys()}  # the layer is missing, and so is said
+    sizes |= dict.fromkeys(asked - sizes.keys(), 3)  # the layer is missing, and so is said
     known = [name for name in tensors if name in entries]
     fitting = sum(entries[name].shape == forms.concrete(tensors[name].shape, sizes) for name in known)
     surplus = sum(name not in tensors and not ignored.fullmatch(name) for name in entries)

@@ -172,13 +172,12 @@ def distance(ours, wanted):
 
 def test_features_are_those_of_the_port(net, file):
     images = np.random.default_rng(0).uniform(-1, 1, (2, 75, 91, 3))
+    images[1] = np.sin(np.arange(75)[:, None, None] / (3, 5, 7) + np.arange(91)[:, None] / 9)
     found = frozen.load_inception(file, "none")
     wanted = theirs(net, images)
-    assert wanted.shape == (2, 2048) and np.mean(wanted > 0) > 0.5
-    # Two pictures differ far more than the tolerance.
+    assert wanted.shape == (2, 2048) and np.mean(wanted > 0) > 0.3
+    # Two pictures differ far more than the tolerance of any test.
     assert distance(wanted[:1], wanted[1:]) > 0.02
-    ours = jax.jit(found.apply)(found.weights, images.astype(np.float32))
-    assert ours.dtype == np.float32 and distance(ours, wanted) < 1e-4
     with jax.enable_x64(True):
         weights = jax.tree.map(lambda x: x.astype(np.float64), found.weights)
         assert distance(jax.jit(found.apply)(weights, images), wanted) < 1e-8
@@ -190,7 +189,8 @@ def test_features_at_full_size(net, file, resize):
     images = np.random.default_rng(0).integers(0, 256, (2, 64, 120, 3), dtype=np.uint8)
     found = frozen.load_inception(file, resize)
     seen = {"half_pixel": half_pixel, "tf1": tf1}[resize](images)
-    assert distance(jax.jit(found.apply)(found.weights, images), theirs(net, seen)) < 1e-3
+    ours = jax.jit(found.apply)(found.weights, images)
+    assert ours.dtype == np.float32 and distance(ours, theirs(net, seen)) < 1e-4
 
 
 def half_pixel(images):
@@ -239,8 +239,8 @@ def test_grey_pictures_are_repeated_and_others_refused():
 
 
 def test_each_tensor_has_a_place(net, file, tmp_path):
-    """23.9 million parameters with the classifier, as published; and files that do not fit."""
-    assert sum(x.numel() for x in net.parameters()) == 23_869_000
+    """As many parameters as torchvision's net without its second head, for 1008 classes; and files that do not fit."""
+    assert sum(x.numel() for x in net.parameters()) == 27_161_264 - 3_326_696 + 8 * 2049
     names = set(net.state_dict())
     assert set(features.INCEPTION) == {x for x in names if "num_batches" not in x and not x.startswith("fc")}
     state = {key: x.float() for key, x in net.state_dict().items() if not key.startswith("fc.")}

@@ -1,4 +1,4 @@
-"""AlexNet, VGG-16 and VGG-19 with a file's weights: the activations of an independent transcription."""
+"""AlexNet and VGGs with a file's weights: the activations of an independent transcription, for every form of file."""
 
 import jax
 import jax.numpy as jnp
