@@ -6,8 +6,6 @@ be given several times, for a generator and its discriminator; generators whose 
 Nothing in a file is run.
 """
 
-import importlib
-
 from absl import flags
 
 import launch
@@ -39,6 +37,7 @@ _NAMES = flags.DEFINE_list("names", [], "of the classes of a generator with labe
 def main() -> None:
     from jgan.programs import import_plans
     from jgan.programs import import_weights
+    from launch import config_files
 
     import_weights.check(_WORKDIR.value)
     choices = import_plans.Choices(
@@ -50,7 +49,7 @@ def main() -> None:
         _PALETTE.value,
         tuple(_NAMES.value),
     )
-    imported = import_weights.read(_INPUT.value, _config, choices)
+    imported = import_weights.read(_INPUT.value, config_files.get, choices)
     widths = [max(map(len, column)) for column in list(zip(*imported.table, strict=True))[:2]]
     for file, net, told in imported.table:
         print(f"{file:{widths[0]}}  {net:{widths[1]}}  {told}")
@@ -58,12 +57,6 @@ def main() -> None:
     absent = f"; no {' and no '.join(imported.absent)}" if imported.absent else ""
     print(f"{_WORKDIR.value}: a run of {imported.config.system}, {size / 2**20:.1f} MiB of weights{absent}")
     print(f"to go on training: {import_weights.command(_WORKDIR.value)}")
-
-
-def _config(name: str):
-    """The config of a system, or of one of its presets behind a colon."""
-    system, _, preset = name.partition(":")
-    return importlib.import_module(f"configs.{system}").get_config(preset)
 
 
 if __name__ == "__main__":

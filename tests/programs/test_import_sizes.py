@@ -17,7 +17,7 @@ ada = pytest.importorskip("tests.weights.torch_ada")
 MEASURE = """
 import json, resource, sys, time
 from jgan.programs import import_plans, import_weights
-from launch import import_weights as launch_import
+from launch import config_files
 
 def memory(name):
     with open("/proc/self/status") as file:
@@ -26,7 +26,7 @@ def memory(name):
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")
 before, start = memory("VmRSS"), time.perf_counter()
-imported = import_weights.read(sys.argv[1:], launch_import._config, import_plans.Choices())
+imported = import_weights.read(sys.argv[1:], config_files.get, import_plans.Choices())
 taken = time.perf_counter() - start
 print(json.dumps({"seconds": taken, "memory": memory("VmHWM") - before}))
 """

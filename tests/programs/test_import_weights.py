@@ -21,7 +21,7 @@ from jgan.programs import import_weights
 from jgan.programs import train
 from jgan.programs import translator
 from jgan.weights import files
-from launch import import_weights as launch_import
+from launch import config_files
 from tests.weights import pickled
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; requirements-test.txt has it")
@@ -34,7 +34,7 @@ CHOICES = import_plans.Choices(size=64)
 
 
 def read(paths, **choices):
-    return import_weights.read(list(map(str, paths)), launch_import._config, CHOICES._replace(**choices))
+    return import_weights.read(list(map(str, paths)), config_files.get, CHOICES._replace(**choices))
 
 
 def save(path, module, **options):
