@@ -74,6 +74,7 @@ def test_an_empty_map_is_refused_by_name():
         ({"name": "global"}, "global"),
         ({"name": "patch", "n_layers": 7}, "n_layers=7"),
         ({"name": "pixel", "norm": "x"}, "'x'"),
+        ({"name": "patch", "antialias_place": "x"}, "antialias_place='x'"),
     ],
 )
 def test_mistakes_are_named(arguments, word):

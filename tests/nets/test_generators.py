@@ -87,7 +87,12 @@ def test_statistics_of_an_image_ignore_its_batch():
 
 @pytest.mark.parametrize(
     "blocks, radius, arguments",
-    [(1, 20, {}), (2, 31, {"upsample": "resize_conv"}), (1, 29, {"antialias": True})],
+    [
+        (1, 20, {}),
+        (2, 31, {"upsample": "resize_conv"}),
+        (1, 29, {"antialias": True}),
+        (1, 23, {"antialias": True, "antialias_up": "off"}),
+    ],
 )
 def test_a_resnet_sees_as_far_as_it_says(blocks, radius, arguments):
     """The gradient of an output pixel is 0 beyond the radius, and at the radius it is not."""
@@ -162,6 +167,8 @@ def test_transposed_shows_the_checkerboard_that_the_choices_avoid():
         ({"name": "unet_64", "upsample": "bilinear"}, "bilinear"),
         ({"name": "unet", "levels": 1}, "levels"),
         ({"name": "unet_64", "dropout": 1.0}, "dropout"),
+        ({"name": "unet_64", "antialias_up": True}, "antialias_up"),
+        ({"name": "resnet", "blocks": 0}, "blocks"),
     ],
 )
 def test_mistakes_are_named(arguments, word):
