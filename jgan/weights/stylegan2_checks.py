@@ -50,7 +50,7 @@ def layers(flat: trees.Flat) -> None:
         found = state.get("activation", expected)
         if found != expected:
             raise jgan.UserError(
-                f"this StyleGAN2 has the activation {trees.shown(found)} in {trees.shown(path)}, and jgan's is "
+                f"this StyleGAN2 has as activation {trees.shown(found)} in {trees.shown(path)}, and jgan's is "
                 f"{expected}: a net that was trained with the usual activations would work."
             )
         if state.get("use_noise", True) in (False, 0):
@@ -59,7 +59,7 @@ def layers(flat: trees.Flat) -> None:
         for name in _ACTIVATIONS:
             if asked.get(name, "lrelu") != "lrelu":
                 raise jgan.UserError(
-                    f"this StyleGAN2 has the activation {trees.shown(asked[name])}, and jgan's is lrelu: a net that "
+                    f"this StyleGAN2 has as activation {trees.shown(asked[name])}, and jgan's is lrelu: a net that "
                     "was trained with the usual activations would work."
                 )
         if asked.get("use_noise", True) in (False, 0):

@@ -103,7 +103,7 @@ def shown(value: Any) -> str:
     """A value of a file as a sentence shows it."""
     if isinstance(value, str | int | float | np.number) or value is None:
         return ascii(value)[:40] if not isinstance(value, int) or abs(value) < 10**30 else "a huge number"
-    return "of no known kind"
+    return "something else than a number or a text"
 
 
 def _modules(root: files.Object) -> Flat:

@@ -43,7 +43,7 @@ def module(*names):
 @pytest.mark.parametrize(
     "path, value, message",
     [
-        (["G_ema", *module("synthesis", "b8", "conv0"), "activation"], "relu", "has the activation 'relu'"),
+        (["G_ema", *module("synthesis", "b8", "conv0"), "activation"], "relu", "has as activation 'relu'"),
         (["G_ema", *module("synthesis", "b8", "conv0"), "use_noise"], False, "has layers without noise"),
         (["G_ema", *module("synthesis", "b8", "conv0"), "conv_clamp"], 3, "at different numbers"),
         (["G_ema", *module("synthesis", "b8", "conv0"), "conv_clamp"], "3", "clips activations at '3'"),
