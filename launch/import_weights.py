@@ -56,6 +56,8 @@ def main() -> None:
     size = import_weights.write(imported, _WORKDIR.value)
     absent = f"; no {' and no '.join(imported.absent)}" if imported.absent else ""
     print(f"{_WORKDIR.value}: a run of {imported.config.system}, {size / 2**20:.1f} MiB of weights{absent}")
+    if imported.config.system == "stylegan2":
+        print("weights that NVIDIA has published are for non-commercial use only")
     print(f"to go on training: {import_weights.command(_WORKDIR.value)}")
 
 
