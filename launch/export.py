@@ -54,11 +54,14 @@ flags.adopt_module_key_flags(latent_flags)
 
 def main() -> None:
     functions = _FORMAT.value in ("stablehlo", "onnx")
-    settings = (_FUNCTIONS, _SIZE, _STATISTICS, _DROPOUT, _STARTS, _EVALUATIONS, latent_flags.SPACE)
+    settings = (_FUNCTIONS, _SIZE, _STATISTICS, latent_flags.SPACE)
     launch.goes_with(
         (_DTYPE, _FORMAT.value == "run", "--format=run"),
         (_NAMES, _FORMAT.value in ("safetensors", "pth"), "--format=safetensors and --format=pth"),
-        (_PLATFORMS, _FORMAT.value == "stablehlo", "--format=stablehlo"),
+        *(
+            (x, _FORMAT.value == "stablehlo", "--format=stablehlo")
+            for x in (_PLATFORMS, _DROPOUT, _STARTS, _EVALUATIONS)
+        ),
         *((flag, functions, "--format=stablehlo and --format=onnx") for flag in settings),
     )
     from jgan import trained

@@ -36,28 +36,27 @@ from jgan.ops.geometry import Shape
 
 FORMS = ("auto", "lax", "gemm", "plain")
 DEFAULT_FORM = os.environ.get("JGAN_CONV", "auto")
-# Pixels that have to pass a net before its fast program pays. The U-Net of 64 px with 256 px pictures, two cores: XLA's
-# convolutions compile in 1.0 s of CPU time and the fast forms in 3.8 s, a picture then takes 0.22 s and 0.18 s: 70
-# pictures, or 50 by the clock (`benchmarks.first_picture` with JGAN_CONV=lax and JGAN_CONV=auto shows both). What
-# compiling costs does not depend on the size of pictures, what it saves grows with it.
+# Pixels that have to pass a net before its fast program pays, whatever their size. The U-Net of 64 px with 256 px
+# pictures, two cores: XLA's convolutions compile in 1.0 s of CPU time and the fast forms in 3.8 s, a picture then takes
+# 0.22 s and 0.18 s: 70 pictures, or 50 by the clock (`benchmarks.first_picture` with JGAN_CONV=lax and auto shows both).
 _PAYING = 64 * 256**2
 # Numbers in a kernel up to which XLA's convolution is fast on CPU: for small images, where its time is that of putting
 # the kernel in order, and for all; and for the gradient to the kernel, of so many pixels at most.
 _SMALL_KERNEL, _LARGE_KERNEL = 2**20, 2**21
 _NARROW_KERNEL, _NARROW_PIXELS = 2**17, 2048
-_context = jax.make_user_context("auto")
+_context = jax.make_user_context(("auto", False))
 
 
-def prefer(form: str) -> AbstractContextManager[None]:
+def prefer(form: str, always: bool = False) -> AbstractContextManager[None]:
     """A context in which programs are traced with this form of convolution unless something else sets one.
 
-    The environment variable JGAN_CONV takes precedence over all but "plain". Programs that were jitted under another
-    preference are traced anew, not reused. Forms differ by rounding alone.
+    Programs that were jitted under another preference are traced anew, not reused. Forms differ by rounding alone.
 
     Args:
         form: as in `conv`.
+        always: whether it takes precedence over the environment variable JGAN_CONV, which comes first otherwise.
     """
-    return _context(_form(form))
+    return _context((_form(form), always))
 
 
 def form_for(pixels: int) -> str:
@@ -125,7 +124,7 @@ def conv(
             f"{padding}; larger images or more padding would work"
         )
     shape = Shape(big, small, kernel, stride, (top, left), True)
-    return _evaluate(x, w, "small", shape, _form(form))
+    return _evaluate(x, w, out="small", shape=shape, form=_form(form))
 
 
 def conv_transpose(
@@ -166,22 +165,23 @@ def conv_transpose(
             f"leaves no pixel; less padding would work"
         )
     shape = Shape(big, small, kernel, stride, padding, False)
-    return _evaluate(x, w, "big", shape, _form(form))
+    return _evaluate(x, w, out="big", shape=shape, form=_form(form))
 
 
 def _pair(value: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(value) if isinstance(value, (tuple, list)) else (value, value)
 
 
-def _evaluate(first: jax.Array, second: jax.Array, out: str, shape: Shape, form: str) -> jax.Array:
-    if form == "plain":
-        return _LAX[out](first, second, shape=shape)
-    return _trilinear.bind(first, second, out=out, shape=shape, form=form)
+def _evaluate(first: jax.Array, second: jax.Array, **params: Any) -> jax.Array:
+    if params["form"] == "plain":
+        return _lower(first, second, **params, cpu=False)
+    return _trilinear.bind(first, second, **params)
 
 
 def _form(form: str | None) -> str:
     if form is None:
-        form = _context.value if DEFAULT_FORM == "auto" or _context.value == "plain" else DEFAULT_FORM
+        preferred, always = _context.value
+        form = preferred if always or DEFAULT_FORM == "auto" else DEFAULT_FORM
     if form not in FORMS:
         raise jgan.UserError(f"convolution form {form!r} is unknown; {', '.join(FORMS)} would work")
     return form

@@ -92,8 +92,8 @@ def _stablehlo(
     if unknown or not platforms:
         raise jgan.UserError(f"--platforms={','.join(platforms)}: some of {', '.join(PLATFORMS)} would work.")
     (batch,) = jax.export.symbolic_shape("n")
-    traced = jax.export.export(jax.jit(functions_lib.plain(function)), platforms=tuple(platforms))
-    exported = traced(*function.shapes(batch))
+    closed = jax.jit(functions_lib.closed(function, "lax"))
+    exported = jax.export.export(closed, platforms=tuple(platforms))(*function.shapes(batch))
     arrays = ", ".join(_zeros(value) for value in function.inputs)
     facts = {
         "platforms": list(exported.platforms),
@@ -117,7 +117,7 @@ def _onnx(function: functions_lib.Function, file: str, _: Sequence[str]) -> tupl
         raise jgan.UserError(f"--format=onnx needs a package that is missing: pip install {_ONNX}") from None
     inputs = [(value.name, value.shape, value.dtype) for value in function.inputs]
     try:
-        model = onnx_graph.model(functions_lib.plain(function), inputs, function.name)
+        model = onnx_graph.model(functions_lib.closed(function, "plain"), inputs, function.name)
     except NotImplementedError as error:
         raise jgan.UserError(
             f"--format=onnx: {function.name} needs {error}, for which there is no rule: --format=stablehlo would work."

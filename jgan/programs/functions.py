@@ -82,7 +82,7 @@ def of(
     dropout: bool = False,
     **search: Any,
 ) -> list[Function]:
-    """The functions of a run, under the convolutions that suit any platform.
+    """The functions of a run.
 
     Ways that start from a picture are `translate_WAY` (or `translate`, which is the name of StarGAN's way). Runs that
     draw from codes have `sample`, from latents of the space that the run is within, and `project`, into this space.
@@ -109,29 +109,56 @@ def of(
     for name in names:
         if name not in usable:
             raise jgan.UserError(
-                f"--functions={name}: of this run of {run.config.system} {' and '.join(usable)} can be exported so."
+                f"--functions={name}: a run of {run.config.system} has {' and '.join(usable)} in this format."
             )
-    translates = any(name.startswith("translate") for name in names or usable)
-    for flag, given in (("size", bool(size)), ("dropout", dropout)):
-        if given and not translates:
-            raise jgan.UserError(f"--{flag} is for translations, and no such function is exported here.")
-    if (search or run.latent) and not trained.draws(run.system):
-        raise jgan.UserError(
-            f"a run of {run.config.system} draws nothing from codes alone: --space, --starts and --evaluations have no "
-            "effect here."
-        )
-    return [made[name]() for name in (names or usable)]
+    chosen = tuple(dict.fromkeys(names or usable))
+    translates = any(name.startswith("translate") for name in chosen)
+    effects = (
+        ("--size", bool(size), translates, "translations"),
+        ("--dropout", dropout, translates, "translations"),
+        ("--statistics", statistics != "image", translates, "translations"),
+        ("--starts and --evaluations", bool(search), "project" in chosen, "the function project"),
+        ("--space", bool(run.latent), not translates, "functions that sample and project"),
+    )
+    for flag, given, used, of_what in effects:
+        if given and not used:
+            raise jgan.UserError(
+                f"{flag}: this is for {of_what}, and there is none among {', '.join(chosen)}."
+            )
+    return [made[name]() for name in chosen]
 
 
-def plain(function: Function) -> Callable[..., dict[str, jax.Array]]:
-    """`(*arrays) -> {name: array}` with the weights as constants and with convolutions that suit any platform."""
+def closed(function: Function, form: str) -> Callable[..., dict[str, jax.Array]]:
+    """`(*arrays) -> {name: array}` with the weights that matter as constants.
+
+    Args:
+        function: as `of` gives it.
+        form: of all convolutions, one that does not depend on the number of examples; as in `conv.conv`.
+    """
+    leaves, tree = jax.tree.flatten(function.weights)
+
+    def open_call(leaves: Sequence[Any], *arrays: jax.Array) -> dict[str, jax.Array]:
+        with conv.prefer(form, always=True):
+            return function.call(tree.unflatten(leaves), *arrays)
+
+    used = _used(jax.make_jaxpr(open_call)(leaves, *function.shapes(1)).jaxpr)
 
     def call(*arrays: jax.Array) -> dict[str, jax.Array]:
-        with conv.prefer("plain"):
-            return function.call(function.weights, *arrays)
+        # Others would stay in a file where nothing takes them, such as the net of a CycleGAN's way back.
+        kept = [x if there else jnp.zeros(x.shape, x.dtype) for x, there in zip(leaves, used, strict=False)]
+        return open_call(kept, *arrays)
 
     call.__name__ = call.__qualname__ = function.name
     return call
+
+
+def _used(program: Any) -> list[bool]:
+    """Of each input of a program of JAX, whether an output depends on it."""
+    live = {id(var) for var in program.outvars}
+    for equation in reversed(program.eqns):
+        if any(id(var) in live for var in equation.outvars):
+            live |= {id(var) for var in equation.invars}
+    return [id(var) in live for var in program.invars]
 
 
 def described(value: Value) -> dict[str, Any]:
@@ -183,7 +210,7 @@ def _translation(
         function = function._replace(call=each)
         if "random_bits" not in str(jax.make_jaxpr(each)(run.weights, *function.shapes(1))):
             raise jgan.UserError("the run has a generator without dropout: export it without --dropout.")
-    made = jax.eval_shape(plain(function), *function.shapes(1))["output"]
+    made = jax.eval_shape(function.call, run.weights, *function.shapes(1))["output"]
     said = _picture("output", made.shape[1:3], made.shape[3], "The translations")
     return function._replace(outputs=(said,))
 
