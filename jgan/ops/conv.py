@@ -38,7 +38,7 @@ FORMS = ("auto", "lax", "gemm", "plain")
 DEFAULT_FORM = os.environ.get("JGAN_CONV", "auto")
 # Pixels that have to pass a net before its fast program pays, whatever their size. The U-Net of 64 px with 256 px
 # pictures, two cores: XLA's convolutions compile in 1.0 s of CPU time and the fast forms in 3.8 s, a picture then takes
-# 0.22 s and 0.18 s: 70 pictures, or 50 by the clock (`benchmarks.first_picture` with JGAN_CONV=lax and auto shows both).
+# 0.22 s and 0.18 s: 70 pictures, or 50 by the clock (`benchmarks.first_picture` with JGAN_CONV=lax and auto shows it).
 _PAYING = 64 * 256**2
 # Numbers in a kernel up to which XLA's convolution is fast on CPU: for small images, where its time is that of putting
 # the kernel in order, and for all; and for the gradient to the kernel, of so many pixels at most.
