@@ -38,7 +38,7 @@ FORMS = ("auto", "lax", "gemm", "plain")
 DEFAULT_FORM = os.environ.get("JGAN_CONV", "auto")
 # Pixels that have to pass a net before its fast program pays, whatever their size. The U-Net of 64 px with 256 px
 # pictures, two cores: XLA's convolutions compile in 1.0 s of CPU time and the fast forms in 3.8 s, a picture then takes
-# 0.22 s and 0.18 s: 70 pictures, or 50 by the clock (`benchmarks.first_picture` with JGAN_CONV=lax and auto shows both).
+# 0.22 s and 0.18 s: 70 pictures, or 50 by the clock (`benchmarks.first_picture` with JGAN_CONV=lax and auto shows it).
 _PAYING = 64 * 256**2
 # Numbers in a kernel up to which XLA's convolution is fast on CPU: for small images, where its time is that of putting
 # the kernel in order, and for all; and for the gradient to the kernel, of so many pixels at most.
@@ -173,15 +173,13 @@ def _pair(value: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _evaluate(first: jax.Array, second: jax.Array, **params: Any) -> jax.Array:
-    if params["form"] == "plain":
-        return _lower(first, second, **params, cpu=False)
-    return _trilinear.bind(first, second, **params)
+    plain = params["form"] == "plain"
+    return _lower(first, second, **params, cpu=False) if plain else _trilinear.bind(first, second, **params)
 
 
 def _form(form: str | None) -> str:
     if form is None:
-        preferred, always = _context.value
-        form = preferred if always or DEFAULT_FORM == "auto" else DEFAULT_FORM
+        form = _context.value[0] if _context.value[1] or DEFAULT_FORM == "auto" else DEFAULT_FORM
     if form not in FORMS:
         raise jgan.UserError(f"convolution form {form!r} is unknown; {', '.join(FORMS)} would work")
     return form
@@ -190,16 +188,14 @@ def _form(form: str | None) -> str:
 def _operands(x: jax.Array, w: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, w = jnp.asarray(x), jnp.asarray(w)
     if x.ndim != 4 or w.ndim != 4 or x.shape[3] != w.shape[2]:
-        shapes = f"not {x.shape} and {w.shape}"
         raise jgan.UserError(
-            f"a convolution takes images [n, h, w, ci] and a kernel [kh, kw, ci, co], {shapes}"
+            f"a convolution takes images [n, h, w, ci] and a kernel [kh, kw, ci, co], not {x.shape} and {w.shape}"
         )
     dtype = jnp.promote_types(x.dtype, w.dtype)
     return x.astype(dtype), w.astype(dtype)
 
 
-# The primitive. Operands by output: small <- (big, kernel), big <- (small, kernel),
-# kernel <- (big, small).
+# The primitive. Operands by output: small <- (big, kernel), big <- (small, kernel), kernel <- (big, small).
 
 _trilinear = jax.extend.core.Primitive("trilinear_conv")
 
