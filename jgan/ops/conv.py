@@ -173,15 +173,13 @@ def _pair(value: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _evaluate(first: jax.Array, second: jax.Array, **params: Any) -> jax.Array:
-    if params["form"] == "plain":
-        return _lower(first, second, **params, cpu=False)
-    return _trilinear.bind(first, second, **params)
+    plain = params["form"] == "plain"
+    return _lower(first, second, **params, cpu=False) if plain else _trilinear.bind(first, second, **params)
 
 
 def _form(form: str | None) -> str:
     if form is None:
-        preferred, always = _context.value
-        form = preferred if always or DEFAULT_FORM == "auto" else DEFAULT_FORM
+        form = _context.value[0] if _context.value[1] or DEFAULT_FORM == "auto" else DEFAULT_FORM
     if form not in FORMS:
         raise jgan.UserError(f"convolution form {form!r} is unknown; {', '.join(FORMS)} would work")
     return form
@@ -190,16 +188,14 @@ def _form(form: str | None) -> str:
 def _operands(x: jax.Array, w: jax.Array) -> tuple[jax.Array, jax.Array]:
     x, w = jnp.asarray(x), jnp.asarray(w)
     if x.ndim != 4 or w.ndim != 4 or x.shape[3] != w.shape[2]:
-        shapes = f"not {x.shape} and {w.shape}"
         raise jgan.UserError(
-            f"a convolution takes images [n, h, w, ci] and a kernel [kh, kw, ci, co], {shapes}"
+            f"a convolution takes images [n, h, w, ci] and a kernel [kh, kw, ci, co], not {x.shape} and {w.shape}"
         )
     dtype = jnp.promote_types(x.dtype, w.dtype)
     return x.astype(dtype), w.astype(dtype)
 
 
-# The primitive. Operands by output: small <- (big, kernel), big <- (small, kernel),
-# kernel <- (big, small).
+# The primitive. Operands by output: small <- (big, kernel), big <- (small, kernel), kernel <- (big, small).
 
 _trilinear = jax.extend.core.Primitive("trilinear_conv")
 
