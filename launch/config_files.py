@@ -10,14 +10,13 @@ import jgan
 from jgan.runs import config as run_config
 import launch
 
+_NAMES = tuple(f"config.{name}" for name in run_config.NAMES)
+
 
 def get(name: str) -> ml_collections.ConfigDict:
     """The config of `configs/NAME.py` with defaults, or of one of its presets behind a colon."""
     system, _, preset = name.partition(":")
     return importlib.import_module(f"configs.{system}").get_config(preset)
-
-
-_NAMES = tuple(f"config.{name}" for name in run_config._NAMES)
 
 
 def load(arguments: list[str]) -> ml_collections.ConfigDict:
