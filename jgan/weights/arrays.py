@@ -10,7 +10,13 @@ from jgan.weights import source
 
 
 class Building:
-    """An object that is made empty and then given its state."""
+    """An object that is made empty and then given its state.
+
+    Attributes:
+        made: the object with its state, where it has been given one: what later references to the empty one mean.
+    """
+
+    made: Any = None
 
     def build(self, state: Any) -> Any:
         """The object with its state."""
@@ -51,7 +57,8 @@ def _array(data: Any, dtype: Any, shape: Any, by_columns: Any) -> source.Entry:
     if isinstance(data, str):
         data = data.encode("latin-1")
     size = data.size if isinstance(data, source.Span) else len(source.of(data, bytes))
-    if not isinstance(shape, tuple) or not all(type(n) is int and n >= 0 for n in shape) or len(shape) > 8:
+    sides = isinstance(shape, tuple) and len(shape) <= 8 and all(type(n) is int for n in shape)
+    if not sides or not all(0 <= n < 2**40 for n in shape):
         raise source.Refused("an array that makes no sense")
     if math.prod(shape) * dtype.itemsize != size:
         raise source.Refused(f"an array of {'x'.join(map(str, shape))} numbers in {size:,} bytes")

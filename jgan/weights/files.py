@@ -117,12 +117,13 @@ def _pickled(path: pathlib.Path) -> Any:
 
 def _pickle(window: source.Window) -> Any:
     """What is in a stream of torch.save or in a single pickle, which the first value tells."""
-    functions = {**pth.FUNCTIONS, **_FUNCTIONS}
-    first = pickles.load(window, functions)
+    budget = source.Budget(window.size)
+    functions = {**pth.FUNCTIONS, **_FUNCTIONS, pth.FROM_BYTES: lambda data: pth.from_bytes(data, budget)}
+    first = pickles.load(window, functions, budget=budget)
     if first != pth.MAGIC:
         return first
     window.seek(0)
-    return pth.stream(window)
+    return pth.stream(window, budget)
 
 
 def _persistent(meta: Any) -> Object:

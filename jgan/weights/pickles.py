@@ -15,8 +15,6 @@ from typing import NamedTuple
 from jgan.weights import arrays
 from jgan.weights import source
 
-MAX_INSTRUCTIONS = 500_000  # StyleGAN2's own files of three nets have 70,000
-MAX_PLACES = 1_000_000  # of values, where one that is referred to several times counts as often
 MAX_DEPTH = 100
 _SHORT = 1024  # bytes that are read at once
 
@@ -31,6 +29,7 @@ def load(
     window: source.Window,
     functions: Mapping[str, Callable[..., Any]],
     persistent: Callable[[Any], Any] | None = None,
+    budget: source.Budget | None = None,
 ) -> Any:
     """The value of the pickle at the place of a window, which is then at the end of that pickle.
 
@@ -38,12 +37,14 @@ def load(
         window: where the pickle is.
         functions: {dotted name: what is called in its place}, besides those of NumPy's arrays and of containers.
         persistent: what gives an object that is outside the pickle, by its description.
+        budget: of the file, where it holds several pickles.
 
     Raises:
         Refused: it asks for something else.
         Exception: of any kind; it makes no sense.
     """
-    return _Machine(window, {**_FUNCTIONS, **functions}, persistent).run()
+    budget = budget or source.Budget(window.size)
+    return _Machine(window, {**_FUNCTIONS, **functions}, persistent, budget).run()
 
 
 class _Machine:
@@ -54,15 +55,17 @@ class _Machine:
         window: source.Window,
         functions: Mapping[str, Callable[..., Any]],
         persistent: Callable[[Any], Any] | None,
+        budget: source.Budget,
     ):
-        self.window, self.functions, self.persistent = window, functions, persistent
+        self.window, self.functions, self.persistent, self.budget = window, functions, persistent, budget
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
 
     def run(self) -> Any:
         """The value at the top when the pickle ends."""
-        for _ in range(MAX_INSTRUCTIONS):
+        while True:
+            self.budget.instruction()
             code = self.window.read(1)
             if not code:
                 raise source.Refused("no end")
@@ -76,7 +79,6 @@ class _Machine:
             else:
                 reader = opcode.arg and (_quoted if opcode.name == "STRING" else opcode.arg.reader)
                 self.step(opcode.name, reader(self.window) if reader else None)
-        raise source.Refused(f"more than {MAX_INSTRUCTIONS:,} instructions")
 
     def step(self, name: str, argument: Any) -> None:
         """Carries out one instruction."""
@@ -135,7 +137,8 @@ class _Machine:
             case "MEMOIZE":
                 self.memo[len(self.memo)] = self.top()
             case "BINGET" | "LONG_BINGET" | "GET":
-                stack.append(self.memo[argument])
+                value = self.memo[argument]
+                stack.append(value.made or value if isinstance(value, arrays.Building) else value)
             case "GLOBAL":
                 stack.append(self.named(argument.replace(" ", ".", 1)))
             case "STACK_GLOBAL":
@@ -145,9 +148,11 @@ class _Machine:
                 stack.append(self.persistent(self.pop()))
             case "REDUCE" | "NEWOBJ":
                 arguments, function = self.pop(tuple), self.pop(Global)
+                self.budget.copies(arguments)
                 stack.append(self.functions.get(function.name, _no_call)(*arguments))
             case "BUILD":
                 state = self.pop()
+                self.budget.copies([state, *(state if isinstance(state, tuple) else ())])
                 stack.append(_build(self.pop(), state))
             case _:
                 raise source.Refused(f"the instruction {name}")
@@ -214,13 +219,15 @@ def check(tree: Any) -> None:
     todo: list[tuple[Any, bool]] = [(tree, False)]
     while todo:
         value, done = todo.pop()
+        if not done and id(value) in sizes:
+            continue
         children = _children(value)
         if done:
             inside.discard(id(value))
             sizes[id(value)] = 1 + sum(sizes.get(id(x), 1) for x in children)
-            if sizes[id(value)] > MAX_PLACES:
-                raise source.Refused(f"more than {MAX_PLACES:,} values")
-        elif children and id(value) not in sizes:
+            if sizes[id(value)] > source.MAX_PLACES:
+                raise source.Refused(f"more than {source.MAX_PLACES:,} values")
+        elif children:
             if id(value) in inside:
                 raise source.Refused("a part that contains itself")
             if len(inside) >= MAX_DEPTH:
@@ -243,10 +250,9 @@ def _children(value: Any) -> list[Any]:
 
 def _fill(target: Any, items: list[Any]) -> Any:
     """The dictionary with keys and values, which alternate in `items`."""
-    # Keys of other types could be made in such a way that hashing one of them never ends.
     if isinstance(target, source.Object):
         target = target.state
-    if not isinstance(target, dict) or len(items) % 2 or not all(type(k) in (str, int) for k in items[::2]):
+    if not isinstance(target, dict) or len(items) % 2 or not all(map(_is_key, items[::2])):
         raise source.Refused("a dictionary of other keys than texts and numbers")
     target.update(zip(items[::2], items[1::2], strict=True))
     return target
@@ -257,7 +263,8 @@ def _build(target: Any, state: Any) -> Any:
     if isinstance(target, dict):
         return target  # the state of a state dict is the versions of its modules
     if isinstance(target, arrays.Building):
-        return target.build(state)
+        target.made = target.build(state)
+        return target.made
     if isinstance(target, source.Object):
         # An object without __dict__ of its own has its state in two parts.
         state = state[0] or {} if isinstance(state, tuple) and len(state) == 2 else state
@@ -268,7 +275,7 @@ def _build(target: Any, state: Any) -> Any:
 
 def _set(items: Any) -> set[Any]:
     """A set of texts and numbers."""
-    if not all(type(x) in (str, int) for x in items):
+    if not all(map(_is_key, items)):
         raise source.Refused("a set of other things than texts and numbers")
     return set(items)
 
@@ -277,11 +284,17 @@ def _dictionary(items: Any = (), **_: Any) -> dict[Any, Any]:
     """A dictionary, in the place of collections.OrderedDict."""
     if isinstance(items, dict):
         return dict(items)
-    if not all(
-        isinstance(item, list | tuple) and len(item) == 2 and type(item[0]) in (str, int) for item in items
-    ):
+    if not all(isinstance(item, list | tuple) and len(item) == 2 and _is_key(item[0]) for item in items):
         raise source.Refused("a dictionary that makes no sense")
     return dict(items)
+
+
+def _is_key(value: Any) -> bool:
+    """Whether a value may be a key: a text, or a number that is not huge.
+
+    Others could be made in such a way that hashing one never ends, and any number of huge ones with the same hash.
+    """
+    return type(value) is str or (type(value) is int and abs(value) < 2**60)
 
 
 def _no_call(*_: Any) -> None:

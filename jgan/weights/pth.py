@@ -24,6 +24,7 @@ from jgan.weights import source
 
 MAX_PICKLE = 2**22  # bytes of an archive's description; that of a net with 1,000 tensors takes 150,000
 MAX_MEMBERS = 20_000
+FROM_BYTES = "torch.storage._load_from_bytes"  # in pickles of others; no file of torch.save has it
 MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the stream
 _DTYPES = {
     "DoubleStorage": np.float64,
@@ -37,16 +38,20 @@ _DTYPES = {
     "ByteStorage": np.uint8,
     "BoolStorage": np.bool_,
 }
+_PIECE = 2**24  # bytes of a storage that are summed up at once
 _SIGNATURE, _HEADER = b"PK\x03\x04", struct.Struct("<4s22xHH")  # of a member of an archive
 
 
 class _Storage(NamedTuple):
-    """A run of numbers in the file: its name, their type, how many there are, and what reads them."""
+    """A run of numbers in the file: its name, their type, how many there are, and what reads some of them.
+
+    `load` is called with the storage and the places of the first number and behind the last one.
+    """
 
     key: str
     dtype: np.dtype
     number: int
-    load: Callable[["_Storage"], np.ndarray]
+    load: Callable[["_Storage", int, int], np.ndarray]
 
 
 def archive(file: BinaryIO, path: str) -> Any:
@@ -76,13 +81,29 @@ def archive(file: BinaryIO, path: str) -> Any:
         with opened.open(f"{root}/data.pkl") as member:
             description = member.read(MAX_PICKLE)
 
-    def load(storage: _Storage) -> np.ndarray:
+    sound: set[str] = set()  # storages whose sums agree
+
+    def load(storage: _Storage, start: int, stop: int) -> np.ndarray:
         info = members[f"{root}/data/{storage.key}"]
         size = storage.number * storage.dtype.itemsize
-        data = source.Span(path, *_member(path, info)).read()
-        if len(data) != size or zlib.crc32(data) != info.CRC:
-            raise jgan.UserError(f"{path} is no sound file of torch.save: its sum for {storage.key} differs.")
-        return np.frombuffer(data, storage.dtype, storage.number)
+        span = source.Span(path, *_member(path, info))
+        part = span.part(start * storage.dtype.itemsize, stop * storage.dtype.itemsize)
+        data = part.read()
+        if storage.key not in sound:
+            pieces = (
+                [data]
+                if part == span
+                else (span.part(k, min(k + _PIECE, size)).read() for k in range(0, size, _PIECE))
+            )
+            total = 0
+            for piece in pieces:
+                total = zlib.crc32(piece, total)
+            if span.size != size or total != info.CRC:
+                raise jgan.UserError(
+                    f"{path} is no sound file of torch.save: its sum for {storage.key} differs."
+                )
+            sound.add(storage.key)
+        return np.frombuffer(data, storage.dtype)
 
     def persistent(arguments: Any) -> _Storage:
         storage = _storage(arguments, load)
@@ -104,26 +125,34 @@ def _member(path: str, info: zipfile.ZipInfo) -> tuple[int, int]:
     return info.header_offset + _HEADER.size + name + extra, info.file_size
 
 
-def stream(window: source.Window) -> Any:
+def stream(window: source.Window, budget: source.Budget) -> Any:
     """What is in a stream of torch.save, which fills a window.
+
+    Args:
+        window: where the stream is.
+        budget: of the file that it is in.
 
     Raises:
         source.Refused: it holds something else.
         Exception: of any kind; it is damaged.
     """
     for expected in (MAGIC, _PROTOCOL):
-        if pickles.load(window, {}) != expected:
+        if pickles.load(window, {}, budget=budget) != expected:
             raise source.Refused("another beginning")
-    machine = pickles.load(window, {})
+    machine = pickles.load(window, {}, budget=budget)
     if not isinstance(machine, dict) or machine.get("little_endian") is not True:
         raise source.Refused("the byte order of another machine")
     found: dict[str, _Storage] = {}
     places: dict[str, source.Span | bytes] = {}
 
-    def load(storage: _Storage) -> np.ndarray:
-        data = places[storage.key]
-        data = data.read() if isinstance(data, source.Span) else data
-        return np.frombuffer(data, storage.dtype, storage.number)
+    def load(storage: _Storage, start: int, stop: int) -> np.ndarray:
+        data, size = places[storage.key], storage.dtype.itemsize
+        data = (
+            data.part(start * size, stop * size).read()
+            if isinstance(data, source.Span)
+            else data[start * size : stop * size]
+        )
+        return np.frombuffer(data, storage.dtype)
 
     def persistent(arguments: Any) -> _Storage:
         storage = _storage(arguments, load)
@@ -131,8 +160,8 @@ def stream(window: source.Window) -> Any:
             raise source.Refused(f"two descriptions of {source.show(storage.key)}")
         return storage
 
-    value = pickles.load(window, FUNCTIONS, persistent)
-    keys = pickles.load(window, {})
+    value = pickles.load(window, FUNCTIONS, persistent, budget)
+    keys = pickles.load(window, {}, budget=budget)
     if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
         raise source.Refused("no list of storages")
     if set(keys) != set(found) or len(keys) != len(found):
@@ -149,13 +178,13 @@ def stream(window: source.Window) -> Any:
     return value
 
 
-def from_bytes(data: Any) -> _Storage:
-    """A storage, in the place of torch.storage._load_from_bytes: a stream inside a pickle."""
+def from_bytes(data: Any, budget: source.Budget) -> _Storage:
+    """A storage, in the place of torch.storage._load_from_bytes: a stream inside a pickle of this budget."""
     if isinstance(data, source.Span):
         with open(data.path, "rb") as file:
-            value = stream(source.Window(file, data.path, data.start, data.size))
+            value = stream(source.Window(file, data.path, data.start, data.size), budget)
     else:
-        value = stream(source.Bytes(source.of(data, bytes)))
+        value = stream(source.Bytes(source.of(data, bytes)), budget)
     return source.of(value, _Storage)
 
 
@@ -184,16 +213,17 @@ def _rebuild(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> so
     if not all(type(x) is int and 0 <= x < 2**40 for x in (offset, *shape, *strides)):
         raise source.Refused("a tensor of impossible size")
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    stop = last + 1 if math.prod(shape) else offset
     # Elements that overlap would allow a small file to claim any size.
     if math.prod(shape) > storage.number or (math.prod(shape) and last >= storage.number):
         raise source.Refused("a tensor larger than what it is a part of")
 
     def read() -> np.ndarray:
-        values = storage.load(storage)[offset:]
+        values = storage.load(storage, offset, stop)  # of a large storage of many tensors this part alone
         steps = [step * values.itemsize for step in strides]
         part = np.lib.stride_tricks.as_strided(values, shape, steps, writeable=False)
-        # With memory of its own, if the storage is larger, which is then released.
-        return part if part.size == storage.number else part.copy()
+        # With memory of its own, if there are numbers between, which are then released.
+        return part if part.size == values.size else part.copy()
 
     return source.Entry(shape, storage.dtype, read)
 
@@ -225,7 +255,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor": _rebuild,
     "torch._utils._rebuild_tensor_v2": _rebuild,
     "torch._utils._rebuild_parameter": _parameter,
-    "torch.storage._load_from_bytes": from_bytes,
     "torch.FloatTensor": _Empty,
     "torch.nn.parameter.Parameter": _Empty,
     "torch.Size": lambda shape=(): tuple(shape),

@@ -1,6 +1,7 @@
 """What files of weights are read through: parts of a file, tensors whose values stay in it, and what is refused."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 import io
 import os
 from typing import Any
@@ -12,10 +13,51 @@ import numpy as np
 import jgan
 
 MAX_TEXT = 2**22  # the source text in StyleGAN2's files is shorter
+MAX_INSTRUCTIONS = 500_000  # of all pickles in a file; StyleGAN2's own files of three nets have 115,000
+MAX_PLACES = 1_000_000  # of values, where one that is referred to several times counts as often
 
 
 class Refused(Exception):
     """A demand of a file that is refused; its text follows the words "it has"."""
+
+
+class Budget:
+    """What reading a file may cost: a small one may neither take long nor fill the memory.
+
+    A value that was read once can be given to functions again and again, and each call may copy it.
+
+    Attributes:
+        instructions: of pickles that may still be carried out.
+        places: parts of values that may still be copied.
+        bytes: of texts that may still be copied.
+    """
+
+    def __init__(self, size: int):
+        self.instructions, self.places, self.bytes = MAX_INSTRUCTIONS, MAX_PLACES, 4 * size + MAX_TEXT
+
+    def instruction(self) -> None:
+        """Pays for an instruction.
+
+        Raises:
+            Refused: there have been too many.
+        """
+        self.instructions -= 1
+        if self.instructions < 0:
+            raise Refused(f"more than {MAX_INSTRUCTIONS:,} instructions")
+
+    def copies(self, values: Iterable[Any]) -> None:
+        """Pays for what a function may copy of its arguments.
+
+        Raises:
+            Refused: that would be too much.
+        """
+        for value in values:
+            if isinstance(value, str | bytes):
+                self.bytes -= len(value)
+            elif isinstance(value, list | tuple | dict | set):
+                self.places -= len(value)
+        if self.places < 0 or self.bytes < 0:
+            raise Refused("the same values again and again, more of them than fit its size")
 
 
 class Object(NamedTuple):
@@ -110,6 +152,10 @@ class Span(NamedTuple):
     start: int
     size: int
 
+    def part(self, start: int, stop: int) -> "Span":
+        """The bytes from one place of these to another."""
+        return Span(self.path, self.start + start, stop - start)
+
     def read(self) -> bytes:
         """The bytes.
 
@@ -131,10 +177,8 @@ def text(value: Any) -> str:
     """A text or bytes of a pickle as a text; Python 2 has both for both.
 
     Raises:
-        Refused: it is neither.
+        Refused: it is neither, or a long one, which stays in the file.
     """
-    if isinstance(value, Span):
-        value = value.read() if value.size <= MAX_TEXT else None
     if isinstance(value, bytes):
         return value.decode("latin-1")
     return of(value, str)
@@ -149,5 +193,7 @@ def of(value: Any, kind: type) -> Any:
 
 def show(value: Any) -> str:
     """A value as a sentence shows it: printable and not long."""
+    if isinstance(value, int) and abs(value) >= 10**30:
+        return "a huge number"
     shown = ascii(value) if isinstance(value, str | int) else type(value).__name__
     return shown if len(shown) <= 60 else shown[:57] + "..."
