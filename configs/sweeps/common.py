@@ -2,10 +2,14 @@
 
 from typing import Any
 
-# Drawn facades, labels to photo, of 64 pixels: the net of pix2pix's preset `demo`, in as many steps as it takes until
-# the variants differ.
+# Drawn facades, labels to photo, of 64 pixels: the net of the preset `demo`, in as many steps as it takes until the
+# variants differ. With the average of G's weights, least squares and more pictures the pictures of all GANs are better:
+# after so few steps those of the last step are grainy, and with the paper's logistic loss D soon tells all of them.
 FACADES64: dict[str, Any] = {
     "steps": 4_000,
+    "ema": 0.999,
+    "loss.adversarial": "lsgan",
+    "data.number": 2_000,
     "data.val_number": 100,
     "sample_every": 2_000,
     "validate_every": 4_000,
@@ -13,12 +17,16 @@ FACADES64: dict[str, Any] = {
     "keep": 1,
 }
 
-# The same of 128 pixels, with one level more.
+# The same of 128 pixels, with one level more, in less time for each step.
 FACADES128: dict[str, Any] = {
     **FACADES64,
+    "steps": 3_000,
+    "save_every": 1_500,
     "data.size": 128,
     "data.load_size": 144,
     "generator.levels": 5,
+    "generator.ngf": 24,
+    "discriminator.ndf": 24,
 }
 
 

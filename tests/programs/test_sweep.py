@@ -186,7 +186,7 @@ def test_a_sweep_that_was_killed_repeats_nothing_and_ends_with_the_same_table(tm
         command = [sys.executable, "-m", module, f"--workdir={tmp_path / place}", *flags]
         return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
 
-    flags = (f"--sweep={FILE}", "--seeds=1", "--config.steps=40", "--config.save_every=5")
+    flags = (f"--sweep={FILE}", "--seeds=1", "--config.steps=20", "--config.save_every=5")
     whole = start("whole", "launch.sweep", *flags)
     assert whole.wait(600) == 0
     kills, finished = 0, {}
@@ -200,7 +200,7 @@ def test_a_sweep_that_was_killed_repeats_nothing_and_ends_with_the_same_table(tm
             process.send_signal(signal.SIGKILL)
             kills += 1
             time.sleep(1)
-            for path in (tmp_path / "parts").glob("*/seed0/checkpoints/40"):
+            for path in (tmp_path / "parts").glob("*/seed0/checkpoints/20"):
                 assert finished.setdefault(path, path.stat().st_mtime) == path.stat().st_mtime
     assert kills >= 2
     for path, when in finished.items():
