@@ -2,6 +2,10 @@
 
 Flags --config.FIELD=VALUE are for all runs. The same command again goes on: what is finished is left as it is, and
 what was broken off continues. launch.report makes a table of the outcome.
+
+    python -m launch.sweep --verify=RUN
+
+repeats the first steps of a run, of a sweep or not, and says whether they are bit-equal.
 """
 
 import sys
@@ -27,6 +31,10 @@ _EXECUTOR = flags.DEFINE_enum(
     "here: train on this machine; slurm and kubernetes: write DIR/sweep.sbatch or DIR/sweep.jobs.json; commands: "
     "print the command line of each run",
 )
+_VERIFY = flags.DEFINE_string(
+    "verify", "", "a run whose first steps are repeated and compared; it stays as it is"
+)
+_VERIFY_STEPS = flags.DEFINE_integer("verify_steps", 50, "so many of its steps", lower_bound=1)
 _IMAGE = flags.DEFINE_string("image", "jgan:latest", "the container of a Kubernetes job")
 
 NAMES = tuple(f"config.{name}" for name in run_config.NAMES)
@@ -49,9 +57,16 @@ def load(arguments: list[str]) -> ml_collections.ConfigDict:
 
 
 def main() -> None:
+    if _VERIFY.value:
+        verify()
+        return
+    missing = [f"--{flag.name}" for flag in (_SWEEP, _WORKDIR) if not flag.value]
+    if missing:
+        raise jgan.UserError(f"{' and '.join(missing)} must be given; --help shows all flags.")
     from jgan.programs import sweep
 
     launch.goes_with(
+        (_VERIFY_STEPS, False, "--verify"),
         (_JOBS, _EXECUTOR.value == "here", "--executor=here"),
         (_IMAGE, _EXECUTOR.value == "kubernetes", "--executor=kubernetes"),
     )
@@ -81,9 +96,24 @@ def main() -> None:
         sys.exit(1)
 
 
+def verify() -> None:
+    """Repeats a run, says what came of it, and ends with status 1 if it is another one."""
+    others = (_SWEEP, _WORKDIR, _SEEDS, _DRY_RUN, _JOBS, _EXECUTOR, _IMAGE)
+    launch.goes_with(*((flag, False, "--sweep") for flag in others))
+    if _GIVEN:
+        raise jgan.UserError(f"{_GIVEN[0]} goes with --sweep alone: a run is repeated with its own config.")
+    run_config.read(_VERIFY.value)
+    from jgan.programs import verify
+
+    verdict = verify.verify(_VERIFY.value, _VERIFY_STEPS.value)
+    print(verify.describe(_VERIFY.value, verdict), flush=True)
+    if verdict.parting:
+        sys.exit(1)
+
+
 _GIVEN: list[str] = []
 
 if __name__ == "__main__":
     _GIVEN += [argument for argument in sys.argv[1:] if argument.startswith("--config.")]
     sys.argv[1:] = [argument for argument in sys.argv[1:] if not argument.startswith("--config.")]
-    launch.run(main, required=("sweep", "workdir"))
+    launch.run(main)

@@ -8,6 +8,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from jgan.runs import config as run_config
+from jgan.runs import tracking
 import launch
 from launch import compiled
 
@@ -17,6 +18,10 @@ _INIT_FROM = flags.DEFINE_string("init_from", "", "another run, whose weights a 
 _CHANGED = flags.DEFINE_bool(
     "allow_changed_data", False, "continue although the data are not those that the run was trained on"
 )
+_TENSORBOARD = flags.DEFINE_bool(
+    "tensorboard", False, "write TensorBoard's event files too, in RUN/tensorboard"
+)
+_WANDB = flags.DEFINE_string("wandb", "", "a project of Weights & Biases that is told of the run too")
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed", False, "this is one of several processes that the cluster itself connects"
 )
@@ -29,6 +34,7 @@ def main() -> None:
     from jgan.systems import SYSTEMS
 
     run_config.check(_CONFIG.value, SYSTEMS)
+    trackers = tracking.choose(tensorboard=_TENSORBOARD.value, wandb=_WANDB.value)
     run_config.prepare(_WORKDIR.value)
     if _DISTRIBUTED.value or _ADDRESS.value:
         compiled.let_go()
@@ -37,7 +43,13 @@ def main() -> None:
         jax.distributed.initialize(_ADDRESS.value, _PROCESSES.value, _PROCESS.value)
     from jgan.programs import train
 
-    train.train(_CONFIG.value, _WORKDIR.value, _INIT_FROM.value, allow_changed_data=_CHANGED.value)
+    train.train(
+        _CONFIG.value,
+        _WORKDIR.value,
+        _INIT_FROM.value,
+        allow_changed_data=_CHANGED.value,
+        trackers=trackers,
+    )
 
 
 if __name__ == "__main__":
