@@ -8,6 +8,7 @@ then what it would be if it were trained alone.
 """
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 import signal
@@ -27,7 +28,7 @@ from jgan import state as state_lib
 from jgan import trained
 from jgan.programs import keeping
 from jgan.programs import previews
-from jgan.programs import timing
+from jgan.programs import seeds
 from jgan.runs import trace
 from jgan.systems import SYSTEMS
 from jgan.systems import system as system_lib
@@ -44,6 +45,7 @@ class Loop:
         *,
         until: int | None = None,
         digested: Iterable[int] = trace.DIGESTED,
+        how: str = "",
     ) -> None:
         """Has the step compiled, and makes or restores the state.
 
@@ -53,30 +55,20 @@ class Loop:
             held: examples of validation; None: none.
             until: the last step, after which nothing is saved, scored or shown; None: all steps, and all of that.
             digested: steps of which the traces have every array.
+            how: several runs take their steps, `in_turn` or `vmapped`; empty: as `seeds.choose` says.
         """
         self.members, first = tuple(members), members[0]
         self.config: ml_collections.ConfigDict = first.config
         self.start, self.until = first.start, until
         self.system = system = SYSTEMS[self.config.system](self.config)
         mesh = sharding.mesh()
-        self.split, self._whole = sharding.split(mesh), sharding.replicated(mesh)
+        self._whole = sharding.replicated(mesh)
         self._bases = [jax.random.key(member.config.seed) for member in self.members]
-        self._keys = [np.asarray(jax.random.key_data(base)) for base in self._bases]
-
-        def step(state: state_lib.State, batch: Any, key: Any, updates: tuple[str, ...]) -> Any:
-            base = jax.random.wrap_key_data(key)
-            return system.step(state, batch, jax.random.fold_in(base, state.step), updates)
-
-        self.step = jax.jit(
-            step,
-            static_argnames="updates",
-            donate_argnums=0,
-            out_shardings=(self._whole, self._whole),
-            compiler_options=system_lib.supported(system.compiler_options),
-        )
+        self.program = seeds.of(how or seeds.choose(), system, self._bases, mesh)
         self._frozen = self._gathered()
-        self.states = self._restored() if self.start else self._made(init_from)
-        self.states = [dataclasses.replace(state, frozen=self._frozen) for state in self.states]
+        states = self._restored() if self.start else self._made(init_from)
+        self._sizes = {x: sum(a.size for a in jax.tree.leaves(p)) for x, p in states[0].params.items()}
+        self.program.states = [dataclasses.replace(state, frozen=self._frozen) for state in states]
         self._keep(held, digested)
         self._held = held
         self.stopped = False
@@ -115,16 +107,11 @@ class Loop:
 
     def _compile_ahead(self, state: state_lib.State) -> None:
         """Has the step compiled beside all that comes before it; `run` waits for that."""
-        abstract = lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._whole)  # noqa: E731
-        state = jax.tree.map(abstract, dataclasses.replace(state, frozen=self._frozen))
-        batch = {
-            name: jax.ShapeDtypeStruct(x.shape, self.members[0].stream.dtypes[name], sharding=self.split)
-            for name, x in trained.batch_shape(self.config).items()
-        }
-        first = self.system.programs(self.system.plan(self.start))
-        self.ahead = [
-            timing.Ahead(self.step, state, batch, self._keys[0], updates=updates) for updates in first
-        ]
+        state = dataclasses.replace(state, frozen=self._frozen)
+        types = self.members[0].stream.dtypes
+        batch = {name: (x.shape, types[name]) for name, x in trained.batch_shape(self.config).items()}
+        updates = self.system.programs(self.system.plan(self.start))
+        self.ahead = [self.program.ahead(state, batch, one) for one in updates]
         if jax.process_count() == 1 and self.start < self.config.steps:
             for program in self.ahead:
                 program.start()
@@ -166,7 +153,7 @@ class Loop:
         """Trains until the last step, or until the process is told to stop."""
         self._tell()
         if self.start == 0 and self.until is None:
-            for keeper, state in zip(self.keepers, self.states, strict=True):
+            for keeper, state in self._each():
                 keeper.sample(0, state.weights())
         if self.start >= self.config.steps:
             say(f"the run has its {self.config.steps} steps already")
@@ -195,8 +182,7 @@ class Loop:
     def _tell(self) -> None:
         """Says what is trained, and what is left out."""
         config, stream = self.config, self.members[0].stream
-        names = {x: sum(a.size for a in jax.tree.leaves(p)) for x, p in self.states[0].params.items()}
-        sizes = ", ".join(f"{name} {size:,}" for name, size in names.items())
+        sizes = ", ".join(f"{name} {size:,}" for name, size in self._sizes.items())
         say(f"{config.system}: {sizes} parameters; {stream.examples} training examples")
         for name, steps in self.system.phases.items():
             say(f"phase {name}: steps {steps.start + 1} to {steps.stop}")
@@ -219,22 +205,21 @@ class Loop:
         windows = [keeper.window for keeper in self.keepers]
         for window in windows:
             window.begin()
-        for keeper, state in zip(self.keepers, self.states, strict=True):
-            if self.start == 0:
-                keeper.trace.state(0, state)
+        if self.start == 0:
+            self._trace(0)
         for done in range(self.start + 1, (self.until or config.steps) + 1):
             asked = time.perf_counter()
             local = [next(iterator) for iterator in batches]
-            placed = [sharding.global_batch(batch, self.split) for batch in local]
+            placed = self.program.place(local)
             for window in windows:
                 window.waited += time.perf_counter() - asked
             sums = [
                 keeper.trace.batch(done, batch) for keeper, batch in zip(self.keepers, local, strict=True)
             ]
-            metrics: list[dict[str, jax.Array]] = [{} for _ in self.members]
+            reported = []
             for updates in self.system.programs(self.system.plan(done - 1)):
                 called = time.perf_counter()
-                self._update(placed, metrics, updates)
+                reported.append(self.program.update(placed, updates))
                 if updates not in compiled:
                     compiled.add(updates)
                     for window in windows:
@@ -242,7 +227,7 @@ class Loop:
                     progress.unpause()
             if pending:
                 self._observe(*pending)
-            pending = done, metrics, sums
+            pending = done, reported, sums
             progress.update(1)
             for member in self.members:
                 member.checkpoints.check()
@@ -255,14 +240,6 @@ class Loop:
         if self.stopped and done < config.steps:
             say(f"stopped at step {done} of {config.steps}; the same command continues")
 
-    def _update(
-        self, batches: Sequence[Any], metrics: list[dict[str, jax.Array]], updates: tuple[str, ...]
-    ) -> None:
-        """Calls the step once for each run; the programs of several runs fill the cores that one leaves idle."""
-        for place, (batch, key) in enumerate(zip(batches, self._keys, strict=True)):
-            self.states[place], reported = self.step(self.states[place], batch, key, updates=updates)
-            metrics[place] |= reported
-
     def _due(self, done: int, pending: tuple[int, Any, Any]) -> bool:
         """Does what is due after a step; whether its metrics have been observed."""
         config = self.config
@@ -270,8 +247,7 @@ class Loop:
             last = done == self.until
             if last:
                 self._observe(*pending)
-            for keeper, state in zip(self.keepers, self.states, strict=True):
-                keeper.trace.state(done, state)
+            self._trace(done)
             return last
         last = done == config.steps or self.stopped
         sample, validate, save = (
@@ -279,13 +255,12 @@ class Loop:
             for every in (config.sample_every, config.validate_every, config.save_every)
         )
         if not (sample or validate or save):
-            for keeper, state in zip(self.keepers, self.states, strict=True):
-                keeper.trace.state(done, state)
+            self._trace(done)
             return False
         self._observe(*pending)
         for keeper in self.keepers:
             keeper.window.pause()
-        for keeper, state in zip(self.keepers, self.states, strict=True):
+        for keeper, state in self._each():
             weights = state.weights()
             scores = keeper.validate(done, weights) if validate and not self.stopped else None
             if validate or save:
@@ -298,11 +273,21 @@ class Loop:
             keeper.window.resume()
         return True
 
-    def _observe(self, step: int, metrics: list[dict[str, jax.Array]], sums: list[dict[str, str]]) -> None:
+    def _each(self) -> Iterator[tuple[keeping.Keeping, state_lib.State]]:
+        """Each run with its state."""
+        return zip(self.keepers, self.program.states, strict=True)
+
+    def _trace(self, step: int) -> None:
+        """Has the traces tell the states of a step that they are to tell."""
+        if any(keeper.trace.due(step) for keeper in self.keepers):
+            for keeper, state in self._each():
+                keeper.trace.state(step, state)
+
+    def _observe(self, step: int, reported: list[Any], sums: list[dict[str, str]]) -> None:
         """Fetches the metrics of a step and hands them on."""
-        fetched = jax.device_get(metrics)
-        for keeper, values, batch in zip(self.keepers, fetched, sums, strict=True):
-            keeper.observe(step, {name: float(x) for name, x in values.items()}, batch)
+        metrics = self.program.metrics(reported)
+        for keeper, values, batch in zip(self.keepers, metrics, sums, strict=True):
+            keeper.observe(step, values, batch)
 
     def _finish(self) -> None:
         """Writes the pages, and says where they are."""

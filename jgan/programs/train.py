@@ -62,6 +62,7 @@ def together(
     *,
     allow_changed_data: bool = False,
     trackers: Sequence[tracking.Factory] = (),
+    how: str = "",
 ) -> None:
     """Trains several runs that differ in their seeds alone in one process, each as `train` would.
 
@@ -71,11 +72,14 @@ def together(
         init_from: as in `train`, for all of them.
         allow_changed_data: as in `train`.
         trackers: as in `train`.
+        how: `in_turn` or `vmapped`, which `seeds` explains; empty: what suits the device.
 
     Raises:
         jgan.UserError: as in `train`, or the runs have not all taken the same number of steps.
         jgan.NotFinite: one of them diverged, which ends all.
     """
+    if len(configs) > 1 and jax.process_count() > 1:
+        raise jgan.UserError("several seeds train in one process: start it without --distributed.")
     with contextlib.ExitStack() as locks:
         for place, workdir in enumerate(workdirs):
             if not place:
@@ -83,7 +87,7 @@ def together(
                 sharding.check(configs[0].batch_size)
             run_config.prepare(workdir)
             locks.enter_context(sharding.once(run_config.lock(workdir)))
-        _train([taken(config) for config in configs], workdirs, init_from, allow_changed_data, trackers)
+        _train([taken(config) for config in configs], workdirs, init_from, allow_changed_data, trackers, how)
 
 
 def taken(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
@@ -124,6 +128,7 @@ def _train(
     init_from: str,
     allow_changed_data: bool,
     trackers: Sequence[tracking.Factory],
+    how: str,
 ) -> None:
     """`together`, nobody else training the runs meanwhile."""
     olds = [_old(config, workdir) for config, workdir in zip(configs, workdirs, strict=True)]
@@ -141,7 +146,7 @@ def _train(
                 f"the runs in {', '.join(workdirs)} are at the steps {', '.join(map(str, sorted(starts)))}: "
                 "only runs at one step can go on together."
             )
-        begun = loop.Loop([member._replace(trackers=trackers) for member in members], init_from, held)
+        begun = loop.Loop([m._replace(trackers=trackers) for m in members], init_from, held, how=how)
         # Only now: a mistake reported above leaves no run behind that a corrected command would contradict.
         for member in members if jax.process_index() == 0 else ():
             _write(member.workdir, member.config, member.stream, held, init_from, member.start)

@@ -68,9 +68,13 @@ class Trace:
             return {}
         return {_BATCH + name: checksum(x) for name, x in batch.items()}
 
+    def due(self, step: int) -> bool:
+        """Whether the state after a step is told, saved or not."""
+        return self._on and step in self._digested
+
     def state(self, step: int, state: Any, *, saved: bool = False) -> None:
         """Writes the checksums of a state if it is one that is told; waits for it."""
-        if not self._on or not (saved or step in self._digested):
+        if not self._on or not (saved or self.due(step)):
             return
         sums = digests(state)
         if self._names is None:
