@@ -22,6 +22,13 @@ import launch
 _SWEEP = flags.DEFINE_string("sweep", "", "configs/sweeps/FILE.py or configs/sweeps/FILE.py:PRESET")
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the sweep, with a run in VARIANT/seedN of each")
 _SEEDS = flags.DEFINE_integer("seeds", 3, "so many seeds of each variant", lower_bound=1)
+_VMAP = flags.DEFINE_integer(
+    "vmap_seeds",
+    1,
+    "train so many seeds of a variant as one program: vmapped, but on CPUs one after the other within each step; "
+    "without --seeds there are as many",
+    lower_bound=1,
+)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "show which runs there are, and train none")
 _JOBS = flags.DEFINE_integer("jobs", 1, "trainings at a time, on this machine", lower_bound=1)
 _EXECUTOR = flags.DEFINE_enum(
@@ -71,13 +78,15 @@ def main() -> None:
         (_IMAGE, _EXECUTOR.value == "kubernetes", "--executor=kubernetes"),
     )
     made, workdir = sweep.read(_SWEEP.value), _WORKDIR.value
-    jobs = sweep.expand(made, workdir, seeds=_SEEDS.value, given=_GIVEN, load=load)
+    count = _SEEDS.value if _SEEDS.present or not _VMAP.present else _VMAP.value
+    jobs = sweep.expand(made, workdir, seeds=count, given=_GIVEN, load=load)
     printing = _EXECUTOR.value == "commands"
     print(sweep.describe(made, jobs, _GIVEN), file=sys.stderr if printing else sys.stdout, flush=True)
     if _DRY_RUN.value:
         return
     sweep.write(workdir, _SWEEP.value, made, jobs, _GIVEN)
     left, failed = sweep.pending(jobs)
+    left = sweep.grouped(left, _VMAP.value)
     if printing:
         print(sweep.commands(left), end="")
     elif not left:
@@ -98,7 +107,7 @@ def main() -> None:
 
 def verify() -> None:
     """Repeats a run, says what came of it, and ends with status 1 if it is another one."""
-    others = (_SWEEP, _WORKDIR, _SEEDS, _DRY_RUN, _JOBS, _EXECUTOR, _IMAGE)
+    others = (_SWEEP, _WORKDIR, _SEEDS, _VMAP, _DRY_RUN, _JOBS, _EXECUTOR, _IMAGE)
     launch.goes_with(*((flag, False, "--sweep") for flag in others))
     if _GIVEN:
         raise jgan.UserError(f"{_GIVEN[0]} goes with --sweep alone: a run is repeated with its own config.")

@@ -73,6 +73,12 @@ class Loop:
         self._held = held
         self.stopped = False
 
+    @property
+    def vmapped(self) -> tuple[int, ...]:
+        """The seeds of the runs if one vmapped program trains them; () otherwise."""
+        several = isinstance(self.program, seeds.Vmapped)
+        return tuple(member.config.seed for member in self.members) if several else ()
+
     def _keep(self, held: Any, digested: Iterable[int]) -> None:
         """Opens what each run leaves; all of them use the same compiled functions."""
         system = self.system

@@ -38,11 +38,7 @@ def of(
 
 
 class InTurn:
-    """The program of a single run, called for one run after the other.
-
-    Attributes:
-        states: of the runs, which `update` replaces.
-    """
+    """The program of a single run, called for one run after the other."""
 
     def __init__(self, system: system_lib.System, keys: Sequence[jax.Array], mesh: jax.sharding.Mesh) -> None:
         """Compiles nothing yet.
@@ -52,10 +48,22 @@ class InTurn:
             keys: the random key of each, from which those of its steps are derived.
             mesh: over which batches are split.
         """
-        self.states: list[state_lib.State] = []
+        # What nobody trains is there once. A step reuses its memory, so that it is handed from one to the next.
+        self._states: list[state_lib.State] = []
+        self._frozen: Any = {}
         self._keys = [np.asarray(jax.random.key_data(key)) for key in keys]
         self._split, self._whole = sharding.split(mesh), sharding.replicated(mesh)
         self._step = _jitted(system, _of_one(system), self._whole)
+
+    @property
+    def states(self) -> list[state_lib.State]:
+        """The states of the runs, valid until the next `update`."""
+        return [dataclasses.replace(state, frozen=self._frozen) for state in self._states]
+
+    @states.setter
+    def states(self, states: list[state_lib.State]) -> None:
+        self._frozen = states[0].frozen
+        self._states = [dataclasses.replace(state, frozen={}) for state in states]
 
     def ahead(
         self, state: state_lib.State, batch: Mapping[str, tuple[tuple[int, ...], Any]], updates: Any
@@ -83,7 +91,9 @@ class InTurn:
         """Takes a step of every run; returns its metrics, for `metrics` to fetch."""
         reported = []
         for place, (batch, key) in enumerate(zip(batches, self._keys, strict=True)):
-            self.states[place], metrics = self._step(self.states[place], batch, key, updates=updates)
+            before = dataclasses.replace(self._states[place], frozen=self._frozen)
+            after, metrics = self._step(before, batch, key, updates=updates)
+            self._frozen, self._states[place] = after.frozen, dataclasses.replace(after, frozen={})
             reported.append(metrics)
         return reported
 
@@ -126,10 +136,8 @@ class Vmapped:
 
     @states.setter
     def states(self, states: list[state_lib.State]) -> None:
-        if states:
-            frozen = states[0].frozen
-            stacked = self._stack(*(dataclasses.replace(state, frozen={}) for state in states))
-            self._stacked = dataclasses.replace(stacked, frozen=frozen)
+        stacked = self._stack(*(dataclasses.replace(state, frozen={}) for state in states))
+        self._stacked = dataclasses.replace(stacked, frozen=states[0].frozen)
 
     def ahead(
         self, state: state_lib.State, batch: Mapping[str, tuple[tuple[int, ...], Any]], updates: Any

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import os
@@ -99,13 +100,19 @@ def taken(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
 
 def repeat(
-    config: ml_collections.ConfigDict, workdir: str, init_from: str, until: int, digested: Iterable[int]
+    config: ml_collections.ConfigDict,
+    workdirs: Mapping[int, str],
+    init_from: str,
+    until: int,
+    digested: Iterable[int],
 ) -> None:
     """Takes the first steps of a run anew in another directory, with a trace and neither scores nor pictures.
 
+    A run that was trained by one vmapped program with others is repeated with them.
+
     Args:
         config: of the run, with its number of steps, on which learning rates may depend.
-        workdir: an empty directory, but for the nets of the run that nobody trains.
+        workdirs: {seed: an empty directory, but for the nets of the run that nobody trains}, of all of them.
         init_from: the run whose weights it started from; empty: none.
         until: how many steps.
         digested: the steps of which the trace shall have every array.
@@ -115,11 +122,15 @@ def repeat(
         jgan.NotFinite: a number is not finite.
     """
 
+    configs = [taken(config) for _ in workdirs]
+    for one, seed in zip(configs, workdirs, strict=True):
+        one.seed = seed
+
     def begin(members: list[keeping.Member], _: Any) -> loop.Loop:
-        return loop.Loop(members, init_from, until=until, digested=digested)
+        return loop.Loop(members, init_from, until=until, digested=digested, how="vmapped")
 
     sharding.check(config.batch_size)
-    _open([taken(config)], [workdir], begin, lambda *_: None, validates=False)
+    _open(configs, list(workdirs.values()), begin, lambda *_: None, validates=False)
 
 
 def _train(
@@ -149,7 +160,7 @@ def _train(
         begun = loop.Loop([m._replace(trackers=trackers) for m in members], init_from, held, how=how)
         # Only now: a mistake reported above leaves no run behind that a corrected command would contradict.
         for member in members if jax.process_index() == 0 else ():
-            _write(member.workdir, member.config, member.stream, held, init_from, member.start)
+            _write(member.workdir, member.config, member.stream, held, init_from, member.start, begun.vmapped)
         return begun
 
     _open(configs, workdirs, begin, check)
@@ -234,12 +245,18 @@ def _check_data(
 
 
 def _write(
-    workdir: str, config: ml_collections.ConfigDict, stream: Any, held: Any, init_from: str, step: int
+    workdir: str,
+    config: ml_collections.ConfigDict,
+    stream: Any,
+    held: Any,
+    init_from: str,
+    step: int = 0,
+    vmapped: Sequence[int] = (),
 ) -> None:
     """Writes what the run is, where this start of it comes from, and what its data are."""
     starts = run_config.facts(workdir).get("starts", []) if step else []
     if step < config.steps:
-        starts = [*starts, origin.start(step, config.steps, init_from)]
+        starts = [*starts, origin.start(step, config.steps, init_from, vmapped)]
     facts = {"init_from": init_from, "excluded": stream.bad, "halves": stream.halves, "starts": starts}
     run_config.write(workdir, config, versions=origin.versions(), **facts)
     splits = {config.data.val_split: _read(held)} if held else {}

@@ -49,16 +49,23 @@ def verify(workdir: str, steps: int = trace.STEPS) -> Verdict:
     starts = run_config.facts(workdir).get("starts") or [{}]
     until = _last(config, starts, known, steps)
     with tempfile.TemporaryDirectory(prefix="jgan-verify-") as place:
-        if os.path.isdir(os.path.join(workdir, "frozen")):
-            shutil.copytree(os.path.join(workdir, "frozen"), os.path.join(place, "frozen"))
+        # Runs that one vmapped program trained with this one are trained again too: sums have its order only there.
+        together = {
+            seed: os.path.join(place, str(seed)) for seed in starts[0].get("vmapped") or [config.seed]
+        }
+        mine = together.setdefault(config.seed, os.path.join(place, str(config.seed)))
+        for one in together.values():
+            os.makedirs(one)
+            if os.path.isdir(os.path.join(workdir, "frozen")):
+                shutil.copytree(os.path.join(workdir, "frozen"), os.path.join(one, "frozen"))
         config.steps = starts[0].get("steps", config.steps)
         diverged = None
         digested = [step for step, told in known.items() if "state" in told]
         try:
-            train.repeat(config, place, starts[0].get("init_from", ""), until, digested)
+            train.repeat(config, together, starts[0].get("init_from", ""), until, digested)
         except jgan.NotFinite as error:
             diverged = error
-        again = trace.read(place)
+        again = trace.read(mine)
     parting = trace.parting(known, again, until)
     if parting is None and diverged:
         raise diverged

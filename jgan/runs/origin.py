@@ -1,5 +1,6 @@
 """Where a run comes from: versions, platform, git revision and command of each start of its training."""
 
+from collections.abc import Sequence
 import datetime
 import importlib.metadata
 import os
@@ -21,18 +22,20 @@ _ELSEWHERE = ("CACHE", "COORDINATOR")
 _PATIENCE = 10  # seconds for git, which may have to read a slow disk
 
 
-def start(step: int, steps: int, init_from: str) -> dict[str, Any]:
+def start(step: int, steps: int, init_from: str, vmapped: Sequence[int] = ()) -> dict[str, Any]:
     """What is recorded of one start of a training, as JSON has it.
 
     Args:
         step: the step after which it begins; 0 for a new run.
         steps: of the run, as this start was asked for them; learning rates may depend on them.
         init_from: the run whose weights a new run starts from; empty: none.
+        vmapped: the seeds of all runs that one program trains together, in its order; () for a program of its own.
     """
     return {
         "step": step,
         "steps": steps,
         "init_from": init_from,
+        "vmapped": list(vmapped),
         "when": datetime.datetime.now().astimezone().isoformat(" ", "seconds"),
         "command": shlex.join(sys.orig_argv),
         "folder": os.getcwd(),

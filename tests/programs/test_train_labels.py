@@ -33,7 +33,7 @@ def begun(config, workdir):
     stream.close()
     config.data.update(stream.facts)
     workdir.mkdir()
-    train._write(str(workdir), config, stream, None, "", 0)
+    train._write(str(workdir), config, stream, None, "")
 
 
 def test_a_run_goes_on_with_a_list_elsewhere_and_not_with_other_labels(config, tmp_path, monkeypatch):
