@@ -4,19 +4,37 @@ The same command again continues the run. On several machines start it once on e
 Kubernetes or a TPU pod connects the processes, and otherwise with the three flags of jax.distributed.
 """
 
+import os
+import sys
+
 from absl import flags
+import ml_collections
 from ml_collections import config_flags
 
+import jgan
 from jgan.runs import config as run_config
+from jgan.runs import tracking
 import launch
 from launch import compiled
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py or configs/FILE.py:PRESET")
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _INIT_FROM = flags.DEFINE_string("init_from", "", "another run, whose weights a new run starts from")
+_SEEDS = flags.DEFINE_list("seeds", [], "train runs of these seeds together, in DIR/seed0, DIR/seed1, ...")
+_TOGETHER = flags.DEFINE_enum(
+    "together",
+    "",
+    ["", "in_turn", "vmapped"],
+    "how --seeds train: by the program of one run, called for each, or by one vmapped program; empty: as suits the "
+    "device",
+)
 _CHANGED = flags.DEFINE_bool(
     "allow_changed_data", False, "continue although the data are not those that the run was trained on"
 )
+_TENSORBOARD = flags.DEFINE_bool(
+    "tensorboard", False, "write TensorBoard's event files too, in RUN/tensorboard"
+)
+_WANDB = flags.DEFINE_string("wandb", "", "a project of Weights & Biases that is told of the run too")
 _DISTRIBUTED = flags.DEFINE_bool(
     "distributed", False, "this is one of several processes that the cluster itself connects"
 )
@@ -28,7 +46,12 @@ _PROCESS = flags.DEFINE_integer("process_id", None, "which one this is, from 0")
 def main() -> None:
     from jgan.systems import SYSTEMS
 
+    launch.goes_with((_TOGETHER, bool(_SEEDS.value), "--seeds"))
+    seeds = numbers(_SEEDS.value) if _SEEDS.present else []
+    if seeds and any(argument.startswith("--config.seed") for argument in sys.argv):
+        raise jgan.UserError("--config.seed goes without --seeds alone, which sets it.")
     run_config.check(_CONFIG.value, SYSTEMS)
+    trackers = tracking.choose(tensorboard=_TENSORBOARD.value, wandb=_WANDB.value)
     run_config.prepare(_WORKDIR.value)
     if _DISTRIBUTED.value or _ADDRESS.value:
         compiled.let_go()
@@ -37,7 +60,30 @@ def main() -> None:
         jax.distributed.initialize(_ADDRESS.value, _PROCESSES.value, _PROCESS.value)
     from jgan.programs import train
 
-    train.train(_CONFIG.value, _WORKDIR.value, _INIT_FROM.value, allow_changed_data=_CHANGED.value)
+    given = {"allow_changed_data": _CHANGED.value, "trackers": trackers}
+    if not seeds:
+        train.train(_CONFIG.value, _WORKDIR.value, _INIT_FROM.value, **given)
+        return
+    configs = [ml_collections.ConfigDict(_CONFIG.value.to_dict() | {"seed": seed}) for seed in seeds]
+    workdirs = [os.path.join(_WORKDIR.value, f"seed{seed}") for seed in seeds]
+    train.together(configs, workdirs, _INIT_FROM.value, how=_TOGETHER.value, **given)
+
+
+def numbers(texts: list[str]) -> list[int]:
+    """The seeds of a flag.
+
+    Raises:
+        jgan.UserError: one is no number, or stands there twice.
+    """
+    try:
+        seeds = [int(text) for text in texts]
+    except ValueError:
+        seeds = []
+    if len(set(seeds)) < max(len(texts), 1):
+        raise jgan.UserError(
+            f"--seeds={','.join(texts)}: different whole numbers with commas between would work."
+        )
+    return seeds
 
 
 if __name__ == "__main__":

@@ -156,6 +156,7 @@ class Stream:
         self.facts, self.dtypes = _facts(domains, data)
         self.examples = max(map(len, domains))
         self._workers, self._iterators = data.workers, []
+        self._again = lambda seed: Stream(domains, data, batch_size, seed, processes, sets)
         (index, count), found = processes, []
         for k, numbers in enumerate(labelling.members(domains[0], sets) or [range(self.examples)]):
             dataset = grain.MapDataset.range(len(numbers)).seed((seed + k) % 2**32).shuffle().repeat()
@@ -179,6 +180,10 @@ class Stream:
         iterator = iter(dataset)
         self._iterators.append(iterator)
         return iterator
+
+    def again(self, seed: int) -> "Stream":
+        """A stream of the same examples, which are held once for both, in the order and with the crops of a seed."""
+        return self._again(seed)
 
     def close(self) -> None:
         """Ends the threads and workers of all iterators."""

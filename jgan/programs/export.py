@@ -42,6 +42,11 @@ def write(run: trained.Run, workdir: str, directory: str, dtype: str = "float32"
     if dtype not in DTYPES:
         raise jgan.UserError(f"--dtype={dtype}: {' and '.join(DTYPES)} would work.")
     facts = {name: value for name, value in run_config.facts(workdir).items() if name != "step"}
+    if "starts" in facts:  # of which folders of the machine that trained it are nobody's business
+        private = ("command", "folder", "init_from")
+        facts["starts"] = [
+            {name: value for name, value in start.items() if name not in private} for start in facts["starts"]
+        ]
     return save(directory, "--output", run.config, run.weights, facts | {"step": run.step}, dtype)
 
 

@@ -56,6 +56,63 @@ class Job(NamedTuple):
         """The command line of the training."""
         return [python, "-m", "launch.train", *self.flags]
 
+    @property
+    def step(self) -> int:
+        """The last step that it has a checkpoint of."""
+        return progress(self.workdir)
+
+
+class Group(NamedTuple):
+    """Runs of one variant that train together. It has what a `Job` has.
+
+    Attributes:
+        jobs: the runs, which differ in their seeds alone and are at one step.
+    """
+
+    jobs: tuple[Job, ...]
+
+    @property
+    def name(self) -> str:
+        """VARIANT/seed0+1+2."""
+        return self.jobs[0].name + "".join(f"+{job.config.seed}" for job in self.jobs[1:])
+
+    @property
+    def workdir(self) -> str:
+        """The directory of the variant, in which the runs lie."""
+        return os.path.dirname(self.jobs[0].workdir)
+
+    @property
+    def config(self) -> ml_collections.ConfigDict:
+        """That of the first run."""
+        return self.jobs[0].config
+
+    def command(self, python: str = sys.executable) -> list[str]:
+        """The command line of the training."""
+        own = ("--config.seed=", "--workdir=")
+        shared = [flag for flag in self.jobs[0].flags if not flag.startswith(own)]
+        numbers = ",".join(str(job.config.seed) for job in self.jobs)
+        return [python, "-m", "launch.train", *shared, f"--seeds={numbers}", f"--workdir={self.workdir}"]
+
+    @property
+    def step(self) -> int:
+        """The last step that all of them have a checkpoint of."""
+        return min(job.step for job in self.jobs)
+
+
+def grouped(jobs: Sequence[Job], count: int) -> list[Job | Group]:
+    """The same runs, with up to `count` of each variant that are at one step in the place of each of them."""
+    if count == 1:
+        return list(jobs)
+    parts: dict[tuple[str, int], list[Job]] = {}
+    for job in jobs:
+        parts.setdefault((os.path.dirname(job.workdir), job.step), []).append(job)
+    made: list[Job | Group] = []
+    for part in parts.values():
+        for first in range(0, len(part), count):
+            chosen = tuple(part[first : first + count])
+            made.append(Group(chosen) if len(chosen) > 1 else chosen[0])
+    return made
+
 
 def read(text: str) -> sweeps.Sweep:
     """The sweep of FILE.py or FILE.py:PRESET.
@@ -204,22 +261,24 @@ def pending(jobs: Sequence[Job]) -> tuple[list[Job], dict[str, str]]:
     return left, failed
 
 
-def here(jobs: Sequence[Job], workdir: str, at_once: int = 1) -> dict[str, str]:
+def here(jobs: Sequence[Job | Group], workdir: str, at_once: int = 1) -> dict[str, str]:
     """Trains runs in processes of their own, some at a time; returns {name: last line} of those that failed.
 
-    A training ends with the sweep, whatever ends it, and saves before. Its output goes to `train.log` in its run.
+    Of a group that fails each run that is not finished is trained alone, so that one cannot stop the others. A training
+    ends with the sweep, whatever ends it, and saves before. Its output goes to `train.log` in its run, or that of a
+    group in the directory of its variant.
 
     Raises:
         jgan.UserError: another sweep trains in this directory.
     """
     with _alone(workdir) as descriptor:
         waiting, failed = [*jobs], {}
-        running: list[tuple[Job, subprocess.Popen, float]] = []
+        running: list[tuple[Job | Group, subprocess.Popen, float]] = []
         try:
             while waiting or running:
                 while waiting and len(running) < at_once:
                     job = waiting.pop(0)
-                    step, ended = progress(job.workdir), len(jobs) - len(waiting)
+                    step, ended = job.step, max(len(jobs) - len(waiting), 1)
                     goes = f"continues at step {step}" if step else "begins"
                     print(f"{job.name}: {goes} ({ended} of {len(jobs)})", flush=True)
                     running.append((job, _start(job, descriptor), time.monotonic()))
@@ -228,7 +287,9 @@ def here(jobs: Sequence[Job], workdir: str, at_once: int = 1) -> dict[str, str]:
                     running.remove(one)
                     job, process, begun = one
                     sentence = _outcome(job, process.returncode)
-                    if sentence:
+                    if sentence and isinstance(job, Group):
+                        waiting += [one for one in job.jobs if one.step < one.config.steps]
+                    elif sentence:
                         failed[job.name] = sentence
                     taken = f"finished in {time.monotonic() - begun:.0f} s"
                     print(f"{job.name}: {f'FAILED: {sentence}' if sentence else taken}", flush=True)
@@ -240,7 +301,7 @@ def here(jobs: Sequence[Job], workdir: str, at_once: int = 1) -> dict[str, str]:
     return failed
 
 
-def _start(job: Job, descriptor: int) -> subprocess.Popen:
+def _start(job: Job | Group, descriptor: int) -> subprocess.Popen:
     """The process of a training, which keeps the sweep's lock while it runs."""
     os.makedirs(job.workdir, exist_ok=True)
     command = job.command()
@@ -256,10 +317,10 @@ def _start(job: Job, descriptor: int) -> subprocess.Popen:
         )
 
 
-def _outcome(job: Job, status: int) -> str:
+def _outcome(job: Job | Group, status: int) -> str:
     """Why a training that ended has failed; empty if it is finished."""
     if status == 0:
-        step = progress(job.workdir)
+        step = job.step
         return "" if step >= job.config.steps else f"stopped at step {step} of {job.config.steps}"
     with open(os.path.join(job.workdir, LOG), encoding="utf-8", errors="replace") as log:
         lines = [line.strip() for line in log if line.strip()]
@@ -294,12 +355,12 @@ def _alone(workdir: str) -> Iterator[int]:
         yield file.fileno()
 
 
-def commands(jobs: Sequence[Job]) -> str:
+def commands(jobs: Sequence[Job | Group]) -> str:
     """One command line for each run."""
     return "".join(shlex.join(job.command()) + "\n" for job in jobs)
 
 
-def slurm(jobs: Sequence[Job], workdir: str) -> str:
+def slurm(jobs: Sequence[Job | Group], workdir: str) -> str:
     """A script for sbatch, an array with one task for each run; more resources are asked for at its head."""
     lines = "\n".join(f"  {shlex.quote(shlex.join(job.command()))}" for job in jobs)
     logs = shlex.quote(os.path.join(os.path.abspath(workdir), "slurm-%a.log"))
@@ -313,7 +374,7 @@ def slurm(jobs: Sequence[Job], workdir: str) -> str:
     )
 
 
-def kubernetes(jobs: Sequence[Job], image: str) -> str:
+def kubernetes(jobs: Sequence[Job | Group], image: str) -> str:
     """Manifests for `kubectl apply -f`, a Job for each run, as JSON; volumes and devices are for a cluster to add."""
     items = []
     for number, job in enumerate(jobs):

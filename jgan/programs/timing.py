@@ -36,6 +36,10 @@ class Window:
         self._reset()
         self.paused = 0.0
 
+    def begin(self) -> None:
+        """Starts the clock: the first step comes now."""
+        self._reset()
+
     def _reset(self) -> None:
         self.sums: dict[str, float] = {}
         self.counts: dict[str, int] = {}  # not all steps of a run have the same metrics

@@ -40,10 +40,10 @@ def test_a_run_goes_on_with_a_list_elsewhere_and_not_with_other_labels(config, t
     class Begun(Exception):
         pass
 
-    def begin(*_):
+    def begin(*_, **__):
         raise Begun
 
-    monkeypatch.setattr(train, "_Loop", begin)
+    monkeypatch.setattr(train.loop, "Loop", begin)
     begun(config, tmp_path / "run")
     text, moved = (tmp_path / "list.csv").read_text(), tmp_path / "moved.csv"
     moved.write_text(text)
