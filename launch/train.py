@@ -9,7 +9,7 @@ from ml_collections import config_flags
 
 from jgan.runs import config as run_config
 import launch
-from launch import compiled
+from launch import process_flags
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py or configs/FILE.py:PRESET")
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
@@ -17,12 +17,7 @@ _INIT_FROM = flags.DEFINE_string("init_from", "", "another run, whose weights a 
 _CHANGED = flags.DEFINE_bool(
     "allow_changed_data", False, "continue although the data are not those that the run was trained on"
 )
-_DISTRIBUTED = flags.DEFINE_bool(
-    "distributed", False, "this is one of several processes that the cluster itself connects"
-)
-_ADDRESS = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0")
-_PROCESSES = flags.DEFINE_integer("num_processes", None, "how many processes train together")
-_PROCESS = flags.DEFINE_integer("process_id", None, "which one this is, from 0")
+flags.adopt_module_key_flags(process_flags)
 
 
 def main() -> None:
@@ -30,11 +25,7 @@ def main() -> None:
 
     run_config.check(_CONFIG.value, SYSTEMS)
     run_config.prepare(_WORKDIR.value)
-    if _DISTRIBUTED.value or _ADDRESS.value:
-        compiled.let_go()
-        import jax
-
-        jax.distributed.initialize(_ADDRESS.value, _PROCESSES.value, _PROCESS.value)
+    process_flags.connect()
     from jgan.programs import train
 
     train.train(_CONFIG.value, _WORKDIR.value, _INIT_FROM.value, allow_changed_data=_CHANGED.value)

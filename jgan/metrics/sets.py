@@ -131,3 +131,12 @@ def frechet(generated: Described, real: Described) -> float:
     """The Fréchet distance of two sets of at least two pictures each, of all of their features."""
     a, b = generated.moments, real.moments
     return distances.frechet(a.mean, a.covariance, b.mean, b.covariance)
+
+
+def bytes_of(picture: np.ndarray) -> np.ndarray:
+    """A picture of any type of the data, or floats in about [-1, 1], as uint8: clipped and rounded, as in a file."""
+    if picture.dtype == np.uint8:
+        return picture
+    if picture.dtype == np.uint16:
+        return np.rint(picture / 257).astype(np.uint8)
+    return np.rint((np.clip(picture.astype(np.float32), -1, 1) + 1) * 127.5).astype(np.uint8)
