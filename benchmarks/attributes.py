@@ -37,12 +37,12 @@ import numpy as np
 import optax
 import tqdm
 
-from benchmarks import convnet
 import jgan
 from jgan import fields
 from jgan import trained
 from jgan.data import objects
 from jgan.data.objects import attributes
+from jgan.nets import convnet
 from jgan.programs import draws
 import launch
 

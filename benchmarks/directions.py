@@ -34,13 +34,13 @@ import numpy as np
 import tqdm
 
 from benchmarks import attributes
-from benchmarks import convnet
 import jgan
 from jgan import trained
 from jgan.data import objects
 from jgan.latent import boundary
 from jgan.latent import projection
 from jgan.latent import styles
+from jgan.nets import convnet
 from jgan.programs import draws
 from jgan.programs import project
 import launch

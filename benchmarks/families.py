@@ -31,7 +31,6 @@ import numpy as np
 import optax
 import tqdm
 
-from benchmarks import convnet
 import jgan
 from jgan import fields
 from jgan import trained
@@ -39,6 +38,7 @@ from jgan.data import images as image_files
 from jgan.data import objects
 from jgan.data import transforms
 from jgan.metrics import distances
+from jgan.nets import convnet
 from jgan.programs import draws
 import launch
 

@@ -35,7 +35,6 @@ import jax.numpy as jnp
 import numpy as np
 import tqdm
 
-from benchmarks import convnet
 from benchmarks import directions
 import jgan
 from jgan import pictures
@@ -44,6 +43,7 @@ from jgan.data import images as image_files
 from jgan.data import objects
 from jgan.latent import embedding
 from jgan.metrics import images as metrics
+from jgan.nets import convnet
 from jgan.programs import draws
 from jgan.programs import project
 import launch

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import zlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 import jgan
@@ -202,6 +203,22 @@ def load_lpips(path: str, heads: str, channels: int, version: str = "0.1") -> Fe
 
     name = f"{net.name} lpips{' 0.0' if version == '0.0' else ''} {_check(weights)}"
     return Features(name, {"net": net.params, "heads": weights}, apply, comparable=True)
+
+
+def lpips(features: Features) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """LPIPS of pairs, `(images [n, h, w, c] in [-1, 1], as many others) -> [n]`, of the features of `load_lpips`.
+
+    Zhang et al. (2018), equation 1: squared differences, summed over channels and layers, as means over positions.
+    """
+
+    @jax.jit
+    def distance(params: Any, a: jax.Array, b: jax.Array) -> jax.Array:
+        seen = (features.apply(params, x) for x in (a, b))
+        return sum(
+            (jnp.mean(jnp.sum(jnp.square(x - y), -1), (1, 2)) for x, y in zip(*seen, strict=True)), 0.0
+        )
+
+    return lambda a, b: np.asarray(distance(features.params, a, b))
 
 
 def load_inception(path: str, resize: str = "half_pixel") -> Inception:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import contextlib
+import io
 from typing import Any
 
 import jax
@@ -64,3 +65,46 @@ def once(manager: contextlib.AbstractContextManager[Any]) -> Iterator[None]:
         if refused is not None:
             raise refused
         yield
+
+
+def share() -> tuple[int, int]:
+    """(number of this process, how many there are), for what processes divide among themselves."""
+    return jax.process_index(), jax.process_count()
+
+
+def over_devices(tree: Any) -> Any:
+    """Arrays [n, ...] split over the devices of this process, if n divides over them; otherwise as they are.
+
+    Programs of one process alone take them, as those that make and look at pictures for a score.
+    """
+    devices = jax.local_devices()
+    sizes = {len(x) for x in jax.tree.leaves(tree)}
+    if len(devices) == 1 or len(sizes) != 1 or sizes.pop() % len(devices):
+        return tree
+    own = jax.sharding.Mesh(np.array(devices), ("data",))
+    return jax.device_put(tree, split(own))
+
+
+def gathered(data: bytes) -> list[bytes]:
+    """What each process gives, in their order, in every process. All of them must call it.
+
+    Arrays are carried as bytes, because on devices float64 would become float32.
+    """
+    if jax.process_count() == 1:
+        return [data]
+    sizes = multihost_utils.process_allgather(np.int32(len(data)))
+    filled = np.zeros(int(sizes.max()), np.uint8)
+    filled[: len(data)] = np.frombuffer(data, np.uint8)
+    found = multihost_utils.process_allgather(filled)
+    return [bytes(row[:size]) for row, size in zip(np.asarray(found), sizes, strict=True)]
+
+
+def total(values: dict[str, Any]) -> dict[str, np.ndarray]:
+    """{name: the sum of what the processes have under it}, numbers or arrays; 0 where one has none."""
+    file, found = io.BytesIO(), {}
+    np.savez(file, **{f"_{name}": x for name, x in values.items()})
+    for part in gathered(file.getvalue()):
+        with np.load(io.BytesIO(part)) as arrays:
+            for name in arrays.files:
+                found[name[1:]] = found.get(name[1:], 0) + arrays[name]
+    return found

@@ -28,6 +28,7 @@ from absl import flags
 import jgan
 import launch
 from launch import control_flags
+from launch import feature_flags
 from launch import latent_flags
 from launch import projection_flags
 from launch import shared_flags
@@ -73,7 +74,7 @@ flags.adopt_module_key_flags(projection_flags)
 
 
 def main() -> None:
-    projection_flags.check()
+    feature_flags.check()
     changes = {
         "directions": _DIRECTIONS.value,
         "morph": _MORPH.value,
@@ -147,7 +148,7 @@ def main() -> None:
         starts=chosen["starts"],
         projection=chosen["settings"],
         feature_weight=projection_flags.FEATURE_WEIGHT.value,
-        features=projection_flags.features(run),
+        features=feature_flags.features(run),
         fit=projection_flags.FIT.value,
         part=projection_flags.PART.value,
         settings=edit.Settings(
@@ -184,7 +185,7 @@ def _carry_out(run: Any, drawn: Any, asked: list[str]) -> None:
         *((flag, found, "a recipe that projects a photo (scribble or attributes)") for flag in by_start),
         *(
             (flag, name == "attributes", "an edit without a recipe, and with attributes,")
-            for flag in (projection_flags.LPIPS, projection_flags.LPIPS_VERSION)
+            for flag in (feature_flags.LPIPS, feature_flags.LPIPS_VERSION)
         ),
     )
     recipes.carry_out(
@@ -196,7 +197,7 @@ def _carry_out(run: Any, drawn: Any, asked: list[str]) -> None:
         latent=_LATENT.value,
         search=projection_flags.choice(run, method=_METHOD.value or None),
         feature_weight=projection_flags.FEATURE_WEIGHT.value,
-        features=projection_flags.features(run),
+        features=feature_flags.features(run),
         fit=projection_flags.FIT.value,
         seed=shared_flags.SEED.value,
         part=projection_flags.PART.value,

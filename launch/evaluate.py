@@ -3,6 +3,13 @@
 The last line of standard output is one JSON object. A run that makes pictures from codes and has a predictor is scored
 by the reconstructions that its generator makes from predicted codes. A run that translates both ways has scores for
 each, under "AtoB" and "BtoA", unless --way names one.
+
+    --set_scores            what is made, all together, beside real pictures: classifier_fd and others of a small
+                            classifier that is trained on the data
+    --inception=FILE.pth    the same by Inception-v3: fid, kid, precision and recall
+    --features=vgg16.pth --lpips=vgg.pth    LPIPS of pairs, diversity by LPIPS, and ppl of generators with styles
+
+docs/scores.md has the protocol of each.
 """
 
 import json
@@ -11,6 +18,8 @@ from absl import flags
 
 import jgan
 import launch
+from launch import feature_flags
+from launch import process_flags
 from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
@@ -34,12 +43,48 @@ _DROPOUT = flags.DEFINE_bool(
     "dropout", None, "keep dropout on; by default off, or what was said at an import"
 )
 _BATCH = flags.DEFINE_integer("batch", 1, "images that pass at once", lower_bound=1)
+_SET_SCORES = flags.DEFINE_bool(
+    "set_scores",
+    False,
+    "scores of sets, by a classifier that is trained on the run's data, or by --inception",
+)
+_NUMBER = flags.DEFINE_integer(
+    "number", 5_000, "pictures in each set, and pairs of pictures for ppl", lower_bound=8
+)
+_INCEPTION = flags.DEFINE_string(
+    "inception",
+    "",
+    "file of the weights of FID's Inception-v3: scores of sets are fid, kid, precision, recall",
+)
+_RESIZE = flags.DEFINE_enum(
+    "resize",
+    "half_pixel",
+    ["half_pixel", "tf1", "none"],
+    "of --inception: as pytorch-fid, as TensorFlow 1 and torch-fidelity, or not at all",
+)
+_CLASSIFIER = flags.DEFINE_string(
+    "classifier", "", "file (.npz) of the classifier of --set_scores, read if it is there, otherwise written"
+)
+flags.adopt_module_key_flags(feature_flags)
+flags.adopt_module_key_flags(process_flags)
 flags.adopt_module_key_flags(shared_flags)
 
 
 def main() -> None:
+    sets = _SET_SCORES.value or bool(_INCEPTION.value or _CLASSIFIER.value)
+    launch.goes_with(
+        (_NUMBER, sets or bool(feature_flags.LPIPS.value), "--set_scores, --inception or --lpips"),
+        (_RESIZE, bool(_INCEPTION.value), "--inception"),
+        (feature_flags.FEATURES, bool(feature_flags.LPIPS.value), "--lpips"),
+    )
+    feature_flags.check()
+    if _INCEPTION.value:
+        from jgan.weights import published
+
+        published.demand(_INCEPTION.value, ["inception"])
+    process_flags.connect()
     from jgan import trained
-    from jgan.programs import evaluate
+    from jgan.programs import scoring
     from jgan.runs import config as run_config
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value))
@@ -56,23 +101,27 @@ def main() -> None:
         judge = judge_lib.Judge(_SEGMENTER.value)
     else:
         judge = None
-    scores = {
-        way: evaluate.evaluate(
-            run,
-            way,
-            data=_DATA.value,
-            split=_SPLIT.value,
-            size=_SIZE.value,
-            palette=_PALETTE.value,
-            judge=judge,
-            batch_size=_BATCH.value,
-            statistics=_STATISTICS.value,
-            dropout=_DROPOUT.value,
-            seed=shared_flags.SEED.value,
-        )
-        for way in ways
-    }
-    print(json.dumps({"step": run.step, **(scores if len(scores) > 1 else scores[ways[0]])}))
+    scores = scoring.scores(
+        run,
+        ways,
+        sets=sets,
+        inception=_INCEPTION.value,
+        resize=_RESIZE.value,
+        classifier=_CLASSIFIER.value,
+        number=_NUMBER.value,
+        features=feature_flags.features(run),
+        palette=_PALETTE.value,
+        judge=judge,
+        data=_DATA.value,
+        split=_SPLIT.value,
+        size=_SIZE.value,
+        batch_size=_BATCH.value,
+        statistics=_STATISTICS.value,
+        dropout=_DROPOUT.value,
+        seed=shared_flags.SEED.value,
+    )
+    if scoring.speaks():
+        print(json.dumps({"step": run.step, **(scores if len(scores) > 1 else scores[ways[0]])}))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from absl import flags
 
 import launch
 from launch import control_flags
+from launch import feature_flags
 from launch import latent_flags
 from launch import projection_flags
 from launch import shared_flags
@@ -29,7 +30,7 @@ flags.adopt_module_key_flags(projection_flags)
 
 
 def main() -> None:
-    projection_flags.check()
+    feature_flags.check()
     from jgan import trained
     from jgan.programs import controls
     from jgan.programs import project as project_lib
@@ -43,7 +44,7 @@ def main() -> None:
         _OUTPUT.value,
         **projection_flags.choice(run, method=_METHOD.value, learning_rate=_LEARNING_RATE.value),
         feature_weight=projection_flags.FEATURE_WEIGHT.value,
-        features=projection_flags.features(run),
+        features=feature_flags.features(run),
         fit=projection_flags.FIT.value,
         part=projection_flags.PART.value,
         batch=_BATCH.value,

@@ -4,7 +4,7 @@ from typing import Any
 
 from absl import flags
 
-import jgan
+from launch import feature_flags
 
 STARTS = flags.DEFINE_integer(
     "starts", None, "starts of the projection of each photo; the best is kept. 4, and 1 for styles"
@@ -37,17 +37,6 @@ P_NORM = flags.DEFINE_float(
     "weight of styles in P-norm coordinates, which keeps them where edits work; 0.001 as in II2S. 0: none",
 )
 FEATURE_WEIGHT = flags.DEFINE_float("feature_weight", 0.1, "of features beside the pixels in the projection")
-FEATURES = flags.DEFINE_string(
-    "features",
-    "",
-    "file of the weights of AlexNet, VGG-16 or VGG-19, .pth or .safetensors; empty: the run's discriminator",
-)
-LPIPS = flags.DEFINE_string(
-    "lpips", "", "file of LPIPS' own weights for the net of --features, by which its activations are compared"
-)
-LPIPS_VERSION = flags.DEFINE_enum(
-    "lpips_version", "0.1", ["0.1", "0.0"], "of --lpips: 0.0 had images that are not normalised for the net"
-)
 PART = flags.DEFINE_enum(
     "part",
     "",
@@ -55,6 +44,8 @@ PART = flags.DEFINE_enum(
     "of a pair side by side: A, the left half, or B; whole: pictures as they are",
 )
 FIT = flags.DEFINE_enum("fit", "letterbox", ["letterbox", "crop"], "how a photo that is not square is seen")
+
+flags.adopt_module_key_flags(feature_flags)
 
 # Those that have no effect where nothing is projected.
 SEARCH = (
@@ -66,9 +57,9 @@ SEARCH = (
     NOISE_REGULARISER,
     P_NORM,
     FEATURE_WEIGHT,
-    FEATURES,
-    LPIPS,
-    LPIPS_VERSION,
+    feature_flags.FEATURES,
+    feature_flags.LPIPS,
+    feature_flags.LPIPS_VERSION,
 )
 
 
@@ -87,33 +78,3 @@ def choice(run: Any, **more: Any) -> dict[str, Any]:
         p_norm=P_NORM.value,
         **more,
     )
-
-
-def check() -> None:
-    """Refuses files that are missing before anything slow is imported; sentences name the public ones.
-
-    Raises:
-        jgan.UserError: a file is missing, or the version of no LPIPS is given.
-    """
-    from jgan.weights import published
-
-    if LPIPS_VERSION.present and not LPIPS.value:
-        raise jgan.UserError("--lpips_version goes with --lpips alone.")
-    if FEATURES.value:
-        published.demand(FEATURES.value, published.NETS)
-    if LPIPS.value:
-        published.demand(LPIPS.value, [f"lpips {LPIPS_VERSION.value} {net}" for net in ("alexnet", "vgg16")])
-
-
-def features(run: Any) -> Any:
-    """The net that the flags name, for photos of the run; None without one."""
-    if LPIPS.value and not FEATURES.value:
-        raise jgan.UserError(
-            f"--lpips={LPIPS.value} weighs the activations of a net: --features must name its file as well."
-        )
-    from jgan import frozen
-
-    channels = run.config.data.channels[0]
-    if LPIPS.value:
-        return frozen.load_lpips(FEATURES.value, LPIPS.value, channels, LPIPS_VERSION.value)
-    return frozen.load(FEATURES.value, channels) if FEATURES.value else None

@@ -12,7 +12,9 @@ import sys
 
 from absl import flags
 
+import jgan
 from jgan import output
+from jgan.runs import config as run_config
 import launch
 from launch import config_files
 

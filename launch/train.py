@@ -15,7 +15,7 @@ import jgan
 from jgan.runs import config as run_config
 from jgan.runs import tracking
 import launch
-from launch import compiled
+from launch import process_flags
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "configs/FILE.py or configs/FILE.py:PRESET")
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
@@ -35,12 +35,7 @@ _TENSORBOARD = flags.DEFINE_bool(
     "tensorboard", False, "write TensorBoard's event files too, in RUN/tensorboard"
 )
 _WANDB = flags.DEFINE_string("wandb", "", "a project of Weights & Biases that is told of the run too")
-_DISTRIBUTED = flags.DEFINE_bool(
-    "distributed", False, "this is one of several processes that the cluster itself connects"
-)
-_ADDRESS = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0")
-_PROCESSES = flags.DEFINE_integer("num_processes", None, "how many processes train together")
-_PROCESS = flags.DEFINE_integer("process_id", None, "which one this is, from 0")
+flags.adopt_module_key_flags(process_flags)
 
 
 def main() -> None:
@@ -53,11 +48,7 @@ def main() -> None:
     run_config.check(_CONFIG.value, SYSTEMS)
     trackers = tracking.choose(tensorboard=_TENSORBOARD.value, wandb=_WANDB.value)
     run_config.prepare(_WORKDIR.value)
-    if _DISTRIBUTED.value or _ADDRESS.value:
-        compiled.let_go()
-        import jax
-
-        jax.distributed.initialize(_ADDRESS.value, _PROCESSES.value, _PROCESS.value)
+    process_flags.connect()
     from jgan.programs import train
 
     given = {"allow_changed_data": _CHANGED.value, "trackers": trackers}

@@ -10,24 +10,22 @@ import sys
 from typing import Any
 from typing import NamedTuple
 
-import jax
 import ml_collections
 import numpy as np
 
 import jgan
 from jgan import fields
+from jgan import sharding
 from jgan import trained
 from jgan.data import images as image_files
 from jgan.data import pipeline
 from jgan.metrics import images as image_metrics
 from jgan.metrics import scores as score_lib
 from jgan.metrics import segmentation
-from jgan.ops import conv
 from jgan.programs import judge as judge_lib
-from jgan.programs import translator
+from jgan.programs import passes
 from jgan.systems import system as system_lib
 
-Run = Callable[..., dict[str, jax.Array]]
 # Of what a judge finds: {score: of a confusion matrix}.
 JUDGED = {
     "pixel_accuracy": segmentation.pixel_accuracy,
@@ -55,7 +53,7 @@ class Scored(NamedTuple):
 
 
 def scores(
-    run: Run,
+    run: passes.Run,
     examples: Iterable[dict[str, Any]],
     way: system_lib.Way,
     names: Sequence[str],
@@ -63,7 +61,9 @@ def scores(
     predict: Callable[[np.ndarray, dict[str, Any]], dict[str, Any]] | None = None,
     palette: dict[str, Sequence[int]] | None = None,
     judge: judge_lib.Judge | None = None,
+    lpips: passes.Distance | None = None,
     batch_size: int = 1,
+    share: tuple[int, int] = (0, 1),
 ) -> dict[str, Any]:
     """{name: score} of what a way makes of examples, means over images, and "examples", how many there were.
 
@@ -85,23 +85,42 @@ def scores(
         predict: (images [n, h, w, c] in [-1, 1], {input: images}) -> {control: codes}, where it is asked for.
         palette: {class: [red, green, blue]} in 0..255.
         judge: of photos that are made of label maps.
+        lpips: `(images, images) -> [n]`, which adds "lpips" where there is "l1", and "diversity_lpips" where there is
+            "diversity".
         batch_size: how many images of one size pass at once.
+        share: (k, n) of processes that share the examples: this is number k of n. What each finds is added up.
     """
     sums, count = dict.fromkeys(names, 0.0), 0
     confusion = segmentation.Confusion(palette) if palette and "l1" in names else None
     judged: dict[str, Any] = {}
     for one in each(
-        run, examples, way, names, predict=predict, palette=palette, judge=judge, batch_size=batch_size
+        run,
+        examples,
+        way,
+        names,
+        predict=predict,
+        palette=palette,
+        judge=judge,
+        lpips=lpips,
+        batch_size=batch_size,
+        share=share,
     ):
         for name, value in one.values.items():
-            sums[name] += value
+            sums[name] = sums.get(name, 0.0) + value
         for prefix, matrix in one.counts.items():
             if prefix:
                 judged[prefix] = judged.get(prefix, 0) + matrix
             else:
                 confusion.matrix += matrix
         count += 1
-    result: dict[str, Any] = {name: value / max(count, 1) for name, value in sums.items()}
+    if share[1] > 1:
+        own = {"": confusion.matrix} if confusion else {}
+        parts = [sums, {"examples": count}, own | judged]
+        sums, counted, judged = map(sharding.total, parts)
+        count = int(counted["examples"])
+        if confusion:
+            confusion.matrix = judged.pop("")
+    result: dict[str, Any] = {name: float(value) / max(count, 1) for name, value in sums.items()}
     result["examples"] = count
     if confusion:
         result |= confusion.scores()
@@ -111,7 +130,7 @@ def scores(
 
 
 def each(
-    run: Run,
+    run: passes.Run,
     examples: Iterable[dict[str, Any]],
     way: system_lib.Way,
     names: Sequence[str],
@@ -119,19 +138,20 @@ def each(
     predict: Callable[[np.ndarray, dict[str, Any]], dict[str, Any]] | None = None,
     palette: dict[str, Sequence[int]] | None = None,
     judge: judge_lib.Judge | None = None,
+    lpips: passes.Distance | None = None,
     batch_size: int = 1,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[Scored]:
     """Yields what `scores` adds up, one example after the other; its arguments are the same."""
     paired = [name for name in ("l1", "psnr", "ssim") if name in names]
     start = way.inputs[0] if way.inputs else way.target
-    examples = (example for example in examples if start in example)
-    for group in _batches(_asked(way, examples), start, batch_size):
+    for _, group in passes.groups(way, examples, batch_size, share):
         # A last, smaller batch is filled up, so that it compiles nothing new.
         filled = group + [group[-1]] * (batch_size - len(group))
         inputs = np.stack([example[start] for example, _ in filled])
         given = {name: np.stack([values[name] for _, values in filled]) for name in filled[0][1]}
-        made = _arrays(run(inputs, given))
-        extra = _extra(run, predict, way, names, filled, inputs, given)
+        made = passes.arrays(run(inputs, given))
+        extra = _extra(run, predict, way, names, filled, inputs, given, lpips)
         for k, (example, _) in enumerate(group):
             values: dict[str, float] = {}
             counts: dict[str, np.ndarray] = {}
@@ -147,6 +167,8 @@ def each(
                         values[name] = float(getattr(image_metrics, name)(output, target))
                 except jgan.UserError as error:
                     raise jgan.UserError(f"{example.get('name', 'an example')}: {error}") from None
+                if lpips:
+                    values["lpips"] = float(lpips(output[None], target[None])[0])
                 if palette:
                     counts[""] = segmentation.counts(output, target, palette)
             if judge:
@@ -158,50 +180,33 @@ def each(
             yield Scored(values, counts, example, output)
 
 
-def _asked(
-    way: system_lib.Way, examples: Iterable[dict[str, Any]]
-) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """(example, {control: value}) of each: classes and attributes are those of the example that comes next."""
-    needed = [n for n, field in way.controls.items() if isinstance(field, (fields.Label, fields.Attributes))]
-    if not needed or not way.inputs:
-        yield from ((example, {}) for example in examples)
-        return
-    examples = iter(examples)
-    first = before = next(examples, None)
-    for example in examples:
-        yield before, dict.fromkeys(needed, example["label"])
-        before = example
-    if before is not None:
-        yield before, dict.fromkeys(needed, first["label"])
-
-
 def _extra(
-    run: Run,
+    run: passes.Run,
     predict: Any,
     way: system_lib.Way,
     names: Sequence[str],
     group: list[Any],
     inputs: np.ndarray,
     given: dict[str, Any],
+    lpips: passes.Distance | None,
 ) -> dict[str, np.ndarray]:
     """{score: [n]} of those that need passes of their own."""
     values = {}
     if "reconstruction" in names:
         targets = [image_files.convert(example[way.target], np.float32) for example, _ in group]
         codes = predict(np.stack(targets), {way.inputs[0]: inputs})
-        output = _arrays(run(inputs, given | codes))[way.returns[0]]
+        output = passes.arrays(run(inputs, given | codes))[way.returns[0]]
         values["reconstruction"] = np.array(
             [image_metrics.l1(a, b) for a, b in zip(output, targets, strict=True)]
         )
     if "diversity" in names:
-        outputs = [_arrays(run(inputs, given, seed))[way.returns[0]] for seed in range(_DRAWS)]
+        outputs = [passes.arrays(run(inputs, given, seed))[way.returns[0]] for seed in range(_DRAWS)]
         both = [np.mean(np.abs(a - b), (1, 2, 3)) for a, b in itertools.combinations(outputs, 2)]
         values["diversity"] = np.mean(both, 0)
+        if lpips:
+            both = [lpips(a, b) for a, b in itertools.combinations(outputs, 2)]
+            values["diversity_lpips"] = np.mean(both, 0)
     return values
-
-
-def _arrays(made: dict[str, jax.Array]) -> dict[str, np.ndarray]:
-    return {name: np.asarray(images) for name, images in made.items()}
 
 
 def evaluate(run: trained.Run, name: str = "", **options: Any) -> dict[str, Any]:
@@ -215,7 +220,8 @@ def evaluate(run: trained.Run, name: str = "", **options: Any) -> dict[str, Any]
     Raises:
         jgan.UserError: data or palette that cannot be used, or a way that has no scores.
     """
-    return scores(**_arguments(run, name, **options))
+    known = arguments(run, name, **options)
+    return scores(**known) if known["names"] or known["palette"] or known["judge"] else {}
 
 
 def each_of(run: trained.Run, name: str = "", **options: Any) -> Iterator[Scored]:
@@ -229,15 +235,16 @@ def each_of(run: trained.Run, name: str = "", **options: Any) -> Iterator[Scored
             {class: [red, green, blue]}: targets are classes then, and resized as such (a segmenter has its own); judge:
             of photos that are made of label maps: inputs are classes then; batch_size: how many images of one size
             pass at once; statistics: what normalises, as in `translator.load`, and empty as the run says, or what its
-            step asks for; dropout: keep it on, and None as the run says, or off; seed: of dropout and of codes.
+            step asks for; dropout: keep it on, and None as the run says, or off; seed: of dropout and of codes; lpips
+            and share: as in `scores`; required: whether a way without scores is a mistake.
 
     Raises:
         jgan.UserError: as in `evaluate`.
     """
-    return each(**_arguments(run, name, **options))
+    return each(**arguments(run, name, **options))
 
 
-def _arguments(
+def arguments(
     run: trained.Run,
     name: str,
     *,
@@ -246,12 +253,15 @@ def _arguments(
     size: int | None = None,
     palette: str = "",
     judge: judge_lib.Judge | None = None,
+    lpips: passes.Distance | None = None,
     batch_size: int = 1,
     statistics: str = "",
     dropout: bool | None = None,
     seed: int = 0,
+    share: tuple[int, int] = (0, 1),
+    required: bool = True,
 ) -> dict[str, Any]:
-    """Those of `scores` and `each`, of the options of `each_of`."""
+    """Those of `scores` and `each`, of the options of `each_of`; without `required` there need be no scores."""
     way = run.way(name)
     config = ml_collections.ConfigDict(run.config.data.to_dict())
     _check(run, way, size, palette)
@@ -269,22 +279,27 @@ def _arguments(
     if colours and not examples.paired:
         raise jgan.UserError(f"--palette={palette} compares pairs, and these data have none.")
     names = score_lib.of(way, paired=examples.paired, predicts=run.system.spaces and run.predicts)
-    if not names and not colours and not judge:
+    if not names and not colours and not judge and required:
         raise jgan.UserError(
             f"a run of {run.config.system} has no score on these data: l1, psnr and ssim compare pairs, cycle needs "
             "a picture that comes back. launch.translate and launch.sample show what it makes."
         )
     statistics = statistics or run.inference.get("statistics") or run.system.statistics(run.step)
     dropout = bool(run.inference.get("dropout")) if dropout is None else dropout
+    drops = dropout and way.inputs and run.config.get("generator", {}).get("dropout", 0)
+    if drops and "diversity" not in names:
+        names = (*names, "diversity")
     return {
-        "run": _runs(run, way, statistics, dropout, seed),
+        "run": passes.runner(run, way, statistics, dropout, seed),
         "examples": examples,
         "way": way,
         "names": names,
-        "predict": _predicts(run),
+        "predict": passes.predictor(run),
         "palette": colours,
         "judge": judge,
+        "lpips": lpips,
         "batch_size": batch_size,
+        "share": share,
     }
 
 
@@ -317,45 +332,3 @@ def _check(run: trained.Run, way: system_lib.Way, size: int | None, palette: str
         )
     if size not in (None, run.config.data.size):
         raise jgan.UserError(f"--size={size}: the run's predictor sees {run.config.data.size} pixels a side.")
-
-
-def _runs(run: trained.Run, way: system_lib.Way, statistics: str, dropout: bool, seed: int) -> Run:
-    options = {"statistics": statistics, "dropout": dropout}
-
-    def make(weights: Any, images: jax.Array, given: dict[str, Any], key: jax.Array) -> dict[str, jax.Array]:
-        if way.inputs:
-            inputs = {way.inputs[0]: images}
-        else:
-            inputs = {next(iter(run.system.spaces)): run.codes.predict(weights, images, given)}
-        return way.run(weights, {**inputs, **given}, key, **options)
-
-    made = conv.Frugal(make)
-
-    def apply(images: np.ndarray, given: dict[str, Any], further: int = 0) -> dict[str, jax.Array]:
-        key = jax.random.key(seed + further)
-        multiple = way.tiling.multiple if way.tiling else 1
-        return translator.padded(lambda x: made(run.weights, x, given, key), images, multiple)
-
-    return apply
-
-
-def _predicts(run: trained.Run) -> Any:
-    """`predict` of `scores`; None where the run has no space."""
-    if not run.system.spaces or run.codes.predict is None:
-        return None
-    name, made = next(iter(run.system.spaces)), conv.Frugal(run.codes.predict)
-    return lambda images, given: {name: made(run.weights, images, given)}
-
-
-def _batches(
-    examples: Iterable[tuple[dict[str, Any], dict[str, Any]]], start: str, size: int
-) -> Iterator[list[Any]]:
-    """Runs of at most `size` neighbours whose images have one shape."""
-    group: list[Any] = []
-    for one in examples:
-        if group and (len(group) == size or group[0][0][start].shape != one[0][start].shape):
-            yield group
-            group = []
-        group.append(one)
-    if group:
-        yield group

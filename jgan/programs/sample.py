@@ -1,5 +1,6 @@
 """Draws from a run as files: pictures one by one, in a grid or as arrays, and walks from code to code."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import io
 from typing import Any
@@ -63,12 +64,7 @@ def write(
     told = controls.told(way, controls.as_json(way, asked))
     folder = outputs.make(output, *run_config.searched(run.config))
     space = run.space()
-    # Weights are an argument, not constants of the program.
-    made = jax.jit(
-        lambda weights, z, given: jax.vmap(lambda z, given: run.codes.space(weights, given).generate(z))(
-            z, given
-        )
-    )
+    made = generator(run)
 
     def generate(codes: Any) -> jax.Array:
         return made(run.weights, *codes)
@@ -102,6 +98,18 @@ def write(
         digits = max(4, len(str(number - 1)))
         for k, image in enumerate(images):
             image_files.write(folder / f"{k:0{digits}d}.png", _bytes(image))
+
+
+def generator(run: trained.Run) -> Callable[..., jax.Array]:
+    """`(weights, latents [n, ...], {control: values [n, ...]}) -> images [n, h, w, c]` of a run's space, compiled.
+
+    Weights are an argument, not constants of the program.
+    """
+    return jax.jit(
+        lambda weights, z, given: jax.vmap(lambda z, given: run.codes.space(weights, given).generate(z))(
+            z, given
+        )
+    )
 
 
 def _bytes(images: np.ndarray) -> np.ndarray:

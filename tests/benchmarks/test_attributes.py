@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from benchmarks import attributes as judge
-from benchmarks import convnet
 from configs import cgan
 from configs import stargan
 import jgan
 from jgan import trained
 from jgan.data import objects
 from jgan.data.objects import attributes
+from jgan.nets import convnet
 from jgan.systems import SYSTEMS
 
 COLOURS = ("red", "green", "blue")

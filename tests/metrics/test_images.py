@@ -84,6 +84,17 @@ def test_ssim_of_a_known_pair():
     assert images.ssim(a, b) == pytest.approx(0.8597239118630667, abs=1e-9)
 
 
+def test_ssim_is_that_of_another_library():
+    skimage = pytest.importorskip("skimage.metrics", reason="requirements-test.txt has scikit-image")
+    a, b = pair(2, (30, 41, 3))
+    wanted, each = skimage.structural_similarity(
+        a, b, gaussian_weights=True, use_sample_covariance=False, data_range=2, channel_axis=-1, full=True
+    )
+    # Its mean leaves a border out, which is that of the windows that lie inside.
+    assert images.ssim(a, b) == pytest.approx(wanted, abs=1e-9)
+    assert images.ssim(a, b) == pytest.approx(each[5:-5, 5:-5].mean(), abs=1e-9)
+
+
 def test_float32_pictures_give_the_same_to_their_precision():
     a, b = pair()
     for metric in (images.l1, images.psnr, images.ssim):

@@ -72,6 +72,25 @@ def test_every_colour_of_a_palette_is_its_own_class():
     np.testing.assert_array_equal(segmentation.nearest(image, colours), [[0, 1, 2, 3]])
 
 
+def test_scores_are_those_of_another_library():
+    sklearn = pytest.importorskip("sklearn.metrics", reason="requirements-test.txt has scikit-learn")
+    rng = np.random.default_rng(0)
+    colours = np.array(list(PALETTE.values()), np.uint8)
+    named = rng.integers(0, len(colours), (2, 4, 9, 7))
+    named[1] = np.where(rng.random(named[1].shape) < 0.5, named[0], named[1])  # half of it is right
+    confusion = segmentation.Confusion(PALETTE)
+    for output, target in zip(*named, strict=True):
+        confusion.add(colours[output], colours[target])
+    output, target = (x.ravel() for x in named)
+    np.testing.assert_array_equal(confusion.matrix, sklearn.confusion_matrix(target, output))
+    scores = confusion.scores()
+    assert scores["pixel_accuracy"] == pytest.approx(sklearn.accuracy_score(target, output))
+    assert scores["class_accuracy"] == pytest.approx(sklearn.balanced_accuracy_score(target, output))
+    each = sklearn.jaccard_score(target, output, average=None)
+    assert list(scores["iou"].values()) == pytest.approx(list(each))
+    assert scores["mean_iou"] == pytest.approx(each.mean())
+
+
 def test_pictures_without_colour_are_refused():
     with pytest.raises(jgan.UserError, match=r"\[h, w, 3\], not \[4, 4, 1\]"):
         segmentation.nearest(np.zeros((4, 4, 1), np.uint8), PALETTE)
