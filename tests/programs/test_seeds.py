@@ -22,7 +22,7 @@ from jgan.programs import verify
 from jgan.runs import config as run_config
 from jgan.runs import trace
 from jgan.systems import pix2pix
-from launch import sweep as program
+from launch import config_files
 from tests.initial_weights import quick_init
 from tests.interrupted import sigterm_after
 
@@ -157,7 +157,7 @@ def test_in_float64_one_vmapped_program_is_equal_to_single_ones(small_config, ob
 
 
 def expanded(workdir, count):
-    return sweep.expand(sweep.read(FILE), str(workdir), seeds=count, given=[], load=program.load)
+    return sweep.expand(sweep.read(FILE), str(workdir), seeds=count, given=[], load=config_files.load)
 
 
 def test_a_sweep_groups_the_seeds_of_a_variant_that_are_at_one_step(tmp_path):
