@@ -7,13 +7,10 @@ what was broken off continues. launch.report makes a table of the outcome.
 import sys
 
 from absl import flags
-import ml_collections
-from ml_collections import config_flags
 
-import jgan
 from jgan import output
-from jgan.runs import config as run_config
 import launch
+from launch import configs
 
 _SWEEP = flags.DEFINE_string("sweep", "", "configs/sweeps/FILE.py or configs/sweeps/FILE.py:PRESET")
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the sweep, with a run in VARIANT/seedN of each")
@@ -29,24 +26,6 @@ _EXECUTOR = flags.DEFINE_enum(
 )
 _IMAGE = flags.DEFINE_string("image", "jgan:latest", "the container of a Kubernetes job")
 
-NAMES = tuple(f"config.{name}" for name in run_config.NAMES)
-
-
-def load(arguments: list[str]) -> ml_collections.ConfigDict:
-    """The config that launch.train makes of its flags; a `jgan.UserError` where it would refuse them."""
-    from jgan.systems import SYSTEMS
-
-    argv = launch.with_tuples(["launch.train", *(x for x in arguments if x.startswith("--config"))], NAMES)
-    known = flags.FlagValues()
-    config_flags.DEFINE_config_file("config", None, flag_values=known, sys_argv=argv)
-    try:
-        known(argv)
-        config = known["config"].value
-        run_config.check(config, SYSTEMS)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        raise jgan.UserError(launch.sentence(error, argv)) from error
-    return config
-
 
 def main() -> None:
     from jgan.programs import sweep
@@ -56,7 +35,7 @@ def main() -> None:
         (_IMAGE, _EXECUTOR.value == "kubernetes", "--executor=kubernetes"),
     )
     made, workdir = sweep.read(_SWEEP.value), _WORKDIR.value
-    jobs = sweep.expand(made, workdir, seeds=_SEEDS.value, given=_GIVEN, load=load)
+    jobs = sweep.expand(made, workdir, seeds=_SEEDS.value, given=_GIVEN, load=configs.load)
     printing = _EXECUTOR.value == "commands"
     print(sweep.describe(made, jobs, _GIVEN), file=sys.stderr if printing else sys.stdout, flush=True)
     if _DRY_RUN.value:

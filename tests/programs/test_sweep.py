@@ -14,14 +14,14 @@ import pytest
 import jgan
 from jgan.programs import sweep
 from jgan.runs import config as run_config
-from launch import sweep as program
+from launch import configs
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 FILE = "configs/sweeps/pix2pix_objectives.py:tiny"
 
 
 def expanded(workdir, file=FILE, seeds=1, given=()):
-    return sweep.expand(sweep.read(file), str(workdir), seeds=seeds, given=list(given), load=program.load)
+    return sweep.expand(sweep.read(file), str(workdir), seeds=seeds, given=list(given), load=configs.load)
 
 
 def played(job, steps):
