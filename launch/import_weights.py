@@ -39,7 +39,6 @@ def main() -> None:
     from jgan.programs import import_weights
     from launch import config_files
 
-    import_weights.check(_WORKDIR.value)
     choices = import_plans.Choices(
         _DIRECTION.value,
         _STATISTICS.value,
@@ -49,11 +48,12 @@ def main() -> None:
         _PALETTE.value,
         tuple(_NAMES.value),
     )
-    imported = import_weights.read(_INPUT.value, config_files.get, choices)
-    widths = [max(map(len, column)) for column in list(zip(*imported.table, strict=True))[:2]]
-    for file, net, told in imported.table:
-        print(f"{file:{widths[0]}}  {net:{widths[1]}}  {told}")
-    size = import_weights.write(imported, _WORKDIR.value)
+    with import_weights.claimed(_WORKDIR.value):
+        imported = import_weights.read(_INPUT.value, config_files.get, choices)
+        widths = [max(map(len, column)) for column in list(zip(*imported.table, strict=True))[:2]]
+        for file, net, told in imported.table:
+            print(f"{file:{widths[0]}}  {net:{widths[1]}}  {told}")
+        size = import_weights.write(imported, _WORKDIR.value)
     absent = f"; no {' and no '.join(imported.absent)}" if imported.absent else ""
     print(f"{_WORKDIR.value}: a run of {imported.config.system}, {size / 2**20:.1f} MiB of weights{absent}")
     if imported.config.system == "stylegan2":

@@ -70,8 +70,15 @@ def write(run: trained.Run, directory: str, form: str, names: str = "ada") -> di
     used = [name for name in described if (folder / name).exists()]
     if used:
         raise jgan.UserError(f"--output={directory} holds {used[0]} already: name another directory.")
-    for name, file in described.items():
-        output.replace(os.path.join(folder, name), save(file.parts))
+    written: list[str] = []
+    try:
+        for name, file in described.items():
+            output.replace(os.path.join(folder, name), save(file.parts))
+            written.append(name)
+    except BaseException:  # such as of a full disk: all of the files or none
+        for name in written:
+            os.remove(os.path.join(folder, name))
+        raise
     return {name: file.loaded for name, file in described.items()}
 
 

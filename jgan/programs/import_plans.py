@@ -86,6 +86,9 @@ def translation(
         raise jgan.UserError(
             f"{names} hold generators: those of a CycleGAN have names that end in _A and _B."
         )
+    _check_no_names(choices)
+    if pair and choices.direction != Choices().direction:
+        raise jgan.UserError(f"--direction={choices.direction} goes with a single generator alone.")
     config = configs("cyclegan" if pair else "pix2pix")
     for nets in (generators, judges):
         _same(list(nets.values()))
@@ -117,6 +120,12 @@ def translation(
         if len(judges) > 1:
             raise jgan.UserError(
                 "one generator and two discriminators: a CycleGAN has two generators as well."
+            )
+        if {*generators, *judges} == {"A", "B"}:
+            # D_A of the old tool judges what G_A makes.
+            paths = [next(iter(nets.values())).path for nets in (generators, judges)]
+            raise jgan.UserError(
+                f"{paths[1]} does not judge what {paths[0]} makes: the names of both end in _A, or in _B."
             )
         nets["discriminator"] = judge = next(iter(judges.values()))
         seen = judge.part.facts["input channels"]
@@ -161,6 +170,7 @@ def stylegan2(
         )
     config = configs("stylegan2")
     _update(config, [one.part for one in nets.values()])
+    _check_single(choices, config)
     config.data.load_size = config.data.size
     config.data.channels = (nets["synthesis"].part.facts["channels"],)
     if labels := nets["mapping"].part.facts["labels"]:
@@ -168,8 +178,12 @@ def stylegan2(
             raise jgan.UserError(
                 f"--names has {len(choices.names)} names, and the generator has {labels} classes."
             )
+        if len(set(choices.names)) < len(choices.names):
+            raise jgan.UserError("--names has the same name twice.")
         config.data.kind = "labelled"
         config.data.names = choices.names or tuple(map(str, range(labels)))
+    else:
+        _check_no_names(choices)
     return config, nets
 
 
@@ -191,6 +205,8 @@ def dcgan(
         )
     config = configs("dcgan:igan64")
     _update(config, [one.part for one in nets.values()])
+    _check_single(choices, config)
+    _check_no_names(choices)
     config.data.load_size = config.data.size
     config.data.channels = (nets["generator"].part.facts["channels"],)
     if "predictor" not in nets:
@@ -198,6 +214,24 @@ def dcgan(
         config.steps -= learnt
         config.predictor.update({"warm_steps": 0, "steps": 0, "statistics_steps": 0})
     return config, nets
+
+
+def _check_single(choices: Choices, config: ml_collections.ConfigDict) -> None:
+    """Refuses flags that have no effect on a generator of pictures out of codes."""
+    if choices.size not in (0, config.data.size):
+        raise jgan.UserError(
+            f"--size={choices.size}: the generator makes pictures of {config.data.size} px and no others."
+        )
+    if choices.direction != Choices().direction:
+        raise jgan.UserError(
+            f"--direction={choices.direction} is of pairs, and the generator makes pictures of codes."
+        )
+
+
+def _check_no_names(choices: Choices) -> None:
+    """Refuses names of classes where there are none."""
+    if choices.names:
+        raise jgan.UserError("--names: the generator has no classes.")
 
 
 def _once(found: Sequence[Found]) -> dict[str, Found]:

@@ -5,7 +5,9 @@ import_weights.write(imported, "RUN")          # trained.load("RUN"), launch.tra
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import os
 import pathlib
 from typing import Any
@@ -72,7 +74,7 @@ def read(
     if len(families) > 1:
         raise jgan.UserError(
             "the files are of different systems: "
-            + ", ".join(f"{os.path.basename(path)} is a {part.title}" for path, part in found)
+            + ", ".join(f"{os.path.basename(path)} ({part.title})" for path, part in found)
             + "; import one model at a time."
         )
     config, nets = import_plans.PLANS[families.pop()](found, configs, choices)
@@ -80,7 +82,12 @@ def read(
     try:
         system = SYSTEMS[config.system](config)
     except jgan.UserError as error:
-        raise jgan.UserError(f"{found[0].path} holds a net that jgan does not have: {error}") from None
+        why = (
+            f"--size={choices.size}"
+            if choices.size
+            else f"{found[0].path} holds a net that jgan does not have"
+        )
+        raise jgan.UserError(f"{why}: {error}") from None
     abstract = jax.eval_shape(system.init, jax.random.key(0), trained.batch_shape(config))
     weights: dict[str, dict[str, Any]] = {"params": {}, "stats": {}}
     for net, (path, part) in nets.items():
@@ -92,7 +99,7 @@ def read(
             for kind, tree in (("params", abstract.params), ("stats", abstract.stats))
             if kind in kinds and jax.tree.leaves(tree.get(net, {}))
         }
-        what = f"{path}, taken for a {part.title},"
+        what = f"{path} ({part.title})"
         filled = tables.fill(what, part.entries, tables.below(net, part.table), shapes, part.ignored)
         for kind, tree in weights.items():
             tree |= filled.get(kind, {})
@@ -207,8 +214,21 @@ def command(workdir: str) -> str:
     )
 
 
-def check(workdir: str) -> None:
-    """Refuses a directory that holds a run, before files are read that take long."""
+@contextlib.contextmanager
+def claimed(workdir: str) -> Iterator[None]:
+    """A directory for a run, made before files are read that take long; if nothing gets into it, it goes away again.
+
+    Raises:
+        jgan.UserError: it holds a run already or cannot be made.
+    """
     if os.path.exists(os.path.join(workdir, "config.json")):
         raise jgan.UserError(f"--workdir={workdir} holds a run already: name another directory.")
+    there = os.path.exists(workdir)
     run_config.prepare(workdir)
+    try:
+        yield
+    except BaseException:
+        if not there:
+            with contextlib.suppress(OSError):  # it is not empty
+                os.rmdir(workdir)
+        raise

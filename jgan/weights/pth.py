@@ -24,6 +24,7 @@ from jgan.weights import source
 
 MAX_PICKLE = 2**22  # bytes of an archive's description; that of a net with 1,000 tensors takes 150,000
 MAX_MEMBERS = 20_000
+_EXPANDED = 2**16  # numbers of a tensor that repeats those of its storage
 FROM_BYTES = "torch.storage._load_from_bytes"  # in pickles of others; no file of torch.save has it
 MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the stream
 _DTYPES = {
@@ -214,8 +215,8 @@ def _rebuild(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> so
         raise source.Refused("a tensor of impossible size")
     last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     stop = last + 1 if math.prod(shape) else offset
-    # Elements that overlap would allow a small file to claim any size.
-    if math.prod(shape) > storage.number or (math.prod(shape) and last >= storage.number):
+    # Elements that overlap would allow a small file to claim any size; a style that is repeated for all rows is small.
+    if math.prod(shape) > max(storage.number, _EXPANDED) or (math.prod(shape) and last >= storage.number):
         raise source.Refused("a tensor larger than what it is a part of")
 
     def read() -> np.ndarray:

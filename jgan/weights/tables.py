@@ -227,7 +227,7 @@ def pour(weights: Mapping[str, Any], table: Table) -> dict[str, np.ndarray]:
         for part in place.path:
             values = values[part]
         values = np.asarray(values if place.block is None else values[place.block])
-        made[name] = np.ascontiguousarray(place.layout.give(values))
+        made[name] = np.array(place.layout.give(values), order="C")  # a single number stays one
     return made
 
 

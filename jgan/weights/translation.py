@@ -26,7 +26,9 @@ _TENSORS = 4096  # the deepest of these nets has fewer
 _NORMS = ("batch", "instance", "none", "affine")
 _SIZES = {6: "unet_64", 7: "unet_128", 8: "unet_256"}
 _NAMED = (6, 9)  # blocks of ResNets with a name of their own
-_WRAPPERS = ("module.", "_orig_mod.")  # what data parallelism and compilation put in front of all names
+_WRAPPED = re.compile(
+    r"(?:module\.|_orig_mod\.)*"
+)  # what data parallelism and compilation put in front of all names
 _HEADS = re.compile(r"mlp_\d+\.[02]\.(weight|bias)")
 _BLOCK = re.compile(r"model\.(\d{1,4})\.conv_block\..*")
 
@@ -112,9 +114,10 @@ def _state_dicts(tree: Any) -> Iterator[tuple[str, dict[str, files.Entry]]]:
             for name, entry in branch.items()
             if isinstance(entry, files.Entry)
         }
-        for wrapper in _WRAPPERS:
-            while entries and all(name.startswith(wrapper) for name in entries):
-                entries = {name.removeprefix(wrapper): entry for name, entry in entries.items()}
+        fronts = {_WRAPPED.match(name)[0] for name in entries}
+        if len(fronts) == 1:
+            (front,) = fronts
+            entries = {name.removeprefix(front): entry for name, entry in entries.items()}
         if entries:
             yield ascii(under)[1:-1][:60] if isinstance(under, str) else type(under).__name__, entries
 

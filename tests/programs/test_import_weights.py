@@ -13,6 +13,7 @@ import pytest
 
 from configs import run as run_configs
 import jgan
+from jgan import output
 from jgan import trained
 from jgan.programs import export
 from jgan.programs import export_names
@@ -159,7 +160,7 @@ def styles(tmp_path_factory):
     (folder / "network.pkl").write_bytes(
         pickled.dumps({"training_set_kwargs": {}, "G": g, "D": d, "G_ema": g})
     )
-    import_weights.write(read([folder / "network.pkl"]), str(folder / "run"))
+    import_weights.write(read([folder / "network.pkl"], size=0), str(folder / "run"))
     return folder, config, nets
 
 
@@ -184,13 +185,22 @@ def test_an_official_pickle_draws_and_judges_what_its_modules_do(styles):
         near(np.asarray(logits), d(torch.from_numpy(expected.transpose(0, 3, 1, 2))).numpy())
 
 
+def test_a_stylegan2_goes_to_its_authors_code_and_comes_back(styles, tmp_path):
+    folder, _, (g, _) = styles
+    export_names.write(trained.load(str(folder / "run")), str(tmp_path), "pth", "ada")
+    state = torch.load(tmp_path / "G_ema.pth")
+    for name, x in g.state_dict().items():
+        assert state[name].shape == x.shape and torch.equal(state[name], x), name
+    read([tmp_path / "G_ema.pth", tmp_path / "D.pth"], size=0)
+
+
 def test_a_stylegan2_goes_to_rosinality_and_comes_back(styles, tmp_path):
     folder, _, _ = styles
     run = trained.load(str(folder / "run"))
     export_names.write(run, str(tmp_path), "pth", "rosinality")
     state = torch.load(tmp_path / "stylegan2.pth")
     assert set(state) == {"g_ema", "d", "latent_avg"}
-    again = read([tmp_path / "stylegan2.pth"])
+    again = read([tmp_path / "stylegan2.pth"], size=0)
     leaves = jax.tree_util.tree_leaves_with_path({kind: run.weights[kind] for kind in ("params", "stats")})
     back = dict(jax.tree_util.tree_leaves_with_path(again.weights))
     assert len(back) == len(leaves)
@@ -200,7 +210,7 @@ def test_a_stylegan2_goes_to_rosinality_and_comes_back(styles, tmp_path):
     del state["latent_avg"], state["d"]
     state["g_ema"] = {name: x for name, x in state["g_ema"].items() if not name.startswith("noises.")}
     torch.save(state, tmp_path / "early.pt")
-    early = read([tmp_path / "early.pt"])
+    early = read([tmp_path / "early.pt"], size=0)
     assert early.absent == ("discriminator",)
     assert np.isfinite(early.weights["stats"]["mapping"]["w_avg"]).all()
     import_weights.write(early, str(tmp_path / "early"))
@@ -231,14 +241,28 @@ def test_files_that_make_no_run_together_are_refused(pix2pix, styles, tmp_path):
         with pytest.raises(jgan.UserError, match=message) as told:
             read(paths)
         assert "\n" not in str(told.value)
+    for choices, message in (
+        ({"size": 17}, "makes pictures of 16 px"),
+        ({"size": 0, "names": ("a", "b")}, "has no classes"),
+        ({"size": 0, "direction": "BtoA"}, "is of pairs"),
+    ):
+        with pytest.raises(jgan.UserError, match=message):
+            read([network], **choices)
+    with pytest.raises(jgan.UserError, match="has no classes"):
+        read([g], names=("a", "b"))
+    with pytest.raises(jgan.UserError, match="does not judge what"):
+        read([shutil.copy(g, tmp_path / "net_G_A.pth"), shutil.copy(d, tmp_path / "net_D_B.pth")])
     with pytest.raises(jgan.UserError, match="--dropout: the generator has none"):
-        read([network], dropout=True)
+        read([network], dropout=True, size=0)
     with pytest.raises(jgan.UserError, match="holds a run already"):
-        import_weights.check(str(pix2pix[0] / "run"))
+        with import_weights.claimed(str(pix2pix[0] / "run")):
+            pass
+    with pytest.raises(jgan.UserError, match="--size=100"):
+        read([g], size=100)
     with pytest.raises(jgan.UserError, match="--palette"):
         palette = tmp_path / "palette.json"
         palette.write_text(json.dumps({"a": [0, 0, 0], "b": [1, 1, 1]}))
-        read([network], palette=str(palette))
+        read([network], palette=str(palette), size=0)
 
 
 def test_an_igan_draws_what_theano_drew_and_predicts(tmp_path):
@@ -271,3 +295,24 @@ def test_the_program_prints_what_it_recognised_and_refuses_in_one_sentence(pix2p
     assert "U-Net of 6 levels" in told and "no discriminator" in told and "--init_from" in told
     again = subprocess.run([*command, f"--input={g}"], capture_output=True, text=True)
     assert again.returncode == 2 and again.stderr.count("\n") == 1 and "holds a run already" in again.stderr
+
+
+def test_what_is_refused_leaves_nothing_behind(pix2pix, tmp_path, monkeypatch):
+    workdir, there = tmp_path / "a", tmp_path / "there"
+    there.mkdir()
+    for folder in (workdir, there):
+        with pytest.raises(jgan.UserError, match="discriminator alone"):
+            with import_weights.claimed(str(folder)):
+                read([pix2pix[0] / "latest_net_D.pth"])
+    assert list(tmp_path.iterdir()) == [there]
+    replace = output.replace
+
+    def full(path, data):
+        if path.endswith("latest_net_D.pth"):
+            raise jgan.UserError(f"{path} could not be written: No space left on device")
+        replace(path, data)
+
+    monkeypatch.setattr(output, "replace", full)
+    with pytest.raises(jgan.UserError, match="No space left"):
+        export_names.write(trained.load(str(pix2pix[0] / "run")), str(there), "pth")
+    assert not list(there.iterdir())

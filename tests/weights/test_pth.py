@@ -23,6 +23,7 @@ def state():
         whole=numbers,
         turned=numbers.permute(2, 0, 1),
         part=numbers[1, 1:],
+        repeated=numbers[0, 0].expand(18, 4),
         half=numbers.half(),
         brain=numbers.bfloat16(),
         double=numbers.double(),

@@ -152,3 +152,10 @@ def test_generators_that_the_old_tools_lack_are_not_written(changes, word):
 def test_discriminators_that_the_old_tools_lack_are_not_written():
     with pytest.raises(jgan.UserError, match="antialias_place=before"):
         translation.discriminator_table(config_of({"discriminator.antialias": True}).discriminator)
+
+
+def test_names_are_read_without_what_several_wrappers_put_in_front(tmp_path):
+    state = peer.Patch(layers=1, width=2).state_dict()
+    for front in ("module.", "_orig_mod.module.", "module._orig_mod.", "module.module."):
+        torch.save({front + name: x for name, x in state.items()}, tmp_path / "net_D.pth")
+        assert set(only(files.contents(tmp_path / "net_D.pth")).entries) == set(state)
