@@ -13,7 +13,6 @@ from ml_collections import config_flags
 
 import jgan
 from jgan.runs import config as run_config
-from jgan.runs import tracking
 import launch
 from launch import process_flags
 
@@ -46,7 +45,11 @@ def main() -> None:
     if seeds and any(argument.startswith("--config.seed") for argument in sys.argv):
         raise jgan.UserError("--config.seed goes without --seeds alone, which sets it.")
     run_config.check(_CONFIG.value, SYSTEMS)
-    trackers = tracking.choose(tensorboard=_TENSORBOARD.value, wandb=_WANDB.value)
+    trackers = ()
+    if _TENSORBOARD.value or _WANDB.value:
+        from jgan.runs import tracking
+
+        trackers = tracking.choose(tensorboard=_TENSORBOARD.value, wandb=_WANDB.value)
     run_config.prepare(_WORKDIR.value)
     process_flags.connect()
     from jgan.programs import train
