@@ -93,6 +93,7 @@ def test_a_run_goes_back_to_its_files(pix2pix, tmp_path):
     modules.UNet(levels=6, width=4).load_state_dict(torch.load(tmp_path / "pth" / "latest_net_G.pth"))
 
 
+@pytest.mark.slow
 def test_a_generator_alone_is_a_run_that_training_takes(pix2pix, tmp_path, capsys):
     folder, _, _ = pix2pix
     run = str(tmp_path / "run")

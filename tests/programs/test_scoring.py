@@ -105,6 +105,7 @@ def test_parts_of_two_processes_are_the_sets_of_one(pix2pix):
     np.testing.assert_array_equal(merged.colours, whole.colours)
 
 
+@pytest.mark.slow
 def test_draws_stand_beside_the_training_split(latent_run, quick):
     run = latent_run(**{"data.source": "objects", "data.number": 30, "data.val_number": 4})
     (way,) = run.system.ways
@@ -155,6 +156,7 @@ def test_lpips_is_the_sum_over_layers_of_means_over_positions():
     np.testing.assert_allclose(frozen.lpips(net)(a, b), wanted, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_pairs_and_draws_by_dropout_have_distances_of_features(pix2pix, small_config, drawn_run, tmp_path):
     drops = {"generator.name": "resnet", "generator.blocks": 1}  # the small U-Net has no layer with dropout
     drawn_run(str(tmp_path), small_config(**PAIRS | drops), 1)
@@ -172,6 +174,7 @@ def test_pairs_and_draws_by_dropout_have_distances_of_features(pix2pix, small_co
     assert plain["lpips"] == pytest.approx(3 * np.mean(squares), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_the_path_length_is_that_of_small_steps_between_styles(styles_run):
     values = path_length.distances(styles_run, PIXELS, number=20, seed=3)
     parts = [path_length.distances(styles_run, PIXELS, number=20, seed=3, share=(k, 2)) for k in range(2)]

@@ -67,6 +67,7 @@ def files(workdir):
     return sorted(str(path) for path in found if len(path.parts) < 3)
 
 
+@pytest.mark.slow
 def test_in_turn_they_have_the_bits_of_runs_alone_also_when_they_are_interrupted(alone, of_seed, tmp_path):
     places = [str(tmp_path / f"seed{seed}") for seed in (0, 1)]
     with sigterm_after(3):

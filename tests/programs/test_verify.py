@@ -73,6 +73,7 @@ def test_another_seed_is_told_at_step_1_with_its_first_array(run, tmp_path):
     assert "differs before the first step already" in told
 
 
+@pytest.mark.slow
 def test_another_rate_and_other_pictures_are_told_apart(run, tmp_path):
     parting = verify.verify(changed(run, tmp_path / "rate", **{"optimiser.learning_rate": 3e-4}), 2).parting
     assert (parting.step, parting.leaf.split("/")[0], parting.leaf_step, parting.since) == (1, "params", 1, 0)

@@ -51,6 +51,7 @@ def test_pix2pix(small_config):
     assert_the_same_step(config, pix2pix.build, modules, step)
 
 
+@pytest.mark.slow
 def test_cyclegan(small_cyclegan):
     modules = {
         "generator_ab": peer.drawn(peer.ResNet(2, width=4), 0),
