@@ -239,23 +239,24 @@ class Loop:
                 member.checkpoints.check()
             if jax.process_count() > 1 and multihost_utils.reached_preemption_sync_point(done):
                 self.stopped = True
-            if self._due(done, pending):
+            # Decided once: a signal that comes while this step is shown ends the training after the next one.
+            last = done == config.steps or self.stopped
+            if self._due(done, last, pending):
                 pending = None
-            if self.stopped:
+            if last:
                 break
         if self.stopped and done < config.steps:
             say(f"stopped at step {done} of {config.steps}; the same command continues")
 
-    def _due(self, done: int, pending: tuple[int, Any, Any]) -> bool:
-        """Does what is due after a step; whether its metrics have been observed."""
+    def _due(self, done: int, last: bool, pending: tuple[int, Any, Any]) -> bool:
+        """Does what is due after a step, which may be the last; whether its metrics have been observed."""
         config = self.config
         if self.until is not None:
-            last = done == self.until
+            last = last or done == self.until
             if last:
                 self._observe(*pending)
             self._trace(done)
             return last
-        last = done == config.steps or self.stopped
         sample, validate, save = (
             last or done % every == 0
             for every in (config.sample_every, config.validate_every, config.save_every)

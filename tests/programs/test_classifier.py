@@ -88,7 +88,7 @@ def test_a_file_of_something_else_is_refused(tmp_path, small_config, by_class):
 def test_without_labels_it_sees_faults_and_missing_kinds():
     pictures, _ = squares(300, 0)
     others, labels = squares(300, 1)
-    made = classifier.train(pictures, None, others, None, side=16, steps=STEPS)
+    made = classifier.train(pictures, None, others, None, side=16, steps=3 * STEPS)
     assert made.kind == "treatments" and made.names == classifier.TREATMENTS and made.accuracy > 0.4
 
     def far(x):

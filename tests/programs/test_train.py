@@ -13,6 +13,7 @@ import jgan
 from jgan import trained
 from jgan.data import images
 from jgan.programs import evaluate
+from jgan.programs import keeping
 from jgan.programs import timing
 from jgan.programs import train
 from jgan.programs import translate
@@ -99,6 +100,19 @@ def test_an_interrupted_run_ends_bit_equal(finished, tiny, tmp_path):
         np.testing.assert_array_equal(x, y)
     losses = [[line["g_loss"] for line in records(w) if "g_loss" in line] for w in (workdir, finished)]
     assert losses[0] == losses[1]
+
+
+def test_a_signal_while_a_step_is_shown_saves_the_next_one(tiny, tmp_path, monkeypatch):
+    sample = keeping.Keeping.sample
+
+    def interrupted(self, step, weights):
+        if step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        sample(self, step, weights)
+
+    monkeypatch.setattr(keeping.Keeping, "sample", interrupted)
+    train.train(tiny(steps=6, save_every=100, validate_every=100), str(tmp_path))
+    assert trained.load(str(tmp_path)).step == 3
 
 
 def test_training_says_which_attributes_are_of_one_data_set(tmp_path, monkeypatch):
