@@ -52,6 +52,7 @@ def main() -> None:
     if missing:
         raise jgan.UserError(f"{' and '.join(missing)} must be given; --help shows all flags.")
     from jgan.programs import sweep
+    from jgan.programs import sweep_elsewhere
 
     launch.goes_with(
         (_VERIFY_STEPS, False, "--verify"),
@@ -69,14 +70,16 @@ def main() -> None:
     left, failed = sweep.pending(jobs)
     left = sweep.grouped(left, _VMAP.value)
     if printing:
-        print(sweep.commands(left), end="")
+        print(sweep_elsewhere.commands(left), end="")
     elif not left:
         print("nothing is left to train")
     elif _EXECUTOR.value == "here":
         failed |= sweep.here(left, workdir, _JOBS.value)
     else:
         slurm = _EXECUTOR.value == "slurm"
-        text = sweep.slurm(left, workdir) if slurm else sweep.kubernetes(left, _IMAGE.value)
+        text = (
+            sweep_elsewhere.slurm(left, workdir) if slurm else sweep_elsewhere.kubernetes(left, _IMAGE.value)
+        )
         path = f"{workdir}/sweep.{'sbatch' if slurm else 'jobs.json'}"
         output.replace(path, text.encode())
         print(f"{len(left)} runs: {'sbatch' if slurm else 'kubectl apply -f'} {path}")

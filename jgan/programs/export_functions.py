@@ -118,7 +118,7 @@ def _onnx(function: functions_lib.Function, file: str, _: Sequence[str]) -> tupl
     inputs = [(value.name, value.shape, value.dtype) for value in function.inputs]
     try:
         model = onnx_graph.model(functions_lib.closed(function, "plain"), inputs, function.name)
-    except NotImplementedError as error:
+    except onnx_graph.NoRule as error:
         raise jgan.UserError(
             f"--format=onnx: {function.name} needs {error}, for which there is no rule: --format=stablehlo would work."
         ) from None

@@ -36,6 +36,10 @@ _ARITHMETIC = {name: name.capitalize() for name in _SAME} | {
 _CALLS = ("jit", "remat2", "custom_jvp_call", "custom_vjp_call")
 
 
+class NoRule(Exception):
+    """An operation that this converter cannot write; its text names it."""
+
+
 class _Value(NamedTuple):
     """A constant or the name of a tensor, of a `shape` as JAX has it and with sides of its `own`, 1 for any number."""
 
@@ -59,7 +63,7 @@ def model(
         name: of the graph.
 
     Raises:
-        NotImplementedError: the program has an operation for which there is no rule here; it is named.
+        NoRule: the program has an operation for which there is no rule here; it is named.
     """
     (batch,) = jax.export.symbolic_shape("n")
     shapes = [jax.ShapeDtypeStruct((batch, *shape), dtype) for _, shape, dtype in inputs]
@@ -150,7 +154,7 @@ class _Graph:
             return _Value(value.data.reshape(own), tuple(shape), tuple(own))
         sides = [side if isinstance(side, int) else -1 for side in own]
         if sides.count(-1) > 1:
-            raise NotImplementedError("a reshape with two sides that depend on the batch")
+            raise NoRule("a reshape with two sides that depend on the batch")
         return self.node("Reshape", value, np.int64(sides), shape=shape, own=own)
 
     def whole(self, value: _Value) -> _Value:
@@ -161,7 +165,7 @@ class _Graph:
             return _constant(np.broadcast_to(value.data, value.shape))
         batch = self.node("Shape", _Value(self._source, (), ()), start=0, end=1)
         if any(not isinstance(side, int) and str(side) != "n" for side in value.shape):
-            raise NotImplementedError("a broadcast to a multiple of the batch")
+            raise NoRule("a broadcast to a multiple of the batch")
         sides = [np.int64([side]) if isinstance(side, int) else batch for side in value.shape]
         return self.node("Expand", value, self.node("Concat", *sides, axis=0), shape=value.shape)
 
@@ -202,7 +206,7 @@ class _Graph:
         if made is None:
             rule = getattr(self, f"_{kind}", None)
             if rule is None:
-                raise NotImplementedError(f"the operation {kind}")
+                raise NoRule(f"the operation {kind}")
             made = rule([self.whole(value) for value in values], shape, params)
         return [made]
 
@@ -279,7 +283,7 @@ class _Graph:
         """A slice, which JAX writes in this way where a side is a symbol."""
         (x, places), numbers = values, given["dimension_numbers"]
         if numbers.collapsed_slice_dims or isinstance(places.data, str) or places.data.ndim != 1:
-            raise NotImplementedError("the operation gather of other places than a slice's")
+            raise NoRule("the operation gather of other places than a slice's")
         first = dict(zip(numbers.start_index_map, map(int, places.data), strict=True))
         starts = [first.get(axis, 0) for axis in range(len(shape))]
         return self._cut(x, shape, starts, [a + b for a, b in zip(starts, given["slice_sizes"], strict=True)])
@@ -292,7 +296,7 @@ class _Graph:
     def _pad(self, values: list[_Value], shape: Any, given: dict[str, Any]) -> _Value:
         low, high, inner = zip(*given["padding_config"], strict=True)
         if any(inner):
-            raise NotImplementedError("the operation pad between pixels")
+            raise NoRule("the operation pad between pixels")
         return self.node("Pad", values[0], np.int64([*low, *high]), values[1], shape=shape)
 
     def _reduce_sum(
@@ -328,7 +332,7 @@ class _Graph:
             given[name] for name in ("feature_group_count", "window_strides", "rhs_dilation")
         )
         if isinstance(kernel.data, str) or given["batch_group_count"] != 1:
-            raise NotImplementedError("a convolution with a kernel that is no constant")
+            raise NoRule("a convolution with a kernel that is no constant")
         x = self.node("Transpose", x, perm=list(order.lhs_spec))
         w = kernel.data.transpose(order.rhs_spec)  # [co, ci, kh, kw]
         pads = np.array(given["padding"]).T
@@ -337,7 +341,7 @@ class _Graph:
         else:
             pads = np.array(w.shape[2:]) - 1 - pads
             if {*strides, *dilations, group} != {1} or pads.min() < 0:
-                raise NotImplementedError("a convolution with strides on both sides")
+                raise NoRule("a convolution with strides on both sides")
             w = np.flip(w, (2, 3)).swapaxes(0, 1)
             y = self.node("ConvTranspose", x, w, pads=pads.ravel(), strides=given["lhs_dilation"])
         return self.node("Transpose", y, shape=shape, perm=np.argsort(order.out_spec))

@@ -12,8 +12,6 @@ import contextlib
 import importlib.util
 import json
 import os
-import re
-import shlex
 import subprocess
 import sys
 import time
@@ -353,46 +351,6 @@ def _alone(workdir: str) -> Iterator[int]:
             except OSError:  # a file system without locks
                 break
         yield file.fileno()
-
-
-def commands(jobs: Sequence[Job | Group]) -> str:
-    """One command line for each run."""
-    return "".join(shlex.join(job.command()) + "\n" for job in jobs)
-
-
-def slurm(jobs: Sequence[Job | Group], workdir: str) -> str:
-    """A script for sbatch, an array with one task for each run; more resources are asked for at its head."""
-    lines = "\n".join(f"  {shlex.quote(shlex.join(job.command()))}" for job in jobs)
-    logs = shlex.quote(os.path.join(os.path.abspath(workdir), "slurm-%a.log"))
-    return (
-        "#!/bin/bash\n"
-        f"#SBATCH --job-name=jgan-sweep\n#SBATCH --array=0-{len(jobs) - 1}\n#SBATCH --output={logs}\n"
-        "#SBATCH --signal=TERM@120\n"
-        f"commands=(\n{lines}\n)\n"
-        f"cd {shlex.quote(os.getcwd())} || exit 1\n"
-        'eval "exec ${commands[$SLURM_ARRAY_TASK_ID]}"\n'
-    )
-
-
-def kubernetes(jobs: Sequence[Job | Group], image: str) -> str:
-    """Manifests for `kubectl apply -f`, a Job for each run, as JSON; volumes and devices are for a cluster to add."""
-    items = []
-    for number, job in enumerate(jobs):
-        name = re.sub("[^a-z0-9]+", "-", job.name.lower()).strip("-")[:40].strip("-")
-        container = {"name": "train", "image": image, "command": job.command("python")}
-        items.append(
-            {
-                "apiVersion": "batch/v1",
-                "kind": "Job",
-                # With a number, because names that differ in capitals or signs alone would be one.
-                "metadata": {"name": f"jgan-{number}-{name}", "labels": {"app": "jgan-sweep"}},
-                "spec": {
-                    "backoffLimit": 4,
-                    "template": {"spec": {"restartPolicy": "OnFailure", "containers": [container]}},
-                },
-            }
-        )
-    return json.dumps({"apiVersion": "v1", "kind": "List", "items": items}, indent=2) + "\n"
 
 
 def _value(value: Any) -> str:

@@ -1,5 +1,6 @@
 """The arrays of NumPy in a pickle, whose bytes stay in the file until they are asked for."""
 
+import abc
 from collections.abc import Callable
 import math
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from jgan.weights import source
 
 
-class Building:
+class Building(abc.ABC):
     """An object that is made empty and then given its state.
 
     Attributes:
@@ -18,9 +19,9 @@ class Building:
 
     made: Any = None
 
+    @abc.abstractmethod
     def build(self, state: Any) -> Any:
         """The object with its state."""
-        raise NotImplementedError
 
 
 class _Type(Building):

@@ -13,6 +13,7 @@ import pytest
 
 import jgan
 from jgan.programs import sweep
+from jgan.programs import sweep_elsewhere
 from jgan.runs import config as run_config
 from launch import config_files
 
@@ -138,10 +139,10 @@ def test_a_directory_holds_one_sweep(tmp_path):
 
 def test_scripts_for_clusters_hold_every_command(tmp_path):
     jobs = expanded(tmp_path / "a b")
-    lines = sweep.commands(jobs).splitlines()
+    lines = sweep_elsewhere.commands(jobs).splitlines()
     assert [shlex.split(line) for line in lines] == [job.command() for job in jobs]
     script = tmp_path / "sweep.sbatch"
-    script.write_text(sweep.slurm(jobs, str(tmp_path)))
+    script.write_text(sweep_elsewhere.slurm(jobs, str(tmp_path)))
     assert "#SBATCH --array=0-4\n" in script.read_text()
     # The script as a task of the array sees it, with a Python that shows its arguments.
     shown = script.read_text().replace(sys.executable, "printf %s\\\\n")
@@ -149,7 +150,7 @@ def test_scripts_for_clusters_hold_every_command(tmp_path):
     env = os.environ | {"SLURM_ARRAY_TASK_ID": "3"}
     done = subprocess.run(["bash", str(script)], capture_output=True, text=True, env=env | {"_": ""})
     assert done.stdout.splitlines() == jobs[3].command()[1:], done.stderr
-    items = json.loads(sweep.kubernetes(jobs, "image:1"))["items"]
+    items = json.loads(sweep_elsewhere.kubernetes(jobs, "image:1"))["items"]
     assert len({item["metadata"]["name"] for item in items}) == 5
     container = items[1]["spec"]["template"]["spec"]["containers"][0]
     assert container["command"] == jobs[1].command("python") and container["image"] == "image:1"
