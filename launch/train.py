@@ -51,7 +51,7 @@ def main() -> None:
 
         trackers = tracking.choose(tensorboard=_TENSORBOARD.value, wandb=_WANDB.value)
     run_config.prepare(_WORKDIR.value)
-    process_flags.connect()
+    process_flags.connect(preemptible=True)
     from jgan.programs import train
 
     given = {"allow_changed_data": _CHANGED.value, "trackers": trackers}
