@@ -38,7 +38,7 @@ def connect(*, preemptible: bool = False) -> None:
     compiled.let_go()
     import jax
 
-    address, count, index, devices = _whole(ADDRESS.value, PROCESSES.value, PROCESS.value)
+    address, count, index, devices = whole(ADDRESS.value, PROCESSES.value, PROCESS.value, TIMEOUT.value)
     processes.meet(address, count, index, TIMEOUT.value)
     jax.config.update("jax_enable_preemption_service", preemptible)
     jax.distributed.initialize(
@@ -56,19 +56,22 @@ def connect(*, preemptible: bool = False) -> None:
     )
 
 
-def _whole(
-    address: str | None, count: int | None, index: int | None
+def whole(
+    address: str | None, count: int | None, index: int | None, timeout: float
 ) -> tuple[str, int, int, list[int] | None]:
     """(address, count, index, devices of this process or None for all), with what flags leave out from the cluster.
 
     Where the flags say all of it, no cluster is asked: under SLURM, JAX would give each process one GPU alone.
+
+    Raises:
+        jgan.UserError: neither flags nor a cluster say it.
     """
     devices = None
     if None in (address, count, index):
         from jax._src import clusters  # what jax.distributed.initialize asks, before the processes have met
 
         address, count, index, devices = clusters.ClusterEnv.auto_detect_unset_distributed_params(
-            address or os.environ.get("JAX_COORDINATOR_ADDRESS"), count, index, None, None, int(TIMEOUT.value)
+            address or os.environ.get("JAX_COORDINATOR_ADDRESS"), count, index, None, None, int(timeout)
         )
     if None in (address, count, index):
         raise jgan.UserError(

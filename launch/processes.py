@@ -20,7 +20,9 @@ import jgan
 HEARTBEAT = 50  # seconds after which JAX takes a process for lost; its own default is 100
 STATUS = 1  # of a process that ends because another one did
 
-_GRACE = 10  # seconds for a process to end by itself, since an error that another one ended with may be its own too
+_GRACE = (
+    5  # seconds for a process to end by itself, since an error that another one ended with may be its own too
+)
 _NOTICE = 2  # seconds in which the end of another process is noticed, after it made a computation fail here
 _HELLO = re.compile(r"jgan (\d+) (\d+)")
 
@@ -186,7 +188,13 @@ def _call(host: str, port: int, count: int, until: float, timeout: float) -> dic
     """{index: connection} of all others, in process 0."""
     links: dict[int, socket.socket] = {}
     with _server(host, port) as server:
-        while len(links) < count - 1 and time.monotonic() < until:
+        while time.monotonic() < until:
+            if len(links) == count - 1:
+                links = {
+                    index: link for index, link in links.items() if not _has_ended(link)
+                }  # to start again
+            if len(links) == count - 1:
+                break
             server.settimeout(max(until - time.monotonic(), 0.01))
             try:
                 link, _ = server.accept()
