@@ -39,7 +39,8 @@ def run(
     paths: tuple[str, ...] = (),
     names: tuple[str, ...] = (),
 ) -> None:
-    """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user, 130 Ctrl-C.
+    """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user, 75 because of another process
+    of the job, 130 Ctrl-C.
 
     Mistakes that can be recognised without jax are reported before `main` imports it, which takes a second.
 
@@ -95,6 +96,9 @@ def run(
             processes.leave(1)
         except KeyboardInterrupt:
             _fail("stopped by Ctrl-C.", 130)
+        except SystemExit:
+            processes.done()
+            raise
 
     # --help shows the flags of the main module alone.
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["compilation_cache"])
@@ -153,8 +157,10 @@ def _known(error: Exception) -> tuple[str, int] | None:
         return (sentence, 2) if sentence else None
     if isinstance(error, MemoryError):
         return "there is not enough memory for so much at once: smaller numbers would work.", 2
-    if isinstance(error, jgan.NotFinite | processes.Fault):
+    if isinstance(error, jgan.NotFinite):
         return str(error), 1
+    if isinstance(error, processes.Fault):
+        return str(error), processes.STATUS
     return None
 
 

@@ -78,6 +78,7 @@ def main() -> None:
         (feature_flags.FEATURES, bool(feature_flags.LPIPS.value), "--lpips"),
     )
     feature_flags.check()
+    process_flags.check(apart=False)
     if _INCEPTION.value:
         from jgan.weights import published
 

@@ -5,6 +5,7 @@ import os
 from absl import flags
 
 import jgan
+import launch
 from launch import processes
 
 DISTRIBUTED = flags.DEFINE_bool(
@@ -13,11 +14,40 @@ DISTRIBUTED = flags.DEFINE_bool(
     "this is one of several processes that SLURM, Open MPI, Kubernetes or a TPU pod started",
 )
 ADDRESS = flags.DEFINE_string("coordinator_address", None, "HOST:PORT of process 0")
-PROCESSES = flags.DEFINE_integer("num_processes", None, "how many processes work together", lower_bound=1)
-PROCESS = flags.DEFINE_integer("process_id", None, "which one this is, from 0", lower_bound=0)
+PROCESSES = flags.DEFINE_integer("num_processes", None, "how many processes work together")
+PROCESS = flags.DEFINE_integer("process_id", None, "which one this is, from 0")
 TIMEOUT = flags.DEFINE_float(
     "timeout", 300, "seconds that processes wait for each other at the start", lower_bound=1
 )
+
+
+ALL = (DISTRIBUTED, ADDRESS, PROCESSES, PROCESS, TIMEOUT)
+
+
+def check(*, apart: bool = True) -> None:
+    """Refuses numbers of processes that make no sense with a `jgan.UserError`.
+
+    Args:
+        apart: processes may also work without a connection, each on its own part.
+    """
+    if DISTRIBUTED.value:
+        return  # the cluster knows what is not given
+    if not apart and not ADDRESS.value:
+        launch.goes_with(
+            *(
+                (flag, False, "--coordinator_address or --distributed")
+                for flag in (PROCESSES, PROCESS, TIMEOUT)
+            )
+        )
+    number, count = PROCESS.value, PROCESSES.value
+    if (number is None) != (count is None):
+        raise jgan.UserError("--num_processes and --process_id go together: both or none must be given.")
+    if count is not None and not 0 <= number < count:
+        raise jgan.UserError(
+            f"--process_id={number} of --num_processes={count}: 0 to {count - 1} would work."
+            if count > 0
+            else f"--num_processes={count}: 1 or more would work."
+        )
 
 
 def connect(*, preemptible: bool = False) -> None:

@@ -18,7 +18,7 @@ import time
 import jgan
 
 HEARTBEAT = 50  # seconds after which JAX takes a process for lost; its own default is 100
-STATUS = 1  # of a process that ends because another one did
+STATUS = 75  # exit status of a process that ends because of another one; the system's EX_TEMPFAIL: to be started again
 
 _GRACE = (
     5  # seconds for a process to end by itself, since an error that another one ended with may be its own too
@@ -28,7 +28,7 @@ _HELLO = re.compile(r"jgan (\d+) (\d+)")
 
 
 class Fault(Exception):
-    """A job that cannot begin or go on because of another process, in one sentence; exit status 1."""
+    """A job that cannot begin or go on because of another process, in one sentence; exit status 75."""
 
 
 def meet(address: str, count: int, index: int, timeout: float) -> None:
@@ -50,9 +50,7 @@ def meet(address: str, count: int, index: int, timeout: float) -> None:
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise jgan.UserError(f"--coordinator_address={address}: HOST:PORT would work.")
     if not 0 <= index < count:
-        raise jgan.UserError(
-            f"--process_id={index} of --num_processes={count}: a number from 0 to {count - 1} would work."
-        )
+        raise jgan.UserError(f"--process_id={index} of --num_processes={count}: 0 to {count - 1} would work.")
     until = time.monotonic() + timeout
     if index:
         links = {0: _answer(host, int(port), count, index, until, timeout)}

@@ -18,7 +18,7 @@ SETTINGS = {"batch_size": 6, "sample_every": 1000, "validate_every": 1000}
 
 
 @contextlib.contextmanager
-def job(workdir, count, environment=None, **changes):
+def job(workdir, count, environment=None, more=(), **changes):
     """The processes of a training, which are killed at the end; their output goes to files beside the run."""
     address = f"127.0.0.1:{faults.free_port()}"
     flags = (
@@ -30,7 +30,7 @@ def job(workdir, count, environment=None, **changes):
             with open(f"{workdir}.{index}.log", "w") as log:
                 processes.append(
                     subprocess.Popen(
-                        [*faults.command(workdir, **SETTINGS, **changes), *flags]
+                        [*faults.command(workdir, **SETTINGS, **changes), *flags, *more]
                         + [f"--process_id={index}"] * (count > 1),
                         env={**os.environ, **(environment or {})},
                         stdout=log,
@@ -79,7 +79,7 @@ def test_five_kills_of_one_of_two_change_no_bit(tmp_path):
             before = time.monotonic()
             status = processes[1 - victim].wait(60)
             told = output(killed, 1 - victim)
-            assert status == 1, told[-2000:]
+            assert status == 75, told[-2000:]
             assert f"error: process {victim} of 2 has ended without a word" in told
             assert time.monotonic() - before < 60
     finish(killed, 2)
@@ -95,14 +95,14 @@ def test_sigterm_to_one_or_all_saves_and_another_number_of_processes_goes_on(tmp
     changes = {"generator.dropout": 0.0, "steps": 24, "save_every": 1000}
     finish(one, 1, **changes)
     stops = []
-    # One of three, then all of two.
-    for count, told in ((3, [1]), (2, [0, 1])):
-        with job(many, count, **changes) as processes:
+    # One of three, then all of two, and a cluster that starts again what fails alone.
+    for count, told, status in ((3, [1], 0), (2, [0, 1], 75)):
+        with job(many, count, more=[f"--unfinished_status={status}"], **changes) as processes:
             reach(many, (stops or [0])[-1] + 3, processes)
             for index in told:
                 processes[index].send_signal(signal.SIGTERM)
             for index, process in enumerate(processes):
-                assert process.wait(100) == 0, output(many, index)[-2000:]
+                assert process.wait(100) == status, output(many, index)[-2000:]
         stops.append(faults.saved(many)[1])
         assert f"stopped at step {stops[-1]} of 24" in output(many, 0)
     assert 0 < stops[0] < stops[1] < 24
