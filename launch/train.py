@@ -40,6 +40,12 @@ _UNFINISHED = flags.DEFINE_integer(
     "exit status of a training that SIGTERM stopped before its last step; clusters that start a job again only if it "
     "fails need another one than 0",
 )
+_MODEL = flags.DEFINE_integer(
+    "model_axis",
+    1,
+    "divide large parameters, averages and optimiser states over so many devices, for nets that fill a device's memory",
+    lower_bound=1,
+)
 flags.adopt_module_key_flags(process_flags)
 
 
@@ -62,7 +68,7 @@ def main() -> None:
     from jgan.programs import sweep
     from jgan.programs import train
 
-    given = {"allow_changed_data": _CHANGED.value, "trackers": trackers}
+    given = {"allow_changed_data": _CHANGED.value, "trackers": trackers, "model_axis": _MODEL.value}
     if seeds:
         configs = [ml_collections.ConfigDict(_CONFIG.value.to_dict() | {"seed": seed}) for seed in seeds]
         workdirs = [os.path.join(_WORKDIR.value, f"seed{seed}") for seed in seeds]
