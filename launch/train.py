@@ -1,7 +1,8 @@
 """Trains a system: python -m launch.train --config=configs/pix2pix.py:demo --workdir=RUN
 
 The same command again continues the run. On several machines start it once on each: with --distributed if SLURM,
-Kubernetes or a TPU pod connects the processes, and otherwise with the three flags of jax.distributed.
+Kubernetes or a TPU pod connects the processes, and otherwise with the three flags of jax.distributed. launch/slurm,
+launch/kubernetes and launch/tpu_pod.sh do that; docs/scale.md has the rest.
 """
 
 import os
@@ -65,7 +66,6 @@ def main() -> None:
         trackers = tracking.choose(tensorboard=_TENSORBOARD.value, wandb=_WANDB.value)
     run_config.prepare(_WORKDIR.value)
     process_flags.connect(preemptible=True)
-    from jgan.programs import sweep
     from jgan.programs import train
 
     given = {"allow_changed_data": _CHANGED.value, "trackers": trackers, "model_axis": _MODEL.value}
@@ -76,8 +76,11 @@ def main() -> None:
     else:
         workdirs = [_WORKDIR.value]
         train.train(_CONFIG.value, _WORKDIR.value, _INIT_FROM.value, **given)
-    if _UNFINISHED.value and min(map(sweep.progress, workdirs)) < _CONFIG.value.steps:
-        sys.exit(_UNFINISHED.value)
+    if _UNFINISHED.value:
+        from jgan.programs import sweep
+
+        if min(map(sweep.progress, workdirs)) < _CONFIG.value.steps:
+            sys.exit(_UNFINISHED.value)
 
 
 def numbers(texts: list[str]) -> list[int]:
