@@ -14,6 +14,7 @@ _SEGMENTER = flags.DEFINE_string(
     "",
     "a run of configs/segmenter.py, which judges photos that are made of label maps (FCN score)",
 )
+_PALETTE = flags.DEFINE_string("palette", "", "JSON file of class colours, for segmentation scores")
 _WAY = flags.DEFINE_string("way", "", "such as AtoB or BtoA; by default the first that the runs have")
 _REFERENCE = flags.DEFINE_string("reference", "", "the variant that others are compared with")
 _SPLIT = flags.DEFINE_string("split", "", "by default the runs' validation split")
@@ -25,6 +26,7 @@ def main() -> None:
     text = report.report(
         _WORKDIR.value,
         segmenter=_SEGMENTER.value,
+        palette=_PALETTE.value,
         way=_WAY.value,
         reference=_REFERENCE.value,
         split=_SPLIT.value,
@@ -33,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir",), runs=("segmenter",), paths=("workdir",))
+    launch.run(main, required=("workdir",), runs=("segmenter",), paths=("workdir", "palette"))

@@ -21,8 +21,14 @@ def of_values(values: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     return drawn @ np.asarray(values, np.float64) / len(values)
 
 
-def of_counts(counts: np.ndarray, drawn: np.ndarray, score: Callable[[np.ndarray], float]) -> np.ndarray:
-    """The score of the sum of confusion matrices [number, k, k] over each resample: [resamples]."""
+def of_counts(
+    counts: np.ndarray, drawn: np.ndarray, score: Callable[[np.ndarray], float | np.ndarray]
+) -> np.ndarray:
+    """The score of the sum of confusion matrices [number, k, k] over each resample: [resamples].
+
+    A score may be several numbers [m], so that the result is [resamples, m]. One that a resample does not have, as that
+    of a class which is in none of its examples, is NaN.
+    """
     sums = drawn @ counts.reshape(len(counts), -1)
     return np.array([score(matrix.reshape(counts.shape[1:])) for matrix in sums])
 
@@ -38,7 +44,8 @@ def interval(a: np.ndarray, b: np.ndarray, share: float = 0.95, seed: int = 0) -
     """The interval of mean(a) - mean(b) of two tables whose rows and columns belong together.
 
     Both are of the same seeds and of the same resamples, and seeds are drawn anew in each resample too. What all
-    variants have in common, as the difficulty of an example, is no part of the interval.
+    variants have in common, as the difficulty of an example, is no part of the interval. Resamples without the score
+    (NaN) are left out.
 
     Args:
         a: [runs, resamples].
@@ -50,5 +57,5 @@ def interval(a: np.ndarray, b: np.ndarray, share: float = 0.95, seed: int = 0) -
     runs, resamples = difference.shape
     drawn = weights(runs, resamples, seed + 1) / runs
     means = np.sum(drawn.T * difference, 0)
-    low, high = np.quantile(means, ((1 - share) / 2, (1 + share) / 2))
+    low, high = np.nanquantile(means, ((1 - share) / 2, (1 + share) / 2))
     return float(low), float(high)

@@ -18,6 +18,7 @@ from jgan import trained
 from jgan.data import images as image_files
 from jgan.metrics import bootstrap
 from jgan.metrics import scores as score_lib
+from jgan.metrics import segmentation
 from jgan.programs import evaluate
 from jgan.programs import judge as judge_lib
 from jgan.programs import sweep as sweep_lib
@@ -26,6 +27,12 @@ from jgan.runs import page
 
 _ROWS = 6  # of the picture grid
 _DIGITS = {"psnr": 2}
+# Of label maps in the colours of a palette, beside the IoU of each class: {score: of a confusion matrix}.
+_SEGMENTED = {
+    "pixel_accuracy": segmentation.pixel_accuracy,
+    "class_accuracy": segmentation.class_accuracy,
+    "mean_iou": segmentation.mean_iou,
+}
 
 
 class Place(NamedTuple):
@@ -42,14 +49,16 @@ class Result(NamedTuple):
     Attributes:
         names: of the examples.
         values: {score: [n]}.
-        counts: {prefix: [n, k, k]}.
+        counts: {prefix: [n, k, k]}, as `evaluate.Scored` has them.
         rows: [input, target, output] of the first examples; the target is None where there is none.
+        classes: of the palette whose confusion is under the prefix "".
     """
 
     names: tuple[str, ...]
     values: dict[str, np.ndarray]
     counts: dict[str, np.ndarray]
     rows: list[list[Any]]
+    classes: tuple[str, ...] = ()
 
 
 class Cell(NamedTuple):
@@ -74,12 +83,21 @@ class Cell(NamedTuple):
 Table = dict[str, dict[str, Cell]]  # {variant: {score: cell}}
 
 
-def report(workdir: str, *, segmenter: str = "", way: str = "", reference: str = "", split: str = "") -> str:
+def report(
+    workdir: str,
+    *,
+    segmenter: str = "",
+    palette: str = "",
+    way: str = "",
+    reference: str = "",
+    split: str = "",
+) -> str:
     """Scores all finished runs below a directory; writes report.md, report.csv and report.html there.
 
     Args:
         workdir: of a sweep, or of runs in VARIANT/seedN.
         segmenter: a run of configs/segmenter.py, for the FCN score.
+        palette: JSON file of the colours of classes, for the accuracies and IoUs of label maps.
         way: of the runs; by default their first.
         reference: the variant that the others are compared with; by default the sweep's own.
         split: of the data; by default that of the runs' validation.
@@ -99,7 +117,10 @@ def report(workdir: str, *, segmenter: str = "", way: str = "", reference: str =
             raise jgan.UserError(f"--reference={reference}: the variants are {', '.join(variants)}.")
         reference = variants[0]
     judge = judge_lib.Judge(segmenter) if segmenter else None
-    results = {place: _score(place, judge, way, split) for place in output.progress_over(places, unit="run")}
+    results = {
+        place: _score(place, way, judge=judge, palette=palette, split=split)
+        for place in output.progress_over(places, unit="run")
+    }
     first = results[places[0]]
     for place, result in results.items():
         if result.names != first.names:
@@ -113,6 +134,10 @@ def report(workdir: str, *, segmenter: str = "", way: str = "", reference: str =
     if judge:
         notes.append(
             f"fcn: what the segmenter in {segmenter} finds in the pictures ({judge.size} pixels a side)."
+        )
+    if first.classes:
+        notes.append(
+            "iou, accuracies: a pixel is of the class with the nearest colour; one confusion matrix over all examples."
         )
     if missing:
         notes.append(f"Not finished: {', '.join(missing)}.")
@@ -166,19 +191,26 @@ def _below(workdir: str) -> list[str]:
     return sorted(names)
 
 
-def _score(place: Place, judge: judge_lib.Judge | None, way: str, split: str) -> Result:
-    """The scores of one run, example by example."""
+def _score(place: Place, way: str, *, palette: str, **options: Any) -> Result:
+    """The scores of one run, example by example; `options` are `judge` and `split` of `evaluate.each_of`."""
     run = trained.load(place.workdir)
+    if palette and not way and len(run.system.ways) > 1:
+        raise jgan.UserError(
+            f"--palette={palette}: runs of {run.config.system} have several ways, and class colours belong to one; add "
+            f"--way={' or --way='.join(run.system.ways)}."
+        )
     known = run.way(way)
+    options = evaluate.arguments(run, way, palette=palette, **options)
     scored, rows = [], []
-    for one in evaluate.each_of(run, way, split=split, judge=judge):
+    for one in evaluate.each(**options):
         if len(rows) < _ROWS:
             start = one.example[known.inputs[0]] if known.inputs else None
             rows.append([start, one.example.get(known.target), one.output])
         scored.append(one._replace(output=None, example={"name": one.example["name"]}))
     values = {name: np.array([one.values[name] for one in scored]) for name in scored[0].values}
     counts = {name: np.stack([one.counts[name] for one in scored]) for name in scored[0].counts}
-    return Result(tuple(one.example["name"] for one in scored), values, counts, rows)
+    names = tuple(one.example["name"] for one in scored)
+    return Result(names, values, counts, rows, tuple(options["palette"] or ()) if "" in counts else ())
 
 
 def _tables(results: dict[Place, Result]) -> dict[str, dict[Place, tuple[float, np.ndarray]]]:
@@ -191,12 +223,32 @@ def _tables(results: dict[Place, Result]) -> dict[str, dict[Place, tuple[float, 
         for prefix, counts in result.counts.items():
             if prefix == "fcn_real_":
                 continue  # the same of all runs
-            for name, score in evaluate.JUDGED.items():
+            scores = evaluate.JUDGED if prefix else _SEGMENTED
+            for name, score in scores.items():
                 made.setdefault(prefix + name, {})[place] = (
                     float(score(counts.sum(0))),
                     bootstrap.of_counts(counts, drawn, score),
                 )
+        if result.classes:
+            for name, score in _of_classes(result, drawn).items():
+                made.setdefault(name, {})[place] = score
     return made
+
+
+def _of_classes(result: Result, drawn: np.ndarray) -> dict[str, tuple[float, np.ndarray]]:
+    """{iou_CLASS: (the score, the same over each resample)} of the classes that the targets have."""
+    counts = result.counts[""]
+    whole, resampled = _ious(counts.sum(0)), bootstrap.of_counts(counts, drawn, _ious)
+    return {
+        f"iou_{name}": (float(whole[k]), resampled[:, k])
+        for k, name in enumerate(result.classes)
+        if not np.isnan(whole[k])
+    }
+
+
+def _ious(matrix: np.ndarray) -> np.ndarray:
+    """The IoU of each class [k], NaN for one that no target has."""
+    return np.array([np.nan if value is None else value for value in segmentation.iou(matrix)])
 
 
 def _table(results: dict[Place, Result], reference: str) -> Table:
@@ -287,8 +339,9 @@ def _difference(score: str, cell: Cell | None) -> str:
 def _markdown(blocks: list[Block], notes: Sequence[str]) -> str:
     lines = []
     for title, head, rows in blocks:
-        lines += [f"### {title}", "", *("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head)])]
-        lines += ["| " + " | ".join(row) + " |" for row in rows] + [""]
+        table = [head, ["---"] * len(head), *rows]
+        escaped = ([cell.replace("|", "\\|") for cell in row] for row in table)
+        lines += [f"### {title}", "", *("| " + " | ".join(row) + " |" for row in escaped), ""]
     return "\n".join([*lines, *notes]) + "\n"
 
 

@@ -35,6 +35,11 @@ def test_what_is_common_is_no_part_of_a_difference():
     assert low == pytest.approx(1) and high == pytest.approx(1)
 
 
+def test_resamples_without_a_score_are_left_out():
+    a, b = np.array([[1.0, np.nan, 3.0, 2.0]] * 2), np.array([[0.0, np.nan, 2.0, 1.0]] * 2)
+    assert bootstrap.interval(a, b) == (1, 1)
+
+
 def test_an_interval_covers_the_truth_about_as_often_as_it_says():
     """Of examples alone, which are many; of three seeds no interval could be exact."""
     rng, inside = np.random.default_rng(1), 0

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import jgan
+from jgan import trained
+from jgan.programs import evaluate
 from jgan.programs import report
 from jgan.programs import sweep
 from jgan.runs import config as run_config
@@ -41,6 +43,42 @@ def test_a_table_has_the_means_and_the_differences_of_all_finished_runs(runs):
     assert "Not finished: c/seed0" in text and (runs / "report.md").read_text() == text
     page = (runs / "report.html").read_text()
     assert page.count("data:image/png") == 1 and "<b>" in page and "Differences to b" in page
+
+
+def test_a_palette_gives_the_scores_of_launch_evaluate_and_a_column_for_each_class(runs, tmp_path):
+    palette = tmp_path / "palette.json"
+    palette.write_text('{"dark|wall": [40, 40, 40], "sky": [200, 220, 250], "none": [255, 0, 255]}')
+    text = report.report(str(runs), reference="b", palette=str(palette))
+    run = trained.load(str(runs / "a" / "seed0"))
+    wanted = evaluate.evaluate(run, palette=str(palette))
+    ious = {f"iou_{name}": value for name, value in wanted.pop("iou").items() if value is not None}
+    assert len(ious) >= 2
+    rows = {(row["variant"], row["score"]): row for row in csv.DictReader(open(runs / "report.csv"))}
+    wanted = {name: value for name, value in wanted.items() if name != "examples"} | ious
+    assert [score for variant, score in rows if variant == "a"] == list(wanted)
+    for name, value in wanted.items():
+        assert float(rows["a", name]["mean"]) == pytest.approx(value, abs=1e-6), name
+        # The weights of all runs are the same, and so are the resamples.
+        assert float(rows["a", name]["low"]) == float(rows["a", name]["high"]) == 0
+    assert "iou_dark\\|wall ↑" in text and "with the nearest colour" in text
+    (tmp_path / "one.json").write_text('{"sky": [200, 220, 250]}')
+    with pytest.raises(jgan.UserError, match="at least two classes"):
+        report.report(str(runs), palette=str(tmp_path / "one.json"))
+
+
+def test_classes_that_no_target_has_have_no_column():
+    # Targets are of the first two classes, of which the second is in one example alone.
+    counts = np.zeros((2, 3, 3), int)
+    counts[0, 0], counts[1, 0], counts[1, 1] = [6, 2, 0], [4, 0, 0], [1, 2, 1]
+    made = report.Result(("x", "y"), {}, {"": counts}, [], ("wall", "door", "roof"))
+    other = made._replace(counts={"": counts + np.array([[[0, 0, 0], [1, 0, 0], [0, 0, 0]]])})
+    table = report._table(
+        {report.Place("a", 0, ""): made, report.Place("b", 0, ""): other}, "a"
+    )  # of the second class there is no score in resamples without its example
+    assert list(table["a"]) == ["pixel_accuracy", "class_accuracy", "mean_iou", "iou_wall", "iou_door"]
+    assert table["a"]["iou_wall"].mean == 10 / 13 and table["a"]["iou_door"].mean == 2 / 6
+    assert table["b"]["iou_door"].difference == pytest.approx(2 / 8 - 2 / 6)
+    assert np.isfinite(table["b"]["iou_door"].interval).all()
 
 
 def result(l1, counts):
