@@ -10,6 +10,7 @@ import jgan
 from jgan import trained
 from jgan.programs import evaluate
 from jgan.programs import report
+from jgan.programs import report_table
 from jgan.programs import sweep
 from jgan.runs import config as run_config
 
@@ -70,10 +71,10 @@ def test_classes_that_no_target_has_have_no_column():
     # Targets are of the first two classes, of which the second is in one example alone.
     counts = np.zeros((2, 3, 3), int)
     counts[0, 0], counts[1, 0], counts[1, 1] = [6, 2, 0], [4, 0, 0], [1, 2, 1]
-    made = report.Result(("x", "y"), {}, {"": counts}, [], ("wall", "door", "roof"))
+    made = report_table.Result(("x", "y"), {}, {"": counts}, [], ("wall", "door", "roof"))
     other = made._replace(counts={"": counts + np.array([[[0, 0, 0], [1, 0, 0], [0, 0, 0]]])})
-    table = report._table(
-        {report.Place("a", 0, ""): made, report.Place("b", 0, ""): other}, "a"
+    table = report_table.table(
+        {report_table.Place("a", 0, ""): made, report_table.Place("b", 0, ""): other}, "a"
     )  # of the second class there is no score in resamples without its example
     assert list(table["a"]) == ["pixel_accuracy", "class_accuracy", "mean_iou", "iou_wall", "iou_door"]
     assert table["a"]["iou_wall"].mean == 10 / 13 and table["a"]["iou_door"].mean == 2 / 6
@@ -82,24 +83,24 @@ def test_classes_that_no_target_has_have_no_column():
 
 
 def result(l1, counts):
-    return report.Result(("x", "y"), {"l1": np.array(l1)}, {"fcn_": np.array(counts)}, [])
+    return report_table.Result(("x", "y"), {"l1": np.array(l1)}, {"fcn_": np.array(counts)}, [])
 
 
 def test_differences_are_paired_by_seeds_and_examples():
     counts = [[[3, 1], [0, 4]], [[2, 2], [1, 3]]]
     results = {
-        report.Place("low", 0, ""): result([0.1, 0.5], counts),
-        report.Place("low", 1, ""): result([0.3, 0.7], counts),
-        report.Place("high", 0, ""): result([0.2, 0.6], counts),
-        report.Place("high", 2, ""): result([9.0, 9.0], counts),
+        report_table.Place("low", 0, ""): result([0.1, 0.5], counts),
+        report_table.Place("low", 1, ""): result([0.3, 0.7], counts),
+        report_table.Place("high", 0, ""): result([0.2, 0.6], counts),
+        report_table.Place("high", 2, ""): result([9.0, 9.0], counts),
     }
-    table = report._table(results, "low")
+    table = report_table.table(results, "low")
     assert table["low"]["l1"].mean == pytest.approx(0.4) and table["low"]["l1"].error == pytest.approx(0.1)
     assert table["high"]["l1"].difference == pytest.approx(0.1)  # of seed 0, which both have
     assert table["high"]["l1"].interval == pytest.approx((0.1, 0.1))
     assert table["high"]["fcn_pixel_accuracy"].mean == 12 / 16
     facts = {"paper": {"low": {"fcn_iou": 0.5}}, "source": "someone"}
-    blocks = report._blocks(table, {"fcn_iou": 0.9}, "low", facts)
+    blocks = report_table.blocks(table, {"fcn_iou": 0.9}, "low", facts)
     assert [title for title, _, _ in blocks][1:] == [
         "Differences to low",
         "The paper's numbers, of another data set (someone)",
