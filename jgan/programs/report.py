@@ -3,23 +3,22 @@
 `report_table` has the means, errors and intervals, and `report_page` the page.
 """
 
+from collections.abc import Callable
 import itertools
 import os
 from typing import Any
 
-import numpy as np
-
 import jgan
+from jgan import frozen
 from jgan import output
 from jgan import trained
-from jgan.programs import evaluate
 from jgan.programs import judge as judge_lib
 from jgan.programs import report_page
+from jgan.programs import report_scores
 from jgan.programs import report_table
+from jgan.programs import set_scores
 from jgan.programs import sweep as sweep_lib
 from jgan.runs import config as run_config
-
-_ROWS = 6  # of the picture grid
 
 
 def report(
@@ -30,6 +29,12 @@ def report(
     way: str = "",
     reference: str = "",
     split: str = "",
+    sets: bool = False,
+    inception: str = "",
+    resize: str = "half_pixel",
+    classifier: str = "",
+    number: int = set_scores.NUMBER,
+    features: Callable[[trained.Run], frozen.Features | None] | None = None,
 ) -> str:
     """Scores all finished runs below a directory; writes report.md, report.csv and report.html there.
 
@@ -39,7 +44,11 @@ def report(
         palette: JSON file of the colours of classes, for the accuracies and IoUs of label maps.
         way: of the runs; by default their first.
         reference: the variant that the others are compared with; by default the sweep's own.
-        split: of the data; by default that of the runs' validation.
+        split: of the data; by default that of the runs' validation, and for what is drawn from codes that of training.
+        sets: whether sets are scored as well.
+        inception: as in `scoring.scores`, as `resize` and `number`.
+        classifier: file of the classifier; by default it is kept in the directory, and read by the next report.
+        features: `run -> those of LPIPS`, which all runs share; None: no scores by LPIPS.
 
     Returns:
         The table in Markdown.
@@ -56,8 +65,34 @@ def report(
             raise jgan.UserError(f"--reference={reference}: the variants are {', '.join(variants)}.")
         reference = variants[0]
     judge = judge_lib.Judge(segmenter) if segmenter else None
+    # Of the data of one run, so that all are compared with the same pictures by the same nets.
+    model = trained.load(next(place for place in places if place.variant == reference).workdir)
+    net = features(model) if features else None
+    known = None
+    if sets:
+        if not (classifier or inception):
+            several = f"_{way or next(iter(model.system.ways))}" if len(model.system.ways) > 1 else ""
+            classifier = os.path.join(workdir, f"classifier{several}.npz")
+        known = report_scores.of_sets(
+            model,
+            way,
+            split=split,
+            inception=inception,
+            resize=resize,
+            classifier=classifier,
+            number=number,
+        )
     results = {
-        place: _score(place, way, judge=judge, palette=palette, split=split)
+        place: report_scores.score(
+            trained.load(place.workdir),
+            way,
+            judge=judge,
+            palette=palette,
+            split=split,
+            features=net,
+            known=known,
+            number=number,
+        )
         for place in output.progress_over(places, unit="run")
     }
     first = results[places[0]]
@@ -65,10 +100,19 @@ def report(
         if result.names != first.names:
             raise jgan.UserError(f"{place.workdir} is scored on other examples than {places[0].workdir}.")
     table = report_table.table(results, reference)
-    notes = [
-        f"{len(first.names)} examples; mean and standard error over seeds; the best in bold. Differences to "
-        f"{reference} with 95 % intervals of a paired bootstrap over examples and seeds."
-    ]
+    notes = ["Means and standard errors over seeds; the best in bold."]
+    if first.names:
+        notes.append(
+            f"{len(first.names)} examples. Differences to {reference} have 95 % intervals of a paired bootstrap over "
+            "examples and seeds."
+        )
+    if net:
+        told = [
+            name for name in ("lpips", "diversity_lpips", "ppl") if name in {*first.values, *first.numbers}
+        ]
+        notes += [f"{', '.join(told)}: {net.name}."] if told else []
+    if first.numbers:
+        notes.append(_of_sets(first, reference, bool(known)))
     if judge:
         notes.append(
             f"fcn: what the segmenter in {segmenter} finds in the pictures ({judge.size} pixels a side)."
@@ -131,25 +175,12 @@ def _below(workdir: str) -> list[str]:
     return sorted(names)
 
 
-def _score(place: report_table.Place, way: str, *, palette: str, **options: Any) -> report_table.Result:
-    """The scores of one run, example by example; `options` are `judge` and `split` of `evaluate.each_of`."""
-    run = trained.load(place.workdir)
-    if palette and not way and len(run.system.ways) > 1:
-        raise jgan.UserError(
-            f"--palette={palette}: runs of {run.config.system} have several ways, and class colours belong to one; add "
-            f"--way={' or --way='.join(run.system.ways)}."
-        )
-    known = run.way(way)
-    options = evaluate.arguments(run, way, palette=palette, **options)
-    scored, rows = [], []
-    for one in evaluate.each(**options):
-        if len(rows) < _ROWS:
-            start = one.example[known.inputs[0]] if known.inputs else None
-            rows.append([start, one.example.get(known.target), one.output])
-        scored.append(one._replace(output=None, example={"name": one.example["name"]}))
-    values = {name: np.array([one.values[name] for one in scored]) for name in scored[0].values}
-    counts = {name: np.stack([one.counts[name] for one in scored]) for name in scored[0].counts}
-    names = tuple(one.example["name"] for one in scored)
-    return report_table.Result(
-        names, values, counts, rows, tuple(options["palette"] or ()) if "" in counts else ()
+def _of_sets(result: report_table.Result, reference: str, compared: bool) -> str:
+    """How the scores were measured that a run has one of."""
+    told = (
+        f"{next(iter(result.numbers))} and others that a run has one of: intervals of differences to {reference} are "
+        "Student's, 95 %, over the differences of seeds alone"
     )
+    if compared:
+        told += f"; real pictures are those of {reference}; {next(iter(result.protocol.values()))}"
+    return f"{told}."
