@@ -67,12 +67,12 @@ def report(
     judge = judge_lib.Judge(segmenter) if segmenter else None
     # Of the data of one run, so that all are compared with the same pictures by the same nets.
     model = trained.load(next(place for place in places if place.variant == reference).workdir)
+    one = (way or next(iter(model.system.ways))) if len(model.system.ways) > 1 else ""
     net = features(model) if features else None
     known = None
     if sets:
         if not (classifier or inception):
-            several = f"_{way or next(iter(model.system.ways))}" if len(model.system.ways) > 1 else ""
-            classifier = os.path.join(workdir, f"classifier{several}.npz")
+            classifier = os.path.join(workdir, f"classifier{f'_{one}' if one else ''}.npz")
         known = report_scores.of_sets(
             model,
             way,
@@ -128,9 +128,9 @@ def report(
     output.replace(os.path.join(workdir, "report.md"), text.encode())
     output.replace(os.path.join(workdir, "report.csv"), report_table.to_csv(table).encode())
     grid = report_page.grid({place.variant: results[place] for place in reversed(places)}, variants)
-    output.replace(
-        os.path.join(workdir, "report.html"), report_page.html(workdir, blocks, notes, grid).encode()
-    )
+    curves = report_page.curves(places, one)
+    page = report_page.html(workdir, blocks, notes, curves, grid, variants)
+    output.replace(os.path.join(workdir, "report.html"), page.encode())
     return text
 
 
@@ -178,9 +178,9 @@ def _below(workdir: str) -> list[str]:
 def _of_sets(result: report_table.Result, reference: str, compared: bool) -> str:
     """How the scores were measured that a run has one of."""
     told = (
-        f"{next(iter(result.numbers))} and others that a run has one of: intervals of differences to {reference} are "
-        "Student's, 95 %, over the differences of seeds alone"
+        f"{', '.join(report_table.listed(result.numbers))}: one number for each run, so that the intervals of their "
+        f"differences to {reference} are Student's, 95 %, over seeds alone."
     )
     if compared:
-        told += f"; real pictures are those of {reference}; {next(iter(result.protocol.values()))}"
-    return f"{told}."
+        told += f" Real pictures are those of {reference}; {next(iter(result.protocol.values()))}."
+    return told
