@@ -24,12 +24,18 @@ _SEEDS = flags.DEFINE_integer("seeds", 3, "so many seeds of each variant", lower
 _VMAP = flags.DEFINE_integer(
     "vmap_seeds",
     1,
-    "train so many seeds of a variant as one program: vmapped, but on CPUs one after the other within each step; "
-    "without --seeds there are as many",
+    "train so many seeds of a variant together: as one vmapped program, but on CPUs in processes that divide the "
+    "cores; without --seeds there are as many",
     lower_bound=1,
 )
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "show which runs there are, and train none")
-_JOBS = flags.DEFINE_integer("jobs", 1, "trainings at a time, on this machine", lower_bound=1)
+_JOBS = flags.DEFINE_integer(
+    "jobs",
+    None,
+    "trainings at a time on this machine, each on its share of the cores: 1, or with --vmap_seeds on CPUs as many as "
+    "there are cores",
+    lower_bound=1,
+)
 _EXECUTOR = flags.DEFINE_enum(
     "executor",
     "here",
@@ -68,13 +74,15 @@ def main() -> None:
         return
     sweep.write(workdir, _SWEEP.value, made, jobs, _GIVEN)
     left, failed = sweep.pending(jobs)
-    left = sweep.grouped(left, _VMAP.value)
+    here = _EXECUTOR.value == "here"
+    divided = sweep.parts(_VMAP.value) if here and _JOBS.value is None else 1
+    left = sweep.grouped(left, -(-_VMAP.value // divided))
     if printing:
         print(sweep_elsewhere.commands(left), end="")
     elif not left:
         print("nothing is left to train")
-    elif _EXECUTOR.value == "here":
-        failed |= sweep.here(left, workdir, _JOBS.value)
+    elif here:
+        failed |= sweep.here(left, workdir, _JOBS.value or divided)
     else:
         slurm = _EXECUTOR.value == "slurm"
         text = (
