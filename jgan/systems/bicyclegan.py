@@ -307,8 +307,8 @@ def _check(config: Any) -> None:
     for part in ("generator", "encoder", "discriminator"):
         if layers.is_batch(config[part].norm):
             raise jgan.UserError(
-                f"{part}.norm={config[part].norm!r} would mix the branches, which pass a net together: instance or none "
-                "would work."
+                f"{part}.norm={config[part].norm!r} would mix the branches, which pass a net together: "
+                "instance or none would work."
             )
 
 
