@@ -223,7 +223,7 @@ def test_a_sweep_with_vmapped_seeds_leaves_normal_runs(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
     assert done.returncode == 0 and "10 runs" in done.stdout, done.stdout + done.stderr
     for job in expanded(tmp_path / "out", 2):
-        assert sweep.is_finished(job) and len(logged(job.workdir)) > 3
+        assert job.is_finished() and len(logged(job.workdir)) > 3
         assert run_config.read(job.workdir).seed == job.config.seed
     again = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
     assert again.returncode == 0 and "nothing is left to train" in again.stdout

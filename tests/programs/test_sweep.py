@@ -87,7 +87,7 @@ def test_what_is_finished_is_left_and_another_config_is_told(tmp_path, capsys):
     assert "l1/seed0: finished already" in capsys.readouterr().out
     # More steps are a reason to go on.
     longer = expanded(tmp_path, given=["--config.steps=9"])
-    assert not sweep.is_finished(longer[0]) and sweep.progress(longer[0].workdir) == 3
+    assert not longer[0].is_finished() and sweep.progress(longer[0].workdir) == 3
 
 
 PLAY = """
