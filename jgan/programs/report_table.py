@@ -16,7 +16,7 @@ from jgan.metrics import scores as score_lib
 from jgan.metrics import segmentation
 from jgan.programs import evaluate
 
-_DIGITS = {"psnr": 2}
+_DIGITS = {"psnr": 2, "evaluations": 0}
 _EMPTY: Mapping[str, Any] = types.MappingProxyType({})
 # Of what `Result.numbers` has: the standard errors of a kernel distance within one run, and what real pictures have.
 _UNLISTED = ("kid_error", "classifier_kd_error", "classifier_accuracy")

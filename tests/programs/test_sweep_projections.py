@@ -3,8 +3,10 @@
 import json
 import pathlib
 import shlex
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -175,3 +177,52 @@ def test_every_preset_has_flags_that_exist(run, tmp_path):
         )
         assert done.returncode == 0 and f"projections by {run}" in done.stdout, done.stderr
         assert "w_plus_noise_mean/seed2" in done.stdout and not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_children")
+def test_a_sweep_that_was_killed_repeats_no_photo_and_ends_with_the_same_table(drawn_run, tmp_path):
+    """Killed with -9 as soon as there is another photo, again and again, until it is done."""
+    config = dcgan.get_config("tiny")
+    config.data.channels = (3,)
+    (tmp_path / "run").mkdir()
+    drawn_run(str(tmp_path / "run"), config, 8)
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for k in range(4):
+        images.write(tmp_path / "photos" / f"{k}.png", rng.integers(0, 256, (16, 20, 3), np.uint8))
+    flags = (f"--run={tmp_path / 'run'}", f"--images={tmp_path / 'photos'}", "--batch=1", "--seeds=1")
+
+    def start(place, module, *flags):
+        command = [sys.executable, "-m", module, f"--workdir={tmp_path / place}", *flags]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+    def sweeping(place):
+        return start(place, "launch.sweep", f"--sweep={FILE}:tiny", *flags)
+
+    def photos():
+        return {path: path.stat().st_mtime_ns for path in (tmp_path / "parts").glob("*/seed0/*.npz")}
+
+    out, _ = sweeping("whole").communicate(timeout=600)
+    assert "hybrid_4/seed0: finished in" in out
+    kills, done = 0, {}
+    while kills < 30:
+        process = sweeping("parts")
+        while process.poll() is None and len(photos()) == len(done):
+            time.sleep(0.02)
+        if kills < 5:
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            kills += 1
+            time.sleep(1)  # the projection ends with the sweep
+        else:
+            out, _ = process.communicate(timeout=600)
+            assert process.returncode == 0, out
+        now = photos()
+        assert done.items() <= now.items()
+        done = now
+        if process.returncode == 0:
+            break
+    assert kills == 5 and len(done) == 5 * 4
+    tables = [start(place, "launch.report").communicate(timeout=600)[0] for place in ("whole", "parts")]
+    assert tables[0] == tables[1] and "hybrid_4" in tables[0]
