@@ -31,8 +31,8 @@ _SEEDS = flags.DEFINE_integer("seeds", 3, "so many seeds of each variant", lower
 _VMAP = flags.DEFINE_integer(
     "vmap_seeds",
     1,
-    "train so many seeds of a variant as one program: vmapped, but on CPUs one after the other within each step; "
-    "without --seeds there are as many",
+    "train so many seeds of a variant together: as one vmapped program, but on CPUs in processes that divide the "
+    "cores; without --seeds there are as many",
     lower_bound=1,
 )
 _RUN = flags.DEFINE_string(
@@ -46,7 +46,13 @@ _IMAGES = flags.DEFINE_string(
 )
 _NUMBER = flags.DEFINE_integer("number", 8, "so many of them, where there are no --images", lower_bound=1)
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "show which runs there are, and train none")
-_JOBS = flags.DEFINE_integer("jobs", 1, "trainings at a time, on this machine", lower_bound=1)
+_JOBS = flags.DEFINE_integer(
+    "jobs",
+    None,
+    "trainings at a time on this machine, each on its share of the cores: 1, or with --vmap_seeds on CPUs as many as "
+    "there are cores",
+    lower_bound=1,
+)
 _EXECUTOR = flags.DEFINE_enum(
     "executor",
     "here",
@@ -71,6 +77,7 @@ def main() -> None:
         raise jgan.UserError(f"{' and '.join(missing)} must be given; --help shows all flags.")
     from jgan.programs import sweep
     from jgan.programs import sweep_elsewhere
+    from jgan.programs import sweep_file
     from jgan.programs import sweep_projections
 
     launch.goes_with(
@@ -99,15 +106,17 @@ def main() -> None:
         number = 0 if _IMAGES.value else _NUMBER.value
         sweep_projections.write(workdir, _SWEEP.value, made, jobs, given, number)
     else:
-        sweep.write(workdir, _SWEEP.value, made, jobs, given)
+        sweep_file.write(workdir, _SWEEP.value, made, jobs, given)
     left, failed = sweep.pending(jobs)
-    left = sweep.grouped(left, _VMAP.value)
+    here = _EXECUTOR.value == "here"
+    divided = sweep.parts(_VMAP.value) if here and _JOBS.value is None else 1
+    left = sweep.grouped(left, -(-_VMAP.value // divided))
     if printing:
         print(sweep_elsewhere.commands(left), end="")
     elif not left:
         print(f"nothing is left to {made.program}")
-    elif _EXECUTOR.value == "here":
-        failed |= sweep.here(left, workdir, _JOBS.value)
+    elif here:
+        failed |= sweep.here(left, workdir, _JOBS.value or divided)
     else:
         slurm = _EXECUTOR.value == "slurm"
         text = (

@@ -12,7 +12,7 @@ FACADES64: dict[str, Any] = {
     "data.number": 2_000,
     "data.val_number": 100,
     "sample_every": 2_000,
-    "validate_every": 4_000,
+    "validate_every": 1_000,
     "save_every": 2_000,
     "keep": 1,
 }

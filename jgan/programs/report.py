@@ -20,6 +20,7 @@ from jgan.programs import report_scores
 from jgan.programs import report_table
 from jgan.programs import set_scores
 from jgan.programs import sweep as sweep_lib
+from jgan.programs import sweep_file
 from jgan.programs import sweep_projections
 from jgan.runs import config as run_config
 
@@ -60,7 +61,7 @@ def report(
         jgan.UserError: no finished run, runs of two systems, runs without scores, an unknown reference, or what does
             not go with projections.
     """
-    facts = sweep_lib.facts(workdir)
+    facts = sweep_file.facts(workdir)
     if facts.get("program") == "project":
         others = {"segmenter": segmenter, "palette": palette, "way": way, "split": split, "set_scores": sets}
         for name, value in others.items():
@@ -75,12 +76,12 @@ def report(
     judge = judge_lib.Judge(segmenter) if segmenter else None
     # Of the data of one run, so that all are compared with the same pictures by the same nets.
     model = trained.load(next(place for place in places if place.variant == reference).workdir)
+    one = (way or next(iter(model.system.ways))) if len(model.system.ways) > 1 else ""
     net = features(model) if features else None
     known = None
     if sets:
         if not (classifier or inception):
-            several = f"_{way or next(iter(model.system.ways))}" if len(model.system.ways) > 1 else ""
-            classifier = os.path.join(workdir, f"classifier{several}.npz")
+            classifier = os.path.join(workdir, f"classifier{f'_{one}' if one else ''}.npz")
         known = report_scores.of_sets(
             model,
             way,
@@ -119,7 +120,7 @@ def report(
         notes.append(
             "iou, accuracies: a pixel is of the class with the nearest colour; one confusion matrix over all examples."
         )
-    return _written(workdir, facts, results, reference, notes, missing)
+    return _written(workdir, facts, results, reference, notes, missing, report_page.curves(places, one))
 
 
 def _reference(asked: str, places: Sequence[report_table.Place], facts: dict[str, Any]) -> str:
@@ -140,6 +141,7 @@ def _written(
     reference: str,
     told: Sequence[str],
     missing: Sequence[str],
+    curves: str = "",
 ) -> str:
     """Writes the files of a report and returns its table in Markdown.
 
@@ -150,6 +152,7 @@ def _written(
         reference: the variant that the others are compared with.
         told: how some scores were measured.
         missing: names of runs that are not finished.
+        curves: as `report_page.curves` gives them; empty: none.
 
     Raises:
         jgan.UserError: runs were scored on different examples.
@@ -174,9 +177,8 @@ def _written(
     output.replace(os.path.join(workdir, "report.md"), text.encode())
     output.replace(os.path.join(workdir, "report.csv"), report_table.to_csv(table).encode())
     grid = report_page.grid({place.variant: results[place] for place in reversed(places)}, variants)
-    output.replace(
-        os.path.join(workdir, "report.html"), report_page.html(workdir, blocks, notes, grid).encode()
-    )
+    page = report_page.html(workdir, blocks, notes, curves, grid, variants)
+    output.replace(os.path.join(workdir, "report.html"), page.encode())
     return text
 
 
@@ -232,9 +234,9 @@ def _below(workdir: str) -> list[str]:
 def _of_sets(result: report_table.Result, reference: str, compared: bool) -> str:
     """How the scores were measured that a run has one of."""
     told = (
-        f"{next(iter(result.numbers))} and others that a run has one of: intervals of differences to {reference} are "
-        "Student's, 95 %, over the differences of seeds alone"
+        f"{', '.join(report_table.listed(result.numbers))}: one number for each run, so that the intervals of their "
+        f"differences to {reference} are Student's, 95 %, over seeds alone."
     )
     if compared:
-        told += f"; real pictures are those of {reference}; {next(iter(result.protocol.values()))}"
-    return f"{told}."
+        told += f" Real pictures are those of {reference}; {next(iter(result.protocol.values()))}."
+    return told

@@ -114,7 +114,12 @@ def _of_examples(result: Result) -> dict[str, _Score]:
 
 def _of_run(result: Result) -> dict[str, _Score]:
     """The scores that a run has one of."""
-    return {name: (value, None) for name, value in result.numbers.items() if name not in _UNLISTED}
+    return {name: (result.numbers[name], None) for name in listed(result.numbers)}
+
+
+def listed(numbers: Mapping[str, float]) -> list[str]:
+    """The names of those that have a column."""
+    return [name for name in numbers if name not in _UNLISTED]
 
 
 def _of_classes(result: Result, drawn: np.ndarray) -> dict[str, _Score]:
@@ -180,7 +185,7 @@ def blocks(scores: Table, known: dict[str, float], reference: str, facts: dict[s
         scores: as `table` gives them.
         known: {score: number} of real pictures.
         reference: the variant of the differences.
-        facts: of the sweep, as `sweep.facts` reads them.
+        facts: of the sweep, as `sweep_file.facts` reads them.
     """
     names = list(dict.fromkeys(score for cells in scores.values() for score in cells))
     best, digits = {}, {}
@@ -214,9 +219,11 @@ def blocks(scores: Table, known: dict[str, float], reference: str, facts: dict[s
 
 
 def _digits(score: str, means: Sequence[float]) -> int:
-    """How many digits a column has: three significant ones of its smallest number, where that is below a hundredth."""
+    """How many digits a column has: of a distance three significant ones of its smallest number."""
     least = min((abs(mean) for mean in means if mean), default=1.0)
-    return _DIGITS.get(score, 3 if least >= 0.01 else min(2 - math.floor(math.log10(least)), 8))
+    if least >= 0.01 or score_lib.better(score) == "max":
+        return _DIGITS.get(score, 3)
+    return min(2 - math.floor(math.log10(least)), 8)
 
 
 def _number(digits: int, value: float | None) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import importlib.util
-import json
 import os
 import subprocess
 import sys
@@ -22,14 +21,16 @@ from typing import NamedTuple
 import ml_collections
 
 import jgan
-from jgan import output
 from jgan import sweeps
 from jgan.metrics import segmentation
 from jgan.runs import config as run_config
 
-FILE = "sweep.json"  # of the directory of a sweep
-# Of a process that asks Linux for a SIGTERM when the one that started it ends, and becomes a command.
-_BOUND = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
+# Of a process that asks Linux for a SIGTERM when the one that started it ends, keeps to some cores (none named: all of
+# them), and becomes a command.
+_BOUND = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); cores = [int(x) for x in sys.argv[1].split(',') if x]; "
+    "cores and os.sched_setaffinity(0, cores); os.execv(sys.argv[2], sys.argv[2:])"
+)
 _PATIENCE = 300  # seconds to wait for the trainings of a sweep that was killed
 
 
@@ -213,52 +214,6 @@ def describe(sweep: sweeps.Sweep, jobs: Sequence[Job], given: Sequence[str]) -> 
     return "\n".join(lines)
 
 
-def write(
-    workdir: str, text: str, sweep: sweeps.Sweep, jobs: Sequence[Any], given: Sequence[str], **more: Any
-) -> None:
-    """Writes sweep.json, from which a report knows the variants, their order and the reference.
-
-    Args:
-        workdir: directory of the sweep, which is made where it is missing.
-        text: FILE.py or FILE.py:PRESET.
-        sweep: as `read` gives it.
-        jobs: its runs.
-        given: flags for all runs.
-        more: what else is to be known of it.
-
-    Raises:
-        jgan.UserError: the directory holds another sweep.
-    """
-    run_config.prepare(workdir)
-    known = facts(workdir)
-    if known and known.get("sweep") != text:
-        raise jgan.UserError(f"{workdir} holds the sweep {known.get('sweep')}: name another --workdir.")
-    content = {
-        "sweep": text,
-        "program": sweep.program,
-        "given": list(given),
-        "config": sweep.config,
-        "base": dict(sweep.base),
-        "variants": {name: dict(overrides) for name, overrides in sweep.variants},
-        "reference": sweep.reference or sweep.variants[0][0],
-        "runs": [job.name for job in jobs],
-        "paper": {name: dict(scores) for name, scores in sweep.paper.items()},
-        "source": sweep.source,
-        **more,
-    }
-    output.replace(os.path.join(workdir, FILE), (json.dumps(content, indent=2) + "\n").encode())
-
-
-def facts(workdir: str) -> dict[str, Any]:
-    """What `write` wrote; {} where nothing can be read."""
-    try:
-        with open(os.path.join(workdir, FILE), encoding="utf-8") as file:
-            found = json.load(file)
-        return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
-        return {}
-
-
 def progress(workdir: str) -> int:
     """The last step of a run that has a complete checkpoint; 0 if there is none."""
     try:
@@ -286,16 +241,17 @@ def pending(jobs: Sequence[Job]) -> tuple[list[Job], dict[str, str]]:
 def here(jobs: Sequence[Job | Group], workdir: str, at_once: int = 1) -> dict[str, str]:
     """Trains runs in processes of their own, some at a time; returns {name: last line} of those that failed.
 
-    Of a group that fails each run that is not finished is trained alone, so that one cannot stop the others. A training
-    ends with the sweep, whatever ends it, and saves before. Its output goes to `train.log` in its run, or that of a
-    group in the directory of its variant.
+    Those that train at a time divide the processor's cores (`shares`). Of a group that fails each run that is not
+    finished is trained alone, so that one cannot stop the others. A training ends with the sweep, whatever ends it, and
+    saves before. Its output goes to `train.log` in its run, or that of a group in the directory of its variant.
 
     Raises:
         jgan.UserError: another sweep trains in this directory.
     """
     with _alone(workdir) as descriptor:
         waiting, failed = [*jobs], {}
-        running: list[tuple[Job | Group, subprocess.Popen, float]] = []
+        running: list[tuple[Job | Group, subprocess.Popen, float, tuple[int, ...]]] = []
+        free = shares(at_once)
         try:
             while waiting or running:
                 while waiting and len(running) < at_once:
@@ -303,11 +259,13 @@ def here(jobs: Sequence[Job | Group], workdir: str, at_once: int = 1) -> dict[st
                     step, ended = job.step, max(len(jobs) - len(waiting), 1)
                     goes = f"continues at {job.unit} {step}" if step else "begins"
                     print(f"{job.name}: {goes} ({ended} of {len(jobs)})", flush=True)
-                    running.append((job, _start(job, descriptor), time.monotonic()))
+                    cores = free.pop(0)
+                    running.append((job, _start(job, descriptor, cores), time.monotonic(), cores))
                 time.sleep(0.1)
                 for one in [one for one in running if one[1].poll() is not None]:
                     running.remove(one)
-                    job, process, begun = one
+                    job, process, begun, cores = one
+                    free.append(cores)
                     sentence = _outcome(job, process.returncode)
                     if sentence and isinstance(job, Group):
                         waiting += [one for one in job.jobs if one.step < one.steps]
@@ -316,19 +274,43 @@ def here(jobs: Sequence[Job | Group], workdir: str, at_once: int = 1) -> dict[st
                     taken = f"finished in {time.monotonic() - begun:.0f} s"
                     print(f"{job.name}: {f'FAILED: {sentence}' if sentence else taken}", flush=True)
         finally:
-            for _, process, _ in running:
+            for _, process, *_ in running:
                 process.terminate()
-            for _, process, _ in running:
+            for _, process, *_ in running:
                 process.wait()
     return failed
 
 
-def _start(job: Job | Group, descriptor: int) -> subprocess.Popen:
+def shares(count: int) -> list[tuple[int, ...]]:
+    """The processor's cores in `count` equal parts; () is all of them.
+
+    A small net gains little from a second core, and two that share two cores wait for each other: on cores of their
+    own they are nearly twice as fast.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+    size = len(cores) // count
+    if count == 1 or not size:
+        return [()] * count
+    return [tuple(cores[k * size : (k + 1) * size]) for k in range(count)]
+
+
+def parts(count: int) -> int:
+    """How many trainings a group of `count` seeds is divided into: on CPUs one for each core, else one."""
+    if count == 1 or sys.platform != "linux":
+        return 1
+    # Asked in another process, since one that has asked would hold a GPU's memory from the trainings.
+    asked = subprocess.run(
+        [sys.executable, "-c", "import jax; print(jax.default_backend())"], capture_output=True, text=True
+    )
+    return min(count, len(os.sched_getaffinity(0))) if asked.stdout.strip() == "cpu" else 1
+
+
+def _start(job: Job | Group, descriptor: int, cores: Sequence[int]) -> subprocess.Popen:
     """The process of a training, which keeps the sweep's lock while it runs."""
     os.makedirs(job.workdir, exist_ok=True)
     command = job.command()
     if sys.platform == "linux":
-        command = [sys.executable, "-c", _BOUND, *command]
+        command = [sys.executable, "-c", _BOUND, ",".join(map(str, cores)), *command]
     with open(os.path.join(job.workdir, job.log), "ab") as log:
         return subprocess.Popen(
             command,

@@ -22,6 +22,7 @@ from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.programs import projection_files
 from jgan.programs import sweep as sweep_lib
+from jgan.programs import sweep_file
 from jgan.runs import config as run_config
 
 # Flags of the search, which a method without one refuses.
@@ -158,13 +159,13 @@ def write(
     Raises:
         jgan.UserError: the directory holds projections that were made otherwise, or the run's data cannot be read.
     """
-    images, begun = jobs[0].images, bool(sweep_lib.facts(workdir))
+    images, begun = jobs[0].images, bool(sweep_file.facts(workdir))
     more = {"images": images, "number": number}
     _check_unchanged(workdir, sweep, {"given": list(given), **more})
     places = [os.path.join(images, f"{k:05d}.png") for k in range(number)]
     missing = [k for k, place in enumerate(places) if not (begun and os.path.exists(place))]
     photos = held_out(sweep.config, missing) if missing else []
-    sweep_lib.write(workdir, text, sweep, jobs, given, **more)
+    sweep_file.write(workdir, text, sweep, jobs, given, **more)
     if photos:
         os.makedirs(images, exist_ok=True)
     for k, photo in zip(missing, photos, strict=True):
@@ -196,7 +197,7 @@ def held_out(run: str, places: Sequence[int]) -> list[np.ndarray]:
 
 def _check_unchanged(workdir: str, sweep: sweeps.Sweep, more: dict[str, Any]) -> None:
     """Refuses other projections in the place of those that are there, which do not remember their flags."""
-    old = sweep_lib.facts(workdir)
+    old = sweep_file.facts(workdir)
     if not old:
         return
     new = json.loads(json.dumps({"config": sweep.config, "base": dict(sweep.base), **more}))

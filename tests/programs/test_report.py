@@ -2,6 +2,7 @@
 
 import csv
 import functools
+import json
 import pathlib
 import subprocess
 import sys
@@ -39,6 +40,11 @@ def runs(small_config, drawn_run, tmp_path_factory):
 
 
 def test_a_table_has_the_means_and_the_differences_of_all_finished_runs(runs):
+    for variant in ("a", "b"):
+        records = [{"step": step, "val_l1": 0.5, "g_loss": 1.0} for step in (1, 2)]
+        (runs / variant / "seed0" / "metrics.jsonl").write_text(
+            "".join(json.dumps(one) + "\n" for one in records)
+        )
     text = report.report(str(runs), reference="b")
     rows = {(row["variant"], row["score"]): row for row in csv.DictReader(open(runs / "report.csv"))}
     assert {variant for variant, _ in rows} == {"a", "b"} and {score for _, score in rows} == {
@@ -52,6 +58,12 @@ def test_a_table_has_the_means_and_the_differences_of_all_finished_runs(runs):
     assert "Not finished: c/seed0" in text and (runs / "report.md").read_text() == text
     page = (runs / "report.html").read_text()
     assert page.count("data:image/png") == 1 and "<b>" in page and "Differences to b" in page
+    assert "<span>Validation L1</span>" in page and "<span>Generator loss</span>" in page
+    # A variant has one colour in tables and curves.
+    for colour, variant in (("s0", "a"), ("s1", "b")):
+        assert f'<i class="swatch {colour}"></i>{variant}</th>' in page
+        assert f'<span class="{colour}">{variant}</span>' in page
+    assert "http" not in page.replace("http://www.w3.org", "")
 
 
 def test_a_palette_gives_the_scores_of_launch_evaluate_and_a_column_for_each_class(runs, tmp_path):
@@ -133,7 +145,7 @@ def test_runs_that_draw_are_scored_as_sets_by_one_classifier(draws):
         row = rows["many", name]
         assert float(row["mean"]) == pytest.approx(value, rel=1e-4) and row["seeds"] == "2", name
         assert row["low"] == row["high"] == row["difference"]
-    assert f"real pictures are those of few; {protocol['classifier_fd']}." in text
+    assert f"Real pictures are those of few; {protocol['classifier_fd']}." in text
     assert "classifier_fd ↓" in text and "classifier_precision ↑" in text
     assert (draws / "report.html").read_text().count("data:image/png") == 1
 

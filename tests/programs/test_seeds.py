@@ -219,7 +219,7 @@ def test_mistakes_end_in_a_sentence(tmp_path, flags, words):
 @pytest.mark.usefixtures("quick_children")
 def test_a_sweep_with_vmapped_seeds_leaves_normal_runs(tmp_path):
     command = [sys.executable, "-m", "launch.sweep", f"--sweep={FILE}", f"--workdir={tmp_path / 'out'}"]
-    command += ["--vmap_seeds=2"]
+    command += ["--vmap_seeds=2", "--jobs=1"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
     assert done.returncode == 0 and "10 runs" in done.stdout, done.stdout + done.stderr
     for job in expanded(tmp_path / "out", 2):

@@ -14,6 +14,7 @@ import pytest
 import jgan
 from jgan.programs import sweep
 from jgan.programs import sweep_elsewhere
+from jgan.programs import sweep_file
 from jgan.runs import config as run_config
 from launch import config_files
 
@@ -127,14 +128,30 @@ def test_one_that_fails_is_told_and_does_not_stop_the_rest(tmp_path, monkeypatch
     assert all(sweep.progress(job.workdir) == 3 for job in jobs if job.name != "gan/seed0")
 
 
+def test_trainings_at_a_time_divide_the_cores(tmp_path, monkeypatch):
+    cores = {0, 1, 2, 5, 7}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores)
+    assert sweep.shares(1) == [()] and sweep.shares(2) == [(0, 1), (2, 5)]
+    assert sweep.shares(5) == [(0,), (1,), (2,), (5,), (7,)]
+    assert sweep.shares(6) == [()] * 6  # more than there are: nobody is held to one
+    monkeypatch.undo()
+    own = sorted(os.sched_getaffinity(0))[-1]
+    job = expanded(tmp_path)[0]
+    told = [sys.executable, "-c", "import os; print(os.sched_getaffinity(0))"]
+    monkeypatch.setattr(sweep.Job, "command", lambda self: told)
+    for chosen, found in (((own,), {own}), ((), os.sched_getaffinity(0))):
+        assert sweep._start(job, -1, chosen).wait() == 0
+        assert (tmp_path / job.name / "train.log").read_text().splitlines()[-1] == str(found)
+
+
 def test_a_directory_holds_one_sweep(tmp_path):
     made, jobs = sweep.read(FILE), expanded(tmp_path)
-    sweep.write(str(tmp_path), FILE, made, jobs, [])
-    sweep.write(str(tmp_path), FILE, made, expanded(tmp_path, seeds=2), [])
-    assert sweep.facts(str(tmp_path))["reference"] == "l1+cgan"
-    assert len(sweep.facts(str(tmp_path))["runs"]) == 10
+    sweep_file.write(str(tmp_path), FILE, made, jobs, [])
+    sweep_file.write(str(tmp_path), FILE, made, expanded(tmp_path, seeds=2), [])
+    assert sweep_file.facts(str(tmp_path))["reference"] == "l1+cgan"
+    assert len(sweep_file.facts(str(tmp_path))["runs"]) == 10
     with pytest.raises(jgan.UserError, match="holds the sweep"):
-        sweep.write(str(tmp_path), "other.py", made, jobs, [])
+        sweep_file.write(str(tmp_path), "other.py", made, jobs, [])
 
 
 def test_scripts_for_clusters_hold_every_command(tmp_path):

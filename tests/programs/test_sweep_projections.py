@@ -19,6 +19,7 @@ from jgan.data import objects
 from jgan.programs import projection_files
 from jgan.programs import sweep
 from jgan.programs import sweep_elsewhere
+from jgan.programs import sweep_file
 from jgan.programs import sweep_projections
 from jgan.runs import config as run_config
 
@@ -130,7 +131,7 @@ def test_a_directory_holds_projections_of_one_kind(run, tmp_path, change, words)
     made, jobs = expanded(run, tmp_path)
     sweep_projections.write(str(tmp_path), FILE, made, jobs, [], 2)
     sweep_projections.write(str(tmp_path), FILE, made, expanded(run, tmp_path, seeds=2)[1], [], 2)
-    assert len(sweep.facts(str(tmp_path))["runs"]) == 10
+    assert len(sweep_file.facts(str(tmp_path))["runs"]) == 10
     given, number = change.pop("given", []), change.pop("number", 2)
     with pytest.raises(jgan.UserError, match=f"holds projections with {words}: name another --workdir"):
         sweep_projections.write(str(tmp_path), FILE, made._replace(**change), jobs, given, number)
