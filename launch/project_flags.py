@@ -35,6 +35,11 @@ def given() -> list[str]:
     return [line for flag in every() if flag.present for line in flag.serialize().splitlines()]
 
 
+def values() -> dict[str, Any]:
+    """{name: value} of the flags that were given."""
+    return {flag.name: flag.value for flag in every() if flag.present}
+
+
 def check(overrides: Mapping[str, Any]) -> None:
     """Refuses {name: value} of flags that do not exist, or have no such value, with a `jgan.UserError`."""
     known = {flag.name: flag for flag in every()}

@@ -148,6 +148,7 @@ def projections(made: Any, workdir: str) -> tuple[Any, list[Any], list[str]]:
             raise jgan.UserError(f"--sweep={_SWEEP.value}: {error}") from None
     given = project_flags.given()
     jobs = sweep_projections.expand(made, workdir, seeds=_SEEDS.value, given=given, images=_IMAGES.value)
+    sweep_projections.check(made, project_flags.values())
     return made, jobs, given
 
 

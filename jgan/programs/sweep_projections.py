@@ -130,13 +130,49 @@ def expand(
     made = []
     for name, overrides in sweeps.seeds(sweep.variants, seeds):
         place = os.path.join(workdir, *name.split("/"))
-        idle = _SEARCH if overrides.get("method") == "network" else set()
+        idle = _idle(overrides)
         own = {**{flag: value for flag, value in base.items() if flag not in idle}, **overrides}
         flags = [f"--{flag}={sweep_lib.as_flag(value)}" for flag, value in own.items()]
         flags += [flag for flag in given if _name(flag) not in idle]
         flags = [f"--workdir={sweep.config}", f"--images={images}", *flags, f"--output={place}"]
         made.append(Job(name, place, overrides, sweep.config, images, tuple(flags)))
     return made
+
+
+def check(sweep: sweeps.Sweep, given: Mapping[str, Any]) -> None:
+    """Refuses variants that launch.project would refuse by this run, before anything is projected.
+
+    Args:
+        sweep: with the run as its config.
+        given: {flag: value} of flags for all projections.
+
+    Raises:
+        jgan.UserError: the run has no such space or no predictor, or settings make no sense; the sentence names the
+            variant.
+    """
+    import jax
+
+    # Of this process alone, which else would hold a GPU's memory from the projections.
+    jax.config.update("jax_platforms", "cpu")
+    from jgan import trained
+    from jgan.programs import project
+
+    step = run_config.parse_step(given.get("step", "latest"))
+    run = trained.load(sweep.config, step, latent=True)
+    for name, overrides in sweep.variants:
+        idle = _idle(overrides)
+        every = {**{k: x for k, x in {**sweep.base, **given}.items() if k not in idle}, **overrides}
+        try:
+            within = run.within(every.get("space", ""))
+            asked = {flag: every[flag] for flag in every.keys() & (_SEARCH | {"method"})}
+            project.projector(within, **project.choose(within, **asked))
+        except jgan.UserError as error:
+            raise jgan.UserError(f"variant {name}: {error}") from None
+
+
+def _idle(overrides: Mapping[str, Any]) -> set[str]:
+    """The flags that a variant does not get, because it searches nothing."""
+    return _SEARCH if overrides.get("method") == "network" else set()
 
 
 def _name(flag: str) -> str:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import types
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from jgan import trained
 from jgan.data import images
 from jgan.programs import projection_files
 from jgan.programs import report
+from jgan.programs import report_projections
 from jgan.runs import config as run_config
 
 SHADE = {
@@ -103,6 +105,17 @@ def test_a_photo_that_is_too_narrow_for_ssim_leaves_it_out(run, tmp_path):
     report.report(str(place))
     rows = list(csv.DictReader(open(place / "report.csv")))
     assert [row["score"] for row in rows] == ["l1", "psnr", "cost", "evaluations"]
+
+
+def test_lpips_is_of_the_photo_alone(run, tmp_path, monkeypatch):
+    place = projections(tmp_path / "sweep", run, {"exact": 0, "near": 10}, seeds=1)
+    monkeypatch.setattr(
+        report_projections.frozen, "lpips", lambda net: lambda a, b: np.mean(np.abs(a - b), (1, 2, 3))
+    )
+    text = report.report(str(place), features=lambda run: types.SimpleNamespace(name="some net"))
+    rows = {(row["variant"], row["score"]): row for row in csv.DictReader(open(place / "report.csv"))}
+    assert float(rows["exact", "lpips"]["mean"]) == 0 and "lpips: some net." in text
+    assert float(rows["near", "lpips"]["mean"]) == pytest.approx((1 + 12 / 16) / 2 * 10 / 127.5, abs=1e-6)
 
 
 def changed(path, **facts):

@@ -170,14 +170,32 @@ def test_mistakes_end_in_a_sentence(run, tmp_path, flags, words):
     assert not (tmp_path / "out").exists()
 
 
-def test_every_preset_has_flags_that_exist(run, tmp_path):
-    """launch.sweep looks at all of them before it shows what there is to do."""
-    for preset in ("objects64", "styles"):
-        done = launch(
-            f"--sweep={FILE}:{preset}", f"--workdir={tmp_path / 'out'}", f"--run={run}", "--dry_run"
-        )
-        assert done.returncode == 0 and f"projections by {run}" in done.stdout, done.stderr
-        assert "w_plus_noise_mean/seed2" in done.stdout and not (tmp_path / "out").exists()
+def test_presets_of_styles_are_for_the_model_that_comes_with_jgan(tmp_path):
+    """launch.sweep looks at all variants before it shows what there is to do."""
+    done = launch(f"--sweep={FILE}:objects64", f"--workdir={tmp_path / 'out'}", "--dry_run")
+    assert done.returncode == 0 and "18 projections by models/objects64" in done.stdout, done.stderr
+    assert "w_plus_noise_mean/seed2" in done.stdout and not (tmp_path / "out").exists()
+    made = projection.get_sweep("styles")._replace(config=str(ROOT / "models" / "objects64"))
+    assert len(made.variants) == 9
+    sweep_projections.check(made, {"evaluations": 200})
+
+
+def test_variants_that_the_run_cannot_have_are_refused_before_anything_is_projected(drawn_run, tmp_path):
+    config = dcgan.get_config("tiny")
+    config.data.channels = (3,)
+    drawn_run(str(tmp_path), config, 4, 8)
+    made = projection.get_sweep("tiny")._replace(config=str(tmp_path))
+    sweep_projections.check(made, {"fit": "crop"})
+    for given, words in (
+        (
+            {"step": "4"},
+            "variant network: method=network starts from a predictor, which this run has none of",
+        ),
+        ({"optimiser": "lbfgs", "learning_rate": 0.2}, "variant optimise_1: learning_rate=0.2 has no effect"),
+        ({"space": "w"}, "variant network: --space=w: a run of dcgan has z only"),
+    ):
+        with pytest.raises(jgan.UserError, match=words):
+            sweep_projections.check(made, given)
 
 
 @pytest.mark.slow
