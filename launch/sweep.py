@@ -78,7 +78,6 @@ def main() -> None:
     from jgan.programs import sweep
     from jgan.programs import sweep_elsewhere
     from jgan.programs import sweep_file
-    from jgan.programs import sweep_projections
 
     launch.goes_with(
         (_VERIFY_STEPS, False, "--verify"),
@@ -99,15 +98,18 @@ def main() -> None:
         count, given = _SEEDS.value if _SEEDS.present or not _VMAP.present else _VMAP.value, _GIVEN
         jobs, shown = sweep.expand(made, workdir, seeds=count, given=given, load=config_files.load), given
     printing = _EXECUTOR.value == "commands"
-    print(sweep.describe(made, jobs, shown), file=sys.stderr if printing else sys.stdout, flush=True)
+    told = sys.stderr if printing else sys.stdout  # commands alone are on standard output
+    print(sweep.describe(made, jobs, shown), file=told, flush=True)
     if _DRY_RUN.value:
         return
     if projects:
+        from jgan.programs import sweep_projections
+
         number = 0 if _IMAGES.value else _NUMBER.value
         sweep_projections.write(workdir, _SWEEP.value, made, jobs, given, number)
     else:
         sweep_file.write(workdir, _SWEEP.value, made, jobs, given)
-    left, failed = sweep.pending(jobs)
+    left, failed = sweep.pending(jobs, told)
     here = _EXECUTOR.value == "here"
     divided = sweep.parts(_VMAP.value) if here and _JOBS.value is None else 1
     left = sweep.grouped(left, -(-_VMAP.value // divided))

@@ -17,6 +17,7 @@ import sys
 import time
 from typing import Any
 from typing import NamedTuple
+from typing import TextIO
 
 import ml_collections
 
@@ -223,18 +224,18 @@ def progress(workdir: str) -> int:
     return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
-def pending(jobs: Sequence[Job]) -> tuple[list[Job], dict[str, str]]:
-    """(the runs that are not finished, {name: why it cannot go on} of others)."""
+def pending(jobs: Sequence[Job], stream: TextIO | None = None) -> tuple[list[Job], dict[str, str]]:
+    """(the runs that are not finished, {name: why it cannot go on} of others); `stream` is told of all but these."""
     left, failed = [], {}
     for job in jobs:
         try:
             if job.is_finished():
-                print(f"{job.name}: finished already", flush=True)
+                print(f"{job.name}: finished already", file=stream, flush=True)
             else:
                 left.append(job)
         except jgan.UserError as error:
             failed[job.name] = str(error)
-            print(f"{job.name}: FAILED: {error}", flush=True)
+            print(f"{job.name}: FAILED: {error}", file=stream, flush=True)
     return left, failed
 
 

@@ -86,6 +86,9 @@ def test_what_is_finished_is_left_and_another_config_is_told(tmp_path, capsys):
     assert [job.name for job in left] == ["gan/seed0", "l1+gan/seed0", "l1+cgan/seed0"]
     assert list(failed) == ["cgan/seed0"] and "cannot go on with" in failed["cgan/seed0"]
     assert "l1/seed0: finished already" in capsys.readouterr().out
+    sweep.pending(jobs, sys.stderr)
+    told = capsys.readouterr()
+    assert not told.out and "l1/seed0: finished already" in told.err and "cgan/seed0: FAILED" in told.err
     # More steps are a reason to go on.
     longer = expanded(tmp_path, given=["--config.steps=9"])
     assert not longer[0].is_finished() and sweep.progress(longer[0].workdir) == 3
