@@ -305,9 +305,10 @@ def _check(config: Any) -> None:
     if config.init not in ("xavier", "normal"):
         raise jgan.UserError(f"init={config.init!r} is unknown: use 'xavier' or 'normal'.")
     for part in ("generator", "encoder", "discriminator"):
-        if config[part].norm == "batch":
+        if layers.is_batch(config[part].norm):
             raise jgan.UserError(
-                f"{part}.norm='batch' would mix the branches, which pass a net together: instance or none would work."
+                f"{part}.norm={config[part].norm!r} would mix the branches, which pass a net together: "
+                "instance or none would work."
             )
 
 

@@ -23,6 +23,7 @@ from jgan import losses
 from jgan import state as state_lib
 from jgan.nets import discriminators
 from jgan.nets import generators
+from jgan.nets import layers
 from jgan.nets import net as net_lib
 from jgan.ops import batches as batches_lib
 from jgan.ops import pixels
@@ -340,7 +341,7 @@ def _pass(
     With `remat` the backward pass keeps no activations of a forward pass but computes them again.
     """
     apply = jax.checkpoint(net.apply) if remat else net.apply
-    if norm == "batch":  # it would mix the batches: each has a pass of its own
+    if layers.is_batch(norm):  # it would mix the batches: each has a pass of its own
         outputs = []
         for k, batch in enumerate(batches):
             key = None if dropout is None else jax.random.fold_in(dropout, k)
