@@ -187,7 +187,7 @@ for seed in sys.argv[1].split(","):
         group = isinstance(self, sweep.Group)
         numbers = ",".join(str(job.config.seed) for job in self.jobs) if group else str(self.config.seed)
         top = self.workdir if group else os.path.dirname(self.workdir)
-        return [sys.executable, "-c", code, numbers, top, str(self.config.steps)]
+        return [sys.executable, "-c", code, numbers, top, str(self.steps)]
 
     monkeypatch.setattr(sweep.Job, "command", command)
     monkeypatch.setattr(sweep.Group, "command", command)
