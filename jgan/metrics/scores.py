@@ -43,7 +43,7 @@ SCORES = {
 }
 
 # Other numbers of which a smaller one is better; of those that are nowhere here a greater one is.
-_SMALLER = frozenset({"lpips", "fid", "kid", "classifier_fd", "classifier_kd", "ppl"})
+_SMALLER = frozenset({"lpips", "fid", "kid", "classifier_fd", "classifier_kd", "ppl", "cost", "evaluations"})
 
 
 def better(name: str) -> str:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import itertools
 import os
 from typing import Any
@@ -14,10 +15,13 @@ from jgan import output
 from jgan import trained
 from jgan.programs import judge as judge_lib
 from jgan.programs import report_page
+from jgan.programs import report_projections
 from jgan.programs import report_scores
 from jgan.programs import report_table
 from jgan.programs import set_scores
 from jgan.programs import sweep as sweep_lib
+from jgan.programs import sweep_file
+from jgan.programs import sweep_projections
 from jgan.runs import config as run_config
 
 
@@ -39,7 +43,7 @@ def report(
     """Scores all finished runs below a directory; writes report.md, report.csv and report.html there.
 
     Args:
-        workdir: of a sweep, or of runs in VARIANT/seedN.
+        workdir: of a sweep, or of trainings in VARIANT/seedN.
         segmenter: a run of configs/segmenter.py, for the FCN score.
         palette: JSON file of the colours of classes, for the accuracies and IoUs of label maps.
         way: of the runs; by default their first.
@@ -54,16 +58,21 @@ def report(
         The table in Markdown.
 
     Raises:
-        jgan.UserError: no finished run, runs of two systems, runs without scores, or an unknown reference.
+        jgan.UserError: no finished run, runs of two systems, runs without scores, an unknown reference, or what does
+            not go with projections.
     """
-    facts = sweep_lib.facts(workdir)
+    facts = sweep_file.facts(workdir)
+    if facts.get("program") == "project":
+        others = {"segmenter": segmenter, "palette": palette, "way": way, "split": split, "set_scores": sets}
+        for name, value in others.items():
+            if value:
+                raise jgan.UserError(f"--{name} goes with a sweep of trainings alone.")
+        places, missing = report_projections.found(workdir, facts)
+        reference = _reference(reference, places, facts)
+        results, notes = report_projections.results(places, facts, features)
+        return _written(workdir, facts, results, reference, notes, missing)
     places, missing = found(workdir, facts)
-    variants = tuple(dict.fromkeys(place.variant for place in places))
-    reference = reference or facts.get("reference", "")
-    if reference not in variants:
-        if reference and reference not in facts.get("variants", ()):
-            raise jgan.UserError(f"--reference={reference}: the variants are {', '.join(variants)}.")
-        reference = variants[0]
+    reference = _reference(reference, places, facts)
     judge = judge_lib.Judge(segmenter) if segmenter else None
     # Of the data of one run, so that all are compared with the same pictures by the same nets.
     model = trained.load(next(place for place in places if place.variant == reference).workdir)
@@ -95,17 +104,7 @@ def report(
         )
         for place in output.progress_over(places, unit="run")
     }
-    first = results[places[0]]
-    for place, result in results.items():
-        if result.names != first.names:
-            raise jgan.UserError(f"{place.workdir} is scored on other examples than {places[0].workdir}.")
-    table = report_table.table(results, reference)
-    notes = ["Means and standard errors over seeds; the best in bold."]
-    if first.names:
-        notes.append(
-            f"{len(first.names)} examples. Differences to {reference} have 95 % intervals of a paired bootstrap over "
-            "examples and seeds."
-        )
+    first, notes = results[places[0]], []
     if net:
         told = [
             name for name in ("lpips", "diversity_lpips", "ppl") if name in {*first.values, *first.numbers}
@@ -121,6 +120,56 @@ def report(
         notes.append(
             "iou, accuracies: a pixel is of the class with the nearest colour; one confusion matrix over all examples."
         )
+    return _written(workdir, facts, results, reference, notes, missing, report_page.curves(places, one))
+
+
+def _reference(asked: str, places: Sequence[report_table.Place], facts: dict[str, Any]) -> str:
+    """The variant that the others are compared with: what is asked for, the sweep's own, or the first."""
+    variants = tuple(dict.fromkeys(place.variant for place in places))
+    reference = asked or facts.get("reference", "")
+    if reference not in variants:
+        if reference and reference not in facts.get("variants", ()):
+            raise jgan.UserError(f"--reference={reference}: the variants are {', '.join(variants)}.")
+        return variants[0]
+    return reference
+
+
+def _written(
+    workdir: str,
+    facts: dict[str, Any],
+    results: dict[report_table.Place, report_table.Result],
+    reference: str,
+    told: Sequence[str],
+    missing: Sequence[str],
+    curves: str = "",
+) -> str:
+    """Writes the files of a report and returns its table in Markdown.
+
+    Args:
+        workdir: where.
+        facts: of the sweep.
+        results: of all finished runs.
+        reference: the variant that the others are compared with.
+        told: how some scores were measured.
+        missing: names of runs that are not finished.
+        curves: as `report_page.curves` gives them; empty: none.
+
+    Raises:
+        jgan.UserError: runs were scored on different examples.
+    """
+    places = list(results)
+    first, variants = results[places[0]], tuple(dict.fromkeys(place.variant for place in places))
+    for place, result in results.items():
+        if result.names != first.names:
+            raise jgan.UserError(f"{place.workdir} is scored on other examples than {places[0].workdir}.")
+    table = report_table.table(results, reference)
+    notes = ["Means and standard errors over seeds; the best in bold."]
+    if first.names:
+        notes.append(
+            f"{len(first.names)} examples. Differences to {reference} have 95 % intervals of a paired bootstrap over "
+            "examples and seeds."
+        )
+    notes += told
     if missing:
         notes.append(f"Not finished: {', '.join(missing)}.")
     blocks = report_table.blocks(table, report_table.real(first), reference, facts)
@@ -128,7 +177,6 @@ def report(
     output.replace(os.path.join(workdir, "report.md"), text.encode())
     output.replace(os.path.join(workdir, "report.csv"), report_table.to_csv(table).encode())
     grid = report_page.grid({place.variant: results[place] for place in reversed(places)}, variants)
-    curves = report_page.curves(places, one)
     page = report_page.html(workdir, blocks, notes, curves, grid, variants)
     output.replace(os.path.join(workdir, "report.html"), page.encode())
     return text
@@ -138,9 +186,17 @@ def found(workdir: str, facts: dict[str, Any]) -> tuple[list[report_table.Place]
     """(the finished runs of a sweep in the order of its variants, names of those that are not finished).
 
     Raises:
-        jgan.UserError: no finished run, or runs of two systems.
+        jgan.UserError: no finished run, runs of two systems, or projections among them.
     """
     names = facts.get("runs") or _below(workdir)
+    projections = [name for name in names if sweep_projections.told(os.path.join(workdir, name))]
+    if projections:
+        path, others = os.path.join(workdir, projections[0]), [x for x in names if x not in projections]
+        raise jgan.UserError(
+            f"{os.path.join(workdir, others[0])} is a training and {path} a projection: a table is of one kind."
+            if others
+            else f"{path} is a projection of no sweep: launch.sweep with configs/sweeps/projection.py makes a table's."
+        )
     places, missing, systems = [], [], {}
     for name in names:
         path = os.path.join(workdir, *name.split("/"))
@@ -163,11 +219,11 @@ def found(workdir: str, facts: dict[str, Any]) -> tuple[list[report_table.Place]
 
 
 def _below(workdir: str) -> list[str]:
-    """The runs in a directory and in its directories, by their relative paths."""
+    """The runs and projections in a directory and in its directories, by their relative paths."""
     names = []
     for folder, below, files in os.walk(workdir):
         depth = os.path.relpath(folder, workdir).count(os.sep)
-        if "config.json" in files and folder != workdir:
+        if {"config.json", "projection.json"} & {*files} and folder != workdir:
             names.append(os.path.relpath(folder, workdir).replace(os.sep, "/"))
             below.clear()
         elif depth > 1:

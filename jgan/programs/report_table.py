@@ -16,7 +16,7 @@ from jgan.metrics import scores as score_lib
 from jgan.metrics import segmentation
 from jgan.programs import evaluate
 
-_DIGITS = {"psnr": 2}
+_DIGITS = {"psnr": 2, "evaluations": 0}
 _EMPTY: Mapping[str, Any] = types.MappingProxyType({})
 # Of what `Result.numbers` has: the standard errors of a kernel distance within one run, and what real pictures have.
 _UNLISTED = ("kid_error", "classifier_kd_error", "classifier_accuracy")
@@ -185,7 +185,7 @@ def blocks(scores: Table, known: dict[str, float], reference: str, facts: dict[s
         scores: as `table` gives them.
         known: {score: number} of real pictures.
         reference: the variant of the differences.
-        facts: of the sweep, as `sweep.facts` reads them.
+        facts: of the sweep, as `sweep_file.facts` reads them.
     """
     names = list(dict.fromkeys(score for cells in scores.values() for score in cells))
     best, digits = {}, {}

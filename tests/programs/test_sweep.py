@@ -14,6 +14,7 @@ import pytest
 import jgan
 from jgan.programs import sweep
 from jgan.programs import sweep_elsewhere
+from jgan.programs import sweep_file
 from jgan.runs import config as run_config
 from launch import config_files
 
@@ -95,9 +96,12 @@ def test_what_is_finished_is_left_and_another_config_is_told(tmp_path, capsys):
     assert [job.name for job in left] == ["gan/seed0", "l1+gan/seed0", "l1+cgan/seed0"]
     assert list(failed) == ["cgan/seed0"] and "cannot go on with" in failed["cgan/seed0"]
     assert "l1/seed0: finished already" in capsys.readouterr().out
+    sweep.pending(jobs, sys.stderr)
+    told = capsys.readouterr()
+    assert not told.out and "l1/seed0: finished already" in told.err and "cgan/seed0: FAILED" in told.err
     # More steps are a reason to go on.
     longer = expanded(tmp_path, given=["--config.steps=9"])
-    assert not sweep.is_finished(longer[0]) and sweep.progress(longer[0].workdir) == 3
+    assert not longer[0].is_finished() and sweep.progress(longer[0].workdir) == 3
 
 
 PLAY = """
@@ -155,12 +159,12 @@ def test_trainings_at_a_time_divide_the_cores(tmp_path, monkeypatch):
 
 def test_a_directory_holds_one_sweep(tmp_path):
     made, jobs = sweep.read(FILE), expanded(tmp_path)
-    sweep.write(str(tmp_path), FILE, made, jobs, [])
-    sweep.write(str(tmp_path), FILE, made, expanded(tmp_path, seeds=2), [])
-    assert sweep.facts(str(tmp_path))["reference"] == "l1+cgan"
-    assert len(sweep.facts(str(tmp_path))["runs"]) == 10
+    sweep_file.write(str(tmp_path), FILE, made, jobs, [])
+    sweep_file.write(str(tmp_path), FILE, made, expanded(tmp_path, seeds=2), [])
+    assert sweep_file.facts(str(tmp_path))["reference"] == "l1+cgan"
+    assert len(sweep_file.facts(str(tmp_path))["runs"]) == 10
     with pytest.raises(jgan.UserError, match="holds the sweep"):
-        sweep.write(str(tmp_path), "other.py", made, jobs, [])
+        sweep_file.write(str(tmp_path), "other.py", made, jobs, [])
 
 
 def test_scripts_for_clusters_hold_every_command(tmp_path):
