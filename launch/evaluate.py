@@ -54,6 +54,7 @@ def main() -> None:
     set_flags.check(bool(feature_flags.LPIPS.value))
     launch.goes_with((feature_flags.FEATURES, bool(feature_flags.LPIPS.value), "--lpips"))
     feature_flags.check()
+    process_flags.check(apart=False)
     process_flags.connect()
     from jgan import trained
     from jgan.programs import scoring
