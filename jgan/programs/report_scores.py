@@ -50,7 +50,7 @@ def of_sets(
     Raises:
         jgan.UserError: data and files that cannot be used, or a way without a target.
     """
-    field = run.way(way).target
+    field = set_scores.with_target(run, way).target
     describer, made = scoring.described_by(run, field, inception, resize, classifier)
     real = set_scores.reference(run, way, describer=describer, number=number, split=split)
     return Sets(real, describer, made, number)

@@ -74,7 +74,8 @@ def scores(
             if score in result
         }
         if sets:
-            describer, made = described_by(run, way.target, inception, resize, classifier)
+            field = set_scores.with_target(run, name).target
+            describer, made = described_by(run, field, inception, resize, classifier)
             more = set_scores.scores(
                 run, name, describer=describer, classifier=made, number=number, share=share, **options
             )

@@ -88,7 +88,7 @@ def scores(
     Raises:
         jgan.UserError: data that cannot be used, a way without a target, or too few pictures.
     """
-    way = _with_target(run, name)
+    way = with_target(run, name)
     if way.inputs:
         known = evaluate.arguments(
             run, name, data=data, split=split, size=size, seed=seed, required=False, **options
@@ -146,7 +146,7 @@ def reference(
     Raises:
         jgan.UserError: data that cannot be used, or a way without a target.
     """
-    way = _with_target(run, name)
+    way = with_target(run, name)
     if way.inputs:
         examples = evaluate.arguments(run, name, data=data, split=split, size=size, required=False)[
             "examples"
@@ -162,7 +162,7 @@ def _reference(
     return _merged(_described(_real(examples, field, number, share), describer, None)[0])
 
 
-def _with_target(run: trained.Run, name: str) -> system_lib.Way:
+def with_target(run: trained.Run, name: str) -> system_lib.Way:
     """The way of a run.
 
     Raises:

@@ -20,6 +20,7 @@ from launch import config_files
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 FILE = "configs/sweeps/pix2pix_objectives.py:tiny"
+FILES = sorted(p.stem for p in (ROOT / "configs" / "sweeps").glob("*.py") if p.stem != "common")
 
 
 def expanded(workdir, file=FILE, seeds=1, given=()):
@@ -42,6 +43,15 @@ def test_configs_are_those_of_the_commands(tmp_path):
     assert (job.config.loss.lambda_l1, job.config.discriminator.conditional, job.config.seed) == (0, False, 1)
     assert job.config.generator.ngf == 8 and jobs["l1/seed0"].config.loss.adversarial_weight == 0
     assert job.command()[1:3] == ["-m", "launch.train"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_all_fields_of_ready_sweeps_exist_and_their_variants_differ(tmp_path, name):
+    jobs = expanded(tmp_path, f"configs/sweeps/{name}.py:tiny")
+    configs = [job.config.to_json() for job in jobs]
+    assert len(set(configs)) == len(configs) > 1
+    reference = sweep.read(f"configs/sweeps/{name}.py:tiny").reference
+    assert f"{reference}/seed0" in {job.name for job in jobs}
 
 
 @pytest.mark.parametrize(
@@ -233,3 +243,21 @@ def test_a_sweep_that_was_killed_repeats_nothing_and_ends_with_the_same_table(tm
         assert done.returncode == 0
         tables.append(out)
     assert tables[0] == tables[1] and "l1+cgan" in tables[0]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_children")
+def test_a_sweep_of_runs_that_draw_has_a_table_of_their_sets(tmp_path):
+    def run(module, *flags):
+        command = [sys.executable, "-m", module, f"--workdir={tmp_path}", *flags]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+
+    done = run("launch.sweep", "--sweep=configs/sweeps/dcgan_latent.py:tiny", "--config.steps=4", "--seeds=1")
+    assert done.returncode == 0, done.stdout
+    done = run("launch.report")
+    assert done.returncode == 2 and "add --set_scores" in done.stderr, done.stderr
+    done = run("launch.report", "--set_scores", "--number=8", "--split=train")
+    assert done.returncode == 0, done.stderr
+    for name in ("z2", "z100", "classifier_fd ↓"):
+        assert f"| {name} |" in done.stdout
+    assert "Generator loss" in (tmp_path / "report.html").read_text()
