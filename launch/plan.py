@@ -28,6 +28,9 @@ _DEVICES = flags.DEFINE_integer("devices", 8, "how many devices")
 _GLOBAL_BATCH = flags.DEFINE_integer(
     "global_batch", None, "images of all devices together; by default each takes the config's batch_size"
 )
+_MODEL = flags.DEFINE_integer(
+    "model_axis", 1, "divide the state over so many devices, as launch.train's flag does", lower_bound=1
+)
 _CHIP = flags.DEFINE_list("chip", [], "v4, v5e, v5p, a100, h100, h200, or several; by default all of them")
 _REACHED = flags.DEFINE_float(
     "reached",
@@ -82,7 +85,7 @@ def main() -> None:
     for name in names:
         plan_chips.check(name, devices)
     run_config.check(config, SYSTEMS)
-    made = plan.plan(config, batch=batch, start=_FROM_STEP.value)
+    made = plan.plan(config, batch=batch, start=_FROM_STEP.value, model_axis=_MODEL.value)
     predictions = {name: plan_report.predict(made, plan_chips.CHIPS[name], _REACHED.value) for name in names}
     found = plan_report.as_dict(made, predictions)
     print("\n".join(plan_report.lines(found)))

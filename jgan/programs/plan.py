@@ -115,25 +115,26 @@ class Plan(NamedTuple):
     alone: Step
 
 
-def plan(config: ml_collections.ConfigDict, *, batch: int, start: int = 0) -> Plan:
+def plan(config: ml_collections.ConfigDict, *, batch: int, start: int = 0, model_axis: int = 1) -> Plan:
     """The plan for all devices that JAX has, which may be virtual.
 
     Args:
         config: of `launch.train`; its `batch_size` does not count.
         batch: images per device.
         start: the step from which `STEPS` steps are averaged.
+        model_axis: devices over which a state is divided, as `sharding.mesh` takes it.
 
     Raises:
         jgan.UserError: the config does not fit, or needs to know the data (names of classes).
     """
-    mesh = sharding.mesh()
+    mesh = sharding.mesh(model_axis)
     one = jax.sharding.Mesh(
         mesh.devices.reshape(-1)[:1].reshape([1] * mesh.devices.ndim),
         mesh.axis_names,
         axis_types=mesh.axis_types,
     )
     more = max(2 * batch, _LARGER)
-    asked = [_Asked(config, among, n, start) for among, n in ((mesh, batch), (mesh, more), (one, more))]
+    asked = [Asked(config, among, n, start) for among, n in ((mesh, batch), (mesh, more), (one, more))]
     # Python traces one program while XLA compiles another.
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         begun = [[pool.submit(of.call, *each) for each in of.shares] for of in asked]
@@ -152,7 +153,7 @@ def plan(config: ml_collections.ConfigDict, *, batch: int, start: int = 0) -> Pl
     )
 
 
-class _Asked:
+class Asked:
     """A step with so many images on each device of a mesh, before it is compiled."""
 
     def __init__(
@@ -169,9 +170,9 @@ class _Asked:
         key, shapes = jax.random.key(config.seed), trained.batch_shape(config)
         self.batch, self._size, self._mesh = batch, config.batch_size, mesh
         self.shares = _shares(system, start, config.steps)
-        self._runs = seeds.InTurn(system, [key], mesh)
         with conv.prefer("accelerator", always=True):
             self._state = jax.eval_shape(system.init, key, shapes)
+        self._runs = seeds.InTurn(system, [key], mesh, sharding.of_state(mesh, self._state))
         self._fields = {name: (x.shape, x.dtype) for name, x in shapes.items()}
 
     def held(self) -> dict[str, int]:

@@ -128,20 +128,23 @@ def groups(attributes: str, devices: int) -> tuple[int, ...]:
         return max(pairs, key=lambda pair: abs(pair[0] - pair[1]))
     if found := re.search(r"replica_groups=\{(?:\{([\d,]*)\}|\})", attributes):
         return tuple(map(int, found[1].split(","))) if found[1] else tuple(range(devices))
-    if found := re.search(r"replica_groups=\[(\d+),(\d+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?", attributes):
-        ids = np.arange(devices).reshape(_dims(found[3]))
-        if found[4]:
-            ids = ids.transpose(_dims(found[4]))
-        return tuple(ids.reshape(int(found[1]), int(found[2]))[0].tolist())
-    if found := re.search(
-        r"replica_groups=mesh\[([^\]]*)\](?:, device_ids=\([^)]*\))? \{([^}]*)\}", attributes
-    ):
-        if "device_ids" not in found[0]:
-            return _of_axes(found[1], found[2], devices)
+    if found := re.search(r"replica_groups=\[(\d+),(\d+)\]<=(\[[^ {]*)(?:, |$)", attributes):
+        return tuple(_range(found[3], devices).reshape(int(found[1]), int(found[2]))[0].tolist())
+    found = re.search(r"replica_groups=mesh\[([^\]]*)\](?:, device_ids=\((.*?)\))? \{([^}]*)\}", attributes)
+    if found:
+        return _of_axes(found[1], found[3], _range(found[2] or "", devices))
     raise ValueError(f"groups of devices are written in a new way: {attributes[:200]}")
 
 
-def _of_axes(mesh: str, axes: str, devices: int) -> tuple[int, ...]:
+def _range(text: str, devices: int) -> np.ndarray:
+    """The devices in an order: `[2,4]T(1,0)`, a range that is reshaped and transposed, a list, or empty: as it is."""
+    if found := re.fullmatch(r"\[([\d,]+)\](?:T\(([\d,]+)\))?", text):
+        ids = np.arange(devices).reshape(_dims(found[1]))
+        return (ids.transpose(_dims(found[2])) if found[2] else ids).reshape(-1)
+    return np.array(_dims(text)) if text else np.arange(devices)
+
+
+def _of_axes(mesh: str, axes: str, order: np.ndarray) -> tuple[int, ...]:
     """The first group along axes such as `'a','b':(2)4`, the latter the 4 places behind the first 2 of that axis."""
     taken = {name: (pre, size) for name, pre, size in re.findall(r"'(\w+)'(?::\((\d+)\)(\d+))?", axes)}
     dims: list[int] = []
@@ -154,9 +157,9 @@ def _of_axes(mesh: str, axes: str, devices: int) -> tuple[int, ...]:
             pre, own = map(int, taken[name])
             grouped.append(len(dims) + 1)
             dims += [pre, own, int(size) // (pre * own)]
-    order = [k for k in range(len(dims)) if k not in grouped] + grouped
+    rest = [k for k in range(len(dims)) if k not in grouped]
     together = math.prod(dims[k] for k in grouped)
-    return tuple(np.arange(devices).reshape(dims).transpose(order).reshape(-1, together)[0].tolist())
+    return tuple(order.reshape(dims).transpose(rest + grouped).reshape(-1, together)[0].tolist())
 
 
 class _Reader:
