@@ -204,7 +204,14 @@ class _Reader:
         if one.opcode == "while":
             turns = re.search(r'"known_trip_count":\{"n":"(\d+)"\}', one.rest)
             self._unknown += not turns
-            return self._cost(_named(one.rest, "body"), times * (int(turns[1]) if turns else 1))
+            count = int(turns[1]) if turns else 1
+            inner = self._cost(_named(one.rest, "body"), times * count)
+            # XLA for CPU writes a scatter or a random number as a loop over its numbers; elsewhere that is one kernel,
+            # which reads and writes what the loop carries.
+            moved, carried = sum(x.bytes * x.times for x in inner[0]), 2 * width(one.type)
+            if not inner[1] and not any(x.flops for x in inner[0]) and moved > carried * times:
+                return [Operation(0.0, carried, times)], []
+            return inner
         if one.opcode != "conditional":
             return self._cost(_named(one.rest, "calls|to_apply"), times)
         names = re.search(r"branch_computations=\{([^}]*)\}", one.rest)

@@ -73,7 +73,7 @@ def predict(plan: plan_lib.Plan, chip: plan_chips.Chip, reached: float = 1.0) ->
     batch = plan.step.batch
 
     def alone(n: int) -> float:
-        return working(0) + n * per_image
+        return min(working(0) + n * per_image, working(n))
 
     return Prediction(
         alone(batch),

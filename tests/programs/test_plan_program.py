@@ -104,6 +104,17 @@ def test_convolutions_and_all_their_derivatives_cost_the_same():
     assert flops(lambda x, w: conv.conv_transpose(x, w, 2, 1), small, kernel) == once
 
 
+def test_a_scatter_is_one_kernel():
+    """XLA for CPU writes it as a loop over all numbers, in each turn of which all arrays are in sight."""
+
+    def scattered(x, at, y):
+        return x.at[at].add(y)
+
+    arguments = jnp.zeros((1000, 8)), jnp.zeros((500,), jnp.int32), jnp.zeros((500, 8))
+    moved = plan_program.read(jax.jit(scattered).lower(*arguments).compile().as_text(), 1).bytes
+    assert moved < 8 * sum(x.nbytes for x in arguments)
+
+
 def test_bytes_are_those_that_a_kernel_reads_and_writes():
     text = jax.jit(lambda x: x[7:9] * 2.0).lower(jnp.zeros((1000, 32))).compile().as_text()
     assert plan_program.read(text, 1).bytes == pytest.approx(2 * 2 * 32 * 4)
