@@ -151,7 +151,7 @@ def lines(found: Mapping[str, Any]) -> list[str]:
         "",
         "on each device:",
         *(f"  {_bytes(size):>10}  {_PARTS[name]}" for name, size in sizes.items() if size),
-        f"  {found['flops'] / 1e9:>10,.1f}  GFLOP of convolutions and products in a step",
+        f"  {found['flops'] / 1e9:>10,.5g}  GFLOP of convolutions and products in a step",
         f"  {found['flops'] / found['flops_alone']:>10.4g}  times those of one device alone with as many images",
         f"  {_bytes(found['bytes_moved']):>10}  read and written by kernels in a step (estimate)",
     ]
