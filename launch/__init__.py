@@ -9,6 +9,7 @@ import atexit
 from collections.abc import Callable
 import errno
 import gc
+import glob
 import io
 import os
 import re
@@ -139,7 +140,7 @@ def _check(runs: tuple[str, ...], paths: tuple[str, ...]) -> None:
             run_config.parse_step(flags.FLAGS["step"].value)
     for name in paths:
         value = flags.FLAGS[name].value
-        if value and not os.path.exists(value):
+        if value and not os.path.exists(value) and not glob.glob(value, recursive=True):
             raise jgan.UserError(f"--{name}={value} does not exist.")
 
 
