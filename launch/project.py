@@ -41,10 +41,11 @@ flags.adopt_module_key_flags(projection_flags)
 
 def main() -> None:
     feature_flags.check()
+    archived = archive_flags.ARCHIVE.value
     archive_flags.check()
-    launch.goes_with((_RECONSTRUCTIONS, archive_flags.ARCHIVE.value, "--archive"))
+    launch.goes_with((_RECONSTRUCTIONS, archived, "--archive"))
     further = {}
-    if archive_flags.ARCHIVE.value:
+    if archived:
         further = {"way": archive_flags.way(), "reconstructions": _RECONSTRUCTIONS.value}
     from jgan import trained
     from jgan.programs import controls
@@ -53,7 +54,7 @@ def main() -> None:
 
     run = trained.load(_WORKDIR.value, run_config.parse_step(shared_flags.STEP.value), latent=True)
     run = controls.under(run.within(latent_flags.SPACE.value), control_flags.SET.value)
-    if archive_flags.ARCHIVE.value:
+    if archived:
         from jgan.programs import project_archive
 
         project = project_archive.project

@@ -26,6 +26,9 @@ from jgan.programs import archive_files
 
 _THREADS = min(16, os.cpu_count() or 1)
 _BATCHES = 2  # that are ready before the device asks for them
+_BYTES = (
+    2**28
+)  # of pictures that are decoded ahead, beside those batches, and as many that are encoded behind
 _WRITING = 2  # shards that wait until they are written
 
 
@@ -103,6 +106,7 @@ class Told(NamedTuple):
 class _Batch(NamedTuple):
     chunk: Chunk
     items: list[tuple[str, str, Any]]  # (name, sha256, payload)
+    behind: int  # how many such pictures may wait until they are encoded
     made: Any = None
 
 
@@ -174,13 +178,12 @@ class _Reader:
                 pass
 
     def _feed(self) -> None:
-        ahead, window = 2 * _THREADS, collections.deque()
+        ahead, window = 1, collections.deque()
         for chunk, name in self._names():
             future = None if name is None else self._pool.submit(self._item, name)
             window.append((chunk, name, future))
-            # As many as two batches of the kind that came last are decoded while others are made.
             while len(window) > ahead:
-                ahead = max(ahead, 2 * self._take(*window.popleft()))
+                ahead = self._take(*window.popleft()) or ahead
         while window:
             self._take(*window.popleft())
 
@@ -202,10 +205,10 @@ class _Reader:
             return found, error
 
     def _take(self, chunk: Chunk, name: str | None, future: Any) -> int:
-        """The size of a batch of the picture's group, after the picture was taken into the next one."""
+        """How many pictures such as this one may be decoded ahead, after it was taken into a batch; 0: it was none."""
         if name is None:
             for items in self._groups.values():
-                self._put(_Batch(chunk, items))
+                self._put(_Batch(chunk, items, _several(items)))
             self._groups = {}
             self._put(_End(chunk))
             return 0
@@ -218,8 +221,8 @@ class _Reader:
         items.append((name, found, item.payload))
         size = self._job.batch(item.group)
         if len(items) == size:
-            self._put(_Batch(chunk, self._groups.pop(item.group)))
-        return size
+            self._put(_Batch(chunk, self._groups.pop(item.group), _several(items)))
+        return max(2 * size, _several(items))
 
     def _put(self, message: Any) -> None:
         while not self._stopped.is_set():
@@ -228,6 +231,13 @@ class _Reader:
             except queue.Full:
                 pass
         raise _Stopped
+
+
+def _several(items: list[tuple[str, str, Any]]) -> int:
+    """How many pictures such as the last of these keep all threads at work without filling the memory."""
+    leaves = jax.tree.leaves(items[-1][-1])
+    size = sum(x.nbytes for x in leaves if isinstance(x, np.ndarray))
+    return max(1, min(4 * _THREADS, _BYTES // max(size, 1)))
 
 
 class _Stopped(Exception):
@@ -300,7 +310,7 @@ class _Maker:
         self._made += len(one.items)
         self._update(len(one.items))
         before = time.perf_counter()
-        while len(self._finishing) > 4 * max(len(one.items), _THREADS):
+        while len(self._finishing) > max(2 * len(one.items), one.behind):
             concurrent.futures.wait([self._finishing.popleft()])
         self._wait_ended(before)
         for k, (name, found, payload) in enumerate(one.items):
