@@ -81,4 +81,5 @@ if __name__ == "__main__":
         required=("workdir", "images", "output"),
         runs=("workdir",),
         paths=("images",),
+        patterns=("images",),
     )

@@ -87,4 +87,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir", "input", "output"), runs=("workdir",), paths=("input",))
+    launch.run(
+        main,
+        required=("workdir", "input", "output"),
+        runs=("workdir",),
+        paths=("input",),
+        patterns=("input",),
+    )

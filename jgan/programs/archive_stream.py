@@ -118,28 +118,31 @@ class _End(NamedTuple):
 
 def stream(
     job: Job,
-    chunks: Iterable[Chunk],
+    chunks: Iterable[Chunk | None],
     read: Callable[[str], bytes] | None,
     digest: Callable[[bytes], str],
     write: Callable[[Chunk], None],
     update: Callable[[int], None],
+    stopped: threading.Event,
 ) -> Told:
     """Makes all that chunks have to do, and hands each whole chunk to `write`, in order, in a thread.
 
     Args:
         job: what is made.
-        chunks: taken from in a thread, a few batches ahead.
+        chunks: taken from in a thread, a few batches ahead; None: the next one may take long, and those before it
+            should not wait for it.
         read: the bytes of a name; None: there is nothing to read.
         digest: of bytes.
         write: is called with whole chunks.
         update: is called with numbers of pictures that are done with.
+        stopped: is set at the end, for whoever `chunks` waits for.
 
     Raises:
         Whatever any of the functions raises that is not said to be the failure of a picture.
     """
     pool = concurrent.futures.ThreadPoolExecutor(_THREADS)
     writer = concurrent.futures.ThreadPoolExecutor(1)
-    reader = _Reader(job, chunks, read, digest, pool)
+    reader = _Reader(job, chunks, read, digest, pool, stopped)
     try:
         return _Maker(job, reader, pool, writer, write, update).run()
     finally:
@@ -151,9 +154,11 @@ def stream(
 class _Reader:
     """A thread that puts batches into a queue."""
 
-    def __init__(self, job: Job, chunks: Iterable[Chunk], read: Any, digest: Any, pool: Any) -> None:
+    def __init__(
+        self, job: Job, chunks: Any, read: Any, digest: Any, pool: Any, stopped: threading.Event
+    ) -> None:
         self._job, self._chunks, self._read, self._digest, self._pool = job, chunks, read, digest, pool
-        self._stopped = threading.Event()
+        self._stopped = stopped
         self.queue: queue.Queue = queue.Queue(_BATCHES)
         self.remarks = collections.Counter()
         self._groups: dict[Hashable, list[tuple[str, str, Any]]] = {}
@@ -180,17 +185,18 @@ class _Reader:
     def _feed(self) -> None:
         ahead, window = 1, collections.deque()
         for chunk, name in self._names():
-            future = None if name is None else self._pool.submit(self._item, name)
-            window.append((chunk, name, future))
-            while len(window) > ahead:
+            if chunk:
+                future = None if name is None else self._pool.submit(self._item, name)
+                window.append((chunk, name, future))
+            while len(window) > (ahead if chunk else 0):
                 ahead = self._take(*window.popleft()) or ahead
-        while window:
-            self._take(*window.popleft())
 
-    def _names(self) -> Iterator[tuple[Chunk, str | None]]:
+    def _names(self) -> Iterator[tuple[Chunk | None, str | None]]:
+        """Yields what is to be read, (a chunk, None) at its end, and (None, None) where nothing follows soon."""
         for chunk in self._chunks:
-            yield from ((chunk, name) for name in chunk.todo)
+            yield from ((chunk, name) for name in (chunk.todo if chunk else ()))
             yield chunk, None
+        yield None, None
 
     def _item(self, name: str) -> tuple[str, Item | jgan.UserError]:
         """(digest, the item or what is wrong with it) of a picture."""

@@ -3,6 +3,9 @@
 import io
 import json
 import os
+import platform
+import threading
+import time
 import zipfile
 
 import numpy as np
@@ -241,3 +244,42 @@ def test_a_shard_that_is_damaged_is_made_again(run, photos, tmp_path):
     (out / "shard-00001.npz").write_bytes(whole[: len(whole) // 2])
     assert project(run, photos, out) == 3
     assert (out / "shard-00001.npz").read_bytes() == whole
+
+
+def test_a_shard_that_another_process_makes_is_waited_for_until_it_is_gone(
+    run, photos, tmp_path, monkeypatch
+):
+    """Of another machine, whose processes cannot be seen, it is gone when its claim was not touched for a while."""
+    out = tmp_path / "out"
+    project(run, photos, out)
+    whole = (out / "shard-00001.npz").read_bytes()
+    for claim, age in ((f"{os.getpid()} elsewhere", 70), (f"{2**22 + 1} {platform.node()}", 0)):
+        (out / "shard-00001.npz").unlink()
+        busy = out / ".shard-00001.busy"
+        busy.write_text(claim)
+        os.utime(busy, (time.time() - age,) * 2)
+        assert project(run, photos, out, share=(0, 2)) == 3
+        assert (out / "shard-00001.npz").read_bytes() == whole and not busy.exists()
+    (out / "shard-00001.npz").unlink()
+    busy.write_text("1 elsewhere")
+    other = threading.Timer(1.0, lambda: (out / "shard-00001.npz").write_bytes(whole))
+    other.start()
+    assert project(run, photos, out) == 0 and not other.is_alive() and not busy.exists()
+
+
+def test_processes_that_work_at_a_time_wait_for_no_shard_that_waits_for_them(run, photos, tmp_path):
+    """What a process has begun to read is made, also where it waits for another one."""
+    out, made = tmp_path / "out", []
+    project(run, photos, tmp_path / "one", size=1)
+    both = [
+        threading.Thread(target=lambda k=k: made.append(project(run, photos, out, share=(k, 2), size=1)))
+        for k in (0, 1)
+    ]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join(120)
+    assert len(made) == 2 and sum(made) == 7
+    for name in ("index.jsonl", *(f"shard-0000{k}.npz" for k in range(7))):
+        assert (out / name).read_bytes() == (tmp_path / "one" / name).read_bytes()
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
