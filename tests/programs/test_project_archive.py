@@ -16,6 +16,7 @@ import jgan
 from jgan.latent import projection
 from jgan.programs import archive
 from jgan.programs import archive_files
+from jgan.programs import latents
 from jgan.programs import project as project_lib
 from jgan.programs import project_archive
 
@@ -80,6 +81,11 @@ def test_an_archive_holds_what_single_files_hold(run, photos, tmp_path, capsys):
     ]
     project_lib.project_files(run, str(photos), str(tmp_path / "files"), **QUICK)
     lines = index(out)
+    names, codes = latents.read(run, "with", str(out))  # programs that read projections read archives too
+    files, others = latents.read(run, "with", str(tmp_path / "files"))
+    assert sorted(names) == sorted(files) == [line["name"] for line in lines]
+    np.testing.assert_allclose(codes[names.index("c.png")], others[files.index("c.png")], atol=1e-5)
+    assert latents.given(str(out)) == {}
     assert [line["name"] for line in lines] == [*(f"{x}.png" for x in "abcde"), "more/f.png", "more/g.png"]
     for line in lines:
         with (
