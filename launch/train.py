@@ -34,6 +34,12 @@ _TENSORBOARD = flags.DEFINE_bool(
     "tensorboard", False, "write TensorBoard's event files too, in RUN/tensorboard"
 )
 _WANDB = flags.DEFINE_string("wandb", "", "a project of Weights & Biases that is told of the run too")
+_MODEL = flags.DEFINE_integer(
+    "model_axis",
+    1,
+    "divide large parameters, averages and optimiser states over so many devices, for nets that fill a device's memory",
+    lower_bound=1,
+)
 flags.adopt_module_key_flags(process_flags)
 
 
@@ -54,7 +60,7 @@ def main() -> None:
     process_flags.connect()
     from jgan.programs import train
 
-    given = {"allow_changed_data": _CHANGED.value, "trackers": trackers}
+    given = {"allow_changed_data": _CHANGED.value, "trackers": trackers, "model_axis": _MODEL.value}
     if not seeds:
         train.train(_CONFIG.value, _WORKDIR.value, _INIT_FROM.value, **given)
         return
