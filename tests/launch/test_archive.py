@@ -1,7 +1,9 @@
 """Archives as people make them: processes that die, others that go on, and flags that make no sense."""
 
 import json
+import pathlib
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -125,3 +127,46 @@ def test_flags_that_make_no_sense_are_one_sentence(workdir, tmp_path, flags, wor
     )
     assert done.returncode == 2 and words in done.stderr and done.stderr.count("\n") == 1, done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_devices_give_the_same_bits_and_wait_for_no_other(tmp_path, small_config, drawn_run):
+    """As many pictures for each device: the same shards on one, two and four."""
+    run = str(tmp_path / "run")
+    (tmp_path / "run").mkdir()
+    drawn_run(
+        run, small_config(**{"steps": 1, "data.size": 64, "generator.levels": 6, "generator.ngf": 4}), 1
+    )
+    script = pathlib.Path(__file__).parent.parent / "programs" / "archives_on_devices.py"
+    for count in (1, 2, 4):
+        command = [sys.executable, str(script), str(count), str(tmp_path / str(count)), run]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.endswith(f"{count} devices, 0 collectives\n")
+    for name in ("project", "sample", "translate"):
+        files = [
+            {path.name: path.read_bytes() for path in (tmp_path / str(count) / name).iterdir()}
+            for count in (1, 2, 4)
+        ]
+        assert files[0] == files[1] == files[2]
+
+
+@pytest.mark.slow
+def test_processes_that_are_connected_divide_an_archive(workdir, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "launch.sample", f"--workdir={workdir}", f"--output={tmp_path / 'out'}"]
+    command += ["--archive", "--number=12", "--shard_size=2", f"--coordinator_address={address}"]
+    both = [
+        subprocess.Popen(
+            [*command, "--num_processes=2", f"--process_id={k}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for k in (0, 1)
+    ]
+    for k, process in enumerate(both):
+        assert f"archive of 12 pictures in 6 shards, 6 in the share of process {k} of 2" in ended(process)
+    assert len((tmp_path / "out" / "index.jsonl").read_text().splitlines()) == 12
