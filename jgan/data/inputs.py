@@ -33,12 +33,14 @@ class Inputs(NamedTuple):
         read: the bytes of the picture of a name, from any thread; a `jgan.UserError` where there are none.
         root: the folder that the output must not be.
         files: of which the names are.
+        left_out: of a folder, a line on the files in it that are no pictures, as `images.left_out` has it.
     """
 
     names: list[str]
     read: Callable[[str], bytes]
     root: pathlib.Path
     files: list[pathlib.Path]
+    left_out: Callable[[], str] = str
 
 
 def open(source: str, flag: str, output: str = "") -> Inputs:
@@ -74,7 +76,9 @@ def open(source: str, flag: str, output: str = "") -> Inputs:
         return _files(path.parent, [path])
     files = images.find(path, output or None)
     if files:
-        return _files(path, files)
+        return _files(path, files)._replace(
+            left_out=lambda: images.left_out(images.others(path, output or None))
+        )
     shards = sorted(file for file in path.iterdir() if _RECORDS.search(file.name) and file.is_file())
     if shards:
         return _records(shards, flag, source)

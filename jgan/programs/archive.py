@@ -88,7 +88,7 @@ def make(
             bar.update,
             stopped,
         )
-    _report(work, told)
+    _report(work, told, inputs.left_out() if inputs and way.share[0] == 0 else "")
     failed = archive_files.index(folder, plan)
     archive_files.sweep(folder)
     archive_claims.sweep(folder)
@@ -205,7 +205,7 @@ def _is_stale(row: archive_files.Row, present: str) -> bool:
     return present not in ("", row.sha256)
 
 
-def _report(work: _Work, told: archive_stream.Told) -> None:
+def _report(work: _Work, told: archive_stream.Told, left_out: str) -> None:
     """Prints what was done, how fast, and for which share of the time a device had nothing to do."""
     if work.counts["done"]:
         print(f"{work.counts['done']} pictures were done already")
@@ -219,4 +219,4 @@ def _report(work: _Work, told: archive_stream.Told) -> None:
             f"batch, which compiled; devices waited for input and output {100 * told.waited / told.seconds:.1f} % of "
             "that time"
         )
-    check.report(told.remarks, told.made)
+    check.report(told.remarks, told.made, left_out)

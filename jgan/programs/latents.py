@@ -67,6 +67,8 @@ def read(run: trained.Run, flag: str, place: str, output: str = "") -> tuple[lis
         title = title.removesuffix(".npz")
         names += [title] if found[1] else known or [str(k) for k in range(len(found[0][0]))]
         rows.append(found[0])
+    if not names:
+        raise jgan.UserError(f"--{flag}={place} holds no projections that have a result.")
     return names, tree.unflatten([np.concatenate(column) for column in zip(*rows, strict=True)])
 
 
@@ -152,6 +154,8 @@ def _rows(
     The digest is empty where the file does not tell it, and so are the names. A ValueError if they do not fit.
     """
     saved = directions.unpack(file)
+    if len(saved.get("failed", ())) and not len(saved["names"]):  # a shard of pictures that all failed
+        return [np.zeros((0, *leaf.shape), leaf.dtype) for leaf in leaves], False, "", []
     arrays = [saved[name] for name in names]
     single = arrays[0].shape == leaves[0].shape
     arrays = [x[None] for x in arrays] if single else arrays

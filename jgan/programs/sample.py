@@ -13,6 +13,7 @@ import jgan
 from jgan import fields
 from jgan import output as output_lib
 from jgan import pictures
+from jgan import sharding
 from jgan import trained
 from jgan.data import images as image_files
 from jgan.data import outputs
@@ -65,7 +66,7 @@ def write(
     made = generator(run)
 
     def generate(codes: Any) -> jax.Array:
-        return made(run.weights, *codes)
+        return made(run.weights, *sharding.over_devices(codes))
 
     if stations:
         fixed = {**controls.drawn(way, 1, seed), **controls.repeated(asked, 1)}

@@ -69,8 +69,10 @@ def index(out):
 
 def test_an_archive_holds_what_single_files_hold(run, photos, tmp_path, capsys):
     out = tmp_path / "out"
+    (photos / "x.heic").touch()
     assert project(run, photos, out, reconstructions=True) == 7
     told = capsys.readouterr().out
+    assert "left out: 1 .heic; read are" in told
     assert "archive of 7 pictures in 3 shards, 7\n" in told
     assert "devices waited for input and output" in told and "index.jsonl in" in told
     assert sorted(path.name for path in out.iterdir()) == [
