@@ -38,7 +38,11 @@ def mesh(model: int = 1) -> jax.sharding.Mesh:
     count = jax.device_count()
     if count % model:
         raise jgan.UserError(f"--model_axis={model} does not divide {count} devices: use a divisor.")
-    return jax.make_mesh((count // model, model), placement.AXES, axis_types=(AxisType.Auto,) * 2)
+    # In the order of processes, so that the rows of a batch that are a process's own are neighbours.
+    devices = np.array(sorted(jax.devices(), key=lambda device: (device.process_index, device.id)))
+    return jax.sharding.Mesh(
+        devices.reshape(count // model, model), placement.AXES, axis_types=(AxisType.Auto,) * 2
+    )
 
 
 def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:

@@ -11,6 +11,7 @@ from launch import archive_flags
 from launch import control_flags
 from launch import feature_flags
 from launch import latent_flags
+from launch import project_flags
 from launch import projection_flags
 from launch import shared_flags
 
@@ -21,22 +22,11 @@ _IMAGES = flags.DEFINE_string(
     "a picture, or a folder of pictures; with --archive also a list of files (.txt), or ArrayRecord files",
 )
 _OUTPUT = flags.DEFINE_string("output", "", "folder for latents and pictures")
-_METHOD = flags.DEFINE_enum(
-    "method",
-    None,
-    ["optimise", "network", "hybrid", "mean"],
-    "from random starts, by the run's predictor, from what it predicts, or, the default for styles, from their mean",
-)
-_LEARNING_RATE = flags.DEFINE_float("learning_rate", None, "of Adam: 0.1")
-_BATCH = flags.DEFINE_integer("batch", 0, "photos at once; 0: as fits")
 _RECONSTRUCTIONS = flags.DEFINE_bool(
     "reconstructions", False, "put the pictures of the latents into an archive too"
 )
-flags.adopt_module_key_flags(shared_flags)
 flags.adopt_module_key_flags(archive_flags)
-flags.adopt_module_key_flags(control_flags)
-flags.adopt_module_key_flags(latent_flags)
-flags.adopt_module_key_flags(projection_flags)
+flags.adopt_module_key_flags(project_flags)
 
 
 def main() -> None:
@@ -64,12 +54,14 @@ def main() -> None:
         run,
         _IMAGES.value,
         _OUTPUT.value,
-        **projection_flags.choice(run, method=_METHOD.value, learning_rate=_LEARNING_RATE.value),
+        **projection_flags.choice(
+            run, method=project_flags.METHOD.value, learning_rate=project_flags.LEARNING_RATE.value
+        ),
         feature_weight=projection_flags.FEATURE_WEIGHT.value,
         features=feature_flags.features(run),
         fit=projection_flags.FIT.value,
         part=projection_flags.PART.value,
-        batch=_BATCH.value,
+        batch=project_flags.BATCH.value,
         seed=shared_flags.SEED.value,
         **further,
     )

@@ -97,8 +97,13 @@ class InTurn:
             batch: {field: (shape, type)} of one run's batch.
             updates: of the step.
         """
-        return timing.Ahead(
-            self._step,
+        return timing.Ahead(self._step, *self.shapes(state, batch), updates=updates)
+
+    def shapes(
+        self, state: state_lib.State, batch: Mapping[str, tuple[tuple[int, ...], Any]]
+    ) -> tuple[Any, ...]:
+        """The arguments of one run's program, as shapes in their places; arguments as in `ahead`."""
+        return (
             jax.tree.map(
                 lambda place, part: jax.tree.map(lambda x: _abstract(x.shape, x.dtype, place), part),
                 self._places,
@@ -106,7 +111,6 @@ class InTurn:
             ),
             {name: _abstract(shape, dtype, self._split) for name, (shape, dtype) in batch.items()},
             self._keys[0],
-            updates=updates,
         )
 
     def place(self, batches: Sequence[dict[str, np.ndarray]]) -> Any:

@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
+import json
 import os
 from typing import Any
+import zlib
 
 import jax
 import ml_collections
@@ -218,7 +220,32 @@ def _open(
             place = os.path.join(workdir, "checkpoints")
             checkpoints = opened.enter_context(checkpoint.Checkpoints(place, keep=config.keep, best=best))
             members.append(keeping.Member(each, workdir, one, checkpoints))
+        _agree(members)
         begin(members, held).run()
+
+
+def _agree(members: Sequence[keeping.Member]) -> None:
+    """Refuses processes that would not train one run together with a `jgan.UserError`, in all of them."""
+    config, stream = {**members[0].config.to_dict()}, members[0].stream
+    for name in ("root", "cache_dir"):  # places on each machine
+        config["data"].pop(name, None)
+    data = (stream.examples, stream.files, stream.labels, stream.lists)
+    mine = [zlib.crc32(repr(part).encode()) for part in (config, data)] + [members[0].start]
+    first, *others = (json.loads(part) for part in sharding.gathered(json.dumps(mine).encode()))
+    for index, (settings, read, step) in enumerate(others, 1):
+        if settings != first[0]:
+            raise jgan.UserError(
+                f"process {index} has another config than process 0: start all with the same flags."
+            )
+        if read != first[1]:
+            raise jgan.UserError(
+                f"process {index} reads other data than process 0: all need the same files and labels."
+            )
+        if step != first[2]:
+            raise jgan.UserError(
+                f"process {index} finds step {step} in the checkpoints where process 0 finds step {first[2]}: "
+                "--workdir has to be in a file system that all share."
+            )
 
 
 def _old(config: ml_collections.ConfigDict, workdir: str) -> ml_collections.ConfigDict | None:
