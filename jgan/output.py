@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import os
 import pathlib
+import secrets
 import sys
 import time
 from typing import Any
@@ -28,6 +29,41 @@ def replace(path: str | os.PathLike[str], data: bytes) -> None:
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise jgan.UserError(f"{path} could not be written: {error.strerror}") from error
+
+
+def publish(path: str | os.PathLike[str], data: bytes, *, anew: bool = False) -> bool:
+    """Whether this call wrote a file, which exists whole or not at all. Several processes may do it at a time.
+
+    Args:
+        path: of the file.
+        data: its content.
+        anew: whether it takes the place of a file that is there; otherwise the first one stays.
+
+    Raises:
+        jgan.UserError: the file cannot be written.
+    """
+    path = pathlib.Path(path)
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    try:
+        draft.write_bytes(data)
+        if anew:
+            os.replace(draft, path)
+            return True
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return False
+        except (
+            OSError
+        ):  # a file system without hard links: here two may both be the first, and the last one stays
+            if path.exists():
+                return False
+            os.replace(draft, path)
+        return True
+    except OSError as error:
+        raise jgan.UserError(f"{path} could not be written: {error.strerror}") from error
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def readable(path: str | os.PathLike[str]) -> str:

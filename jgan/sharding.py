@@ -5,6 +5,7 @@ said, the large arrays among parameters, averages and optimiser states are divid
 the memory of a device. Batches are split over both.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
@@ -124,6 +125,39 @@ def over_devices(tree: Any) -> Any:
         return tree
     own = jax.sharding.Mesh(np.array(devices)[:, None], placement.AXES)
     return jax.device_put(tree, split(own))
+
+
+def per_device(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function(whole, *batches) -> batches`, compiled, with its batches [n, ...] divided over this process's devices.
+
+    Every device runs the program of its own part and waits for no other, so that a part gives the same bits as on one
+    device; of those of another number it needs nothing. n must divide over the devices.
+    """
+    devices = jax.local_devices()
+    if len(devices) == 1:
+        return jax.jit(function)
+    own = jax.sharding.Mesh(np.array(devices), ("data",))
+
+    def divided(whole: Any, *batches: Any) -> Any:
+        # The primitives of this project have no rules for what varies over devices, and need none: nothing is shared.
+        each = jax.shard_map(
+            function,
+            mesh=own,
+            in_specs=(PartitionSpec(), *[PartitionSpec("data")] * len(batches)),
+            out_specs=PartitionSpec("data"),
+            check_vma=False,
+        )
+        return each(whole, *batches)
+
+    return jax.jit(divided)
+
+
+def on_devices(tree: Any) -> Any:
+    """A tree of arrays, whole on every device of this process, so that calls of `per_device` need not send it again."""
+    devices = jax.local_devices()
+    if len(devices) == 1:
+        return jax.device_put(tree, devices[0])
+    return jax.device_put(tree, replicated(jax.sharding.Mesh(np.array(devices), ("data",))))
 
 
 def gathered(data: bytes) -> list[bytes]:

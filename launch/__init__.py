@@ -9,6 +9,7 @@ import atexit
 from collections.abc import Callable
 import errno
 import gc
+import glob
 import io
 import os
 import re
@@ -37,6 +38,7 @@ def run(
     required: tuple[str, ...] = (),
     runs: tuple[str, ...] = (),
     paths: tuple[str, ...] = (),
+    patterns: tuple[str, ...] = (),
     names: tuple[str, ...] = (),
 ) -> None:
     """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user, 75 because of another process
@@ -49,6 +51,7 @@ def run(
         required: flags without which the program cannot run.
         runs: flags that, if they are given, name the directory of a run.
         paths: flags that, if they are given, name a file or folder to be read.
+        patterns: those of `paths` that may also be a pattern, such as `DIR/*.arrayrecord`, that fits some file.
         names: flags of configs whose values are names with commas between.
     """
 
@@ -78,7 +81,7 @@ def run(
         gc.set_threshold(20_000)
         atexit.register(gc.freeze)
         try:
-            _check(runs, paths)
+            _check(runs, paths, patterns)
             if _CACHE.value:
                 compiled.keep()
             else:
@@ -132,7 +135,7 @@ def with_tuples(argv: list[str], names: tuple[str, ...]) -> list[str]:
     return made
 
 
-def _check(runs: tuple[str, ...], paths: tuple[str, ...]) -> None:
+def _check(runs: tuple[str, ...], paths: tuple[str, ...], patterns: tuple[str, ...]) -> None:
     """Refuses flags that do not name a run, a file or a checkpoint with a `jgan.UserError`."""
     if runs:
         from jgan.runs import config as run_config
@@ -144,7 +147,11 @@ def _check(runs: tuple[str, ...], paths: tuple[str, ...]) -> None:
             run_config.parse_step(flags.FLAGS["step"].value)
     for name in paths:
         value = flags.FLAGS[name].value
-        if value and not os.path.exists(value):
+        if (
+            value
+            and not os.path.exists(value)
+            and not (name in patterns and glob.glob(value, recursive=True))
+        ):
             raise jgan.UserError(f"--{name}={value} does not exist.")
 
 

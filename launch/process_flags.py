@@ -50,6 +50,15 @@ def check(*, apart: bool = True) -> None:
         )
 
 
+def share() -> tuple[int, int]:
+    """(number of this process, how many there are), of processes that are connected, or that are only counted."""
+    from jgan import sharding
+
+    if DISTRIBUTED.value or ADDRESS.value or PROCESSES.value is None:
+        return sharding.share()
+    return PROCESS.value, PROCESSES.value
+
+
 def connect(*, preemptible: bool = False) -> None:
     """Connects this process with the others, if flags say that there are others.
 

@@ -1,12 +1,14 @@
 """Draws from a run with a latent space: python -m launch.sample --workdir=RUN --output=DIR --number=64 --seed=0
 
-The same seed draws the same codes; the first codes of a larger number are those of a smaller number.
+The same seed draws the same codes; the first codes of a larger number are those of a smaller number. For very many
+pictures, --archive writes shards with an index instead; docs/scale.md has more.
 """
 
 from absl import flags
 
 import jgan
 import launch
+from launch import archive_flags
 from launch import control_flags
 from launch import latent_flags
 from launch import shared_flags
@@ -28,7 +30,9 @@ _MIX = flags.DEFINE_string(
 )
 _LATENTS = flags.DEFINE_string("latents", "", "projections whose styles are mixed; empty: drawn ones")
 _AMOUNT = flags.DEFINE_float("amount", 3.0, "how far along directions, both ways")
+_BATCH = flags.DEFINE_integer("batch", 0, "pictures of an archive that are drawn at once; 0: as fits")
 flags.adopt_module_key_flags(shared_flags)
+flags.adopt_module_key_flags(archive_flags)
 flags.adopt_module_key_flags(control_flags)
 flags.adopt_module_key_flags(latent_flags)
 
@@ -37,7 +41,12 @@ def main() -> None:
     instead = [f"--{flag.name}" for flag in (_WALK, _DIRECTIONS, _MIX) if flag.value]
     if len(instead) > 1:
         raise jgan.UserError(f"{' and '.join(instead)} are pictures of their own: one of them at a time.")
+    archived = archive_flags.ARCHIVE.value
+    archive_flags.check()
     launch.goes_with(
+        (archive_flags.ARCHIVE, not instead, "pictures without --walk, --directions or --mix"),
+        (_BATCH, archived, "--archive"),
+        (_FORMAT, not archived, "pictures without --archive"),
         (_LATENTS, bool(_MIX.value), "--mix, which mixes them,"),
         *((flag, bool(_DIRECTIONS.value), "--directions") for flag in (_DIRECTION, _ROWS, _AMOUNT)),
         (_FORMAT, not instead, "pictures without --walk, --directions or --mix"),
@@ -48,6 +57,7 @@ def main() -> None:
             "--direction, of those of a file of directions,",
         ),
     )
+    way = archive_flags.way() if archived else None
     from jgan import trained
     from jgan.programs import controls
     from jgan.programs import directions
@@ -80,6 +90,19 @@ def main() -> None:
             seed=shared_flags.SEED.value,
         )
         print(f"directions.png in {_OUTPUT.value}")
+        return
+    if archived:
+        from jgan.programs import sample_archive
+
+        sample_archive.sample(
+            run,
+            _OUTPUT.value,
+            number=_NUMBER.value,
+            seed=shared_flags.SEED.value,
+            given=control_flags.SET.value,
+            batch=_BATCH.value,
+            way=way,
+        )
         return
     sample.write(
         run,

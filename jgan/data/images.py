@@ -62,14 +62,19 @@ def load(path: _Path) -> Picture:
         )
 
 
-def parse(data: bytes, name: str) -> Picture:
+def parse(data: bytes, name: str, arrays: bool = False) -> Picture:
     """The picture in the bytes of a file, which may have any format of `load` but `.npy`.
+
+    With `arrays` it may be that too, where the name ends in it.
 
     Raises:
         jgan.UserError: as in `load`; the sentence begins with `name`.
     """
+    file = io.BytesIO(data)
     with _explained(name):
-        return _sound(_read_picture(io.BytesIO(data)), name)
+        if arrays and name.lower().endswith(".npy"):
+            return _sound(Picture(_read_npy(file)), name)
+        return _sound(_read_picture(file), name)
 
 
 def read(path: _Path) -> np.ndarray:
@@ -95,22 +100,30 @@ def write(path: _Path, array: np.ndarray | Picture, quality: int = 95) -> None:
             written, and why.
     """
     path = pathlib.Path(path)
-    suffix, marked = path.suffix.lower(), False
-    if isinstance(array, Picture):
-        marked = array.alpha is not None and suffix in WITH_ALPHA
-        array = array.joined() if marked else array.pixels
-    array = np.asarray(array)
-    array = array[..., None] if array.ndim == 2 else array
-    encode = _encoder(path, array)
+    put = _putter(path, array, quality)
     draft = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with open(draft, "xb") as file:
-            encode(file, array, quality, marked)
+            put(file)
         os.replace(draft, path)
     except OSError as error:
         raise jgan.UserError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
         draft.unlink(missing_ok=True)
+
+
+def encode(name: _Path, array: np.ndarray | Picture, quality: int = 95) -> bytes:
+    """The bytes of the file that `write` would write under this name.
+
+    Raises:
+        jgan.UserError: the format cannot hold this type or number of channels, or such a size.
+    """
+    put, file = _putter(pathlib.Path(name), array, quality), io.BytesIO()
+    try:
+        put(file)
+    except (OSError, ValueError) as error:
+        raise jgan.UserError(f"{name} cannot be encoded: {_reason(error)}") from None
+    return file.getvalue()
 
 
 def find(folder: _Path, output: _Path | None = None) -> list[pathlib.Path]:
@@ -225,6 +238,18 @@ def _read_picture(file: BinaryIO) -> Picture:
     head = file.read(32)
     file.seek(0)
     return tiff.read(file) if tiff.begins(head) else formats.read(file, head)
+
+
+def _putter(path: pathlib.Path, array: np.ndarray | Picture, quality: int) -> Callable[[BinaryIO], None]:
+    """The function that writes a picture in the format of a path into a file."""
+    suffix, marked = path.suffix.lower(), False
+    if isinstance(array, Picture):
+        marked = array.alpha is not None and suffix in WITH_ALPHA
+        array = array.joined() if marked else array.pixels
+    array = np.asarray(array)
+    array = array[..., None] if array.ndim == 2 else array
+    encode = _encoder(path, array)
+    return lambda file: encode(file, array, quality, marked)
 
 
 def _encoder(path: pathlib.Path, array: np.ndarray) -> _Encode:

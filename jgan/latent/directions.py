@@ -245,8 +245,8 @@ def unpack(path: str | pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """The members of an archive, if they are not too many or too large."""
-    members = archive.infolist()
+    """The arrays in an archive, if they are not too many or too large; other files in it are passed over."""
+    members = [info for info in archive.infolist() if not info.filename.startswith("pictures/")]
     if len(members) > MAX_NAMES or sum(info.file_size for info in members) > MAX_BYTES:
         raise jgan.UserError(
             f"{archive.filename} is refused: it holds more than {MAX_NAMES} arrays or {MAX_BYTES} bytes."

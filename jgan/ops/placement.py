@@ -1,7 +1,7 @@
 """Where the arrays of a step lie, told to the compiler where it would choose another place.
 
 A step that is traced `under` a mesh divides its examples over all devices, and its nets see whole parameters. Without
-a mesh these functions return what they are given.
+a mesh, and in a program that each device runs by itself, these functions return what they are given.
 """
 
 import contextlib
@@ -26,8 +26,8 @@ def examples(tree: Any) -> Any:
     What a step draws needs to be told: no input says how to divide it, and every device would draw all of it, and
     pass all of it through a net.
     """
-    mesh = jax.sharding.get_abstract_mesh()
-    if mesh.size < 2:
+    mesh = _mesh()
+    if mesh is None:
         return tree
     count = math.prod(mesh.shape[axis] for axis in AXES)
     spec = PartitionSpec(AXES)
@@ -42,6 +42,15 @@ def examples(tree: Any) -> Any:
 
 def whole(tree: Any) -> Any:
     """Arrays of which every device has all."""
-    if jax.sharding.get_abstract_mesh().size < 2:
+    if _mesh() is None:
         return tree
     return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, PartitionSpec()), tree)
+
+
+def _mesh() -> jax.sharding.AbstractMesh | None:
+    """The mesh whose devices the compiler divides a program over; None: it is a program of one device.
+
+    Those of `sharding.per_device` are such programs, although they run on several.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    return None if mesh.size < 2 or mesh.manual_axes else mesh

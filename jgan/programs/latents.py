@@ -17,6 +17,7 @@ from jgan.latent import codec
 from jgan.latent import directions
 from jgan.latent import document
 from jgan.latent import styles
+from jgan.programs import archive_files
 from jgan.programs import projection_files
 
 MAX_BYTES = 2**26  # of a file of scores
@@ -24,9 +25,10 @@ MAX_FILES = 100_000
 
 
 def read(run: trained.Run, flag: str, place: str, output: str = "") -> tuple[list[str], Any]:
-    """(names, latents [m, ...]) in a folder and below, in a projection `NAME.npz`, or in a `samples.npz`.
+    """(names, latents [m, ...]) in a folder and below, in a projection `NAME.npz`, in a `samples.npz`, or in a shard.
 
-    A projection has the name of its photo below the folder, a drawn latent its number.
+    A projection has the name of its photo below the folder, a drawn latent its number, one of a shard that which it has
+    there.
 
     Args:
         run: within the space to which they have to belong.
@@ -51,7 +53,7 @@ def read(run: trained.Run, flag: str, place: str, output: str = "") -> tuple[lis
     names, rows, generator = [], [], run.digest
     for file in files:
         try:
-            *found, of = _rows(file, codec.names(space.name, leaves), leaves)
+            *found, of, known = _rows(file, codec.names(space.name, leaves), leaves)
         except Exception:  # decoders of archives raise whatever they meet; it all means the same here
             raise jgan.UserError(
                 f"{file} is no projection onto the space {space.name!r} of this run."
@@ -63,8 +65,10 @@ def read(run: trained.Run, flag: str, place: str, output: str = "") -> tuple[lis
             )
         title = str(file.relative_to(source)) if source.is_dir() else file.name
         title = title.removesuffix(".npz")
-        names += [title] if found[1] else [str(k) for k in range(len(found[0][0]))]
+        names += [title] if found[1] else known or [str(k) for k in range(len(found[0][0]))]
         rows.append(found[0])
+    if not names:
+        raise jgan.UserError(f"--{flag}={place} holds no projections that have a result.")
     return names, tree.unflatten([np.concatenate(column) for column in zip(*rows, strict=True)])
 
 
@@ -91,8 +95,10 @@ def check_photo(latent: str, image: str, square: tuple[int, int, int]) -> None:
 def given(place: str) -> dict[str, Any]:
     """The values of controls under which launch.project made a folder, or one file of it; {}: the defaults."""
     source = pathlib.Path(place)
+    folder = source if source.is_dir() else source.parent
+    claim = archive_files.CLAIM if (folder / archive_files.CLAIM).exists() else projection_files.CLAIM
     try:
-        facts = json.loads(((source if source.is_dir() else source.parent) / "projection.json").read_text())
+        facts = json.loads((folder / claim).read_text())
     except (OSError, ValueError, RecursionError):
         return {}  # of another program; whether the latents fit is seen when they are read
     return facts.get("given", {}) if isinstance(facts, dict) else {}
@@ -140,12 +146,16 @@ def scores(path: str, names: list[str]) -> dict[int, float]:
     return found
 
 
-def _rows(file: pathlib.Path, names: list[str], leaves: list[Any]) -> tuple[list[np.ndarray], bool, str]:
-    """(the arrays [m, ...] of the latents in a file, whether it is one projection, the digest of their generator).
+def _rows(
+    file: pathlib.Path, names: list[str], leaves: list[Any]
+) -> tuple[list[np.ndarray], bool, str, list[str]]:
+    """(arrays [m, ...] of the latents in a file, whether it is one projection, digest of their generator, their names).
 
-    The digest is empty where the file does not tell it. A ValueError if they do not fit.
+    The digest is empty where the file does not tell it, and so are the names. A ValueError if they do not fit.
     """
     saved = directions.unpack(file)
+    if len(saved.get("failed", ())) and not len(saved["names"]):  # a shard of pictures that all failed
+        return [np.zeros((0, *leaf.shape), leaf.dtype) for leaf in leaves], False, "", []
     arrays = [saved[name] for name in names]
     single = arrays[0].shape == leaves[0].shape
     arrays = [x[None] for x in arrays] if single else arrays
@@ -155,4 +165,7 @@ def _rows(file: pathlib.Path, names: list[str], leaves: list[Any]) -> tuple[list
         for x, leaf in zip(arrays, leaves, strict=True)
     ):
         raise ValueError
-    return arrays, single, str(saved.get("generator", ""))
+    known = [str(name) for name in saved.get("names", ())]
+    if known and len(known) != number:
+        raise ValueError
+    return arrays, single, str(saved.get("generator", "")), known

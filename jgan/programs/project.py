@@ -10,7 +10,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 import contextlib
 import dataclasses
-import io
+import functools
 import pathlib
 import time
 from typing import Any
@@ -22,17 +22,15 @@ import numpy as np
 import jgan
 from jgan import frozen
 from jgan import output as output_lib
-from jgan import pictures
+from jgan import sharding
 from jgan import trained
 from jgan.data import check
 from jgan.data import framing
 from jgan.data import images as image_files
 from jgan.data import outputs
 from jgan.data.sources import folder
-from jgan.latent import codec
 from jgan.latent import projection
-from jgan.ops import pixels
-from jgan.programs import controls
+from jgan.programs import archive_files
 from jgan.programs import projection_files
 from jgan.programs import projection_page
 from jgan.runs import config as run_config
@@ -41,7 +39,7 @@ FEATURE_WEIGHT = 0.1  # of features beside the pixels
 MAX_FEATURE_WEIGHT = 1e6
 MAX_BATCH = 4096  # photos at once
 STARTS = 4  # of each photo, where the space declares no other number
-_LANES = 64  # images x starts that are projected at once
+_LANES = 64  # images x starts that a device projects at once
 
 
 def choose(run: trained.Run, **asked: Any) -> dict[str, Any]:
@@ -107,11 +105,24 @@ class Projector:
             masks: [n, size, size], 1 where an image is to be met.
             seeds: of each image's starts, so that an image's result does not depend on its neighbours.
         """
+        return jax.tree.map(lambda x: x[: len(images)], jax.device_get(self.begin(images, masks, seeds)))
+
+    def begin(
+        self, images: np.ndarray, masks: np.ndarray, seeds: Sequence[int]
+    ) -> tuple[projection.Projection, jax.Array]:
+        """As the call, of `batch` images, still on the devices, where they may not be ready; the last one fills up."""
         n = len(images)
         fill = [*range(n), *[n - 1] * (self.batch - n)]
         keys = jax.vmap(jax.random.key)(jnp.asarray([seeds[k] for k in fill], jnp.uint32))
-        projected, made = jax.device_get(self.project(self.weights, images[fill], masks[fill], keys))
-        return jax.tree.map(lambda x: x[:n], projected), made[:n]
+        return self._divided(self._placed, images[fill], masks[fill], keys)
+
+    @functools.cached_property
+    def _placed(self) -> Any:
+        return sharding.on_devices(self.weights)
+
+    @functools.cached_property
+    def _divided(self) -> Callable[..., Any]:
+        return self.project if self.batch % jax.local_device_count() else sharding.per_device(self.project)
 
 
 def projector(
@@ -134,7 +145,8 @@ def projector(
         settings: of the optimisation.
         feature_weight: of the features beside the pixels; 0: pixels alone.
         features: of a net that the user brings (`jgan.features`); None: those of the run's discriminator.
-        batch: images at once; 0: so many that images times starts are about 64.
+        batch: images at once; 0: so many that images times starts are about 64 on each device of this process. They
+            are divided over the devices if they can be.
         history: whether projections remember the course of the cost.
 
     Raises:
@@ -194,7 +206,7 @@ def projector(
     return Projector(
         config.data.size,
         config.data.channels[0],
-        batch or max(1, _LANES // starts),
+        batch or max(1, _LANES // starts) * jax.local_device_count(),
         (run.weights, None if features is None else features.params),
         jax.jit(every),
         framing.bits(config.data),
@@ -288,21 +300,18 @@ def project_files(
         raise jgan.UserError(f"fit={fit!r} is unknown: use one of {', '.join(framing.FITS)}.")
     target = pathlib.Path(output)
     root, files = projection_files.files(images, target)
-    facts = {
-        "system": run.config.system,
-        "step": run.step,
-        "method": method,
-        "starts": starts,
-        "settings": _told(settings),
-        "feature_weight": feature_weight,
-        "fit": fit,
-        "seed": seed,
-        **({} if features is None else {"features": features.name}),
-        **({} if part in ("", "whole") else {"part": part}),
-        **({"space": run.latent} if run.latent else {}),
-        **({"given": given} if (given := controls.changed(run)) else {}),
-        "weights": run.digest,
-    }
+    facts = projection_files.facts(
+        run,
+        method=method,
+        starts=starts,
+        settings=settings,
+        feature_weight=feature_weight,
+        features=features,
+        fit=fit,
+        seed=seed,
+        part=part,
+    )
+    archive_files.refuse(target)
     outputs.check(target, root, files, "the images lie")
     outputs.make(target, root, *run_config.searched(run.config))
     projection_files.claim(target, facts)
@@ -329,7 +338,7 @@ def project_files(
             except jgan.UserError as error:
                 bad.append(str(error))
             if waiting and (len(waiting) == projects.batch or k == len(todo) - 1):
-                lost = _save(run, projects, waiting, root, target, seed)
+                lost = projection_files.save(run, projects, waiting, root, target, seed)
                 bad += [f"{file} has no finite cost under these weights and settings" for file in lost]
                 done += len(waiting) - len(lost)
                 waiting = []
@@ -348,51 +357,3 @@ def project_files(
             + ("; ..." if len(bad) > 5 else "")
         )
     return done
-
-
-def _told(settings: projection.Settings) -> dict[str, Any]:
-    """The settings as the output remembers them: of those that came later only what is not as it was before."""
-    first = projection.Settings._fields[:5]
-    default = projection.DEFAULT._asdict()
-    return {k: x for k, x in settings._asdict().items() if k in first or x != default[k]}
-
-
-def _save(
-    run: trained.Run,
-    projects: Projector,
-    waiting: list[tuple[pathlib.Path, np.ndarray, framing.Framed]],
-    root: pathlib.Path,
-    target: pathlib.Path,
-    seed: int,
-) -> list[pathlib.Path]:
-    """Projects photos and writes what comes of them; those whose cost is not finite are returned instead."""
-    images = np.stack([framed.image for _, _, framed in waiting])
-    masks = np.stack([framed.mask for _, _, framed in waiting])
-    seeds = [projection_files.seed(seed, str(file.relative_to(root))) for file, _, _ in waiting]
-    projected, made = projects(images, masks, seeds)
-    space, bits, digest = run.space().name, framing.bits(run.config.data), run.digest
-    lost = []
-    for k, (file, photo, framed) in enumerate(waiting):
-        if not np.isfinite(projected.cost[k]):
-            lost.append(file)
-            continue
-        place = target / file.relative_to(root)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        pasted = framing.paste(photo, framed, made[k])
-        picture = pictures.show(pasted) if pasted.dtype == np.float32 else framing.shrink(pasted, bits)
-        image_files.write(pathlib.Path(f"{place}.png"), picture)
-        buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            **codec.arrays(space, jax.tree.map(lambda x, k=k: x[k], projected.latent)),
-            space=np.array(space),
-            cost=projected.cost[k],
-            evaluations=projected.evaluations[k],
-            reconstruction=np.asarray(pixels.from_float(made[k], np.uint8)),
-            step=np.array(run.step),
-            generator=np.array(digest),
-            square=np.array([framed.top, framed.left, framed.side]),
-            photo=np.array(projection_files.content(file)),
-        )
-        output_lib.replace(pathlib.Path(f"{place}.npz"), buffer.getvalue())
-    return lost

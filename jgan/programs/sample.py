@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from collections.abc import Sequence
 import io
+import pathlib
 from typing import Any
 
 import jax
@@ -12,11 +13,13 @@ import jgan
 from jgan import fields
 from jgan import output as output_lib
 from jgan import pictures
+from jgan import sharding
 from jgan import trained
 from jgan.data import images as image_files
 from jgan.data import outputs
 from jgan.latent import codec
 from jgan.ops import pixels
+from jgan.programs import archive_files
 from jgan.programs import controls
 from jgan.programs import draws
 from jgan.runs import config as run_config
@@ -51,23 +54,19 @@ def write(
     Raises:
         jgan.UserError: a number that gives nothing, a control that there is not, or a folder that cannot be written.
     """
-    if not 1 <= number <= MAX_NUMBER:
-        raise jgan.UserError(f"--number={number}: 1 to {MAX_NUMBER:,} would work.")
+    check(run, number)
     if stations and not 2 <= stations <= MAX_STATIONS:
         raise jgan.UserError(f"--walk={stations}: a walk needs 2 codes or more, and at most {MAX_STATIONS}.")
     way = run.way()
-    if way.inputs:
-        raise jgan.UserError(
-            f"a run of {run.config.system} makes pictures of pictures: launch.translate --samples=8 draws from it."
-        )
     asked = fields.parse(controls.settable(way), list(given))  # codes are what is drawn here
     told = controls.told(way, controls.as_json(way, asked))
+    archive_files.refuse(pathlib.Path(output))
     folder = outputs.make(output, *run_config.searched(run.config))
     space = run.space()
     made = generator(run)
 
     def generate(codes: Any) -> jax.Array:
-        return made(run.weights, *codes)
+        return made(run.weights, *sharding.over_devices(codes))
 
     if stations:
         fixed = {**controls.drawn(way, 1, seed), **controls.repeated(asked, 1)}
@@ -98,6 +97,16 @@ def write(
         digits = max(4, len(str(number - 1)))
         for k, image in enumerate(images):
             image_files.write(folder / f"{k:0{digits}d}.png", _bytes(image))
+
+
+def check(run: trained.Run, number: int) -> None:
+    """Refuses a number of pictures that gives nothing, and a run that draws none, with a `jgan.UserError`."""
+    if not 1 <= number <= MAX_NUMBER:
+        raise jgan.UserError(f"--number={number}: 1 to {MAX_NUMBER:,} would work.")
+    if run.way().inputs:
+        raise jgan.UserError(
+            f"a run of {run.config.system} makes pictures of pictures: launch.translate --samples=8 draws from it."
+        )
 
 
 def generator(run: trained.Run) -> Callable[..., jax.Array]:

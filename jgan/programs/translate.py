@@ -15,6 +15,7 @@ from jgan.data import check
 from jgan.data import images as image_files
 from jgan.data import outputs
 from jgan.data.sources import folder
+from jgan.programs import archive_files
 from jgan.programs import controls
 from jgan.programs import tiles
 from jgan.programs.translator import Translator
@@ -53,12 +54,13 @@ def files(
         jgan.UserError: nothing to translate, an output that would overwrite the input, a control that must be set, or,
             after all the others are done, pictures that could not be translated.
     """
-    variants = _variants(translator, samples, strip)
+    variants = choices(translator, samples, strip)
     root, files = _inputs(source, output)
     if tile:
         translator.check_tile(tile)
         if translator.way.tiling.radius is None:
             print(tiles.BLENDED)
+    archive_files.refuse(pathlib.Path(output))
     target = outputs.make(output, root, *run_config.searched(translator.config))
     bad, wide, doubtful, differences, remarks = [], [], 0, [], collections.Counter()
     for file in output_lib.progress_over(files):
@@ -124,8 +126,12 @@ def _titles(translator: Translator, samples: int) -> list[tuple[str, Any]]:
     return found
 
 
-def _variants(translator: Translator, samples: int, strip: bool) -> list[tuple[int, Translator]]:
-    """[(what is added to the seed, translator)] of what a picture is translated into."""
+def choices(translator: Translator, samples: int, strip: bool) -> list[tuple[int, Translator]]:
+    """[(what is added to the seed, translator)] of what a picture is translated into.
+
+    Raises:
+        jgan.UserError: a control must be set.
+    """
     missing = controls.missing(translator.way, translator.weights["given"])
     if not (strip and not samples):
         if missing:

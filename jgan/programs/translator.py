@@ -42,6 +42,7 @@ class Translator:
         weights: the pytree `translate` takes; under `given` what is set of the way's controls.
         translate: `(weights, images [n, h, w, c] or [h, w, c], key) -> images` in [-1, 1]; pure, for the caller's
             own `jit`, `vmap` or `jax.export`. `key` draws dropout and codes that are not set, and is ignored without.
+        options: what normalises (`statistics`) and whether `dropout` is on.
         halves: of a run trained on pairs side by side, the least and the largest aspect of their halves; else None.
     """
 
@@ -55,7 +56,7 @@ class Translator:
     _gather: Callable[..., Any] = dataclasses.field(repr=False)
     _frozen: Callable[..., jax.Array] = dataclasses.field(repr=False)
     _system: system_lib.System = dataclasses.field(repr=False)
-    _options: dict[str, Any] = dataclasses.field(repr=False)
+    options: dict[str, Any] = dataclasses.field(repr=False)
     halves: tuple[float, float] | None = None
 
     @property
@@ -80,7 +81,7 @@ class Translator:
 
     def to(self, way: str) -> "Translator":
         """The translator of another way of the same run; a `jgan.UserError` where it has none of that name."""
-        other = _translator(self.config, self.step, self.weights, self._system, way, self._options)
+        other = _translator(self.config, self.step, self.weights, self._system, way, self.options)
         return dataclasses.replace(other, halves=self.halves)
 
     def set(self, values: dict[str, Any]) -> "Translator":
@@ -122,9 +123,19 @@ class Translator:
         self, image: image_files.Picture | np.ndarray, seed: int = 0, tile: int = 0
     ) -> image_files.Picture:
         """As the call, of a picture with its opacity, which the translation gets back where anything shone through."""
+        inputs, taken = examples.from_photo(self.config.data, image, self.source)
+        made = self.tiled(inputs, seed, tile) if tile else np.asarray(self.generate(inputs[None], seed))[0]
+        return self.shown(inputs, taken, made)
+
+    def shown(self, inputs: np.ndarray, taken: image_files.Picture, made: np.ndarray) -> image_files.Picture:
+        """The translation as a picture of the type that was `taken`, of the net's output.
+
+        Args:
+            inputs: as `examples.from_photo` makes them of a picture.
+            taken: the picture, as it gives it too.
+            made: [h, w, c] in [-1, 1], what the net makes of the inputs.
+        """
         data = self.config.data
-        inputs, taken = examples.from_photo(data, image, self.source)
-        made = self._tiled(inputs, seed, tile) if tile else np.asarray(self.generate(inputs[None], seed))[0]
         made = examples.shown(data, {self.source: inputs}, made)
         if made.dtype == np.float32:
             made = pixels.from_float(made, taken.pixels.dtype)
@@ -139,11 +150,12 @@ class Translator:
             raise jgan.UserError(f"tile={tile}: {self.name} takes pictures whole only.")
         tiles.check(tile, radius=self.way.tiling.radius, multiple=self.multiple)
 
-    def _tiled(self, image: np.ndarray, seed: int, tile: int) -> np.ndarray:
+    def tiled(self, image: np.ndarray, seed: int, tile: int) -> np.ndarray:
+        """The net's output [h, w, c] in [-1, 1] of its input [h, w, c], by tiles."""
         self.check_tile(tile)
         geometry = {"tile": tile, "multiple": self.multiple}
         weights = self.weights
-        if self._options["statistics"] != "running":
+        if self.options["statistics"] != "running":
             weights = self._gather(weights, tiles.parts(image, **geometry))
         key = jax.random.key(seed)
 
@@ -151,6 +163,11 @@ class Translator:
             return np.asarray(self._frozen(weights, pixels[None], key))[0]
 
         return tiles.translate(apply, image, radius=self.way.tiling.radius, **geometry)
+
+    def hurry(self) -> None:
+        """Takes fast programs from now on, so that a translation does not depend on how many came before it."""
+        for program in (self._jitted, self._gather, self._frozen):
+            program.hurry()
 
     def generate(self, inputs: np.ndarray, seed: int = 0) -> jax.Array:
         """The net's output [n, h, w, c] in [-1, 1] of its inputs [n, h, w, c] of any pixel type."""
@@ -177,12 +194,21 @@ def padded(
 
     Inputs are padded as a system would pad them inside, so that images of many sizes compile few programs.
     """
-    _, h, w, _ = inputs.shape
-    down, right = -h % multiple, -w % multiple
-    top, left = down // 2, right // 2
-    sides = ((0, 0), (top, down - top), (left, right - left), (0, 0))
-    outputs = apply(np.pad(inputs, sides, mode="reflect"))
-    return {name: x[:, top : top + h, left : left + w] for name, x in outputs.items()}
+    rows, columns = sides(inputs.shape[1:], multiple)
+    outputs = apply(np.pad(inputs, ((0, 0), rows, columns, (0, 0)), mode="reflect"))
+    return {name: inner(x, inputs.shape[1:], multiple) for name, x in outputs.items()}
+
+
+def sides(shape: tuple[int, ...], multiple: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """((above, below), (left, right)): what pictures of shape (h, w, c) lack to have sides that are multiples."""
+    down, right = -shape[0] % multiple, -shape[1] % multiple
+    return (down // 2, down - down // 2), (right // 2, right - right // 2)
+
+
+def inner(padded: Any, shape: tuple[int, ...], multiple: int) -> Any:
+    """The pictures [..., h, w, c] of this shape within those that got `sides`."""
+    (top, _), (left, _) = sides(shape, multiple)
+    return padded[..., top : top + shape[0], left : left + shape[1], :]
 
 
 def load(
