@@ -237,6 +237,7 @@ class Epilogue(nn.Module):
     def __init__(self, width, outputs, channels, architecture, group, clamp):
         super().__init__()
         self.group = group
+        self.neighbours = False  # whether these are the groups of a batch, as in jgan
         if architecture == "skip":
             self.fromrgb = Conv(channels, width, 1)
         self.conv = Conv(width + 1, width, 3, clamp=clamp)
@@ -248,8 +249,10 @@ class Epilogue(nn.Module):
             x = x + self.fromrgb(image)
         n = len(x)
         group = min(self.group, n)
-        spread = x.reshape(group, n // group, -1).var(0, unbiased=False)
-        spread = (spread + 1e-8).sqrt().mean(1).repeat(group)
+        parts = x.reshape(n // group, group, -1) if self.neighbours else x.reshape(group, n // group, -1)
+        spread = parts.var(1 if self.neighbours else 0, unbiased=False)
+        spread = (spread + 1e-8).sqrt().mean(1)
+        spread = spread.repeat_interleave(group) if self.neighbours else spread.repeat(group)
         x = torch.cat([x, spread[:, None, None, None].expand(-1, -1, 4, 4)], 1)
         return self.out(self.fc(self.conv(x).flatten(1)))
 

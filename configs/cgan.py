@@ -34,11 +34,12 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.generator = generator = ml_collections.ConfigDict()
     generator.ngf = 64  # channels before the last layer
     generator.kernel = 4  # 5: iGAN's
+    generator.norm = "batch"  # batch:N: statistics of N examples each, as where each device has N
 
     config.discriminator = discriminator = ml_collections.ConfigDict()
     discriminator.ndf = 64  # channels after the first layer
     discriminator.kernel = 4
-    discriminator.norm = "auto"  # batch, but instance under wgan_gp; none
+    discriminator.norm = "auto"  # batch, but instance under wgan_gp; batch:N; none
 
     config.loss = loss = ml_collections.ConfigDict()
     loss.adversarial = "vanilla"  # non-saturating; minimax, lsgan, hinge, wgan_gp

@@ -1,7 +1,13 @@
-"""The placement of arrays: one mesh over all devices, the batch split over it, the state whole on every device."""
+"""The placement of arrays: one mesh over all devices, over which batches are split.
+
+The mesh has two axes. Over `data` a state is the same everywhere. Over `model`, which has one device if nothing else is
+said, the large arrays among parameters, averages and optimiser states are divided, so that a state may be larger than
+the memory of a device. Batches are split over both.
+"""
 
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 import io
 from typing import Any
 
@@ -13,14 +19,29 @@ from jax.sharding import PartitionSpec
 import numpy as np
 
 import jgan
+from jgan import state as state_lib
+from jgan.ops import placement
+
+# Arrays of fewer numbers are whole everywhere: to divide them saves nothing and costs a message.
+LARGE = 2**14
 
 
-def mesh() -> jax.sharding.Mesh:
-    """All devices of all processes on one axis, `data`.
+def mesh(model: int = 1) -> jax.sharding.Mesh:
+    """All devices of all processes on the axes `data` and `model`, the second of so many devices.
 
-    The axis is `Auto`, because an explicit axis would need replicated kernels in every convolution.
+    The axes are `Auto`, because explicit ones would need replicated kernels in every convolution.
+
+    Raises:
+        jgan.UserError: the number of devices is no multiple of `model`.
     """
-    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    count = jax.device_count()
+    if count % model:
+        raise jgan.UserError(f"--model_axis={model} does not divide {count} devices: use a divisor.")
+    # In the order of processes, so that the rows of a batch that are a process's own are neighbours.
+    devices = np.array(sorted(jax.devices(), key=lambda device: (device.process_index, device.id)))
+    return jax.sharding.Mesh(
+        devices.reshape(count // model, model), placement.AXES, axis_types=(AxisType.Auto,) * 2
+    )
 
 
 def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
@@ -30,7 +51,27 @@ def replicated(mesh: jax.sharding.Mesh) -> NamedSharding:
 
 def split(mesh: jax.sharding.Mesh) -> NamedSharding:
     """The sharding of a batch: its first axis over the devices."""
-    return NamedSharding(mesh, PartitionSpec("data"))
+    return NamedSharding(mesh, PartitionSpec(placement.AXES))
+
+
+def divided(mesh: jax.sharding.Mesh, shape: tuple[int, ...], large: int = LARGE) -> NamedSharding:
+    """The sharding of one array of a state: its longest axis that the axis `model` divides, if it is `large`."""
+    count = mesh.shape["model"]
+    possible = [k for k, length in enumerate(shape) if length % count == 0]
+    if count == 1 or not possible or np.prod(shape) < large:
+        return replicated(mesh)
+    longest = max(possible, key=lambda k: shape[k])
+    return NamedSharding(mesh, PartitionSpec(*[None] * longest, "model"))
+
+
+def of_state(mesh: jax.sharding.Mesh, state: state_lib.State, large: int = LARGE) -> state_lib.State:
+    """The shardings of a state, given as its arrays or their shapes."""
+    whole = jax.tree.map(lambda _: replicated(mesh), state)
+    parts = {
+        name: jax.tree.map(lambda x: divided(mesh, x.shape, large), getattr(state, name))
+        for name in ("params", "opt", "ema")
+    }
+    return dataclasses.replace(whole, **parts)
 
 
 def global_batch(batch: dict[str, np.ndarray], sharding: NamedSharding) -> dict[str, jax.Array]:
@@ -81,7 +122,7 @@ def over_devices(tree: Any) -> Any:
     sizes = {len(x) for x in jax.tree.leaves(tree)}
     if len(devices) == 1 or len(sizes) != 1 or sizes.pop() % len(devices):
         return tree
-    own = jax.sharding.Mesh(np.array(devices), ("data",))
+    own = jax.sharding.Mesh(np.array(devices)[:, None], placement.AXES)
     return jax.device_put(tree, split(own))
 
 

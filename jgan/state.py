@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from jgan.ops import placement
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +97,13 @@ def update(
     group = groups[name]
     params = {net: state.params[net] for net in group.nets}
     grads, (stats, aux) = jax.grad(loss_fn, has_aux=True)(params)
+    # Where optimiser states are divided, the compiler would otherwise divide the backward pass in the same way, and
+    # gather activations for it.
+    grads = placement.whole(grads)
     changes, opt = group.optimiser.update(grads, state.opt[name], params)
     state = dataclasses.replace(
         state,
-        params={**state.params, **optax.apply_updates(params, changes)},
+        params={**state.params, **placement.whole(optax.apply_updates(params, changes))},
         stats={**state.stats, **stats},
         opt={**state.opt, name: opt},
     )

@@ -5,7 +5,8 @@ overrides), where overrides are {dotted field of the config: value}:
 
     product(named("loss.lambda_l1", {"l1": 100.0, "none": 0.0}), named("generator.ngf", {"narrow": 32, "wide": 64}))
 
-has the four variants l1_narrow, l1_wide, none_narrow and none_wide.
+has the four variants l1_narrow, l1_wide, none_narrow and none_wide. Overrides of a sweep of projections are
+{flag of launch.project: value} instead.
 """
 
 from collections.abc import Mapping
@@ -20,19 +21,24 @@ import jgan
 Variant = tuple[str, Mapping[str, Any]]
 Variants = tuple[Variant, ...]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+PROGRAMS = ("train", "project")
+PHOTOS = "photos"  # where the photos of a sweep of projections lie, beside its variants
 _EMPTY: Mapping[str, Any] = types.MappingProxyType({})
 
 
 class Sweep(NamedTuple):
-    """What a sweep trains, and what its table is compared with.
+    """What a sweep trains or projects, and what its table is compared with.
 
     Attributes:
-        config: configs/FILE.py or configs/FILE.py:PRESET, which all variants start from.
+        config: configs/FILE.py or configs/FILE.py:PRESET, which all variants start from. Of a sweep of projections it
+            is the run that photos are projected by, or empty where a person has to name it.
         variants: in the order of the table.
         base: overrides of all variants.
         reference: the variant that the others are compared with; empty: the first.
         paper: {variant: {score: number}} as a paper has them, of its own data.
         source: where these numbers are from.
+        program: `train`: variants are trainings, and overrides are fields of their config; `project`: variants are
+            projections of the same photos by one run, and overrides are flags of launch.project.
     """
 
     config: str
@@ -41,6 +47,7 @@ class Sweep(NamedTuple):
     reference: str = ""
     paper: Mapping[str, Mapping[str, float]] = _EMPTY
     source: str = ""
+    program: str = "train"
 
 
 def named(field: str, values: Mapping[str, Any]) -> Variants:
@@ -82,9 +89,11 @@ def check(sweep: Sweep) -> Sweep:
     """The sweep itself.
 
     Raises:
-        jgan.UserError: no variant, two of the same name, a name that is none of a directory, or a reference that is no
-            variant.
+        jgan.UserError: no variant, two of the same name, a name that is none of a directory, a reference that is no
+            variant, or an unknown program.
     """
+    if sweep.program not in PROGRAMS:
+        raise jgan.UserError(f"program={sweep.program!r} is unknown: use one of {', '.join(PROGRAMS)}.")
     names = [name for name, _ in sweep.variants]
     if not names:
         raise jgan.UserError("the sweep has no variants: one (name, overrides) or more would work.")
@@ -95,6 +104,8 @@ def check(sweep: Sweep) -> Sweep:
             )
         if name in names[:place]:
             raise jgan.UserError(f"two variants have the name {name!r}: each needs one of its own.")
+    if sweep.program == "project" and PHOTOS in names:
+        raise jgan.UserError(f"no variant can have the name {PHOTOS!r}: the photos themselves lie there.")
     if sweep.reference and sweep.reference not in names:
         raise jgan.UserError(
             f"the reference {sweep.reference!r} is no variant: use one of {', '.join(names)}."

@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import threading
+import traceback
 
 from absl import app
 from absl import flags
@@ -21,6 +22,7 @@ from absl import logging
 
 import jgan
 from launch import compiled
+from launch import processes
 
 _CACHE = flags.DEFINE_bool(
     "compilation_cache",
@@ -37,7 +39,8 @@ def run(
     paths: tuple[str, ...] = (),
     names: tuple[str, ...] = (),
 ) -> None:
-    """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user, 130 Ctrl-C.
+    """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user, 75 because of another process
+    of the job, 130 Ctrl-C.
 
     Mistakes that can be recognised without jax are reported before `main` imports it, which takes a second.
 
@@ -81,19 +84,21 @@ def run(
             else:
                 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
             main()
-        except jgan.UserError as error:
-            _fail(str(error))
-        except OSError as error:
-            sentence = _refused(error)
-            if not sentence:
+            processes.done()
+        except Exception as error:
+            if processes.caused(error):
+                processes.leave(processes.STATUS, caused=True)
+            if known := _known(error):
+                _fail(*known)
+            if not processes.together():
                 raise
-            _fail(sentence)
-        except MemoryError:
-            _fail("there is not enough memory for so much at once: smaller numbers would work.")
+            traceback.print_exc()
+            processes.leave(1)
         except KeyboardInterrupt:
             _fail("stopped by Ctrl-C.", 130)
-        except jgan.NotFinite as error:
-            _fail(str(error), 1)
+        except SystemExit:
+            processes.done()
+            raise
 
     # --help shows the flags of the main module alone.
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["compilation_cache"])
@@ -143,6 +148,22 @@ def _check(runs: tuple[str, ...], paths: tuple[str, ...]) -> None:
             raise jgan.UserError(f"--{name}={value} does not exist.")
 
 
+def _known(error: Exception) -> tuple[str, int] | None:
+    """(sentence, exit status) of an error that is no fault of the program; None for others."""
+    if isinstance(error, jgan.UserError):
+        return str(error), 2
+    if isinstance(error, OSError):
+        sentence = _refused(error)
+        return (sentence, 2) if sentence else None
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for so much at once: smaller numbers would work.", 2
+    if isinstance(error, jgan.NotFinite):
+        return str(error), 1
+    if isinstance(error, processes.Fault):
+        return str(error), processes.STATUS
+    return None
+
+
 def _refused(error: OSError) -> str:
     """The sentence on a refusal of the file system; empty for an error that is a fault of the program."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -180,6 +201,7 @@ def sentence(error: Exception, argv: list[str]) -> str:
 def _fail(sentence: str, status: int = 2) -> None:
     """Prints a sentence on stderr and exits."""
     print(f"error: {sentence}", file=sys.stderr, flush=True)
+    processes.leave(status)
     if any(thread.name == jgan.COMPILING for thread in threading.enumerate()):
         sys.stdout.flush()
         os._exit(status)  # sys.exit would wait for the end of a compilation, for up to a minute

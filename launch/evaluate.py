@@ -20,6 +20,7 @@ import jgan
 import launch
 from launch import feature_flags
 from launch import process_flags
+from launch import set_flags
 from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
@@ -43,45 +44,17 @@ _DROPOUT = flags.DEFINE_bool(
     "dropout", None, "keep dropout on; by default off, or what was said at an import"
 )
 _BATCH = flags.DEFINE_integer("batch", 1, "images that pass at once", lower_bound=1)
-_SET_SCORES = flags.DEFINE_bool(
-    "set_scores",
-    False,
-    "scores of sets, by a classifier that is trained on the run's data, or by --inception",
-)
-_NUMBER = flags.DEFINE_integer(
-    "number", 5_000, "pictures in each set, and pairs of pictures for ppl", lower_bound=8
-)
-_INCEPTION = flags.DEFINE_string(
-    "inception",
-    "",
-    "file of the weights of FID's Inception-v3: scores of sets are fid, kid, precision, recall",
-)
-_RESIZE = flags.DEFINE_enum(
-    "resize",
-    "half_pixel",
-    ["half_pixel", "tf1", "none"],
-    "of --inception: as pytorch-fid, as TensorFlow 1 and torch-fidelity, or not at all",
-)
-_CLASSIFIER = flags.DEFINE_string(
-    "classifier", "", "file (.npz) of the classifier of --set_scores, read if it is there, otherwise written"
-)
 flags.adopt_module_key_flags(feature_flags)
 flags.adopt_module_key_flags(process_flags)
+flags.adopt_module_key_flags(set_flags)
 flags.adopt_module_key_flags(shared_flags)
 
 
 def main() -> None:
-    sets = _SET_SCORES.value or bool(_INCEPTION.value or _CLASSIFIER.value)
-    launch.goes_with(
-        (_NUMBER, sets or bool(feature_flags.LPIPS.value), "--set_scores, --inception or --lpips"),
-        (_RESIZE, bool(_INCEPTION.value), "--inception"),
-        (feature_flags.FEATURES, bool(feature_flags.LPIPS.value), "--lpips"),
-    )
+    set_flags.check(bool(feature_flags.LPIPS.value))
+    launch.goes_with((feature_flags.FEATURES, bool(feature_flags.LPIPS.value), "--lpips"))
     feature_flags.check()
-    if _INCEPTION.value:
-        from jgan.weights import published
-
-        published.demand(_INCEPTION.value, ["inception"])
+    process_flags.check(apart=False)
     process_flags.connect()
     from jgan import trained
     from jgan.programs import scoring
@@ -104,11 +77,11 @@ def main() -> None:
     scores = scoring.scores(
         run,
         ways,
-        sets=sets,
-        inception=_INCEPTION.value,
-        resize=_RESIZE.value,
-        classifier=_CLASSIFIER.value,
-        number=_NUMBER.value,
+        sets=set_flags.wanted(),
+        inception=set_flags.INCEPTION.value,
+        resize=set_flags.RESIZE.value,
+        classifier=set_flags.CLASSIFIER.value,
+        number=set_flags.NUMBER.value,
         features=feature_flags.features(run),
         palette=_PALETTE.value,
         judge=judge,

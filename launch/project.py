@@ -9,24 +9,14 @@ import launch
 from launch import control_flags
 from launch import feature_flags
 from launch import latent_flags
+from launch import project_flags
 from launch import projection_flags
 from launch import shared_flags
 
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the run")
 _IMAGES = flags.DEFINE_string("images", "", "a picture, or a folder of pictures")
 _OUTPUT = flags.DEFINE_string("output", "", "folder for latents and pictures")
-_METHOD = flags.DEFINE_enum(
-    "method",
-    None,
-    ["optimise", "network", "hybrid", "mean"],
-    "from random starts, by the run's predictor, from what it predicts, or, the default for styles, from their mean",
-)
-_LEARNING_RATE = flags.DEFINE_float("learning_rate", None, "of Adam: 0.1")
-_BATCH = flags.DEFINE_integer("batch", 0, "photos at once; 0: as fits")
-flags.adopt_module_key_flags(shared_flags)
-flags.adopt_module_key_flags(control_flags)
-flags.adopt_module_key_flags(latent_flags)
-flags.adopt_module_key_flags(projection_flags)
+flags.adopt_module_key_flags(project_flags)
 
 
 def main() -> None:
@@ -42,12 +32,14 @@ def main() -> None:
         run,
         _IMAGES.value,
         _OUTPUT.value,
-        **projection_flags.choice(run, method=_METHOD.value, learning_rate=_LEARNING_RATE.value),
+        **projection_flags.choice(
+            run, method=project_flags.METHOD.value, learning_rate=project_flags.LEARNING_RATE.value
+        ),
         feature_weight=projection_flags.FEATURE_WEIGHT.value,
         features=feature_flags.features(run),
         fit=projection_flags.FIT.value,
         part=projection_flags.PART.value,
-        batch=_BATCH.value,
+        batch=project_flags.BATCH.value,
         seed=shared_flags.SEED.value,
     )
 

@@ -1,7 +1,8 @@
 """Trains a system: python -m launch.train --config=configs/pix2pix.py:demo --workdir=RUN
 
 The same command again continues the run. On several machines start it once on each: with --distributed if SLURM,
-Kubernetes or a TPU pod connects the processes, and otherwise with the three flags of jax.distributed.
+Kubernetes or a TPU pod connects the processes, and otherwise with the three flags of jax.distributed. launch/slurm,
+launch/kubernetes and launch/tpu_pod.sh do that; docs/scale.md has the rest.
 """
 
 import os
@@ -34,6 +35,18 @@ _TENSORBOARD = flags.DEFINE_bool(
     "tensorboard", False, "write TensorBoard's event files too, in RUN/tensorboard"
 )
 _WANDB = flags.DEFINE_string("wandb", "", "a project of Weights & Biases that is told of the run too")
+_UNFINISHED = flags.DEFINE_integer(
+    "unfinished_status",
+    0,
+    "exit status of a training that SIGTERM stopped before its last step; clusters that start a job again only if it "
+    "fails need another one than 0",
+)
+_MODEL = flags.DEFINE_integer(
+    "model_axis",
+    1,
+    "divide large parameters, averages and optimiser states over so many devices, for nets that fill a device's memory",
+    lower_bound=1,
+)
 flags.adopt_module_key_flags(process_flags)
 
 
@@ -41,6 +54,7 @@ def main() -> None:
     from jgan.systems import SYSTEMS
 
     launch.goes_with((_TOGETHER, bool(_SEEDS.value), "--seeds"))
+    process_flags.check(apart=False)
     seeds = numbers(_SEEDS.value) if _SEEDS.present else []
     if seeds and any(argument.startswith("--config.seed") for argument in sys.argv):
         raise jgan.UserError("--config.seed goes without --seeds alone, which sets it.")
@@ -51,16 +65,22 @@ def main() -> None:
 
         trackers = tracking.choose(tensorboard=_TENSORBOARD.value, wandb=_WANDB.value)
     run_config.prepare(_WORKDIR.value)
-    process_flags.connect()
+    process_flags.connect(preemptible=True)
     from jgan.programs import train
 
-    given = {"allow_changed_data": _CHANGED.value, "trackers": trackers}
-    if not seeds:
+    given = {"allow_changed_data": _CHANGED.value, "trackers": trackers, "model_axis": _MODEL.value}
+    if seeds:
+        configs = [ml_collections.ConfigDict(_CONFIG.value.to_dict() | {"seed": seed}) for seed in seeds]
+        workdirs = [os.path.join(_WORKDIR.value, f"seed{seed}") for seed in seeds]
+        train.together(configs, workdirs, _INIT_FROM.value, how=_TOGETHER.value, **given)
+    else:
+        workdirs = [_WORKDIR.value]
         train.train(_CONFIG.value, _WORKDIR.value, _INIT_FROM.value, **given)
-        return
-    configs = [ml_collections.ConfigDict(_CONFIG.value.to_dict() | {"seed": seed}) for seed in seeds]
-    workdirs = [os.path.join(_WORKDIR.value, f"seed{seed}") for seed in seeds]
-    train.together(configs, workdirs, _INIT_FROM.value, how=_TOGETHER.value, **given)
+    if _UNFINISHED.value:
+        from jgan.programs import sweep
+
+        if min(map(sweep.progress, workdirs)) < _CONFIG.value.steps:
+            sys.exit(_UNFINISHED.value)
 
 
 def numbers(texts: list[str]) -> list[int]:

@@ -25,7 +25,7 @@ MAY = {
     "data": {"fields"},
     "weights": {"ops"},
     "metrics": {"ops", "fields"},
-    "sharding": set(),
+    "sharding": CORE,
     "pictures": set(),
     "output": set(),
     "sweeps": set(),

@@ -46,6 +46,6 @@ def test_what_makes_no_sense_is_refused(make, words):
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_ready_sweep_is_one_and_its_paper_has_its_variants(name):
-    made = sweeps.check(importlib.import_module(f"configs.sweeps.{name}").get_sweep())
-    assert not made.paper or made.paper.keys() == dict(made.variants).keys()
-    assert bool(made.paper) == bool(made.source)
+    made = importlib.import_module(f"configs.sweeps.{name}").get_sweep()
+    variants = dict(sweeps.check(made).variants).keys()
+    assert not made.paper or made.paper.keys() <= variants

@@ -63,8 +63,8 @@ def train(
         data: the `data` part of a config.
         batch_size: examples per step over all processes.
         seed: of order, crops and flips.
-        processes: (index, count) of this process; it gets examples index, index + count, ... of each
-            global batch.
+        processes: (index, count) of this process; of each global batch, cut into `count` equal parts, it gets the
+            part of that index.
         sets: of attributes of several data sets, the number of those of each, in the order of the names; numbers that
             do not fit the names are left to the system, which refuses them.
         mask: whether the system is told which attributes are not known; otherwise all have to be.
@@ -161,7 +161,11 @@ class Stream:
         for k, numbers in enumerate(labelling.members(domains[0], sets) or [range(self.examples)]):
             dataset = grain.MapDataset.range(len(numbers)).seed((seed + k) % 2**32).shuffle().repeat()
             dataset = dataset.random_map(_Draw(domains, data, numbers))
-            found.append(dataset[index::count].batch(batch_size, drop_remainder=True))
+            if count > 1:  # the rows of this process, of every batch
+                rows = range(index * batch_size, (index + 1) * batch_size)
+                parts = [dataset[row :: count * batch_size] for row in rows]
+                dataset = grain.MapDataset.mix(parts) if len(parts) > 1 else parts[0]
+            found.append(dataset.batch(batch_size, drop_remainder=True))
         self._dataset = found[0] if len(found) == 1 else grain.MapDataset.mix(found)  # in turn
 
     def batches(self, start_step: int = 0) -> Iterator[dict[str, np.ndarray]]:

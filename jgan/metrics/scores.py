@@ -42,6 +42,14 @@ SCORES = {
     ),
 }
 
+# Other numbers of which a smaller one is better; of those that are nowhere here a greater one is.
+_SMALLER = frozenset({"lpips", "fid", "kid", "classifier_fd", "classifier_kd", "ppl", "cost", "evaluations"})
+
+
+def better(name: str) -> str:
+    """Whether a smaller (`min`) or a greater (`max`) number of a score is better."""
+    return SCORES[name].better if name in SCORES else "min" if name in _SMALLER else "max"
+
 
 def of(way: Any, *, paired: bool, predicts: bool) -> tuple[str, ...]:
     """The names of the scores that a way has."""

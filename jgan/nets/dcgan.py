@@ -31,6 +31,7 @@ class Generator(nn.Module):
     features: int
     ngf: int = 128
     kernel: int = 5
+    norm: str = "batch"
     epsilon: float = 1e-5
     dtype: Any = None
 
@@ -43,7 +44,7 @@ class Generator(nn.Module):
         x = layers.Dense(16 * top, bias=False, dtype=self.dtype, name="dense")(z)
         # A batch norm over examples alone is one over images of one pixel.
         x = x.reshape(-1, 1, 1, 16 * top) if self.kernel == 5 else x.reshape(-1, 4, 4, top)
-        x = layers.Norm("batch", self.epsilon, name="dense_norm")(x, statistics)
+        x = layers.Norm(self.norm, self.epsilon, name="dense_norm")(x, statistics)
         x = nn.relu(x.reshape(-1, 4, 4, top))
         for k in range(1, stages + 1):
             last = k == stages
@@ -52,7 +53,7 @@ class Generator(nn.Module):
                 width, self.kernel, padding, output_padding, False, self.dtype, name=f"up_{k}"
             )(x)
             if not last:
-                x = nn.relu(layers.Norm("batch", self.epsilon, name=f"up_norm_{k}")(x, statistics))
+                x = nn.relu(layers.Norm(self.norm, self.epsilon, name=f"up_norm_{k}")(x, statistics))
         return jnp.tanh(_precise(x))
 
 
@@ -121,6 +122,7 @@ def generator(
     features: int,
     ngf: int = 128,
     kernel: int = 5,
+    norm: str = "batch",
     epsilon: float = 1e-5,
     dtype: Any = None,
 ) -> nets.Net:
@@ -131,6 +133,7 @@ def generator(
         features: channels of the images.
         ngf: channels before the last layer; every layer before it has twice as many as its successor.
         kernel: 5 (iGAN's form) or 4 (the usual one).
+        norm: `batch`, or `batch:N` for statistics of N examples.
         epsilon: of the norms; iGAN has 1e-8.
         dtype: type of the arithmetic; None follows the input.
 
@@ -138,7 +141,10 @@ def generator(
         jgan.UserError: a size, a width or a kernel that does not exist.
     """
     _check(size, "generator.ngf", ngf, kernel)
-    return nets.functions(Generator(size, features, ngf, kernel, epsilon, dtype))
+    layers.check(norm)
+    if not layers.is_batch(norm):
+        raise jgan.UserError(f"generator.norm={norm!r}: a DCGAN has batch norm, 'batch' or 'batch:N'.")
+    return nets.functions(Generator(size, features, ngf, kernel, norm, epsilon, dtype))
 
 
 def discriminator(

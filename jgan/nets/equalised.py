@@ -92,7 +92,8 @@ def normalise(x: jax.Array) -> jax.Array:
 def minibatch_stddev(x: jax.Array, group_size: int) -> jax.Array:
     """The activations [n, h, w, c] with a further channel, how much the examples of a group differ: [n, h, w, c + 1].
 
-    Examples are in a group with those n / `group_size` away, not with their neighbours.
+    Neighbours are a group, so that devices that divide a batch have whole groups. In the authors' code examples are in
+    a group with those n / `group_size` away, of those on one device; which ones does not matter to a random batch.
 
     Args:
         x: activations.
@@ -108,9 +109,9 @@ def minibatch_stddev(x: jax.Array, group_size: int) -> jax.Array:
             f"a batch of {n} cannot be cut into groups of {group} for the standard deviation of the minibatch: "
             f"a multiple of discriminator.mbstd_group_size={group_size} would work."
         )
-    y = x.reshape(group, n // group, h, w, c)
-    y = jnp.sqrt(jnp.mean(jnp.square(y - jnp.mean(y, 0)), 0) + _EPSILON)
-    y = jnp.broadcast_to(jnp.mean(y, (1, 2, 3))[None, :, None, None, None], (group, n // group, h, w, 1))
+    y = x.reshape(n // group, group, h, w, c)
+    y = jnp.sqrt(jnp.mean(jnp.square(y - jnp.mean(y, 1, keepdims=True)), 1) + _EPSILON)
+    y = jnp.broadcast_to(jnp.mean(y, (1, 2, 3))[:, None, None, None, None], (n // group, group, h, w, 1))
     return jnp.concatenate([x, y.reshape(n, h, w, 1)], -1)
 
 

@@ -7,6 +7,7 @@ arithmetic (None: that of the input), while statistics are always taken in at le
 
 from collections.abc import Mapping
 import functools
+import re
 from typing import Any
 
 from flax import linen as nn
@@ -130,6 +131,9 @@ class Norm(nn.Module):
     `gather` keeps the very numbers that normalised, so that the same pass over a part of the picture can take them
     as `running` statistics. That is the one way in which an instance norm comes to have any.
 
+    `batch:4` is batch norm whose statistics are those of 4 neighbours each, as of a device that has 4 examples, and not
+    those of all examples on all devices; running statistics are means over groups. A smaller batch is one group.
+
     `epsilon` is what is added to the variance. With `affine` an instance norm has a scale (from 1) and a bias (from 0)
     for every channel too.
     """
@@ -171,11 +175,17 @@ class Norm(nn.Module):
             x, mu, var = _standardise(x, (0, 1, 2), self.epsilon)
             mean.value, variance.value = mu.reshape(c), var.reshape(c)
         elif statistics == "batch":
-            n = x.size // c
-            x, mu, var = _normalise(x, (0, 1, 2), self.epsilon)
+            shape, size = x.shape, group_size(self.kind, len(x))
+            n = x.size // c // len(x) * size
+            if size == len(x):
+                x, mu, var = _normalise(x, (0, 1, 2), self.epsilon)
+            else:
+                x, mu, var = _normalise(x.reshape(-1, size, *shape[1:]), (1, 2, 3), self.epsilon)
+                x = x.reshape(shape)
             if not self.is_initializing():
-                mean.value = 0.9 * mean.value + 0.1 * mu.reshape(c)
-                variance.value = 0.9 * variance.value + 0.1 * var.reshape(c) * (n / max(n - 1, 1))
+                mu, var = (jnp.mean(y.reshape(-1, c), 0) for y in (mu, var))
+                mean.value = 0.9 * mean.value + 0.1 * mu
+                variance.value = 0.9 * variance.value + 0.1 * var * (n / max(n - 1, 1))
         else:
             raise jgan.UserError(
                 f"statistics={statistics!r} is unknown: use 'batch', 'image', 'gather' or 'running'."
@@ -269,9 +279,28 @@ def xavier(params: Any, gain: float) -> Any:
     return {name: xavier(x, gain) if isinstance(x, Mapping) else x for name, x in params.items()}
 
 
+def is_batch(norm: str) -> bool:
+    """Whether a norm is one that ties examples together, with groups or without."""
+    return norm.partition(":")[0] == "batch"
+
+
+def group_size(norm: str, n: int) -> int:
+    """How many of the n examples of a batch a batch norm takes together.
+
+    Raises:
+        jgan.UserError: the batch cannot be cut into such groups.
+    """
+    size = min(int(norm.partition(":")[2] or n), n)
+    if n % size:
+        raise jgan.UserError(f"norm={norm!r}: a batch of {n} cannot be cut into groups of {size}.")
+    return size
+
+
 def check(norm: str, upsample: str = "transposed") -> None:
     """Refuses a norm or an upsampling that does not exist with a `jgan.UserError`."""
-    if norm not in NORMS:
-        raise jgan.UserError(f"norm={norm!r} is unknown: use one of {', '.join(NORMS)}.")
+    if norm not in NORMS and not re.fullmatch("batch:[1-9][0-9]*", norm):
+        raise jgan.UserError(
+            f"norm={norm!r} is unknown: use one of {', '.join(NORMS)}, or batch:N for statistics of N examples."
+        )
     if upsample not in UPSAMPLINGS:
         raise jgan.UserError(f"upsample={upsample!r} is unknown: use one of {', '.join(UPSAMPLINGS)}.")

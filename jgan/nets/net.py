@@ -11,6 +11,8 @@ from typing import NamedTuple
 from flax import linen as nn
 import jax
 
+from jgan.ops import placement
+
 
 class Net(NamedTuple):
     """A net's functions and the two numbers a caller must know about its input.
@@ -48,7 +50,7 @@ def functions(module: nn.Module, multiple: int = 1, radius: int | None = None) -
     ) -> tuple[Any, Any]:
         output, updated = module.apply(
             {"params": params, "stats": stats},
-            *inputs,
+            *placement.examples(inputs),
             statistics=statistics,
             dropout=dropout is not None,
             rngs={} if dropout is None else {"dropout": dropout},

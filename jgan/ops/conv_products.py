@@ -114,7 +114,7 @@ def _product_kernel(big: jax.Array, small: jax.Array, shape: Shape) -> jax.Array
         # Tap by tap. Products contract the last dimension of their left side fast, so the small image is transposed
         # once for all of them, behind a barrier, or the compiler would fold the copy back into each product.
         across = lax.optimization_barrier(rows.T)
-        big = order.later(big, rows)
+        big = order.later(big, small)
         kernel = jnp.stack([across @ x.reshape(len(rows), -1) for x in _taps_of(big, shape)])
         kernel = kernel.swapaxes(1, 2) if shape.big_first else kernel
     elif len(rows) > 4 * _FEW_PIXELS:

@@ -59,7 +59,7 @@ def _small(big: jax.Array, kernel: jax.Array, shape: Shape) -> jax.Array:
 
 
 def _big(small: jax.Array, kernel: jax.Array, shape: Shape) -> jax.Array:
-    kernel = order.later(kernel, small)
+    kernel = order.later(kernel, small, examples=False)
     products = [
         _product(x, k, 2, 2 if shape.big_first else 1)
         for x, k in zip(_from_small(small), _from_kernel(kernel, shape), strict=True)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 
-def later(x: jax.Array, y: jax.Array) -> jax.Array:
+def later(x: jax.Array, y: jax.Array, *, examples: bool = True) -> jax.Array:
     """x unchanged, in such a way that the compiled program cannot read it before y has been computed.
 
     Without it the compiler would compute what the forward pass and the backward pass both make of an image, such as
@@ -13,8 +13,13 @@ def later(x: jax.Array, y: jax.Array) -> jax.Array:
     zero that is computed from y, which the compiler cannot know to be zero.
 
     Args:
-        x: any array.
-        y: any array that is not empty.
+        x: an array [n, ...].
+        y: an array [n, ...] that is not empty.
+        examples: whether the first axis of both is over examples. Each example then has a zero of its own, so that
+            devices that divide a batch need nothing of each other.
     """
-    y = y[(0,) * y.ndim]
+    if examples:
+        y = y[(slice(None), *(0,) * (y.ndim - 1))].reshape(-1, *(1,) * (x.ndim - 1))
+    else:
+        y = y[(0,) * y.ndim]
     return x + jnp.where((y == y) & (y != y), 1, 0).astype(x.dtype)

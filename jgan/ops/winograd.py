@@ -115,7 +115,7 @@ def _small(big: jax.Array, kernel: jax.Array, shape: Shape, by: _Matrices) -> ja
 
 
 def _big(small: jax.Array, kernel: jax.Array, shape: Shape, by: _Matrices) -> jax.Array:
-    kernel = _from_kernel(order.later(kernel, small), by)
+    kernel = _from_kernel(order.later(kernel, small, examples=False), by)
 
     def part(small: jax.Array) -> jax.Array:
         products = _contract(_from_small(small, shape, by), kernel, 2, 2 if shape.big_first else 1)

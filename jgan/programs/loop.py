@@ -46,6 +46,7 @@ class Loop:
         until: int | None = None,
         digested: Iterable[int] = trace.DIGESTED,
         how: str = "",
+        model_axis: int = 1,
     ) -> None:
         """Has the step compiled, and makes or restores the state.
 
@@ -56,15 +57,20 @@ class Loop:
             until: the last step, after which nothing is saved, scored or shown; None: all steps, and all of that.
             digested: steps of which the traces have every array.
             how: several runs take their steps, `in_turn` or `vmapped`; empty: as `seeds.choose` says.
+            model_axis: devices over which a state is divided, as `sharding.mesh` takes it.
         """
         self.members, first = tuple(members), members[0]
         self.config: ml_collections.ConfigDict = first.config
         self.start, self.until = first.start, until
         self.system = system = SYSTEMS[self.config.system](self.config)
-        mesh = sharding.mesh()
+        mesh = sharding.mesh(model_axis)
         self._whole = sharding.replicated(mesh)
         self._bases = [jax.random.key(member.config.seed) for member in self.members]
-        self.program = seeds.of(how or seeds.choose(), system, self._bases, mesh)
+        shapes = trained.batch_shape(self.config)
+        self._shapes: state_lib.State = jax.eval_shape(system.init, self._bases[0], shapes)
+        self._places = sharding.of_state(mesh, self._shapes)
+        self._gather = jax.jit(lambda tree: tree, out_shardings=self._whole) if model_axis > 1 else None
+        self.program = seeds.of(how or seeds.choose(), system, self._bases, mesh, self._places)
         self._frozen = self._gathered()
         states = self._restored() if self.start else self._made(init_from)
         self._sizes = {x: sum(a.size for a in jax.tree.leaves(p)) for x, p in states[0].params.items()}
@@ -124,10 +130,10 @@ class Loop:
 
     def _restored(self) -> list[state_lib.State]:
         """The states of the checkpoints."""
-        shapes = trained.batch_shape(self.config)
-        abstract = jax.eval_shape(self.system.init, self._bases[0], shapes)
         abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self._whole), abstract
+            lambda x, place: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place),
+            self._shapes,
+            self._places,
         )
         self._compile_ahead(abstract)
         states = []
@@ -142,12 +148,12 @@ class Loop:
         zeros = {name: np.zeros(x.shape, x.dtype) for name, x in trained.batch_shape(self.config).items()}
         init = jax.jit(
             self.system.init,
-            out_shardings=self._whole,
+            out_shardings=self._places,
             compiler_options=system_lib.supported(system_lib.INIT_COMPILER_OPTIONS),
         )
         # Never the key that drives the steps.
         keys = [jax.random.fold_in(base, 2**31 - 1) for base in self._bases]
-        self._compile_ahead(init.eval_shape(keys[0], zeros))
+        self._compile_ahead(self._shapes)
         states = [init(key, zeros) for key in keys]
         init.clear_cache()  # tens of MiB of program that runs once
         if init_from:
@@ -160,7 +166,7 @@ class Loop:
         self._tell()
         if self.start == 0 and self.until is None:
             for keeper, state in self._each():
-                keeper.sample(0, state.weights())
+                keeper.sample(0, self._weights(state))
         if self.start >= self.config.steps:
             say(f"the run has its {self.config.steps} steps already")
             self._finish()
@@ -268,7 +274,7 @@ class Loop:
         for keeper in self.keepers:
             keeper.window.pause()
         for keeper, state in self._each():
-            weights = state.weights()
+            weights = self._weights(state)
             scores = keeper.validate(done, weights) if validate and not self.stopped else None
             if validate or save:
                 keeper.save(done, state, scores)
@@ -283,6 +289,10 @@ class Loop:
     def _each(self) -> Iterator[tuple[keeping.Keeping, state_lib.State]]:
         """Each run with its state."""
         return zip(self.keepers, self.program.states, strict=True)
+
+    def _weights(self, state: state_lib.State) -> dict[str, Any]:
+        """The weights for inference, whole on every device."""
+        return self._gather(state.weights()) if self._gather else state.weights()
 
     def _trace(self, step: int) -> None:
         """Has the traces tell the states of a step that they are to tell."""

@@ -74,10 +74,8 @@ def scores(
             if score in result
         }
         if sets:
-            made = _classifier(run, way.target, classifier) if _asks(inception, classifier) else None
-            describer = (
-                describers.of_inception(inception, resize) if inception else describers.of_classifier(made)
-            )
+            field = set_scores.with_target(run, name).target
+            describer, made = described_by(run, field, inception, resize, classifier)
             more = set_scores.scores(
                 run, name, describer=describer, classifier=made, number=number, share=share, **options
             )
@@ -101,14 +99,25 @@ def speaks() -> bool:
     return sharding.share()[0] == 0
 
 
-def _asks(inception: str, classifier: str) -> bool:
-    """Whether a classifier is needed: beside Inception-v3 it is where its file is named."""
-    return not inception or bool(classifier)
+def described_by(
+    run: trained.Run, field: str, inception: str, resize: str, classifier: str
+) -> tuple[describers.Describer, classifier_lib.Classifier | None]:
+    """(the net whose features are compared, the classifier), the second None where it is not asked for.
 
+    Beside Inception-v3 it is asked for where its file is named. Several processes have that of the first.
 
-def _classifier(run: trained.Run, field: str, path: str) -> classifier_lib.Classifier:
-    """The classifier of a run's data, from the first process."""
-    made = b""
-    if sharding.share()[0] == 0:
-        made = classifier_lib.dump(classifier_lib.of_run(run.config, field, path))
-    return classifier_lib.of_bytes(sharding.gathered(made)[0])
+    Args:
+        run: on whose data the classifier is trained.
+        field: of its batches, which holds the pictures.
+        inception: as in `scores`, as `resize` and `classifier`.
+
+    Raises:
+        jgan.UserError: files that cannot be used.
+    """
+    made = None
+    if classifier or not inception:
+        packed = b""
+        if sharding.share()[0] == 0:
+            packed = classifier_lib.dump(classifier_lib.of_run(run.config, field, classifier))
+        made = classifier_lib.of_bytes(sharding.gathered(packed)[0])
+    return describers.of_inception(inception, resize) if inception else describers.of_classifier(made), made

@@ -16,8 +16,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+import jgan
 from jgan import sharding
 from jgan import state as state_lib
+from jgan.ops import placement
 from jgan.programs import timing
 from jgan.systems import system as system_lib
 
@@ -31,29 +33,49 @@ def choose() -> str:
 
 
 def of(
-    how: str, system: system_lib.System, keys: Sequence[jax.Array], mesh: jax.sharding.Mesh
+    how: str,
+    system: system_lib.System,
+    keys: Sequence[jax.Array],
+    mesh: jax.sharding.Mesh,
+    places: state_lib.State | None = None,
 ) -> "InTurn | Vmapped":
-    """The step of so many runs as there are keys, `in_turn` or `vmapped`."""
-    return (Vmapped if how == "vmapped" and len(keys) > 1 else InTurn)(system, keys, mesh)
+    """The step of so many runs as there are keys, `in_turn` or `vmapped`.
+
+    Args:
+        how: the way.
+        system: of the runs.
+        keys: the random key of each, from which those of its steps are derived.
+        mesh: over which batches are split.
+        places: the shardings of a state, as `sharding.of_state` gives them; None: it is whole on every device.
+
+    Raises:
+        jgan.UserError: a vmapped step of states that are divided.
+    """
+    if how == "vmapped" and len(keys) > 1:
+        if mesh.shape["model"] > 1:
+            raise jgan.UserError("--model_axis divides the state of one run: train one seed at a time.")
+        return Vmapped(system, keys, mesh)
+    return InTurn(system, keys, mesh, places)
 
 
 class InTurn:
     """The program of a single run, called for one run after the other."""
 
-    def __init__(self, system: system_lib.System, keys: Sequence[jax.Array], mesh: jax.sharding.Mesh) -> None:
-        """Compiles nothing yet.
-
-        Args:
-            system: of the runs.
-            keys: the random key of each, from which those of its steps are derived.
-            mesh: over which batches are split.
-        """
+    def __init__(
+        self,
+        system: system_lib.System,
+        keys: Sequence[jax.Array],
+        mesh: jax.sharding.Mesh,
+        places: state_lib.State | None = None,
+    ) -> None:
+        """Compiles nothing yet; arguments are those of `of`."""
         # What nobody trains is there once. A step reuses its memory, so that it is handed from one to the next.
         self._states: list[state_lib.State] = []
         self._frozen: Any = {}
         self._keys = [np.asarray(jax.random.key_data(key)) for key in keys]
         self._split, self._whole = sharding.split(mesh), sharding.replicated(mesh)
-        self._step = _jitted(system, _of_one(system), self._whole)
+        self._places = dataclasses.replace(places, frozen=self._whole) if places else self._whole
+        self._step = _jitted(system, _of_one(system, mesh), self._places, self._whole)
 
     @property
     def states(self) -> list[state_lib.State]:
@@ -75,12 +97,20 @@ class InTurn:
             batch: {field: (shape, type)} of one run's batch.
             updates: of the step.
         """
-        return timing.Ahead(
-            self._step,
-            jax.tree.map(lambda x: _abstract(x.shape, x.dtype, self._whole), state),
+        return timing.Ahead(self._step, *self.shapes(state, batch), updates=updates)
+
+    def shapes(
+        self, state: state_lib.State, batch: Mapping[str, tuple[tuple[int, ...], Any]]
+    ) -> tuple[Any, ...]:
+        """The arguments of one run's program, as shapes in their places; arguments as in `ahead`."""
+        return (
+            jax.tree.map(
+                lambda place, part: jax.tree.map(lambda x: _abstract(x.shape, x.dtype, place), part),
+                self._places,
+                state,
+            ),
             {name: _abstract(shape, dtype, self._split) for name, (shape, dtype) in batch.items()},
             self._keys[0],
-            updates=updates,
         )
 
     def place(self, batches: Sequence[dict[str, np.ndarray]]) -> Any:
@@ -114,14 +144,14 @@ class Vmapped:
         self._stacked: state_lib.State | None = None
         self._keys = np.stack([np.asarray(jax.random.key_data(key)) for key in keys])
         self._whole = sharding.replicated(mesh)
-        self._split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None, "data"))
-        single = _of_one(system)
+        self._split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None, placement.AXES))
+        single = _of_one(system, mesh)
 
         def step(state: state_lib.State, batch: Any, key: Any, updates: tuple[str, ...]) -> Any:
             every = jax.vmap(lambda *of_one: single(*of_one, updates), (_AXES, 0, 0), (_AXES, 0))
             return every(state, batch, key)
 
-        self._step = _jitted(system, step, self._whole)
+        self._step = _jitted(system, step, self._whole, self._whole)
         self._stack = jax.jit(lambda *trees: jax.tree.map(lambda *x: jnp.stack(x), *trees))
         self._parts = jax.jit(
             lambda tree: [jax.tree.map(lambda x, k=k: x[k], tree) for k in range(self._count)]
@@ -172,25 +202,27 @@ class Vmapped:
         return [{name: float(x[k]) for call in calls for name, x in call.items()} for k in range(self._count)]
 
 
-def _of_one(system: system_lib.System) -> Callable[..., Any]:
+def _of_one(system: system_lib.System, mesh: jax.sharding.Mesh) -> Callable[..., Any]:
     """`(state, batch, key data, updates) -> (state, metrics)`: a step of one run, whose key depends on its number."""
 
     def step(state: state_lib.State, batch: Any, key: Any, updates: tuple[str, ...]) -> Any:
         base = jax.random.wrap_key_data(key)
-        return system.step(state, batch, jax.random.fold_in(base, state.step), updates)
+        with placement.under(mesh):
+            gathered = dataclasses.replace(state, params=placement.whole(state.params))
+            return system.step(gathered, batch, jax.random.fold_in(base, state.step), updates)
 
     return step
 
 
 def _jitted(
-    system: system_lib.System, step: Callable[..., Any], whole: jax.sharding.Sharding
+    system: system_lib.System, step: Callable[..., Any], places: Any, whole: jax.sharding.Sharding
 ) -> Callable[..., Any]:
-    """A step that is compiled as the system asks for, and reuses the memory of the state."""
+    """A step that is compiled as the system asks for, and reuses the memory of the state, which stays in its places."""
     return jax.jit(
         step,
         static_argnames="updates",
         donate_argnums=0,
-        out_shardings=(whole, whole),
+        out_shardings=(places, whole),
         compiler_options=system_lib.supported(system.compiler_options),
     )
 

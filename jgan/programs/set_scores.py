@@ -61,6 +61,7 @@ def scores(
     size: int | None = None,
     seed: int = 0,
     share: tuple[int, int] = (0, 1),
+    real: sets.Described | None = None,
     **options: Any,
 ) -> dict[str, Any]:
     """{score: number, "protocol": {score: how it was measured}} of a way of a run.
@@ -81,14 +82,13 @@ def scores(
         size: as in `evaluate.each_of`.
         seed: of codes and dropout.
         share: (k, n) of processes that share the pictures.
+        real: what is made is compared with; by default the `reference` of this run.
         **options: `statistics`, `dropout` and `batch_size`, as in `evaluate.each_of`.
 
     Raises:
         jgan.UserError: data that cannot be used, a way without a target, or too few pictures.
     """
-    way = run.way(name)
-    if not way.target:
-        raise jgan.UserError("scores of sets compare what is made with a target, and this way has none.")
+    way = with_target(run, name)
     if way.inputs:
         known = evaluate.arguments(
             run, name, data=data, split=split, size=size, seed=seed, required=False, **options
@@ -101,8 +101,9 @@ def scores(
         made = _drawn(run, examples, number, seed, share)
     agrees = classifier if classifier and classifier.names == _names(way) else None
     generated, counts = _described(made, describer, agrees)
-    real, _ = _described(_real(examples, way.target, number, share), describer, None)
-    generated, real = (_merged(one) for one in (generated, real))
+    generated = _merged(generated)
+    if real is None:
+        real = _reference(examples, way.target, describer, number, share)
     counts = sharding.total(counts)
     for one, what in ((generated, "what was made"), (real, "the reference")):
         if one.moments.count < LEAST:
@@ -127,6 +128,50 @@ def scores(
             f"over all), beside its accuracy on real ones; {agrees.described}"
         )
     return result | {"protocol": protocol}
+
+
+def reference(
+    run: trained.Run,
+    name: str = "",
+    *,
+    describer: describers.Describer,
+    number: int = NUMBER,
+    data: str = "",
+    split: str = "",
+    size: int | None = None,
+    share: tuple[int, int] = (0, 1),
+) -> sets.Described:
+    """What is known of the pictures that a way of a run is compared with; the arguments are those of `scores`.
+
+    Raises:
+        jgan.UserError: data that cannot be used, or a way without a target.
+    """
+    way = with_target(run, name)
+    if way.inputs:
+        examples = evaluate.arguments(run, name, data=data, split=split, size=size, required=False)[
+            "examples"
+        ]
+    else:
+        examples = _examples(run, data, split or run.config.data.split, size)
+    return _reference(examples, way.target, describer, number, share)
+
+
+def _reference(
+    examples: pipeline.Whole, field: str, describer: describers.Describer, number: int, share: tuple[int, int]
+) -> sets.Described:
+    return _merged(_described(_real(examples, field, number, share), describer, None)[0])
+
+
+def with_target(run: trained.Run, name: str) -> system_lib.Way:
+    """The way of a run.
+
+    Raises:
+        jgan.UserError: it has no target.
+    """
+    way = run.way(name)
+    if not way.target:
+        raise jgan.UserError("scores of sets compare what is made with a target, and this way has none.")
+    return way
 
 
 def _distances(

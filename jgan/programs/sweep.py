@@ -1,7 +1,8 @@
 """Sweeps: the runs of all variants and seeds of a `sweeps.Sweep`, trained here or written for a cluster.
 
 A run of a sweep is a run like any other, in DIR/VARIANT/seedN. Nothing else is remembered about it: it is finished if
-it has the checkpoint of its last step, and continues if it has an earlier one.
+it has the checkpoint of its last step, and continues if it has an earlier one. `sweep_projections` has the runs of a
+sweep that projects photos instead.
 """
 
 from collections.abc import Callable
@@ -10,31 +11,32 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import importlib.util
-import json
 import os
 import subprocess
 import sys
 import time
 from typing import Any
 from typing import NamedTuple
+from typing import TextIO
 
 import ml_collections
 
 import jgan
-from jgan import output
 from jgan import sweeps
 from jgan.metrics import segmentation
 from jgan.runs import config as run_config
 
-FILE = "sweep.json"  # of the directory of a sweep
-LOG = "train.log"  # of each run
-# Of a process that asks Linux for a SIGTERM when the one that started it ends, and becomes a command.
-_BOUND = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
+# Of a process that asks Linux for a SIGTERM when the one that started it ends, keeps to some cores (none named: all of
+# them), and becomes a command.
+_BOUND = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); cores = [int(x) for x in sys.argv[1].split(',') if x]; "
+    "cores and os.sched_setaffinity(0, cores); os.execv(sys.argv[2], sys.argv[2:])"
+)
 _PATIENCE = 300  # seconds to wait for the trainings of a sweep that was killed
 
 
 class Job(NamedTuple):
-    """One run of a sweep.
+    """One training of a sweep.
 
     Attributes:
         name: VARIANT/seedN.
@@ -50,6 +52,9 @@ class Job(NamedTuple):
     config: ml_collections.ConfigDict
     flags: tuple[str, ...]
 
+    log = "train.log"  # in its directory
+    unit = "step"  # of what `step` and `steps` count
+
     def command(self, python: str = sys.executable) -> list[str]:
         """The command line of the training."""
         return [python, "-m", "launch.train", *self.flags]
@@ -59,15 +64,37 @@ class Job(NamedTuple):
         """The last step that it has a checkpoint of."""
         return progress(self.workdir)
 
+    @property
+    def steps(self) -> int:
+        """How many there are to be."""
+        return self.config.steps
+
+    def is_finished(self) -> bool:
+        """Whether it has all of its steps.
+
+        Raises:
+            jgan.UserError: the directory holds a run of another config.
+        """
+        if not os.path.exists(os.path.join(self.workdir, "config.json")):
+            return False
+        old, new = run_config.read(self.workdir), ml_collections.ConfigDict(self.config.to_dict())
+        run_config.take_names(new)
+        segmentation.take_palette(new)
+        run_config.take_facts(new, old)
+        run_config.check_continuation(self.workdir, old, new)
+        return progress(self.workdir) >= new.steps
+
 
 class Group(NamedTuple):
-    """Runs of one variant that train together. It has what a `Job` has.
+    """Runs of one variant that train together. It has what a `Job` has, and is never finished.
 
     Attributes:
         jobs: the runs, which differ in their seeds alone and are at one step.
     """
 
     jobs: tuple[Job, ...]
+
+    log, unit = Job.log, Job.unit
 
     @property
     def name(self) -> str:
@@ -80,9 +107,9 @@ class Group(NamedTuple):
         return os.path.dirname(self.jobs[0].workdir)
 
     @property
-    def config(self) -> ml_collections.ConfigDict:
-        """That of the first run."""
-        return self.jobs[0].config
+    def steps(self) -> int:
+        """How many there are to be."""
+        return self.jobs[0].steps
 
     def command(self, python: str = sys.executable) -> list[str]:
         """The command line of the training."""
@@ -167,7 +194,7 @@ def expand(
     for name, overrides in sweeps.seeds(sweep.variants, seeds):
         place = os.path.join(workdir, *name.split("/"))
         flags = [f"--config={sweep.config}"]
-        flags += [f"--config.{field}={_value(value)}" for field, value in {**base, **overrides}.items()]
+        flags += [f"--config.{field}={as_flag(value)}" for field, value in {**base, **overrides}.items()]
         flags += [*given, f"--workdir={place}"]
         made.append(Job(name, place, overrides, load(flags), tuple(flags)))
     return made
@@ -175,48 +202,17 @@ def expand(
 
 def describe(sweep: sweeps.Sweep, jobs: Sequence[Job], given: Sequence[str]) -> str:
     """The expansion as a person reads it: what all runs share, and a line for each run."""
-    base = [f"{field}={_value(value)}" for field, value in sweep.base.items()]
-    shared = " ".join([sweep.config, *base, *(flag.removeprefix("--config.") for flag in given)])
+    base = [f"{field}={as_flag(value)}" for field, value in sweep.base.items()]
+    shared = " ".join(
+        [sweep.config, *base, *(flag.removeprefix("--").removeprefix("config.") for flag in given)]
+    )
     width = max(len(job.name) for job in jobs)
-    lines = [f"{len(jobs)} runs of {shared}"]
+    what = {"train": "runs of", "project": "projections by"}[sweep.program]
+    lines = [f"{len(jobs)} {what} {shared}"]
     for job in jobs:
-        differs = " ".join(f"{field}={_value(value)}" for field, value in job.overrides.items())
+        differs = " ".join(f"{field}={as_flag(value)}" for field, value in job.overrides.items())
         lines.append(f"  {job.name:<{width}}  {differs}")
     return "\n".join(lines)
-
-
-def write(workdir: str, text: str, sweep: sweeps.Sweep, jobs: Sequence[Job], given: Sequence[str]) -> None:
-    """Writes sweep.json, from which a report knows the variants, their order and the reference.
-
-    Raises:
-        jgan.UserError: the directory holds another sweep.
-    """
-    run_config.prepare(workdir)
-    known = facts(workdir)
-    if known and known.get("sweep") != text:
-        raise jgan.UserError(f"{workdir} holds the sweep {known.get('sweep')}: name another --workdir.")
-    content = {
-        "sweep": text,
-        "given": list(given),
-        "config": sweep.config,
-        "base": dict(sweep.base),
-        "variants": {name: dict(overrides) for name, overrides in sweep.variants},
-        "reference": sweep.reference or sweep.variants[0][0],
-        "runs": [job.name for job in jobs],
-        "paper": {name: dict(scores) for name, scores in sweep.paper.items()},
-        "source": sweep.source,
-    }
-    output.replace(os.path.join(workdir, FILE), (json.dumps(content, indent=2) + "\n").encode())
-
-
-def facts(workdir: str) -> dict[str, Any]:
-    """What `write` wrote; {} where nothing can be read."""
-    try:
-        with open(os.path.join(workdir, FILE), encoding="utf-8") as file:
-            found = json.load(file)
-        return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
-        return {}
 
 
 def progress(workdir: str) -> int:
@@ -228,84 +224,95 @@ def progress(workdir: str) -> int:
     return max((int(name) for name in names if name.isdecimal()), default=0)
 
 
-def is_finished(job: Job) -> bool:
-    """Whether a run has all of its steps.
-
-    Raises:
-        jgan.UserError: the directory holds a run of another config.
-    """
-    if not os.path.exists(os.path.join(job.workdir, "config.json")):
-        return False
-    old, new = run_config.read(job.workdir), ml_collections.ConfigDict(job.config.to_dict())
-    run_config.take_names(new)
-    segmentation.take_palette(new)
-    run_config.take_facts(new, old)
-    run_config.check_continuation(job.workdir, old, new)
-    return progress(job.workdir) >= new.steps
-
-
-def pending(jobs: Sequence[Job]) -> tuple[list[Job], dict[str, str]]:
-    """(the runs that are not finished, {name: why it cannot go on} of others)."""
+def pending(jobs: Sequence[Job], stream: TextIO | None = None) -> tuple[list[Job], dict[str, str]]:
+    """(the runs that are not finished, {name: why it cannot go on} of others); `stream` is told of all but these."""
     left, failed = [], {}
     for job in jobs:
         try:
-            if is_finished(job):
-                print(f"{job.name}: finished already", flush=True)
+            if job.is_finished():
+                print(f"{job.name}: finished already", file=stream, flush=True)
             else:
                 left.append(job)
         except jgan.UserError as error:
             failed[job.name] = str(error)
-            print(f"{job.name}: FAILED: {error}", flush=True)
+            print(f"{job.name}: FAILED: {error}", file=stream, flush=True)
     return left, failed
 
 
 def here(jobs: Sequence[Job | Group], workdir: str, at_once: int = 1) -> dict[str, str]:
     """Trains runs in processes of their own, some at a time; returns {name: last line} of those that failed.
 
-    Of a group that fails each run that is not finished is trained alone, so that one cannot stop the others. A training
-    ends with the sweep, whatever ends it, and saves before. Its output goes to `train.log` in its run, or that of a
-    group in the directory of its variant.
+    Those that train at a time divide the processor's cores (`shares`). Of a group that fails each run that is not
+    finished is trained alone, so that one cannot stop the others. A training ends with the sweep, whatever ends it, and
+    saves before. Its output goes to `train.log` in its run, or that of a group in the directory of its variant.
 
     Raises:
         jgan.UserError: another sweep trains in this directory.
     """
     with _alone(workdir) as descriptor:
         waiting, failed = [*jobs], {}
-        running: list[tuple[Job | Group, subprocess.Popen, float]] = []
+        running: list[tuple[Job | Group, subprocess.Popen, float, tuple[int, ...]]] = []
+        free = shares(at_once)
         try:
             while waiting or running:
                 while waiting and len(running) < at_once:
                     job = waiting.pop(0)
                     step, ended = job.step, max(len(jobs) - len(waiting), 1)
-                    goes = f"continues at step {step}" if step else "begins"
+                    goes = f"continues at {job.unit} {step}" if step else "begins"
                     print(f"{job.name}: {goes} ({ended} of {len(jobs)})", flush=True)
-                    running.append((job, _start(job, descriptor), time.monotonic()))
+                    cores = free.pop(0)
+                    running.append((job, _start(job, descriptor, cores), time.monotonic(), cores))
                 time.sleep(0.1)
                 for one in [one for one in running if one[1].poll() is not None]:
                     running.remove(one)
-                    job, process, begun = one
+                    job, process, begun, cores = one
+                    free.append(cores)
                     sentence = _outcome(job, process.returncode)
                     if sentence and isinstance(job, Group):
-                        waiting += [one for one in job.jobs if one.step < one.config.steps]
+                        waiting += [one for one in job.jobs if one.step < one.steps]
                     elif sentence:
                         failed[job.name] = sentence
                     taken = f"finished in {time.monotonic() - begun:.0f} s"
                     print(f"{job.name}: {f'FAILED: {sentence}' if sentence else taken}", flush=True)
         finally:
-            for _, process, _ in running:
+            for _, process, *_ in running:
                 process.terminate()
-            for _, process, _ in running:
+            for _, process, *_ in running:
                 process.wait()
     return failed
 
 
-def _start(job: Job | Group, descriptor: int) -> subprocess.Popen:
+def shares(count: int) -> list[tuple[int, ...]]:
+    """The processor's cores in `count` equal parts; () is all of them.
+
+    A small net gains little from a second core, and two that share two cores wait for each other: on cores of their
+    own they are nearly twice as fast.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
+    size = len(cores) // count
+    if count == 1 or not size:
+        return [()] * count
+    return [tuple(cores[k * size : (k + 1) * size]) for k in range(count)]
+
+
+def parts(count: int) -> int:
+    """How many trainings a group of `count` seeds is divided into: on CPUs one for each core, else one."""
+    if count == 1 or sys.platform != "linux":
+        return 1
+    # Asked in another process, since one that has asked would hold a GPU's memory from the trainings.
+    asked = subprocess.run(
+        [sys.executable, "-c", "import jax; print(jax.default_backend())"], capture_output=True, text=True
+    )
+    return min(count, len(os.sched_getaffinity(0))) if asked.stdout.strip() == "cpu" else 1
+
+
+def _start(job: Job | Group, descriptor: int, cores: Sequence[int]) -> subprocess.Popen:
     """The process of a training, which keeps the sweep's lock while it runs."""
     os.makedirs(job.workdir, exist_ok=True)
     command = job.command()
     if sys.platform == "linux":
-        command = [sys.executable, "-c", _BOUND, *command]
-    with open(os.path.join(job.workdir, LOG), "ab") as log:
+        command = [sys.executable, "-c", _BOUND, ",".join(map(str, cores)), *command]
+    with open(os.path.join(job.workdir, job.log), "ab") as log:
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -319,8 +326,8 @@ def _outcome(job: Job | Group, status: int) -> str:
     """Why a training that ended has failed; empty if it is finished."""
     if status == 0:
         step = job.step
-        return "" if step >= job.config.steps else f"stopped at step {step} of {job.config.steps}"
-    with open(os.path.join(job.workdir, LOG), encoding="utf-8", errors="replace") as log:
+        return "" if step >= job.steps else f"stopped at {job.unit} {step} of {job.steps}"
+    with open(os.path.join(job.workdir, job.log), encoding="utf-8", errors="replace") as log:
         lines = [line.strip() for line in log if line.strip()]
     told = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     return (told or lines or [f"ended by signal {-status}" if status < 0 else f"exit status {status}"])[-1]
@@ -353,7 +360,7 @@ def _alone(workdir: str) -> Iterator[int]:
         yield file.fileno()
 
 
-def _value(value: Any) -> str:
+def as_flag(value: Any) -> str:
     """A value as a flag has it."""
     if isinstance(value, bool):
         return str(value).lower()

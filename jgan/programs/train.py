@@ -5,8 +5,10 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
+import json
 import os
 from typing import Any
+import zlib
 
 import jax
 import ml_collections
@@ -35,6 +37,7 @@ def train(
     *,
     allow_changed_data: bool = False,
     trackers: Sequence[tracking.Factory] = (),
+    model_axis: int = 1,
 ) -> None:
     """Trains what `config` describes until `config.steps`, and leaves a run in `workdir`.
 
@@ -47,13 +50,21 @@ def train(
         init_from: directory of another run whose weights a new run starts from.
         allow_changed_data: a run goes on though its data are not those it was trained on.
         trackers: what is told of metrics and pictures besides metrics.jsonl, as `tracking.choose` gives it.
+        model_axis: devices over which large arrays of the state are divided, as `sharding.mesh` takes it.
 
     Raises:
         jgan.UserError: a mistake in config, data or directory, reported before the first step; another process that
             trains the run; or what was to be saved could not be written.
         jgan.NotFinite: the run diverged; the last good checkpoint is kept.
     """
-    together([config], [workdir], init_from, allow_changed_data=allow_changed_data, trackers=trackers)
+    together(
+        [config],
+        [workdir],
+        init_from,
+        allow_changed_data=allow_changed_data,
+        trackers=trackers,
+        model_axis=model_axis,
+    )
 
 
 def together(
@@ -64,6 +75,7 @@ def together(
     allow_changed_data: bool = False,
     trackers: Sequence[tracking.Factory] = (),
     how: str = "",
+    model_axis: int = 1,
 ) -> None:
     """Trains several runs that differ in their seeds alone in one process, each as `train` would.
 
@@ -74,6 +86,7 @@ def together(
         allow_changed_data: as in `train`.
         trackers: as in `train`.
         how: `in_turn` or `vmapped`, which `seeds` explains; empty: what suits the device.
+        model_axis: as in `train`.
 
     Raises:
         jgan.UserError: as in `train`, or the runs have not all taken the same number of steps.
@@ -86,9 +99,11 @@ def together(
             if not place:
                 run_config.check(configs[0], SYSTEMS)
                 sharding.check(configs[0].batch_size)
+                sharding.mesh(model_axis)
             run_config.prepare(workdir)
             locks.enter_context(sharding.once(run_config.lock(workdir)))
-        _train([taken(config) for config in configs], workdirs, init_from, allow_changed_data, trackers, how)
+        options = {"how": how, "model_axis": model_axis}
+        _train([taken(c) for c in configs], workdirs, init_from, allow_changed_data, trackers, options)
 
 
 def taken(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
@@ -139,7 +154,7 @@ def _train(
     init_from: str,
     allow_changed_data: bool,
     trackers: Sequence[tracking.Factory],
-    how: str,
+    options: dict[str, Any],
 ) -> None:
     """`together`, nobody else training the runs meanwhile."""
     olds = [_old(config, workdir) for config, workdir in zip(configs, workdirs, strict=True)]
@@ -157,7 +172,7 @@ def _train(
                 f"the runs in {', '.join(workdirs)} are at the steps {', '.join(map(str, sorted(starts)))}: "
                 "only runs at one step can go on together."
             )
-        begun = loop.Loop([m._replace(trackers=trackers) for m in members], init_from, held, how=how)
+        begun = loop.Loop([m._replace(trackers=trackers) for m in members], init_from, held, **options)
         # Only now: a mistake reported above leaves no run behind that a corrected command would contradict.
         for member in members if jax.process_index() == 0 else ():
             _write(member.workdir, member.config, member.stream, held, init_from, member.start, begun.vmapped)
@@ -205,7 +220,32 @@ def _open(
             place = os.path.join(workdir, "checkpoints")
             checkpoints = opened.enter_context(checkpoint.Checkpoints(place, keep=config.keep, best=best))
             members.append(keeping.Member(each, workdir, one, checkpoints))
+        _agree(members)
         begin(members, held).run()
+
+
+def _agree(members: Sequence[keeping.Member]) -> None:
+    """Refuses processes that would not train one run together with a `jgan.UserError`, in all of them."""
+    config, stream = {**members[0].config.to_dict()}, members[0].stream
+    for name in ("root", "cache_dir"):  # places on each machine
+        config["data"].pop(name, None)
+    data = (stream.examples, stream.files, stream.labels, stream.lists)
+    mine = [zlib.crc32(repr(part).encode()) for part in (config, data)] + [members[0].start]
+    first, *others = (json.loads(part) for part in sharding.gathered(json.dumps(mine).encode()))
+    for index, (settings, read, step) in enumerate(others, 1):
+        if settings != first[0]:
+            raise jgan.UserError(
+                f"process {index} has another config than process 0: start all with the same flags."
+            )
+        if read != first[1]:
+            raise jgan.UserError(
+                f"process {index} reads other data than process 0: all need the same files and labels."
+            )
+        if step != first[2]:
+            raise jgan.UserError(
+                f"process {index} finds step {step} in the checkpoints where process 0 finds step {first[2]}: "
+                "--workdir has to be in a file system that all share."
+            )
 
 
 def _old(config: ml_collections.ConfigDict, workdir: str) -> ml_collections.ConfigDict | None:

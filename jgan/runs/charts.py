@@ -1,10 +1,12 @@
-"""The curves of a run as inline SVG, one figure for each kind of metric."""
+"""The curves of a run, or of several beside each other, as inline SVG: one figure for each kind of metric."""
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 from html import escape
 import json
 import math
 from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -43,8 +45,28 @@ _SERIES = {"real": "real", "fake": "generated", "a": "A", "b": "B", "AtoB": "A t
 _W, _H = 360, 190
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 10, 24
 _POINTS = 400
+# Of several runs beside each other: what is shown after the scores of the validation, and the points of a line.
+_COMPARED = ("g_loss", "g_adversarial", "g_l1", "g_cycle", "d_loss", "p_loss", "augment_p")
+_FEWER_POINTS = 150
+COLOURS = 10  # that the page tells apart; further lines have the same ones and are dashed
 
-_Series = tuple[str, np.ndarray, np.ndarray, np.ndarray]  # label, steps, values, moving average
+
+class _Series(NamedTuple):
+    """One line of a chart, and the thin ones that belong to it.
+
+    Attributes:
+        label: its name.
+        x: steps.
+        y: the values that the chart tells at a step.
+        bold: those of its line.
+        thin: those of the thin lines.
+    """
+
+    label: str
+    x: np.ndarray
+    y: np.ndarray
+    bold: np.ndarray
+    thin: tuple[np.ndarray, ...] = ()
 
 
 def curves(records: list[dict]) -> str:
@@ -59,10 +81,11 @@ def curves(records: list[dict]) -> str:
         for key in keys:
             points = [(r["step"], r[key]) for r in records if number(r.get(key))]
             if len(points) > 1:
-                parts = key.split("_")
-                label = _SERIES.get(parts[1] if parts[0] == "val" else parts[-1], "")
-                smooth = not key.startswith("val_") and key != "learning_rate"
-                series.append((label, *_thinned(points, smooth=smooth)))
+                label = _named(key)
+                x, y = np.array(points, np.float64).T
+                average = _average(y) if _smooth(key) else y
+                x, y, average = _thinned((x, y, average), _POINTS)
+                series.append(_Series(label, x, y, average, () if np.array_equal(average, y) else (y,)))
         if series:
             drawn.append(_chart(title, series, unit, min(steps), max(steps)))
     if not drawn:
@@ -70,16 +93,81 @@ def curves(records: list[dict]) -> str:
     return f'<section><h2>Curves</h2><div class="charts">{"".join(drawn)}</div></section>'
 
 
-def _chart(title: str, series: Sequence[_Series], unit: str, x0: int, x1: int) -> str:
-    """One figure: each series as it was logged (a thin line) and as a moving average (a bold line).
+def compared(runs: Mapping[str, Sequence[list[dict]]], way: str = "") -> str:
+    """A section of HTML with the curves of several runs beside each other; empty where there are none.
+
+    A bold line is a mean over the runs of one name, and thin lines are these runs. What training logs is shown as a
+    moving average.
+
+    Args:
+        runs: {name: [records of metrics.jsonl of each of its runs]}; colours go by this order.
+        way: whose scores of the validation are shown; empty: those of all.
+    """
+    records = [record for several in runs.values() for one in several for record in one]
+    steps = [record["step"] for record in records]
+    known = [(key, title, unit, len(keys) > 1) for title, keys, unit in _CHARTS for key in keys]
+    titled = {key for key, *_ in known}
+    further = dict.fromkeys(key for record in records for key in record if key not in titled)
+    known += [(key, words(key.replace("val_", "validation ")), "", False) for key in further]
+    scored = [one for one in known if one[0].startswith(f"val_{way}_" if way else "val_")]
+    drawn = []
+    for key, title, unit, shared in scored + [one for one in known if one[0].startswith(_COMPARED)]:
+        series = {name: _of_runs(name, several, key) for name, several in runs.items()}
+        if any(series.values()):
+            title = f"{title} {_named(key)}".rstrip() if shared else title
+            drawn.append(_chart(title, list(series.values()), unit, min(steps), max(steps), compared=True))
+    if not drawn:
+        return ""
+    key = "".join(f'<span class="{colour(k)}">{escape(name)}</span>' for k, name in enumerate(runs))
+    charts = f'<p class="key">{key}</p><div class="charts">{"".join(drawn)}</div>'
+    return f'<section id="curves"><h2>Curves</h2>{charts}</section>'
+
+
+def colour(k: int) -> str:
+    """The classes of the page by which the line of a number has its colour."""
+    return f"s{k % COLOURS}" + " dashed" * (k >= COLOURS)
+
+
+def _of_runs(name: str, runs: Sequence[list[dict]], key: str) -> _Series | None:
+    """The mean of a metric over the runs that have it, and each of them; None without two steps that they all have."""
+    values = [{r["step"]: r[key] for r in records if number(r.get(key))} for records in runs]
+    values = [one for one in values if one]
+    steps = sorted(set.intersection(*map(set, values))) if values else []
+    if len(steps) < 2:
+        return None
+    lines = [np.array([one[step] for step in steps], np.float64) for one in values]
+    lines = [_average(y) if _smooth(key) else y for y in lines]
+    x, *lines = _thinned((np.array(steps, np.float64), *lines), _FEWER_POINTS)
+    mean = np.mean(lines, 0)
+    return _Series(name, x, mean, mean, tuple(lines) if len(lines) > 1 else ())
+
+
+def _named(key: str) -> str:
+    """The name of a metric among those that share a chart."""
+    parts = key.split("_")
+    return _SERIES.get(parts[1] if parts[0] == "val" else parts[-1], "")
+
+
+def _smooth(key: str) -> bool:
+    """Whether a metric is so noisy that its moving average is shown."""
+    return not key.startswith("val_") and key not in ("learning_rate", "augment_p")
+
+
+def _chart(
+    title: str, series: Sequence[_Series | None], unit: str, x0: int, x1: int, *, compared: bool = False
+) -> str:
+    """One figure: of each series its thin lines and its bold one.
 
     Args:
         title: of the figure.
-        series: (label, steps, values, moving average) of each.
+        series: in the order of their colours; None has none here.
         unit: of the values.
         x0: the first step of the axis.
         x1: the last step of the axis.
+        compared: whether names are told elsewhere, and values below the figure and not beside its title.
     """
+    shown = [(colour(k), one) for k, one in enumerate(series) if one]
+    series = [one for _, one in shown]
     low, high = _span(series)
     ticks = _ticks(low, high)
     low, high = min(low, ticks[0]), max(high, ticks[-1])
@@ -99,42 +187,35 @@ def _chart(title: str, series: Sequence[_Series], unit: str, x0: int, x1: int) -
     for t in [t for t in _ticks(x0, x1, 4) if x0 <= t <= x1]:
         anchor = "end" if px(t) > _W - 30 else "middle"
         labels += f'<text x="{px(t):.1f}" y="{_H - 7}" text-anchor="{anchor}">{_thousands(t)}</text>'
-    lines = ""
-    for k, (_, x, y, smooth) in enumerate(series):
-        if not np.array_equal(smooth, y):
-            lines += f'<path class="raw s{k}" d="{_path(px(x), py(y))}"/>'
-        lines += f'<path class="s{k}" d="{_path(px(x), py(smooth))}"/>'
-    key = "".join(
-        f'<span class="s{k}">{escape(label)}</span>' for k, (label, *_) in enumerate(series) if label
+    lines = "".join(
+        f'<path class="raw {c}" d="{_path(px(one.x), py(y))}"/>' for c, one in shown for y in one.thin
     )
-    last = " / ".join(short(y[-1]) for _, _, y, _ in series)
-    data = json.dumps(
-        {
-            "x0": x0, "x1": x1, "left": _LEFT, "right": _W - _RIGHT, "unit": unit,
-            "series": [{"x": x.tolist(), "y": [float(f"{v:.5g}") for v in y]} for _, x, y, _ in series],
-        }
-    )  # fmt: skip
+    lines += "".join(f'<path class="{c}" d="{_path(px(one.x), py(one.bold))}"/>' for c, one in shown)
+    key = "".join(f'<span class="{c}">{escape(one.label)}</span>' for c, one in shown if one.label)
+    last = " / ".join(short(one.y[-1]) for one in series) + (f" {unit}" if unit else "")
+    told = [{"c": c, "x": one.x.tolist(), "y": [float(f"{v:.5g}") for v in one.y]} for c, one in shown]
+    data = json.dumps({"x0": x0, "x1": x1, "left": _LEFT, "right": _W - _RIGHT, "unit": unit, "series": told})
+    beside, below = ("", "<output></output>") if compared else (f"{key}<output>{last}</output>", "")
     return (
-        f"<figure data-chart='{escape(data, quote=True)}'><figcaption><span>{escape(title)}</span>{key}"
-        f"<output>{last}{' ' + unit if unit else ''}</output></figcaption>"
+        f"<figure data-chart='{escape(data, quote=True)}'><figcaption><span>{escape(title)}</span>{beside}</figcaption>"
         f'<svg viewBox="0 0 {_W} {_H}" role="img" aria-label="{escape(title)} by step">'
         f'<g class="grid">{grid}</g><g class="labels">{labels}</g>{lines}'
-        f'<line class="cursor" y1="{_TOP}" y2="{_H - _BOTTOM}" hidden/></svg></figure>'
+        f'<line class="cursor" y1="{_TOP}" y2="{_H - _BOTTOM}" hidden/></svg>{below}</figure>'
     )
 
 
-def _thinned(points: list[tuple[int, float]], smooth: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(steps, values, moving average) of at most `_POINTS` points, each the mean of its share of all points."""
-    x, y = np.array(points, np.float64).T
-    average = _average(y) if smooth and len(y) > 12 else y
-    if len(x) > _POINTS:
-        parts = np.array_split(np.arange(len(x)), _POINTS)
-        x, y, average = (np.array([v[p].mean() for p in parts]) for v in (x, y, average))
-    return x, y, average
+def _thinned(lines: Sequence[np.ndarray], most: int) -> tuple[np.ndarray, ...]:
+    """Lines of equal length with at most so many points, each the mean of its share of all points."""
+    if len(lines[0]) <= most:
+        return tuple(lines)
+    parts = np.array_split(np.arange(len(lines[0])), most)
+    return tuple(np.array([line[part].mean() for part in parts]) for line in lines)
 
 
 def _average(y: np.ndarray) -> np.ndarray:
-    """The exponential moving average of values, which follows faster where there are few."""
+    """The exponential moving average of values, which follows faster where there are few; of very few themselves."""
+    if len(y) <= 12:
+        return y
     weight = min(0.9, 1 - 1 / (1 + len(y) / 40))
     smooth, mean = np.empty_like(y), y[: max(1, min(5, len(y) // 10))].mean()
     for i, value in enumerate(y):
@@ -145,8 +226,8 @@ def _average(y: np.ndarray) -> np.ndarray:
 
 def _span(series: Sequence[_Series]) -> tuple[float, float]:
     """The least and the largest value of a chart; a few spikes may leave it, so that they do not flatten the rest."""
-    raw = np.concatenate([y for _, _, y, _ in series])
-    smooth = np.concatenate([s for _, _, _, s in series])
+    smooth = np.concatenate([one.bold for one in series])
+    raw = np.concatenate([smooth, *(y for one in series for y in one.thin)])
     cut = 1 if len(raw) > 50 else 0
     low = min(np.percentile(raw, cut), smooth.min())
     high = max(np.percentile(raw, 100 - cut), np.percentile(smooth, 100 - cut))

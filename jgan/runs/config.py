@@ -248,7 +248,8 @@ def lock(workdir: str) -> Iterator[None]:
 
     It is a lock of the operating system on the file `lock`, which ends with the process that holds it, for whatever
     reason that process ends; the text of the file says who holds it. On file systems without such locks, or whose locks
-    other machines do not see, only the text of the file can be used.
+    other machines do not see, only the text of the file can be used; what a job of a cluster left there (JGAN_JOB or
+    SLURM_JOB_ID names it) the same job takes over, since a cluster runs it once at a time.
 
     Raises:
         jgan.UserError: another process trains the run, or may do so; or the directory cannot be written to.
@@ -281,7 +282,10 @@ def lock(workdir: str) -> Iterator[None]:
                 f"the run in {workdir} is being trained by {who}: wait until it ends, or name another --workdir."
             )
         me = _me()
-        if owner and owner["machine"] != me["machine"] and owner["boot"] != me["boot"]:
+        again = (
+            me["job"] and owner.get("job") == me["job"]
+        )  # a cluster has started its job on another machine
+        if owner and owner["machine"] != me["machine"] and owner["boot"] != me["boot"] and not again:
             raise jgan.UserError(
                 f"the run in {workdir} was begun by {who}, and whether it still trains cannot be seen from "
                 f"{me['machine']}: if it does not, remove {path}."
@@ -306,14 +310,15 @@ def _me() -> dict[str, Any]:
     except OSError:
         boot = socket.gethostname()
     now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
-    return {"process": os.getpid(), "machine": socket.gethostname(), "boot": boot, "since": now}
+    job = os.environ.get("JGAN_JOB") or os.environ.get("SLURM_JOB_ID") or ""
+    return {"process": os.getpid(), "machine": socket.gethostname(), "boot": boot, "since": now, "job": job}
 
 
 def _owner(text: str) -> dict[str, Any]:
     """The owner that the text of the file `lock` names; {} where it names nobody."""
     try:
         owner = json.loads(text)
-        return {name: kind(owner[name]) for name, kind in _OWNER.items()}
+        return {"job": owner.get("job", ""), **{name: kind(owner[name]) for name, kind in _OWNER.items()}}
     except (ValueError, KeyError, TypeError):
         return {}
 

@@ -38,6 +38,7 @@ from jgan.nets import encoders
 from jgan.nets import generators
 from jgan.nets import layers
 from jgan.nets import net as net_lib
+from jgan.ops import batches as batches_lib
 from jgan.ops import pixels
 from jgan.ops import resample
 from jgan.systems import adversarial
@@ -136,14 +137,14 @@ class _BiCycleGAN:
     ) -> tuple[jax.Array, Any]:
         """What G and E pay together, and {branch: the pictures that were made}."""
         k_noise, k_code, k_dropout = jax.random.split(key, 3)
-        loss, (a, _), (b, _) = self.config.loss, _split(a, 2), _split(b, 2)
+        loss, (a, _), (b, _) = self.config.loss, batches_lib.split(a, 2), batches_lib.split(b, 2)
         code, _ = self.encoder.apply(params["encoder"], {}, b)
         mu, logvar = code["mu"], code["logvar"]
         noise, drawn = (jax.random.normal(k, mu.shape, mu.dtype) for k in (k_noise, k_code))
-        z = _join(mu + jnp.exp(logvar / 2) * noise, drawn)
+        z = batches_lib.join(mu + jnp.exp(logvar / 2) * noise, drawn)
         # Both branches pass G together: instance norm does not mix them.
-        made, _ = self.generator.apply(params["generator"], {}, _join(a, a), z, dropout=k_dropout)
-        fakes = dict(zip(BRANCHES, _split(made, 2), strict=True))
+        made, _ = self.generator.apply(params["generator"], {}, batches_lib.join(a, a), z, dropout=k_dropout)
+        fakes = dict(zip(BRANCHES, batches_lib.split(made, 2), strict=True))
         aux = {
             "g_l1": jnp.mean(losses.l1(fakes["encoded"], b)),
             # Kingma and Welling (2014), appendix B, of a normal distribution to the standard one.
@@ -165,10 +166,11 @@ class _BiCycleGAN:
         self, state: state_lib.State, a: jax.Array, b: jax.Array, fakes: dict[str, jax.Array], params: Any
     ) -> tuple[jax.Array, Any]:
         """What both discriminators pay together."""
-        pairs = zip(_split(a, 2), _split(b, 2), strict=True)
+        pairs = zip(batches_lib.split(a, 2), batches_lib.split(b, 2), strict=True)
         real = {branch: self.seen(*pair) for branch, pair in zip(BRANCHES, pairs, strict=True)}
         fakes = {
-            branch: self.seen(_split(a, 2)[0], jax.lax.stop_gradient(fake)) for branch, fake in fakes.items()
+            branch: self.seen(batches_lib.split(a, 2)[0], jax.lax.stop_gradient(fake))
+            for branch, fake in fakes.items()
         }
         judged = {branch: [fakes[branch], real[branch]] for branch in self.judges}
         aux, value = {}, 0.0
@@ -190,8 +192,8 @@ class _BiCycleGAN:
         for net in dict.fromkeys(self.judges.values()):
             branches = [branch for branch in judged if self.judges[branch] == net]
             batches = [batch for branch in branches for batch in judged[branch]]
-            output, _ = self.discriminator.apply(params[net], {}, _join(*batches))
-            parts = iter(_split(output, len(batches)))
+            output, _ = self.discriminator.apply(params[net], {}, batches_lib.join(*batches))
+            parts = iter(batches_lib.split(output, len(batches)))
             found |= {branch: [next(parts) for _ in judged[branch]] for branch in branches}
         return found
 
@@ -275,17 +277,6 @@ class _BiCycleGAN:
         return code["mu"]
 
 
-def _join(*batches: jax.Array) -> jax.Array:
-    """One batch of several equal ones [n, ...]: their first examples, their second, and so on."""
-    return jnp.stack(batches, 1).reshape(-1, *batches[0].shape[1:])
-
-
-def _split(joint: Any, count: int) -> list[Any]:
-    """Undoes `_join` of so many batches, in all arrays of a tree."""
-    parts = jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]), joint)
-    return [jax.tree.map(lambda x, k=k: x[:, k], parts) for k in range(count)]
-
-
 def _weight(config: Any, branch: str) -> float:
     """The weight of the adversarial term of a branch."""
     return config.loss.adversarial_weight if branch == "encoded" else config.loss.adversarial_weight_random
@@ -314,9 +305,10 @@ def _check(config: Any) -> None:
     if config.init not in ("xavier", "normal"):
         raise jgan.UserError(f"init={config.init!r} is unknown: use 'xavier' or 'normal'.")
     for part in ("generator", "encoder", "discriminator"):
-        if config[part].norm == "batch":
+        if layers.is_batch(config[part].norm):
             raise jgan.UserError(
-                f"{part}.norm='batch' would mix the branches, which pass a net together: instance or none would work."
+                f"{part}.norm={config[part].norm!r} would mix the branches, which pass a net together: "
+                "instance or none would work."
             )
 
 

@@ -243,7 +243,9 @@ def _nets(config: Any) -> dict[str, net_lib.Net]:
         raise jgan.UserError(f"augment.noise={config.augment.noise}: a standard deviation is 0 or more.")
     channels = (config.data.channels or (3,))[0]
     return {
-        "generator": dcgan.generator(features=channels, ngf=g.ngf, kernel=g.kernel, **shared),
+        "generator": dcgan.generator(
+            features=channels, ngf=g.ngf, kernel=g.kernel, norm=g.get("norm", "batch"), **shared
+        ),
         "discriminator": conditional.discriminator(
             config.condition,
             ndf=d.ndf,

@@ -23,7 +23,9 @@ from jgan import losses
 from jgan import state as state_lib
 from jgan.nets import discriminators
 from jgan.nets import generators
+from jgan.nets import layers
 from jgan.nets import net as net_lib
+from jgan.ops import batches as batches_lib
 from jgan.ops import pixels
 from jgan.ops import resample
 from jgan.systems import adversarial
@@ -339,17 +341,15 @@ def _pass(
     With `remat` the backward pass keeps no activations of a forward pass but computes them again.
     """
     apply = jax.checkpoint(net.apply) if remat else net.apply
-    if norm == "batch":  # it would mix the batches: each has a pass of its own
+    if layers.is_batch(norm):  # it would mix the batches: each has a pass of its own
         outputs = []
         for k, batch in enumerate(batches):
             key = None if dropout is None else jax.random.fold_in(dropout, k)
             output, stats = apply(params, stats, batch, dropout=key)
             outputs.append(output)
         return outputs, stats
-    joint, stats = apply(params, stats, jnp.concatenate(batches), dropout=dropout)
-    n = batches[0].shape[0]
-    parts = range(len(batches))
-    return [jax.tree.map(lambda x, k=k: x[k * n : (k + 1) * n], joint) for k in parts], stats
+    joint, stats = apply(params, stats, batches_lib.join(*batches), dropout=dropout)
+    return batches_lib.split(joint, len(batches)), stats
 
 
 def _exchange(really: jax.Array, trees: dict[str, Any]) -> dict[str, Any]:

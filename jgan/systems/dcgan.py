@@ -359,7 +359,9 @@ def _nets(config: Any, prior: priors.Prior) -> dict[str, net_lib.Net]:
     norm = adversarial.norm(d.norm, config.loss)
     channels = (config.data.channels or (3,))[0]
     nets = {
-        "generator": dcgan.generator(features=channels, ngf=g.ngf, kernel=g.kernel, **shared),
+        "generator": dcgan.generator(
+            features=channels, ngf=g.ngf, kernel=g.kernel, norm=g.get("norm", "batch"), **shared
+        ),
         "discriminator": dcgan.discriminator(ndf=d.ndf, kernel=d.kernel, norm=norm, **shared),
     }
     if p.warm_steps + p.steps:

@@ -199,10 +199,13 @@ def _mean_over(total: Any, count: int) -> Any:
 
 
 def _split(chunk: dict[str, jax.Array], count: int) -> dict[str, jax.Array]:
-    """The chunk's arrays cut into `count` along the batch, its keys split into as many."""
+    """The chunk's arrays cut into `count` along the batch, its keys split into as many.
+
+    Every `count`-th example is in one part, so that each of the devices that divide a batch has some of every part.
+    """
     return {
         name: jax.random.split(x, count)
         if jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
-        else x.reshape(count, x.shape[0] // count, *x.shape[1:])
+        else x.reshape(x.shape[0] // count, count, *x.shape[1:]).swapaxes(0, 1)
         for name, x in chunk.items()
     }

@@ -27,6 +27,7 @@ from jgan import losses
 from jgan import state as state_lib
 from jgan.nets import net as net_lib
 from jgan.nets import stargan
+from jgan.ops import batches as batches_lib
 from jgan.ops import pixels
 from jgan.ops import resample
 from jgan.systems import adversarial
@@ -123,14 +124,11 @@ class _StarGAN:
         self, real: jax.Array, own: jax.Array, fake: jax.Array, key: jax.Array, params: Any
     ) -> tuple[jax.Array, Any]:
         """What D pays: eq. 5 with the penalty of eq. 8 (there 1 and 6)."""
-        d, n = params["discriminator"], real.shape[0]
+        d = params["discriminator"]
         # D has no norms: both pass it together.
-        both = self.judged(d, jnp.concatenate([real, fake]))
-        on_real, on_fake = (
-            {"logits": [x[part] for x in both["logits"]]} for part in (slice(n), slice(n, None))
-        )
+        on_real, on_fake = batches_lib.split(self.judged(d, batches_lib.join(real, fake)), 2)
         value, aux = adversarial.discriminator(self.terms, on_fake, on_real)
-        aux["d_classes"] = self.domains.loss(both["classes"][:n], own)
+        aux["d_classes"] = self.domains.loss(on_real["classes"], own)
         extra, reported = adversarial.penalty(
             self.config.loss, lambda x: _summed(self.judged(d, x)), real, fake, key
         )

@@ -31,6 +31,7 @@ from jgan import state as state_lib
 from jgan.nets import net as net_lib
 from jgan.nets import stylegan2 as nets_lib
 from jgan.ops import augment
+from jgan.ops import batches as batches_lib
 from jgan.ops import pixels
 from jgan.systems import adversarial
 from jgan.systems import labels
@@ -182,12 +183,13 @@ class _StyleGAN2:
         k_code, k_mix, k_place = jax.random.split(key, 3)
         n, rows = like.shape[0], nets_lib.rows(self.config.data.size)
         z = jax.random.normal(k_code, (2 * n, self.config.latent.nz), like.dtype)
-        w, _ = self.nets["mapping"].apply(params["mapping"], {}, z, *(jnp.tile(x, (2, 1)) for x in named))
+        w, _ = self.nets["mapping"].apply(params["mapping"], {}, z, *(batches_lib.join(x, x) for x in named))
         place = jax.random.randint(k_place, (), 1, rows)
         place = jnp.where(jax.random.uniform(k_mix) < self.config.style_mixing, place, rows)
         first = jnp.arange(rows)[:, None] < place
-        ws = jnp.where(first, w[:n, None], w[n:, None])
-        mean = jax.lax.stop_gradient(jnp.mean(w[:n], 0))
+        one, other = batches_lib.split(w, 2)
+        ws = jnp.where(first, one[:, None], other[:, None])
+        mean = jax.lax.stop_gradient(jnp.mean(one, 0))
         w_avg = _W_BETA * stats["mapping"]["w_avg"] + (1 - _W_BETA) * mean
         return ws, {"mapping": {"w_avg": w_avg}}
 

@@ -61,8 +61,8 @@ def test_processes_and_the_cache_change_nothing(root, source):
     whole = batches(data, 6, batch_size=4)
     parts = [batches(data, 6, batch_size=4, processes=(index, 2)) for index in range(2)]
     for batch, first, second in zip(whole, *parts, strict=True):
-        np.testing.assert_array_equal(batch["images"][0::2], first["images"])
-        np.testing.assert_array_equal(batch["images"][1::2], second["images"])
+        np.testing.assert_array_equal(batch["images"][:2], first["images"])
+        np.testing.assert_array_equal(batch["images"][2:], second["images"])
     for _ in ("made", "from disk"):
         assert equal(
             batches(config(root, source=source, size=16, load_size=18, cache_gib=0.0), 6, 0, 4), whole

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from jgan.metrics import bootstrap
 from jgan.metrics import segmentation
@@ -35,6 +36,11 @@ def test_what_is_common_is_no_part_of_a_difference():
     assert low == pytest.approx(1) and high == pytest.approx(1)
 
 
+def test_resamples_without_a_score_are_left_out():
+    a, b = np.array([[1.0, np.nan, 3.0, 2.0]] * 2), np.array([[0.0, np.nan, 2.0, 1.0]] * 2)
+    assert bootstrap.interval(a, b) == (1, 1)
+
+
 def test_an_interval_covers_the_truth_about_as_often_as_it_says():
     """Of examples alone, which are many; of three seeds no interval could be exact."""
     rng, inside = np.random.default_rng(1), 0
@@ -46,3 +52,13 @@ def test_an_interval_covers_the_truth_about_as_often_as_it_says():
         )
         inside += low <= 0.3 <= high
     assert 0.88 <= inside / 200 <= 0.99
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 3, 4, 7, 30])
+def test_students_interval_is_that_of_scipy(freedom):
+    for share in (0.5, 0.95, 0.999):
+        assert bootstrap.quantile(share, freedom) == pytest.approx(stats.t.ppf((1 + share) / 2, freedom))
+    values = np.random.default_rng(freedom).normal(1, 3, freedom + 1)
+    wanted = stats.t.interval(0.95, freedom, values.mean(), stats.sem(values))
+    assert bootstrap.student(values) == pytest.approx(wanted)
+    assert bootstrap.student(values[:1]) is None

@@ -146,8 +146,6 @@ def test_four_devices_and_two_processes_follow_one(tmp_path, system):
         "validate_every": 3,
         "sample_every": 3,
     }
-    # Which row of a batch meets which dropout mask depends on the split; nothing else does.
-    changes |= {"generator.dropout": 0.0}
     train(one, **changes)
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
     train(four, {"XLA_FLAGS": flags}, **changes)

@@ -187,7 +187,7 @@ for seed in sys.argv[1].split(","):
         group = isinstance(self, sweep.Group)
         numbers = ",".join(str(job.config.seed) for job in self.jobs) if group else str(self.config.seed)
         top = self.workdir if group else os.path.dirname(self.workdir)
-        return [sys.executable, "-c", code, numbers, top, str(self.config.steps)]
+        return [sys.executable, "-c", code, numbers, top, str(self.steps)]
 
     monkeypatch.setattr(sweep.Job, "command", command)
     monkeypatch.setattr(sweep.Group, "command", command)
@@ -219,11 +219,11 @@ def test_mistakes_end_in_a_sentence(tmp_path, flags, words):
 @pytest.mark.usefixtures("quick_children")
 def test_a_sweep_with_vmapped_seeds_leaves_normal_runs(tmp_path):
     command = [sys.executable, "-m", "launch.sweep", f"--sweep={FILE}", f"--workdir={tmp_path / 'out'}"]
-    command += ["--vmap_seeds=2"]
+    command += ["--vmap_seeds=2", "--jobs=1"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
     assert done.returncode == 0 and "10 runs" in done.stdout, done.stdout + done.stderr
     for job in expanded(tmp_path / "out", 2):
-        assert sweep.is_finished(job) and len(logged(job.workdir)) > 3
+        assert job.is_finished() and len(logged(job.workdir)) > 3
         assert run_config.read(job.workdir).seed == job.config.seed
     again = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=600)
     assert again.returncode == 0 and "nothing is left to train" in again.stdout

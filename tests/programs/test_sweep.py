@@ -14,11 +14,13 @@ import pytest
 import jgan
 from jgan.programs import sweep
 from jgan.programs import sweep_elsewhere
+from jgan.programs import sweep_file
 from jgan.runs import config as run_config
 from launch import config_files
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 FILE = "configs/sweeps/pix2pix_objectives.py:tiny"
+FILES = sorted(p.stem for p in (ROOT / "configs" / "sweeps").glob("*.py") if p.stem != "common")
 
 
 def expanded(workdir, file=FILE, seeds=1, given=()):
@@ -41,6 +43,15 @@ def test_configs_are_those_of_the_commands(tmp_path):
     assert (job.config.loss.lambda_l1, job.config.discriminator.conditional, job.config.seed) == (0, False, 1)
     assert job.config.generator.ngf == 8 and jobs["l1/seed0"].config.loss.adversarial_weight == 0
     assert job.command()[1:3] == ["-m", "launch.train"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_all_fields_of_ready_sweeps_exist_and_their_variants_differ(tmp_path, name):
+    jobs = expanded(tmp_path, f"configs/sweeps/{name}.py:tiny")
+    configs = [job.config.to_json() for job in jobs]
+    assert len(set(configs)) == len(configs) > 1
+    reference = sweep.read(f"configs/sweeps/{name}.py:tiny").reference
+    assert f"{reference}/seed0" in {job.name for job in jobs}
 
 
 @pytest.mark.parametrize(
@@ -85,9 +96,12 @@ def test_what_is_finished_is_left_and_another_config_is_told(tmp_path, capsys):
     assert [job.name for job in left] == ["gan/seed0", "l1+gan/seed0", "l1+cgan/seed0"]
     assert list(failed) == ["cgan/seed0"] and "cannot go on with" in failed["cgan/seed0"]
     assert "l1/seed0: finished already" in capsys.readouterr().out
+    sweep.pending(jobs, sys.stderr)
+    told = capsys.readouterr()
+    assert not told.out and "l1/seed0: finished already" in told.err and "cgan/seed0: FAILED" in told.err
     # More steps are a reason to go on.
     longer = expanded(tmp_path, given=["--config.steps=9"])
-    assert not sweep.is_finished(longer[0]) and sweep.progress(longer[0].workdir) == 3
+    assert not longer[0].is_finished() and sweep.progress(longer[0].workdir) == 3
 
 
 PLAY = """
@@ -127,14 +141,30 @@ def test_one_that_fails_is_told_and_does_not_stop_the_rest(tmp_path, monkeypatch
     assert all(sweep.progress(job.workdir) == 3 for job in jobs if job.name != "gan/seed0")
 
 
+def test_trainings_at_a_time_divide_the_cores(tmp_path, monkeypatch):
+    cores = {0, 1, 2, 5, 7}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores)
+    assert sweep.shares(1) == [()] and sweep.shares(2) == [(0, 1), (2, 5)]
+    assert sweep.shares(5) == [(0,), (1,), (2,), (5,), (7,)]
+    assert sweep.shares(6) == [()] * 6  # more than there are: nobody is held to one
+    monkeypatch.undo()
+    own = sorted(os.sched_getaffinity(0))[-1]
+    job = expanded(tmp_path)[0]
+    told = [sys.executable, "-c", "import os; print(os.sched_getaffinity(0))"]
+    monkeypatch.setattr(sweep.Job, "command", lambda self: told)
+    for chosen, found in (((own,), {own}), ((), os.sched_getaffinity(0))):
+        assert sweep._start(job, -1, chosen).wait() == 0
+        assert (tmp_path / job.name / "train.log").read_text().splitlines()[-1] == str(found)
+
+
 def test_a_directory_holds_one_sweep(tmp_path):
     made, jobs = sweep.read(FILE), expanded(tmp_path)
-    sweep.write(str(tmp_path), FILE, made, jobs, [])
-    sweep.write(str(tmp_path), FILE, made, expanded(tmp_path, seeds=2), [])
-    assert sweep.facts(str(tmp_path))["reference"] == "l1+cgan"
-    assert len(sweep.facts(str(tmp_path))["runs"]) == 10
+    sweep_file.write(str(tmp_path), FILE, made, jobs, [])
+    sweep_file.write(str(tmp_path), FILE, made, expanded(tmp_path, seeds=2), [])
+    assert sweep_file.facts(str(tmp_path))["reference"] == "l1+cgan"
+    assert len(sweep_file.facts(str(tmp_path))["runs"]) == 10
     with pytest.raises(jgan.UserError, match="holds the sweep"):
-        sweep.write(str(tmp_path), "other.py", made, jobs, [])
+        sweep_file.write(str(tmp_path), "other.py", made, jobs, [])
 
 
 def test_scripts_for_clusters_hold_every_command(tmp_path):
@@ -213,3 +243,21 @@ def test_a_sweep_that_was_killed_repeats_nothing_and_ends_with_the_same_table(tm
         assert done.returncode == 0
         tables.append(out)
     assert tables[0] == tables[1] and "l1+cgan" in tables[0]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("quick_children")
+def test_a_sweep_of_runs_that_draw_has_a_table_of_their_sets(tmp_path):
+    def run(module, *flags):
+        command = [sys.executable, "-m", module, f"--workdir={tmp_path}", *flags]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
+
+    done = run("launch.sweep", "--sweep=configs/sweeps/dcgan_latent.py:tiny", "--config.steps=4", "--seeds=1")
+    assert done.returncode == 0, done.stdout
+    done = run("launch.report")
+    assert done.returncode == 2 and "add --set_scores" in done.stderr, done.stderr
+    done = run("launch.report", "--set_scores", "--number=8", "--split=train")
+    assert done.returncode == 0, done.stderr
+    for name in ("z2", "z100", "classifier_fd ↓"):
+        assert f"| {name} |" in done.stdout
+    assert "Generator loss" in (tmp_path / "report.html").read_text()

@@ -74,6 +74,18 @@ def test_a_lock_of_another_machine_says_how_to_clear_it(tmp_path):
         pass
 
 
+def test_a_cluster_that_starts_its_job_on_another_machine_takes_its_lock_over(tmp_path, monkeypatch):
+    monkeypatch.setenv("JGAN_JOB", "faces")
+    left_behind(tmp_path, boot="another", machine="node7", process=12)
+    with run_config.lock(str(tmp_path)):
+        assert json.loads((tmp_path / "lock").read_text())["process"] == os.getpid()
+    left_behind(tmp_path, boot="another", machine="node7", process=12)
+    monkeypatch.setenv("JGAN_JOB", "maps")
+    with pytest.raises(jgan.UserError, match="process 12 on node7"):
+        with run_config.lock(str(tmp_path)):
+            pass
+
+
 def test_where_the_file_system_knows_no_locks_the_process_is_looked_for(tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOLCK, "No locks available")

@@ -307,6 +307,45 @@ def test_curves_go_through_the_data(run):
     assert (x[0], x[-1]) == (46, 350) and y[0] == 166 and 10 <= y[-1] < 40
 
 
+def test_curves_of_several_runs_are_means_with_the_runs_as_thin_lines():
+    """Two seeds of "a", of which one was logged further, and one of "b" without a D; "c" is of another way alone."""
+    steps = range(10, 110, 10)
+    scored = {"a": [[{"step": s, "val_l1": s + d} for s in steps] for d in (0, 20)]}
+    scored["a"][1].append({"step": 110, "val_l1": 999.0})
+    scored["a"][0] += [{"step": s, "d_loss": 1.0} for s in steps]
+    scored["a"][1] += [{"step": s, "d_loss": 3.0} for s in steps]
+    scored["b"] = [[{"step": s, "val_l1": 60.0, "g_loss": 2.0} for s in steps]]
+    scored["c<"] = [[{"step": s, "val_BtoA_l1": 1.0, "images_per_second": 9.0} for s in steps]]
+    text = charts.compared(scored)
+    Checker(text)
+    figures = dict(re.findall(r"<figcaption><span>(.*?)</span>(.*?)</figure>", text, re.S))
+    assert list(figures) == ["Validation L1", "Validation L1 B to A", "Generator loss", "Discriminator loss"]
+    body = figures["Validation L1"]
+    lines = {kind: [] for kind in ("s0", "raw s0", "s1", "raw s1", "s2")}
+    for kind, line in re.findall(r'<path class="([^"]+)" d="M([^"]+)"', body):
+        lines[kind].append(np.array([point.split() for point in line.split("L")], float))
+    assert {kind: len(found) for kind, found in lines.items()} == {
+        "s0": 1, "raw s0": 2, "s1": 1, "raw s1": 0, "s2": 0,
+    }  # fmt: skip
+    np.testing.assert_allclose(lines["s0"][0], np.mean(lines["raw s0"], 0), atol=0.11)
+    assert len(lines["s0"][0]) == 10  # the steps that both have
+    assert "s1" not in re.findall(
+        r'path class="(\w+)"', figures["Discriminator loss"]
+    )  # each has its own colour
+    legend = re.search(r'<p class="key">(.*?)</p>', text).group(1)
+    assert re.findall(r'class="(s\d)">([^<]+)<', legend) == [("s0", "a"), ("s1", "b"), ("s2", "c&lt;")]
+    assert "B to A" in charts.compared(
+        scored, "BtoA"
+    ) and "<span>Validation L1</span>" not in charts.compared(scored, "BtoA")
+    assert charts.compared({"a": [[]], "b": [[{"step": 1, "g_loss": 1.0}]]}) == ""
+
+
+def test_more_variants_than_colours_are_dashed():
+    several = {str(k): [[{"step": s, "g_loss": float(k)} for s in (1, 2)]] for k in range(charts.COLOURS + 2)}
+    text = charts.compared(several)
+    assert text.count('class="s1 dashed"') == 2 and text.count('class="s1"') == 2  # a line and a name
+
+
 @pytest.mark.parametrize("low, high", [(0.0, 1.0), (3.2e-5, 4e-5), (-7.0, 12345.0), (0.999, 1.0)])
 def test_ticks_are_few_round_and_enclose(low, high):
     ticks = charts._ticks(low, high)

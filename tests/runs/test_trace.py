@@ -1,6 +1,7 @@
 """The trace of a run: what it tells apart, and what it costs nobody."""
 
 import dataclasses
+import zlib
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +38,14 @@ def test_checksums_are_of_all_bytes_and_of_all_arrays_but_the_frozen_ones():
     assert sums != trace.digests(state(np.nextafter(np.float32(1), np.float32(2))))
     assert trace.checksum(np.float32(0.0)) != trace.checksum(np.float32(-0.0))
     assert trace.checksum(np.arange(4).reshape(2, 2).T) == trace.checksum(np.array([0, 2, 1, 3]))
+
+
+@pytest.mark.parametrize(
+    "x", [np.zeros((0, 3), np.uint8), np.float32(1), np.arange(999)[::2].astype("i2"), np.ones(7, bool)]
+)
+def test_checksums_are_those_of_every_library(x):
+    """Or a run that was traced by another one could not be verified."""
+    assert trace.checksum(x) == trace.checksum(jnp.asarray(x)) == f"{zlib.crc32(x.tobytes()):08x}"
 
 
 def test_checksums_leave_the_memory_of_the_state_to_the_next_step():

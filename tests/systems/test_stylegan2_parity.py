@@ -34,7 +34,8 @@ def drawn(key, n, nz, *, image=False):
     place = int(jax.random.randint(k_place, (), 1, rows)) if jax.random.uniform(k_mix) < 0.9 else rows
     noise = [images(x) for x in nets.draw_noise(k_noise, n, SIZE, jnp.float64)]
     y = images(jax.random.normal(k_image[0], (n, SIZE, SIZE, 3), jnp.float64)) if image else None
-    return peer.Draw((torch.from_numpy(z[:n]), torch.from_numpy(z[n:]), place), noise, y)
+    # Of each example two codes, one after the other.
+    return peer.Draw((torch.from_numpy(z[::2]), torch.from_numpy(z[1::2]), place), noise, y)
 
 
 def images(x):
@@ -83,6 +84,7 @@ def sides():
             "synthesis": peer.Synthesis(SIZE, config.mapping.w_dim, **widths),
             "discriminator": peer.Discriminator(SIZE, group=d.mbstd_group, **widths),
         }
+        made["discriminator"].b4.neighbours = True
         for name, net in made.items():
             weights = {k: torch.from_numpy(np.array(x)) for k, x in named(before.params[name]).items()}
             net.double().load_state_dict(weights)

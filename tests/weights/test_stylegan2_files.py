@@ -91,7 +91,11 @@ def images_of(config, made, weights, z, classes, truncation, ws, dtype):
         return np.asarray(jax.jit(run)(*given)).transpose(0, 3, 1, 2)
 
 
-def logits_of(made, weights, images, classes, dtype=np.float64):
+def logits_of(made, weights, images, classes, group, dtype=np.float64):
+    """D's logits, of the groups of examples that the authors' code would have: there they are no neighbours."""
+    order = np.arange(len(images)).reshape(group, -1).T.ravel()
+    images, classes = images[order], [x[order] for x in classes]
+
     def run(params, images, *classes):
         return made["discriminator"].apply(params, {}, images, *classes)[0]["logits"][0]
 
@@ -100,7 +104,7 @@ def logits_of(made, weights, images, classes, dtype=np.float64):
         given = jax.tree.map(
             lambda x: jnp.asarray(x, dtype), (params, images.transpose(0, 2, 3, 1), *classes)
         )
-        return np.asarray(jax.jit(run)(*given))
+        return np.asarray(jax.jit(run)(*given))[np.argsort(order)]
 
 
 def assert_near(made, expected, dtype=np.float64):
@@ -176,7 +180,8 @@ def test_pickles_of_ada(case):
         assert 0.5 < (expected.abs() < (config.generator.clamp or np.inf)).double().mean()
     assert_near(images_of(read, made, weights, z, classes, 0.7, ws, np.float64), expected)
     classes = tuple(np.concatenate([x, x[::-1]]) for x in classes)
-    assert_near(logits_of(made, weights, images, classes), discriminator(*tensors(images, *classes)))
+    group = config.discriminator.mbstd_group
+    assert_near(logits_of(made, weights, images, classes, group), discriminator(*tensors(images, *classes)))
     if case == "labels":
         # The clamp acts: without it the images are others.
         read.generator.clamp = 0.0
@@ -236,7 +241,7 @@ def test_rosinality(size):
     expected = generator(torch.cat([w[:, None].repeat(1, ws.shape[1], 1), *tensors(ws)]))
     assert_near(images_of(read, made, weights, z, (), 0.5, ws, np.float64), expected)
     images = np.concatenate([images, 2 * images])
-    assert_near(logits_of(made, weights, images, ()), discriminator(*tensors(images)))
+    assert_near(logits_of(made, weights, images, (), 4), discriminator(*tensors(images)))
 
     theirs = export.exported(read, "rosinality")
     for net, module in (("generator", generator), ("discriminator", discriminator)):

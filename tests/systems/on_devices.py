@@ -1,0 +1,165 @@
+"""Steps of systems on a mesh of several devices: what a test starts, in processes that have so many.
+
+    python -m tests.systems.on_devices collectives|compared|digest SYSTEM,... [PROCESS PORT]
+
+prints a line [system, findings] of JSON for each. Alone it has four devices; with a number, 0 or 1, it is one of two
+processes that have two each.
+"""
+
+import json
+import re
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jgan import sharding
+from jgan.ops import placement
+from jgan.programs import seeds
+from jgan.systems import SYSTEMS
+
+BATCH = 16  # a multiple of four devices and of the groups of four that some discriminators compare
+LARGE = 64  # numbers, from which arrays of these small nets are divided
+_COLLECTIVE = re.compile(
+    r"= (.*?) (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute|send|recv|custom-call)(?:-start)?\("
+)
+_NAME = re.compile(r'op_name="([^"]*)"')
+
+
+def of(name):
+    """(system, batch, shapes of its state) of the preset `tiny` for a batch of 16."""
+    from tests.systems import test_laws
+
+    config = test_laws.config_of(name, batch_size=BATCH)
+    system, batch = SYSTEMS[name](config), test_laws.batch_of(config)
+    # Images as numbers, so that where jax has 64 bits all arithmetic has them.
+    wide = np.float64 if jax.config.jax_enable_x64 else np.float32
+    batch = {field: x / wide(127.5) - 1 if x.dtype == np.uint8 else x for field, x in batch.items()}
+    return system, batch, jax.eval_shape(lambda: initial(system, batch, wide))
+
+
+def initial(system, batch, wide):
+    """A state before its first step, in these floats."""
+    state = system.init(jax.random.key(0), batch)
+    return jax.tree.map(lambda x: x.astype(wide) if jnp.issubdtype(x.dtype, jnp.floating) else x, state)
+
+
+class Side:
+    """A system on a mesh."""
+
+    def __init__(self, system, shapes, mesh):
+        self.system, self.shapes, self.mesh = system, shapes, mesh
+        self.places = sharding.of_state(mesh, shapes, LARGE)
+        self.key = jax.random.key(3)
+        self.program = seeds.of("in_turn", system, [self.key], mesh, self.places)
+
+    def start(self, state):
+        """Takes a state on the host as its own."""
+
+        def put(x, place):
+            return jax.make_array_from_callback(x.shape, place, lambda index: x[index])
+
+        self.program.states = [jax.tree.map(put, state, self.places)]
+
+    def step(self, batch, number):
+        """Takes a step; returns its metrics."""
+        rows, index = BATCH // jax.process_count(), jax.process_index()
+        local = {field: x[index * rows : (index + 1) * rows] for field, x in batch.items()}
+        placed, found = self.program.place([local]), []
+        for updates in self.system.programs(self.system.plan(number)):
+            found.append(self.program.update(placed, updates))
+        return self.program.metrics(found)[0]
+
+    @property
+    def state(self):
+        """The state, on the host."""
+        whole = sharding.replicated(self.mesh)
+        return jax.device_get(jax.jit(lambda x: x, out_shardings=whole)(self.program.states[0]))
+
+    def collectives(self, batch, updates):
+        """[(kind, shape, name)] of what devices exchange, and of calls of the host, in the compiled program."""
+        shapes = {field: (x.shape, x.dtype) for field, x in batch.items()}
+        given = self.program.shapes(self.shapes, shapes)
+        text = self.program._step.lower(*given, updates=updates).compile().as_text()
+        found = []
+        for line in text.splitlines():
+            match = _COLLECTIVE.search(line)
+            if match and (match[2] != "custom-call" or "callback" in line):
+                name = _NAME.search(line)
+                found.append((match[2], match[1], name[1] if name else ""))
+        return found
+
+
+def difference(a, b):
+    """The largest difference of two trees, of each array in relation to its largest number."""
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return max(
+        float(np.abs(np.subtract(x, y, dtype=np.float64)).max() / max(np.abs(x).max(), 1e-12))
+        for x, y in pairs
+        if np.size(x)
+    )
+
+
+def compared(name, steps):
+    """{mesh: [difference of the state and of the metrics after the first step, and after all]} to one device."""
+    system, batch, shapes = of(name)
+    one = jax.sharding.Mesh(np.array(jax.devices()[:1])[:, None], placement.AXES)
+    sides = {"1": Side(system, shapes, one), "4": Side(system, shapes, sharding.mesh())}
+    sides["2x2"] = Side(system, shapes, sharding.mesh(2))
+    start = started(system, batch)
+    found = {mesh: [] for mesh in sides}
+    for side in sides.values():
+        side.start(start)
+    for number in range(steps):
+        metrics = {mesh: side.step(batch, number) for mesh, side in sides.items()}
+        if number in (0, steps - 1):
+            states = {mesh: side.state for mesh, side in sides.items()}
+            for mesh in sides:
+                found[mesh].append(difference(states["1"], states[mesh]))
+                found[mesh].append(difference(metrics["1"], metrics[mesh]))
+    return found
+
+
+def started(system, batch):
+    """A state before its first step, on the host; the same in all processes."""
+    wide = np.float64 if jax.config.jax_enable_x64 else np.float32
+    return jax.device_get(jax.jit(lambda: initial(system, batch, wide))())
+
+
+def collectives(name, model):
+    """{updates: [(kind, shape, name)]} of the programs of a system whose state is divided over `model` devices."""
+    system, batch, shapes = of(name)
+    side = Side(system, shapes, sharding.mesh(model))
+    plans = {part for k in range(2) for part in system.programs(system.plan(k))}
+    return {"+".join(part): side.collectives(batch, part) for part in sorted(plans)}
+
+
+def main(what, names, process="", port=""):
+    if process:
+        jax.config.update("jax_num_cpu_devices", 2)
+        address = f"127.0.0.1:{port}"
+        jax.distributed.initialize(address, 2, int(process), coordinator_bind_address=address)
+    else:
+        jax.config.update("jax_num_cpu_devices", 4)
+    for name in names.split(","):
+        if what == "collectives":
+            found = {model: collectives(name, model) for model in (1, 2)}
+        elif what == "compared":
+            found = compared(name, 20)
+        else:
+            found = digest(name)
+        print(json.dumps([name, found]), flush=True)
+
+
+def digest(name):
+    """The metrics of a few steps, and a sum over each array of the state after them."""
+    system, batch, shapes = of(name)
+    side = Side(system, shapes, sharding.mesh())
+    side.start(started(system, batch))
+    metrics = [side.step(batch, number) for number in range(3)]
+    return metrics, [float(np.sum(x, dtype=np.float64)) for x in jax.tree.leaves(side.state)]
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
