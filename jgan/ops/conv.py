@@ -34,7 +34,7 @@ from jgan.ops import karatsuba
 from jgan.ops import winograd
 from jgan.ops.geometry import Shape
 
-FORMS = ("auto", "lax", "gemm", "plain")
+FORMS = ("auto", "lax", "gemm", "plain", "accelerator")
 DEFAULT_FORM = os.environ.get("JGAN_CONV", "auto")
 # Pixels that have to pass a net before its fast program pays, whatever their size. The U-Net of 64 px with 256 px
 # pictures, two cores: XLA's convolutions compile in 1.0 s of CPU time and the fast forms in 3.8 s, a picture then takes
@@ -108,7 +108,8 @@ def conv(
         padding: the numbers of zeros added, ((top, bottom), (left, right)).
         form: "gemm" (matrix products), "lax" (jax.lax.conv_general_dilated) or "auto" (on CPU gemm or, where they are
             faster, lax or the algorithms of Winograd and Karatsuba, which round differently; elsewhere lax; chosen when
-            the program is lowered). By default it is the value that the environment variable JGAN_CONV had when this
+            the program is lowered). "accelerator" is lax as other platforms have it, on CPU too: for programs that are
+            only read. By default it is the value that the environment variable JGAN_CONV had when this
             module was imported, or else the form of the context (`prefer`), or else "auto".
 
     Raises:
@@ -301,7 +302,7 @@ def _lower(first: jax.Array, second: jax.Array, *, out: str, shape: Shape, form:
     """The operations that the primitive becomes for a form and a platform."""
     if form == "gemm":
         return conv_products.evaluate(first, second, out=out, shape=shape)
-    if not cpu:
+    if not cpu or form == "accelerator":
         return _LAX[out](first, second, shape=shape)
     if form == "auto":
         big, small = conv_products.channels(first, second, out=out, shape=shape)

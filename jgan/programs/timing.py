@@ -5,6 +5,8 @@ import threading
 import time
 from typing import Any
 
+import jax
+
 import jgan
 
 
@@ -12,15 +14,23 @@ class Ahead(threading.Thread):
     """Compiles a program for arguments of these shapes, so that the first call finds it.
 
     What goes wrong here goes wrong in that call as well, which reports it.
+
+    Attributes:
+        shapes: of the arguments, with their shardings.
     """
 
     def __init__(self, program: Any, *shapes: Any, **static: Any):
         super().__init__(name=jgan.COMPILING)
-        self._compile = lambda: program.lower(*shapes, **static).compile()
+        self.shapes = shapes
+        self._lower = lambda: program.lower(*shapes, **static)
 
     def run(self) -> None:
         with contextlib.suppress(Exception):
-            self._compile()
+            self.lowered().compile()
+
+    def lowered(self) -> jax.stages.Lowered:
+        """The program before it is compiled."""
+        return self._lower()
 
     def wait(self) -> None:
         """Returns once the program is there, or will not be."""

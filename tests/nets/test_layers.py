@@ -57,6 +57,24 @@ def test_gathered_statistics_are_those_of_the_whole_picture(kind, n):
         assert np.array_equal(apply(x, statistics, stats)[0], apply(x, statistics)[0])
 
 
+def test_groups_of_a_batch_norm_are_batches_of_their_own():
+    x = images(4)
+    apply, _ = norm("batch:2", x)
+    whole, _ = norm("batch", x)
+    y, stats = apply(x, "batch")
+    parts = [whole(part, "batch") for part in (x[:2], x[2:])]
+    np.testing.assert_allclose(y, jnp.concatenate([part for part, _ in parts]), atol=1e-6)
+    for name in ("mean", "variance"):
+        np.testing.assert_allclose(stats[name], sum(kept[name] for _, kept in parts) / 2, rtol=1e-5)
+    assert not np.allclose(y, whole(x, "batch")[0], atol=1e-3)
+    np.testing.assert_allclose(norm("batch:8", x)[0](x, "batch")[0], whole(x, "batch")[0])  # one group
+    with pytest.raises(jgan.UserError, match="a batch of 3 cannot be cut into groups of 2"):
+        apply(x[:3], "batch")
+    for kind in ("batch:0", "batch:x", "instance:2"):
+        with pytest.raises(jgan.UserError, match="batch:N"):
+            layers.check(kind)
+
+
 def test_instance_norm_has_statistics_only_where_they_were_gathered():
     x = images(2)
     apply, variables = norm("instance", x)

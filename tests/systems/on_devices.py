@@ -28,10 +28,12 @@ _NAME = re.compile(r'op_name="([^"]*)"')
 
 
 def of(name):
-    """(system, batch, shapes of its state) of the preset `tiny` for a batch of 16."""
+    """(system, batch, shapes of its state) of the preset `tiny` for a batch of 16; NAME/NORM has another norm."""
     from tests.systems import test_laws
 
-    config = test_laws.config_of(name, batch_size=BATCH)
+    name, _, norm = name.partition("/")
+    changes = {"generator.norm": norm, "discriminator.norm": norm} if norm else {}
+    config = test_laws.config_of(name, batch_size=BATCH, **changes)
     system, batch = SYSTEMS[name](config), test_laws.batch_of(config)
     # Images as numbers, so that where jax has 64 bits all arithmetic has them.
     wide = np.float64 if jax.config.jax_enable_x64 else np.float32

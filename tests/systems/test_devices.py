@@ -91,7 +91,8 @@ def test_devices_exchange_one_sum_for_each_update():
 
 @pytest.mark.slow
 def test_devices_exchange_no_more_than_they_need():
-    collectives([name for name in SYSTEMS if name != "gan"])
+    groups = ["pix2pix/instance", "pix2pix/batch:4", "dcgan/batch:4"]
+    collectives([*(name for name in SYSTEMS if name != "gan"), *groups])
 
 
 def equal(names):
