@@ -178,7 +178,7 @@ def _train(
             _write(member.workdir, member.config, member.stream, held, init_from, member.start, begun.vmapped)
         return begun
 
-    _open(configs, workdirs, begin, check)
+    _open(configs, workdirs, begin, check, given=options)
 
 
 def _open(
@@ -188,6 +188,7 @@ def _open(
     check: Callable[[Any, Any], None],
     *,
     validates: bool = True,
+    given: Any = None,
 ) -> None:
     """Opens data and checkpoints, runs the loop that `begin` makes of them, and closes all."""
     config = configs[0]
@@ -220,13 +221,18 @@ def _open(
             place = os.path.join(workdir, "checkpoints")
             checkpoints = opened.enter_context(checkpoint.Checkpoints(place, keep=config.keep, best=best))
             members.append(keeping.Member(each, workdir, one, checkpoints))
-        _agree(members)
+        _agree(members, given)
         begin(members, held).run()
 
 
-def _agree(members: Sequence[keeping.Member]) -> None:
-    """Refuses processes that would not train one run together with a `jgan.UserError`, in all of them."""
-    config, stream = {**members[0].config.to_dict()}, members[0].stream
+def _agree(members: Sequence[keeping.Member], given: Any = None) -> None:
+    """Refuses processes that would not train one run together with a `jgan.UserError`, in all of them.
+
+    Args:
+        members: the runs.
+        given: what else the command says of the training.
+    """
+    config, stream = {**members[0].config.to_dict(), "given": given}, members[0].stream
     for name in ("root", "cache_dir"):  # places on each machine
         config["data"].pop(name, None)
     data = (stream.examples, stream.files, stream.labels, stream.lists)

@@ -15,12 +15,12 @@ def member(small_config, start=4, **changes):
     return types.SimpleNamespace(config=config, stream=stream, start=start)
 
 
-def told(monkeypatch, one):
+def told(monkeypatch, one, given=None):
     """What a process tells the others."""
     said = []
     with monkeypatch.context() as patch:
         patch.setattr(sharding, "gathered", lambda data: said.append(data) or [data])
-        train._agree([one])
+        train._agree([one], given)
     return said[0]
 
 
@@ -45,3 +45,11 @@ def test_processes_agree_on_config_data_and_checkpoints(monkeypatch, small_confi
                 train._agree([one])
         else:
             train._agree([one])
+
+
+def test_processes_agree_on_the_mesh(monkeypatch, small_config):
+    same = member(small_config)
+    everyone = [told(monkeypatch, same, {"model_axis": count}) for count in (1, 2)]
+    monkeypatch.setattr(sharding, "gathered", lambda data: everyone)
+    with pytest.raises(jgan.UserError, match="process 1 has another config"):
+        train._agree([same], {"model_axis": 1})
