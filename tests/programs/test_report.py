@@ -121,6 +121,7 @@ def draws(drawn_run, tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_runs_that_draw_are_scored_as_sets_by_one_classifier(draws):
     with pytest.raises(
         jgan.UserError, match="a run of dcgan .* no scores of single examples: add --set_scores"

@@ -45,12 +45,13 @@ def test_configs_are_those_of_the_commands(tmp_path):
     assert job.command()[1:3] == ["-m", "launch.train"]
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [name for name in FILES if name != "projection"])  # which trains nothing
 def test_all_fields_of_ready_sweeps_exist_and_their_variants_differ(tmp_path, name):
-    jobs = expanded(tmp_path, f"configs/sweeps/{name}.py:tiny")
+    file = f"configs/sweeps/{name}.py:{'short' if name == 'pix2pix_maps64' else 'tiny'}"
+    jobs = expanded(tmp_path, file)
     configs = [job.config.to_json() for job in jobs]
     assert len(set(configs)) == len(configs) > 1
-    reference = sweep.read(f"configs/sweeps/{name}.py:tiny").reference
+    reference = sweep.read(file).reference
     assert f"{reference}/seed0" in {job.name for job in jobs}
 
 
