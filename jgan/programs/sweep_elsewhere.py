@@ -33,7 +33,10 @@ def kubernetes(jobs: Sequence[sweep.Job | sweep.Group], image: str) -> str:
     items = []
     for number, job in enumerate(jobs):
         name = re.sub("[^a-z0-9]+", "-", job.name.lower()).strip("-")[:40].strip("-")
-        container = {"name": "train", "image": image, "command": job.command("python")}
+        command = job.command("python")
+        if "launch.train" in command:  # with steps left it is saved, and not done
+            command.append("--unfinished_status=75")
+        container = {"name": "train", "image": image, "command": command}
         items.append(
             {
                 "apiVersion": "batch/v1",

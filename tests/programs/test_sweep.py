@@ -184,7 +184,8 @@ def test_scripts_for_clusters_hold_every_command(tmp_path):
     items = json.loads(sweep_elsewhere.kubernetes(jobs, "image:1"))["items"]
     assert len({item["metadata"]["name"] for item in items}) == 5
     container = items[1]["spec"]["template"]["spec"]["containers"][0]
-    assert container["command"] == jobs[1].command("python") and container["image"] == "image:1"
+    assert container["command"] == [*jobs[1].command("python"), "--unfinished_status=75"]
+    assert container["image"] == "image:1"
 
 
 @pytest.mark.parametrize(
