@@ -245,21 +245,3 @@ def test_a_sweep_that_was_killed_repeats_nothing_and_ends_with_the_same_table(tm
         assert done.returncode == 0
         tables.append(out)
     assert tables[0] == tables[1] and "l1+cgan" in tables[0]
-
-
-@pytest.mark.slow
-@pytest.mark.usefixtures("quick_children")
-def test_a_sweep_of_runs_that_draw_has_a_table_of_their_sets(tmp_path):
-    def run(module, *flags):
-        command = [sys.executable, "-m", module, f"--workdir={tmp_path}", *flags]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=900)
-
-    done = run("launch.sweep", "--sweep=configs/sweeps/dcgan_latent.py:tiny", "--config.steps=4", "--seeds=1")
-    assert done.returncode == 0, done.stdout
-    done = run("launch.report")
-    assert done.returncode == 2 and "add --set_scores" in done.stderr, done.stderr
-    done = run("launch.report", "--set_scores", "--number=8", "--split=train")
-    assert done.returncode == 0, done.stderr
-    for name in ("z2", "z100", "classifier_fd ↓"):
-        assert f"| {name} |" in done.stdout
-    assert "Generator loss" in (tmp_path / "report.html").read_text()

@@ -20,6 +20,8 @@ from jgan.programs import seeds
 from jgan.systems import SYSTEMS
 
 BATCH = 16  # a multiple of four devices and of the groups of four that some discriminators compare
+# Those that are looked at with a divided state as well, one of each kind of net: the rest takes as long again.
+DIVIDED = ("gan", "dcgan", "pix2pix", "cyclegan", "stylegan2")
 LARGE = 64  # numbers, from which arrays of these small nets are divided
 _COLLECTIVE = re.compile(
     r"= (.*?) (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute|send|recv|custom-call)(?:-start)?\("
@@ -134,7 +136,8 @@ def compared(name, steps):
     system, batch, shapes = of(name)
     one = jax.sharding.Mesh(np.array(jax.devices()[:1])[:, None], placement.AXES)
     sides = {"1": Side(system, shapes, one), "4": Side(system, shapes, sharding.mesh())}
-    sides["2x2"] = Side(system, shapes, sharding.mesh(2))
+    if name in DIVIDED:
+        sides["2x2"] = Side(system, shapes, sharding.mesh(2))
     start = started(system, batch)
     found, noise = {mesh: [] for mesh in sides}, set()
     for side in sides.values():
@@ -173,7 +176,7 @@ def main(what, names, process="", port=""):
         jax.config.update("jax_num_cpu_devices", 4)
     for name in names.split(","):
         if what == "collectives":
-            found = {model: collectives(name, model) for model in (1, 2)}
+            found = {model: collectives(name, model) for model in (1, 2) if model == 1 or name in DIVIDED}
         elif what == "compared":
             found = compared(name, 20)
         else:

@@ -66,7 +66,9 @@ def check(name, model, updates, found):
     else:
         numbers = [shape for shape, _ in sums if re.match(r"f\d\d\[\]", shape)]
         assert len(numbers) <= NUMBERS.get(updates, 0), sums
-        assert 1 <= len(sums) - len(numbers) <= updates.count("+") + 1, sums
+        # Numbers of two types are not summed together: some metrics are float32 among gradients in float64.
+        gradients = [shape for shape, _ in sums if shape not in numbers and "f64" in shape]
+        assert 1 <= len(gradients) <= updates.count("+") + 1, sums
 
 
 def only_norms(where):
@@ -98,8 +100,9 @@ def test_devices_exchange_no_more_than_they_need():
 
 def equal(names):
     for name, meshes in told(start("compared", names, wide=True)).items():
-        for mesh in ("4", "2x2"):
-            assert max(meshes[mesh]) < 1e-8, (name, mesh, meshes[mesh])
+        assert meshes.keys() >= {"1", "4"}
+        for mesh, found in meshes.items():
+            assert max(found) < 1e-8, (name, mesh, found)
 
 
 def test_four_devices_and_a_divided_state_are_one_device():
