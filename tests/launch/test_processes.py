@@ -119,7 +119,11 @@ def test_when_one_is_killed_the_others_say_which_and_end(start, victim, act):
 
 
 @pytest.mark.parametrize(
-    "victim, act, status, told", [(0, "mistake", 2, "error: the mistake of"), (1, "fault", 1, "TypeError")]
+    "victim, act, status, told",
+    [
+        (0, "mistake", 2, "error: the mistake of"),
+        pytest.param(1, "fault", 1, "TypeError", marks=pytest.mark.slow),
+    ],
 )
 def test_when_one_fails_it_says_why_and_the_others_which(start, victim, act, status, told):
     failing, other = start(victim, act), start(1 - victim, "wait")
