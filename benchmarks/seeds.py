@@ -107,7 +107,7 @@ def divided(variant: str):
         flag = f"--part={first}:{min(first + size, COUNT.value)}"
         processes.append(
             subprocess.Popen(
-                [sys.executable, "-c", sweep._BOUND, ",".join(map(str, own)), *command, flag],
+                sweep.bound([*command, flag], own),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -3,8 +3,8 @@
     python -m launch.sweep --sweep=configs/sweeps/pix2pix_maps64.py --config.data.root=DIR --workdir=DIR
 
 The reference `paper` has the nets of pix2pix for 64 pixels: a U-Net that has a bottleneck of one pixel for crops of 64
-pixels, and of sixteen for a picture of 256. The others have shallow, narrow nets without that difference, and as many
-steps as take the processor time of its 3,000. Presets: none; `short`, a sixth of all steps, for a first look.
+pixels, and of sixteen for a picture of 256. The others have shallow, narrow nets without that difference, and five
+times as many steps. Presets: none; `short`, a sixth of all steps, for a first look.
 """
 
 from typing import Any
@@ -23,7 +23,7 @@ PAPER: dict[str, Any] = {
     "save_every": 1_000,
 }
 
-# On one core a step takes about a fifth of the time of one of `paper`: the same pixels, a quarter of the channels.
+# The same pixels in a step, and fewer channels, levels and layers.
 SMALL: dict[str, Any] = {
     "steps": 15_000,
     "batch_size": 1,

@@ -306,12 +306,17 @@ def parts(count: int) -> int:
     return min(count, len(os.sched_getaffinity(0))) if asked.stdout.strip() == "cpu" else 1
 
 
+def bound(command: Sequence[str], cores: Sequence[int]) -> list[str]:
+    """The command of a process that keeps to these cores, () for all, and ends with the one that starts it (Linux)."""
+    return [sys.executable, "-c", _BOUND, ",".join(map(str, cores)), *command]
+
+
 def _start(job: Job | Group, descriptor: int, cores: Sequence[int]) -> subprocess.Popen:
     """The process of a training, which keeps the sweep's lock while it runs."""
     os.makedirs(job.workdir, exist_ok=True)
     command = job.command()
     if sys.platform == "linux":
-        command = [sys.executable, "-c", _BOUND, ",".join(map(str, cores)), *command]
+        command = bound(command, cores)
     with open(os.path.join(job.workdir, job.log), "ab") as log:
         return subprocess.Popen(
             command,
