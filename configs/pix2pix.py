@@ -21,6 +21,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.precision = (
         "float32"  # or bfloat16: arithmetic only; parameters, statistics and losses stay float32
     )
+    config.init = "normal"  # of kernels: N(0, 0.02); kaiming; xavier
+    config.init_gain = 0.02  # of xavier
     config.ema = 0.0  # decay of an average of G's weights, which inference then uses; 0: none
 
     config.data = common.data("aligned")
