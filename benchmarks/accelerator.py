@@ -100,7 +100,7 @@ TINY_SETTINGS = (
 CHANNEL_BASE = 256  # of StyleGAN2 for each unit of width: a resolution r has base / r channels
 PRECISIONS = ("float32", "bfloat16")
 TURNS, TURN_SECONDS, TINY_TURN_SECONDS = 3, 1.0, 0.05
-SEEDS = 4  # of trainings in each precision: chance is then told to 1 / 35
+SEEDS = 4  # of trainings in each precision: they can be dealt in 35 ways
 # Seconds: left to a setting that is begun, at least; to a peer that compiles when all others are ready, at most; for
 # the turns of those that are ready, kept from it.
 LEAST, PATIENCE, TURNING = 30.0, 90.0, 15.0

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import accelerator
 from benchmarks import accelerator_checks
+from benchmarks import accelerator_programs
 from jgan.ops import conv
 from tests.conftest import ROOT
 
@@ -101,20 +102,47 @@ def test_the_tolerance_lies_between_float32_and_tf32(checks, expected, monkeypat
     assert error() > 5 * accelerator.TOLERANCE
 
 
-@pytest.mark.slow
-def test_all_of_it_runs_on_a_cpu_in_tiny_sizes_and_ends_in_time():
-    """What compilers leave no time for is named."""
-    command = ["bash", "benchmarks/accelerator.sh", "--tiny", "--seconds=150"]
+def test_curves_that_part_are_told_from_curves_of_other_seeds():
+    rng = np.random.default_rng(0)
+    curve, noise = np.linspace(1, 0.5, 10), rng.normal(0, 0.02, (8, 10))
+    curves = (curve + noise).tolist()
+    assert accelerator_programs.chance(curves[:4], curves[4:]) > 0.1
+    apart = (curve + 0.1 + noise[4:]).tolist()
+    assert accelerator_programs.chance(curves[:4], apart) == pytest.approx(
+        2 / 70
+    )  # this way to deal, and its mirror
+
+
+def performed(parts, seconds):
+    """The lines of a run in tiny sizes."""
+    command = ["bash", "benchmarks/accelerator.sh", "--tiny", f"--seconds={seconds}", f"--parts={parts}"]
     environment = os.environ | {"PYTHON": sys.executable, "JGAN_CONV": "lax"}
     begun = time.monotonic()
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
-    assert time.monotonic() - begun < 165
+    assert time.monotonic() - begun < seconds + 15
     assert done.returncode == 0, done.stdout + done.stderr
-    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+
+
+@pytest.mark.slow
+def test_checks_and_steps_run_on_a_cpu_in_tiny_sizes_and_end_in_time():
+    """What compilers leave no time for is named."""
+    lines = performed("checks,steps", 150)
     assert lines[0]["platform"] == "cpu" and lines[0]["jax"] == jax.__version__
     passed = {line["check"]: line["passed"] for line in lines if "check" in line}
     assert all(passed.values()) and len(passed) == 9
     timed = {x["side"] for x in lines if "images_per_second" in x and x["system"] == "dcgan"}
     assert timed == {"jgan", "pytorch", "pytorch compiled"}
     told = {(x["system"], x["precision"]) for x in lines if "precision" in x}
-    assert told == {(s, p) for s in ("pix2pix", "cyclegan", "dcgan") for p in ("float32", "bfloat16")}
+    systems = {setting.system for setting in accelerator.TINY_SETTINGS}
+    assert told == {(s, p) for s in systems for p in ("float32", "bfloat16")}
+
+
+@pytest.mark.slow
+def test_projections_and_losses_run_on_a_cpu_in_tiny_sizes():
+    lines = performed("projection,losses", 200)
+    projected = {x["side"]: x["images_per_second"] for x in lines if x.get("program") == "projection"}
+    assert projected.keys() == {"jgan", "pytorch", "pytorch compiled"} and min(projected.values()) > 0
+    chances = {x["loss"]: x["chance"] for x in lines if x.get("program") == "losses"}
+    assert chances.keys() == set(accelerator_programs.LOSSES)
+    assert all(1 / 35 <= x <= 1 for x in chances.values())
