@@ -3,6 +3,7 @@
 The trainings run in a process of their own; JAX is imported there alone.
 """
 
+import functools
 import itertools
 from typing import Any
 
@@ -27,23 +28,28 @@ def side(steps: int, width: int, size: int, batch: int) -> dict[str, Any]:
     pairs = [drawn[k] for k in range(len(drawn))]
     a, b = (np.stack([pair[name] for pair in pairs]) for name in ("labels", "photo"))
 
-    def losses(precision: str, seed: int) -> dict[str, list[float]]:
+    @functools.cache
+    def compiled(precision: str) -> tuple[Any, Any, Any]:
         config = pix2pix.get_config("demo")
         changes = {"generator.ngf": width, "discriminator.ndf": width, "data.size": size}
         config.update_from_flattened_dict(
             {**changes, "precision": precision, "steps": steps, "batch_size": batch}
         )
         system = SYSTEMS["pix2pix"](config)
-        rng, key = np.random.default_rng(seed), jax.random.key(seed)
         options = system_lib.supported(system.compiler_options)
         step = jax.jit(system.step, static_argnames="updates", donate_argnums=0, compiler_options=options)
+        return jax.jit(system.init), step, system.plan(0)
+
+    def losses(precision: str, seed: int) -> dict[str, list[float]]:
+        init, step, updates = compiled(precision)
+        rng, key = np.random.default_rng(seed), jax.random.key(seed)
         state, found = None, []
         for k in range(steps):
             rows = rng.integers(0, len(a), batch)
             data = {"a": a[rows], "b": b[rows]}
             if state is None:
-                state = jax.jit(system.init)(key, data)
-            state, metrics = step(state, data, jax.random.fold_in(key, k), system.plan(k))
+                state = init(key, data)
+            state, metrics = step(state, data, jax.random.fold_in(key, k), updates)
             found.append({name: metrics[name] for name in LOSSES})
         found = jax.device_get(found)
         return {
