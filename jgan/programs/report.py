@@ -64,6 +64,7 @@ def report(
     facts = sweep_file.facts(workdir)
     if facts.get("program") == "project":
         others = {"segmenter": segmenter, "palette": palette, "way": way, "split": split, "set_scores": sets}
+        others["number"] = number != set_scores.NUMBER
         for name, value in others.items():
             if value:
                 raise jgan.UserError(f"--{name} goes with a sweep of trainings alone.")

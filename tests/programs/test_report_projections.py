@@ -126,6 +126,8 @@ def test_what_is_no_table_is_refused(run, tmp_path):
     place = projections(tmp_path / "sweep", run, {"near": 10, "far": 40}, seeds=1)
     with pytest.raises(jgan.UserError, match="--palette goes with a sweep of trainings alone"):
         report.report(str(place), palette="colours.json")
+    with pytest.raises(jgan.UserError, match="--number goes with a sweep of trainings alone"):
+        report.report(str(place), number=100)
     with pytest.raises(jgan.UserError, match="--reference=x: the variants are near, far"):
         report.report(str(place), reference="x")
     file = place / "far" / "seed0" / "projection.json"
