@@ -13,6 +13,7 @@ import re
 from typing import NamedTuple
 
 import jgan
+from jgan import paths
 from jgan.data import images
 
 LIST = ".txt"
@@ -57,8 +58,10 @@ def open(source: str, flag: str, output: str = "") -> Inputs:
     Raises:
         jgan.UserError: there is no such file or folder, it holds no pictures, or it cannot be read.
     """
-    path = pathlib.Path(source)
+    path = paths.of(source)
     if not path.exists():
+        if paths.is_remote(source):
+            raise jgan.UserError(f"--{flag}={source} does not exist.")
         matching = sorted(pathlib.Path(file) for file in glob.glob(source, recursive=True))
         if not matching:
             raise jgan.UserError(f"--{flag}={source} does not exist.")
@@ -135,6 +138,10 @@ def _read(places: dict[str, pathlib.Path], name: str) -> bytes:
 
 def _records(files: list[pathlib.Path], flag: str, source: str) -> Inputs:
     """The records of ArrayRecord files, by the names of the files and their numbers."""
+    if paths.is_remote(files[0]):
+        raise jgan.UserError(
+            f"--{flag}={source}: ArrayRecord files are read from disks alone; copied to one they would work."
+        )
     import grain  # here: it is slow to import, and other inputs do not need it
 
     sources = {}

@@ -15,6 +15,7 @@ import ml_collections
 
 import jgan
 from jgan import fields
+from jgan import paths
 from jgan import sharding
 from jgan import trained
 from jgan.data import pipeline
@@ -256,12 +257,12 @@ def _agree(members: Sequence[keeping.Member], given: Any = None) -> None:
 
 def _old(config: ml_collections.ConfigDict, workdir: str) -> ml_collections.ConfigDict | None:
     """The config of a run that goes on, whose facts `config` takes over; None for a new one."""
-    if os.path.exists(os.path.join(workdir, trained.EXPORTED)):
+    if paths.exists(os.path.join(workdir, trained.EXPORTED)):
         raise jgan.UserError(
             f"--workdir={workdir} is an export, without what training needs to go on: "
             f"another --workdir with --init_from={workdir} would work."
         )
-    if not os.path.exists(os.path.join(workdir, "config.json")):
+    if not paths.exists(os.path.join(workdir, "config.json")):
         return None
     old = run_config.read(workdir)
     run_config.take_facts(config, old)

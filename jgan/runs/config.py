@@ -17,6 +17,7 @@ from typing import TextIO
 import ml_collections
 
 import jgan
+from jgan import paths
 
 # Fields that may change when a run continues. Run length, logging, saving and the speed of input change no step that
 # was already taken. The data are recognised not by where they lie or by what is done about bad files, but by the files
@@ -54,7 +55,7 @@ def read(workdir: str) -> ml_collections.ConfigDict:
     """
     path = os.path.join(workdir, "config.json")
     try:
-        with open(path, encoding="utf-8") as file:
+        with paths.of(path).open(encoding="utf-8") as file:
             fields = json.load(file)
         config = ml_collections.ConfigDict(_tuples(fields["config"]))
         if not isinstance(config.get("system"), str):
@@ -87,7 +88,7 @@ def write(workdir: str, config: ml_collections.ConfigDict, **facts: Any) -> None
 def facts(workdir: str) -> dict[str, Any]:
     """The facts that `write` was given besides the config; {} where config.json cannot be read."""
     try:
-        with open(os.path.join(workdir, "config.json"), encoding="utf-8") as file:
+        with paths.of(os.path.join(workdir, "config.json")).open(encoding="utf-8") as file:
             return {name: value for name, value in json.load(file).items() if name != "config"}
     except (OSError, ValueError, AttributeError):
         return {}
@@ -149,7 +150,7 @@ def searched(config: ml_collections.ConfigDict) -> tuple[str, ...]:
 def prepare(workdir: str) -> None:
     """Makes the directory of a run; a `jgan.UserError` where a file stands in its place."""
     try:
-        os.makedirs(workdir, exist_ok=True)
+        paths.of(workdir).mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise jgan.UserError(f"--workdir={workdir} is a file or lies in one: name a directory.") from None
     except OSError as error:
@@ -222,13 +223,13 @@ def check_files(
         jgan.UserError: the data differ, unless `allow`.
     """
     try:
-        with open(os.path.join(workdir, "data.json"), encoding="utf-8") as file:
+        with paths.of(os.path.join(workdir, "data.json")).open(encoding="utf-8") as file:
             known = json.load(file).get(split or old.data.split)
         if known is None:
             return ""  # no files were recorded
         difference = _difference(known, data, os.path.expanduser(new.data.root))
     except FileNotFoundError:
-        places = [os.path.realpath(os.path.expanduser(config.data.root)) for config in (old, new)]
+        places = [paths.real(os.path.expanduser(config.data.root)) for config in (old, new)]
         if places[0] == places[1]:
             return ""
         difference = f"are in {new.data.root}, not in {old.data.root}, and it does not know their files"
@@ -254,12 +255,16 @@ def lock(workdir: str) -> Iterator[None]:
     Raises:
         jgan.UserError: another process trains the run, or may do so; or the directory cannot be written to.
     """
+    path = os.path.join(workdir, "lock")
+    if paths.is_remote(path):
+        with _said(workdir, path):
+            yield
+        return
     try:
         import fcntl
     except ImportError:  # this operating system has no such locks
         yield
         return
-    path = os.path.join(workdir, "lock")
     try:
         file = open(path, "a+", encoding="utf-8")
     except OSError as error:
@@ -273,29 +278,61 @@ def lock(workdir: str) -> Iterator[None]:
         except OSError:
             alive = None  # locks are not known here
         file.seek(0)
-        owner = _owner(file.read())
-        if alive is None and owner:
-            alive = _is_running(owner)
-        who = "process {process} on {machine} since {since}".format(**owner) if owner else "another process"
-        if alive:
-            raise jgan.UserError(
-                f"the run in {workdir} is being trained by {who}: wait until it ends, or name another --workdir."
-            )
-        me = _me()
-        again = (
-            me["job"] and owner.get("job") == me["job"]
-        )  # a cluster has started its job on another machine
-        if owner and owner["machine"] != me["machine"] and owner["boot"] != me["boot"] and not again:
-            raise jgan.UserError(
-                f"the run in {workdir} was begun by {who}, and whether it still trains cannot be seen from "
-                f"{me['machine']}: if it does not, remove {path}."
-            )
+        me = _refuse_others(workdir, path, file.read(), alive)
         _say_whose(file, json.dumps(me))
         try:
             yield
         finally:
             with contextlib.suppress(OSError):  # the directory may be gone
                 _say_whose(file, "")
+
+
+@contextlib.contextmanager
+def _said(workdir: str, path: str) -> Iterator[None]:
+    """Holds the run in an object store, which has no locks, by the text of the object `lock` alone."""
+    place = paths.of(path)
+    try:
+        text = place.read_text(errors="replace")
+    except FileNotFoundError:
+        text = ""
+    mine = json.dumps(_refuse_others(workdir, path, text, None))
+    place.write_text(mine)
+    # Of two that begin at the same moment, the one whose text was replaced goes.
+    _refuse_others(workdir, path, "" if (text := place.read_text()) == mine else text, None)
+    try:
+        yield
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def _refuse_others(workdir: str, path: str, text: str, alive: bool | None) -> dict[str, Any]:
+    """This process, as the file `lock` names it, unless what the file says is another one that may train the run.
+
+    Args:
+        workdir: of the run.
+        path: of the file.
+        text: of the file.
+        alive: whether the process that it names is there; None if a lock does not tell.
+
+    Raises:
+        jgan.UserError: there is such a process, or there may be.
+    """
+    owner = _owner(text)
+    if alive is None and owner:
+        alive = _is_running(owner)
+    who = "process {process} on {machine} since {since}".format(**owner) if owner else "another process"
+    if alive:
+        raise jgan.UserError(
+            f"the run in {workdir} is being trained by {who}: wait until it ends, or name another --workdir."
+        )
+    me = _me()
+    again = me["job"] and owner.get("job") == me["job"]  # a cluster has started its job on another machine
+    if owner and owner["machine"] != me["machine"] and owner["boot"] != me["boot"] and not again:
+        raise jgan.UserError(
+            f"the run in {workdir} was begun by {who}, and whether it still trains cannot be seen from "
+            f"{me['machine']}: if it does not, remove {path}."
+        )
+    return me
 
 
 _OWNER = {"process": int, "machine": str, "boot": str, "since": str}
@@ -345,6 +382,9 @@ def _say_whose(file: TextIO, text: str) -> None:
 
 def _replace(path: str, content: Any, indent: int) -> None:
     """Writes JSON to a file that is there whole or not at all."""
+    if paths.is_remote(path):
+        paths.of(path).write_text(json.dumps(content, indent=indent) + "\n")
+        return
     with open(path + ".new", "w", encoding="utf-8") as file:
         json.dump(content, file, indent=indent)
         file.write("\n")
@@ -356,7 +396,7 @@ def _difference(known: dict[str, Any], data: Data, top: str) -> str:
     labels = known.pop("", "")
     files = data.files if labels else {**data.files, **data.lists}
     gone = known.keys() - files.keys()
-    bad = {name for name in gone if os.path.exists(os.path.join(top, name))}
+    bad = {name for name in gone if paths.exists(os.path.join(top, name))}
     kinds = {
         "missing": gone - bad,
         "there but not usable": bad,
