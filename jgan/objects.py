@@ -45,17 +45,8 @@ class Stat(NamedTuple):
 
 
 def of(path: paths.Path) -> "Remote":
-    """The path of an object, or of a folder in which objects lie.
-
-    Raises:
-        jgan.UserError: it names no bucket.
-    """
-    made = path if isinstance(path, Remote) else Remote(os.fspath(path))
-    if len(made.parts) < 3:  # "/", the scheme, the bucket
-        raise jgan.UserError(
-            f"{os.fspath(path)} names no bucket: {os.fspath(path)[:5]}BUCKET/FOLDER would work."
-        )
-    return made
+    """The path of an object, or of a folder in which objects lie."""
+    return path if isinstance(path, Remote) else Remote(os.fspath(path))
 
 
 class Remote(type(epath.Path("gs://bucket"))):

@@ -229,6 +229,7 @@ class Checkpoints:
         """{field: value} of a checkpoint in the structure of `abstract`, which has all of its fields if `whole`."""
         self._check_step(step)
         name = f"the checkpoint of step {step} in {self.directory}"
+        self._mirror.fetch(step)
         with _readable(name):
             stored = self._checkpointer.checkpointables_metadata(step).metadata
         for field in abstract.keys() & stored.keys():
@@ -238,7 +239,6 @@ class Checkpoints:
         wanted = {k: jax.tree.map(_placed, v) for k, v in abstract.items() if jax.tree.leaves(v)}
         if not wanted:
             return abstract
-        self._mirror.fetch(step, wanted)
         with _readable(name):
             return {**abstract, **self._checkpointer.load_checkpointables(step, wanted)}
 

@@ -32,7 +32,7 @@ class Direct:
     def __init__(self, directory: pathlib.Path) -> None:
         self.folder = directory
 
-    def fetch(self, step: int, fields: Iterable[str]) -> None:
+    def fetch(self, step: int) -> None:
         """Does nothing."""
 
     def push(self) -> None:
@@ -82,10 +82,9 @@ class Mirror(Direct):
             file for file, parts in files.items() if parts[0] in self._there and "d" not in parts[:-1]
         )
 
-    def fetch(self, step: int, fields: Iterable[str]) -> None:
-        """Fetches the arrays of some fields of a checkpoint."""
-        for field in fields:
-            self._fetch(self._files(self._directory / str(step) / field))
+    def fetch(self, step: int) -> None:
+        """Fetches the arrays of a checkpoint."""
+        self._fetch(self._files(self._directory / str(step)))
 
     def push(self) -> None:
         """Begins to copy what is complete in the folder and not in the store, and to remove there what is not here."""
@@ -129,7 +128,8 @@ class Mirror(Direct):
     def _copy(self, new: Iterable[str], gone: Iterable[str]) -> None:
         """Copies checkpoints to the store, and then removes others there."""
         for step in new:
-            files = [path for path in (self.folder / step).rglob("*") if path.is_file()]
+            mark = self.folder / step / COMMIT
+            files = [path for path in (self.folder / step).rglob("*") if path.is_file() and path != mark]
             places = [self._directory / path.relative_to(self.folder).as_posix() for path in files]
             list(self._pool.map(lambda place, file: place.send(file), places, files))
             (self._directory / step / COMMIT).write_text("")

@@ -1,8 +1,8 @@
 """Object stores in a folder, as file systems of fsspec, to which epath hands gs:// and s3://.
 
-With this folder on its path (PYTHONPATH) Python finds `gcsfs` and `s3fs` here. Objects lie in the folder that the variable
-JGAN_TEST_BUCKETS names, and are put whole, by a rename. As in a store there are no folders but those in which objects
-lie, nothing is appended to, and `mode="create"` puts an object only if there is none.
+With this folder on its path (PYTHONPATH) Python finds `gcsfs` and `s3fs` here. Objects lie in the folder that the
+variable JGAN_TEST_BUCKETS names, and are put whole, by a rename. As in a store there are no folders but those in which
+objects lie, nothing is appended to, and `mode="create"` puts an object only if there is none.
 """
 
 import datetime

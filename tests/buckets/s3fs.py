@@ -2,6 +2,8 @@
 
 import objects_in_folders
 
+__version__ = "2026.9.0"  # fsspec asks for it
+
 
 class S3FileSystem(objects_in_folders.Objects):
     protocol = ("s3", "s3a")
