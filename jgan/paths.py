@@ -8,6 +8,7 @@ but those in which objects lie. So files are written there whole, by
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import glob
 import os
 import pathlib
 import re
@@ -137,6 +138,13 @@ def walk(
     if is_remote(folder):
         return of(folder).tree()
     return os.walk(folder, followlinks=True, onerror=onerror)
+
+
+def matching(pattern: str) -> list[pathlib.Path]:
+    """The paths that fit a pattern such as `DIR/*.arrayrecord`, sorted; in a store its last part alone may be one."""
+    if is_remote(pattern):
+        return sorted(of(pattern).parent.glob(of(pattern).name))
+    return sorted(pathlib.Path(file) for file in glob.glob(pattern, recursive=True))
 
 
 def remove_tree(folder: Path) -> None:

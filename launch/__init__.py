@@ -10,7 +10,6 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import errno
 import gc
-import glob
 import io
 import os
 import re
@@ -153,11 +152,7 @@ def _check(runs: tuple[str, ...], paths: tuple[str, ...], patterns: tuple[str, .
             run_config.parse_step(flags.FLAGS["step"].value)
     for name in paths:
         value = flags.FLAGS[name].value
-        if (
-            value
-            and not paths_lib.exists(value)
-            and not (name in patterns and glob.glob(value, recursive=True))
-        ):
+        if value and not paths_lib.exists(value) and not (name in patterns and paths_lib.matching(value)):
             raise jgan.UserError(f"--{name}={value} does not exist.")
 
 

@@ -5,7 +5,6 @@ All bytes of pictures that an archive is made of are read here and nowhere else.
 
 from collections.abc import Callable
 import functools
-import glob
 import hashlib
 import os
 import pathlib
@@ -60,9 +59,7 @@ def open(source: str, flag: str, output: str = "") -> Inputs:
     """
     path = paths.of(source)
     if not path.exists():
-        if paths.is_remote(source):
-            raise jgan.UserError(f"--{flag}={source} does not exist.")
-        matching = sorted(pathlib.Path(file) for file in glob.glob(source, recursive=True))
+        matching = paths.matching(source)
         if not matching:
             raise jgan.UserError(f"--{flag}={source} does not exist.")
         if all(_RECORDS.search(file.name) for file in matching):
@@ -138,9 +135,9 @@ def _read(places: dict[str, pathlib.Path], name: str) -> bytes:
 
 def _records(files: list[pathlib.Path], flag: str, source: str) -> Inputs:
     """The records of ArrayRecord files, by the names of the files and their numbers."""
-    if paths.is_remote(files[0]):
+    if paths.is_remote(source) and not source.startswith("gs://"):
         raise jgan.UserError(
-            f"--{flag}={source}: ArrayRecord files are read from disks alone; copied to one they would work."
+            f"--{flag}={source}: ArrayRecord files are read from disks and gs://, and would work there."
         )
     import grain  # here: it is slow to import, and other inputs do not need it
 

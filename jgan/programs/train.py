@@ -26,6 +26,7 @@ from jgan.programs import loop
 from jgan.programs import previews
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
+from jgan.runs import lock
 from jgan.runs import origin
 from jgan.runs import tracking
 from jgan.systems import SYSTEMS
@@ -102,7 +103,7 @@ def together(
                 sharding.check(configs[0].batch_size)
                 sharding.mesh(model_axis)
             run_config.prepare(workdir)
-            locks.enter_context(sharding.once(run_config.lock(workdir)))
+            locks.enter_context(sharding.once(lock.held(workdir)))
         options = {"how": how, "model_axis": model_axis}
         _train([taken(c) for c in configs], workdirs, init_from, allow_changed_data, trackers, options)
 

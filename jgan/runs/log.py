@@ -1,6 +1,5 @@
 """metrics.jsonl of a run: written line by line, and read back."""
 
-from collections.abc import Callable
 import contextlib
 import json
 import math
@@ -79,9 +78,9 @@ class Log:
 class _Whole:
     """The text of an object, in memory, which is put anew in the place of appending to it."""
 
-    def __init__(self, path: pathlib.Path, text: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.name, self._path, self._parts, self._clock = str(path), path, [text], clock
-        self._put, self._due = True, clock() + _PAUSE
+    def __init__(self, path: pathlib.Path, text: str) -> None:
+        self.name, self._path, self._parts = str(path), path, [text]
+        self._put, self._due = True, time.monotonic() + _PAUSE
 
     def write(self, text: str) -> None:
         """Appends a text."""
@@ -90,7 +89,7 @@ class _Whole:
 
     def flush(self) -> None:
         """Puts the object if it is time to."""
-        if self._clock() >= self._due:
+        if time.monotonic() >= self._due:
             self.put()
 
     def put(self) -> None:
@@ -98,7 +97,7 @@ class _Whole:
         if not self._put:
             self._parts = ["".join(self._parts)]
             self._path.write_text(self._parts[0])
-            self._put, self._due = True, self._clock() + _PAUSE
+            self._put, self._due = True, time.monotonic() + _PAUSE
 
     def close(self) -> None:
         """Puts the object."""

@@ -62,9 +62,13 @@ class Objects(fsspec.AbstractFileSystem):
         pass
 
     def rm_file(self, path):
+        self.info(path)
         os.remove(self._place(path))
 
-    _rm = rm_file
+    def rm(self, path, recursive=False, maxdepth=None):
+        self.info(path)
+        for name in list(self.find(path)) if recursive else [path]:
+            self.rm_file(name)
 
     def pipe_file(self, path, value, mode="overwrite", **_):
         place = self._place(path)

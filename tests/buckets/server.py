@@ -101,7 +101,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         status = os.stat(os.path.join(self.server.folder, bucket, name))
         times = dict.fromkeys(("updated", "timeCreated"), "2026-01-01T00:00:00.000Z")
         generation = str(status.st_mtime_ns // 1000)
-        return {"name": name, "bucket": bucket, "size": str(status.st_size), "generation": generation, **times}
+        return {
+            "name": name,
+            "bucket": bucket,
+            "size": str(status.st_size),
+            "generation": generation,
+            **times,
+        }
 
     def _answer(self, status, body=b"", head=None):
         self.send_response(status)
