@@ -213,6 +213,8 @@ def _explained(name: _Path) -> Iterator[None]:
     """Turns the errors of decoders into a sentence about the picture of that name."""
     try:
         yield
+    except jgan.UserError:  # of an object store
+        raise
     except FileNotFoundError:
         raise jgan.UserError(f"there is no file {name}") from None
     except (Image.DecompressionBombError, decoded.TooLarge):

@@ -117,12 +117,17 @@ def _files(root: pathlib.Path, files: list[pathlib.Path]) -> Inputs:
 def _listed(path: pathlib.Path, flag: str) -> Inputs:
     """The files that a list names, each once."""
     lines = [os.fsdecode(line.rstrip(b"\r")) for line in contents(path).split(b"\n")]
-    places = {line: path.parent / line for line in lines if line.strip() and "\0" not in line}
+    places = {line: _place(path.parent, line) for line in lines if line.strip() and "\0" not in line}
     if not places:
         raise jgan.UserError(
             f"--{flag}={path} names no files: the path of a picture on each line would work."
         )
     return Inputs(list(places), functools.partial(_read, places), path.parent, list(places.values()))
+
+
+def _place(folder: pathlib.Path, line: str) -> pathlib.Path:
+    """The file of a line of a list in a folder."""
+    return paths.of(line) if paths.is_remote(line) or os.path.isabs(line) else folder / line
 
 
 def _read(places: dict[str, pathlib.Path], name: str) -> bytes:

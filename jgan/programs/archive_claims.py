@@ -12,6 +12,7 @@ import platform
 import secrets
 import threading
 
+import jgan
 from jgan import paths
 
 EXPIRY = 60  # seconds after which a claim that nobody touched counts for nothing
@@ -79,7 +80,7 @@ class Claims:
         while not self._closed.wait(_BEAT):
             with self._lock:
                 for number in self.held:
-                    with contextlib.suppress(OSError):
+                    with contextlib.suppress(OSError, jgan.UserError):  # the next touch may do
                         paths.touch(self._path(number), self._name.encode())
 
     def _path(self, number: int) -> pathlib.Path:

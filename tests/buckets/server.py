@@ -1,6 +1,6 @@
-"""The part of Google's HTTP interface to objects that TensorStore uses when Orbax writes to gs://, on this machine.
+"""The part of Google's HTTP interface to objects that TensorStore (of Orbax) and ArrayRecord use, on this machine.
 
-It serves the same objects as `gcsfs` here. `start` returns the environment in which TensorStore finds it.
+It serves the same objects as `gcsfs` here. `started` gives the environment in which these libraries find it.
 """
 
 import contextlib
@@ -20,10 +20,12 @@ def started(folder):
     os.makedirs(server.folder, exist_ok=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
+    address = f"http://127.0.0.1:{server.server_port}"
     try:
         yield {
             "JGAN_TEST_BUCKETS": str(folder),
-            "TENSORSTORE_GCS_HTTP_URL": f"http://127.0.0.1:{server.server_port}",
+            "TENSORSTORE_GCS_HTTP_URL": address,
+            "CLOUD_STORAGE_EMULATOR_ENDPOINT": address,  # for the library of ArrayRecord
             "GOOGLE_AUTH_TOKEN_FOR_TESTING": "none",
         }
     finally:

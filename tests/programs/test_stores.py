@@ -1,5 +1,6 @@
 """What programs read from and write to object stores is what they read from and write to disks, byte for byte."""
 
+import itertools
 import json
 import os
 import random
@@ -83,8 +84,7 @@ def test_data_are_those_of_a_disk_and_known_by_their_content(beside, tiny, schem
     draw(disk)
     streams = [pipeline.train(tiny(root).data, batch_size=2, seed=3) for root in (place, disk)]
     assert streams[0].files == streams[1].files and len(streams[0].files) == 5
-    for _ in range(3):
-        there, here = (next(stream) for stream in streams)
+    for there, here in itertools.islice(zip(*(stream.batches() for stream in streams), strict=True), 3):
         assert there.keys() == here.keys()
         for name in there:
             np.testing.assert_array_equal(there[name], here[name])
@@ -92,11 +92,12 @@ def test_data_are_those_of_a_disk_and_known_by_their_content(beside, tiny, schem
         stream.close()
     (disk / "train" / "0.png").write_bytes((disk / "train" / "1.png").read_bytes())
     held = pipeline.train(tiny(place).data, batch_size=5, seed=3)
-    batch = next(held)
+    batch = next(held.batches())
     held.close()
     assert sum((batch["a"][0] == image).all() for image in batch["a"]) >= 1  # read anew, not out of the cache
 
 
+@pytest.mark.slow
 @SCHEMES
 def test_a_run_serves_from_a_store(beside, small_config, drawn_run, tmp_path, scheme):
     """Scores, pictures and archives of a run of drawn weights are equal to those on a disk."""
@@ -107,6 +108,7 @@ def test_a_run_serves_from_a_store(beside, small_config, drawn_run, tmp_path, sc
     )
     drawn_run(f"{place}/run", config, 1)
     assert run_config.read(f"{place}/run").data.root == f"{place}/data"
+    (tmp_path / "run").mkdir()
     drawn_run(str(tmp_path / "run"), config, 1)
     runs = [trained.load(f"{place}/run"), trained.load(str(tmp_path / "run"))]
     scores = [
@@ -321,3 +323,32 @@ def test_an_interrupted_training_in_a_bucket_ends_bit_equal(beside, tiny, tmp_pa
     train.train(tiny(f"{place}/data"), f"{place}/run")
     assert known(f"{place}/run") == known(tmp_path / "run")
     assert files(disk / "run" / "samples") == files(tmp_path / "run" / "samples")
+
+
+def test_an_archive_in_a_store_is_made_once_and_has_its_index(beside):
+    for scheme in ("gs", "s3"):
+        place, disk = beside(scheme)
+        draw(disk / "in", (("train", 5),))
+        (disk / "in" / "list.txt").write_text(f"train/3.png\n{place}/in/train/1.png\n")
+        job = archive.Job(
+            batch=lambda group: 2,
+            read=lambda name, data: archive.Item(len(data)),
+            make=lambda names, sizes: np.array(sizes),
+            finish=lambda name, size, row: {"cost": row},
+            constants={},
+        )
+        for source, names in (("in", 5), ("in/list.txt", 2)):
+            found = inputs.open(f"{place}/{source}", "input")
+            assert len(found.names) == names
+            folder = paths.of(f"{place}/out-{names}")
+            for made in (names, 0):
+                assert archive.make(folder, job, {"program": "count"}, found.names, found, SHARDS) == made
+            lines = [json.loads(line) for line in (folder / "index.jsonl").read_text().splitlines()]
+            assert [line["name"] for line in lines] == found.names
+            sizes = [
+                (disk / "in" / line["name"].removeprefix(f"{place}/in/")).stat().st_size for line in lines
+            ]
+            assert [line["cost"] for line in lines] == sizes
+            shards = [f"shard-{k:05d}.npz" for k in range(-(-names // 2))]
+            kept = {"archive.json", "plan-00000.json", "index.jsonl", *shards}
+            assert set(files(disk / f"out-{names}")) == kept

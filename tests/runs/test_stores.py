@@ -69,7 +69,7 @@ def test_what_is_saved_comes_back_and_as_many_stay_as_are_asked_for(bucket, sche
     assert not paths.exists(f"{place}/3")
 
 
-@SCHEMES
+@pytest.mark.parametrize("scheme", [pytest.param("gs", marks=pytest.mark.slow), "s3"])
 def test_a_checkpoint_that_is_not_whole_does_not_count_and_is_written_again(bucket, scheme):
     place = f"{bucket(scheme)}/run/checkpoints"
     with checkpoint.Checkpoints(place) as checkpoints:
