@@ -2,10 +2,11 @@
 
     python -m benchmarks.first_picture [--system=pix2pix|cyclegan] [--turns=5] [--photos=200] [--train=2]
 
-Ours is `launch.translate` of one photo of 512 px by a run of the preset maps64, with random weights; once with an empty
-cache of compiled programs and once with a warm one. The peer loads the same net as a state dict, reads, translates and
-writes. All begin with the start of Python and end with its exit; they take turns, on two cores. Then a folder of photos
-of 256 px, and the seconds until a training has taken its first step. The last line of the output is one JSON object:
+Ours is `launch.translate` of one photo of 512 px by a run with pix2pix's U-Net for 64 px, or of CycleGAN's preset
+maps64, with random weights; once with an empty cache of compiled programs and once with a warm one. The peer loads the
+same net as a state dict, reads, translates and writes. All begin with the start of Python and end with its exit; they
+take turns, on two cores. Then a folder of photos of 256 px, and the seconds until a training has taken its first step.
+The last line of the output is one JSON object:
 
     empty_seconds, warm_seconds, peer_seconds            medians over the turns, of one photo
     empty_cpu_seconds, warm_cpu_seconds, peer_cpu_seconds   of all threads, user and system
@@ -34,7 +35,7 @@ from benchmarks import sides
 import jgan
 import launch
 
-SYSTEM = flags.DEFINE_enum("system", "pix2pix", ["pix2pix", "cyclegan"], "Whose preset maps64 translates.")
+SYSTEM = flags.DEFINE_enum("system", "pix2pix", ["pix2pix", "cyclegan"], "Whose generator translates.")
 TURNS = flags.DEFINE_integer("turns", 5, "Turns that each side takes.", lower_bound=1)
 PHOTOS = flags.DEFINE_integer("photos", 200, "Photos of the folder; 0 leaves it out.", lower_bound=0)
 TRAIN = flags.DEFINE_integer("train", 2, "Starts of each training; 0 leaves them out.", lower_bound=0)
@@ -177,7 +178,7 @@ def write_photos(place):
 
 
 def write_run(system, place):
-    """A run of the system's preset maps64, with the weights that training begins with."""
+    """A run of the system, with the weights that training begins with."""
     import jax
     import numpy as np
 
@@ -185,7 +186,7 @@ def write_run(system, place):
     from jgan.runs import checkpoint
     from jgan.runs import config as run_config
 
-    config = maps64(system)
+    config = small(system)
     system = trained.SYSTEMS[system](config)
     zeros = {name: np.zeros(x.shape, x.dtype) for name, x in trained.batch_shape(config).items()}
     state = jax.jit(system.init)(jax.random.key(0), zeros)
@@ -207,9 +208,11 @@ def write_peer(system, place):
     return {"wait": lambda: None}
 
 
-def maps64(system):
-    """The config of the system's preset maps64, with the channels that its data have."""
-    config = importlib.import_module(f"configs.{system}").get_config("maps64")
+def small(system):
+    """The system's config with the nets of `peer.generator`."""
+    config = importlib.import_module(f"configs.{system}").get_config("maps64" if system == "cyclegan" else "")
+    if system == "pix2pix":
+        config.update_from_flattened_dict({"data.size": 64, "generator.name": "unet_64"})
     config.data.channels = (3, 3)
     return config
 

@@ -410,7 +410,7 @@ def squares(logits, label):
 
 
 def generator(system):
-    """The generator of `system`'s preset maps64: pix2pix's U-Net of 64 px, or CycleGAN's 6 blocks of half the width."""
+    """A small generator: pix2pix's U-Net for 64 px, or that of CycleGAN's maps64, 6 blocks of half the width."""
     return UNet(6) if system == "pix2pix" else ResNet(6, width=32)
 
 

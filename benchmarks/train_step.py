@@ -101,8 +101,8 @@ def compare(ours, peer):
     }
 
 
-def useful_flops(system, size, batch):
-    """Closed form of the step that is timed."""
+def useful_flops(system, size, batch, base=BASE):
+    """Closed form of the step that is timed; `base` is StyleGAN2's width."""
     if system == "cyclegan":
         return flops.cyclegan(flops.resnet(size, blocks(size)), flops.patch(size, channels=3), batch)
     if system == "bicyclegan":
@@ -117,7 +117,7 @@ def useful_flops(system, size, batch):
         nets = flops.stargan_generator(size), flops.stargan_discriminator(size)
         return flops.stargan(*nets, batch, CYCLES[system])
     if system == "stylegan2":
-        nets = flops.stylegan2_synthesis(size, BASE), flops.stylegan2_discriminator(size, BASE)
+        nets = flops.stylegan2_synthesis(size, base), flops.stylegan2_discriminator(size, base)
         return flops.stylegan2(*nets, batch)
     return flops.pix2pix(flops.unet(size, levels(size)), flops.patch(size), batch)
 
@@ -223,10 +223,13 @@ def ours_step(name, size, batch, **changes):
     return sides.steps(run) | {"gemm": sides.matrix_product, "accelerator": accelerator}
 
 
-def peer_step(name, size, batch, adam="default", *, device="cpu", width=64, bfloat16=False, compiled=False):
+def peer_step(
+    name, size, batch, adam="default", *, device="cpu", width=64, base=BASE, bfloat16=False, compiled=False
+):
     """As `ours_step` for the peer, which gets its images as floats already.
 
-    `bfloat16` computes by PyTorch's autocast, `compiled` compiles each net as it is called.
+    `bfloat16` computes by PyTorch's autocast, `compiled` compiles each net as it is called; `base` is StyleGAN2's
+    width, `width` that of the others.
     """
     import torch
 
@@ -251,7 +254,7 @@ def peer_step(name, size, batch, adam="default", *, device="cpu", width=64, bflo
         elif name == "stylegan2":
             from benchmarks import peer_stylegan2
 
-            model = peer_stylegan2.stylegan2(size, BASE, adam=adam)
+            model = peer_stylegan2.stylegan2(size, base, adam=adam)
         elif name == "dcgan":
             model = peer.dcgan(levels(size) - 2, width=width, adam=adam)
         else:

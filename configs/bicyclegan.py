@@ -21,7 +21,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.precision = (
         "float32"  # or bfloat16: arithmetic only; parameters, statistics and losses stay float32
     )
-    config.init = "xavier"  # normal: N(0, 0.02) as in pix2pix
+    config.init = "xavier"  # of kernels; kaiming; normal: N(0, 0.02) as in pix2pix
     config.init_gain = 0.02  # of xavier
     config.ema = 0.0  # decay of an average of G's and E's weights, which inference then uses; 0: none
 

@@ -21,6 +21,8 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     config.precision = (
         "float32"  # or bfloat16: arithmetic only; parameters, statistics and losses stay float32
     )
+    config.init = "normal"  # of kernels: N(0, 0.02); kaiming; xavier
+    config.init_gain = 0.02  # of xavier
     config.ema = 0.0  # decay of an average of G's weights, which inference then uses; 0: none
 
     config.data = common.data("aligned")
@@ -81,16 +83,27 @@ PRESETS = {
     "day2night": {"steps": 75_700, "batch_size": 4},
     "inpaint": {"steps": 93_000, "batch_size": 4, "data.pair": "hole"},
     "superres": {"steps": 93_000, "batch_size": 4, "data.pair": "downscale"},
+    # Aerial photos and maps, as configs/sweeps/pix2pix_maps64.py found it: a shallow net without norms, on crops.
     "maps64": {
-        "steps": 3_000,
-        "batch_size": 4,
+        "steps": 15_000,
+        "init": "kaiming",
         "ema": 0.999,
-        "data.size": 64,
+        "data.size": 128,
         "data.jitter": "crop",
-        "generator.name": "unet_64",
-        "sample_every": 500,
-        "validate_every": 1000,
-        "save_every": 1000,
+        "generator.name": "unet",
+        "generator.levels": 4,
+        "generator.ngf": 32,
+        "generator.norm": "none",
+        "generator.dropout": 0.0,
+        "generator.upsample": "resize_conv",
+        "discriminator.norm": "instance",
+        "discriminator.ndf": 16,
+        "loss.adversarial": "lsgan",
+        "loss.lambda_l1": 30.0,
+        "optimiser.learning_rate": 5e-4,
+        "sample_every": 2_500,
+        "validate_every": 5_000,
+        "save_every": 2_500,
     },
     "builtin": {
         "steps": 20_000,

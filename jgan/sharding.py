@@ -114,17 +114,23 @@ def share() -> tuple[int, int]:
     return jax.process_index(), jax.process_count()
 
 
-def over_devices(tree: Any) -> Any:
+def over_devices(tree: Any, rows: int = 0) -> Any:
     """Arrays [n, ...] split over the devices of this process, if n divides over them; otherwise as they are.
 
     Programs of one process alone take them, as those that make and look at pictures for a score.
+
+    Args:
+        tree: of arrays.
+        rows: n, where the tree has other arrays too, which every device gets whole; 0: all of them are [n, ...].
     """
     devices = jax.local_devices()
-    sizes = {len(x) for x in jax.tree.leaves(tree)}
-    if len(devices) == 1 or len(sizes) != 1 or sizes.pop() % len(devices):
+    sizes = {len(x) for x in jax.tree.leaves(tree)} if rows == 0 else {rows}
+    if len(devices) == 1 or len(sizes) != 1 or min(sizes) % len(devices):
         return tree
     own = jax.sharding.Mesh(np.array(devices)[:, None], placement.AXES)
-    return jax.device_put(tree, split(own))
+    n = sizes.pop()
+    places = jax.tree.map(lambda x: split(own) if np.ndim(x) and len(x) == n else replicated(own), tree)
+    return jax.device_put(tree, places)
 
 
 def per_device(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -110,6 +110,27 @@ def update(
     return state, aux
 
 
+def once(function: Callable[[Any], Any], params: Any) -> tuple[Any, Callable[[Any], Any]]:
+    """(what a function gives, a function of the same parameters that gives it again and is not computed again).
+
+    The second has the first one's backward pass. So a net passes forward once in a step, though D learns from what it
+    made before the net does. XLA would merge two equal passes on one device; on several, not where a batch norm has
+    sums over devices in them.
+
+    Args:
+        function: of parameters, whose value is a tree of floating-point arrays.
+        params: the parameters; the second function has to be called with the same ones.
+    """
+    value, pull = jax.vjp(function, params)
+
+    @jax.custom_vjp
+    def again(params: Any) -> Any:
+        return value
+
+    again.defvjp(lambda params: (value, None), lambda kept, given: pull(given))
+    return value, again
+
+
 def accumulate(
     loss_fn: Callable[[dict[str, Any], dict[str, Any], Any], tuple[jax.Array, tuple[dict[str, Any], Any]]],
     stats: dict[str, Any],

@@ -35,6 +35,11 @@ _TENSORBOARD = flags.DEFINE_bool(
     "tensorboard", False, "write TensorBoard's event files too, in RUN/tensorboard"
 )
 _WANDB = flags.DEFINE_string("wandb", "", "a project of Weights & Biases that is told of the run too")
+_PROFILE = flags.DEFINE_string(
+    "profile",
+    "",
+    "START:STOP: write a profile of the steps START to STOP - 1 of the run, which are counted from 0, in RUN/profile",
+)
 _UNFINISHED = flags.DEFINE_integer(
     "unfinished_status",
     0,
@@ -51,8 +56,10 @@ flags.adopt_module_key_flags(process_flags)
 
 
 def main() -> None:
+    from jgan.programs import profiling
     from jgan.systems import SYSTEMS
 
+    profile = profiling.parse(_PROFILE.value) if _PROFILE.present else range(0)
     launch.goes_with((_TOGETHER, bool(_SEEDS.value), "--seeds"))
     process_flags.check(apart=False)
     seeds = numbers(_SEEDS.value) if _SEEDS.present else []
@@ -68,7 +75,12 @@ def main() -> None:
     process_flags.connect(preemptible=True)
     from jgan.programs import train
 
-    given = {"allow_changed_data": _CHANGED.value, "trackers": trackers, "model_axis": _MODEL.value}
+    given = {
+        "allow_changed_data": _CHANGED.value,
+        "trackers": trackers,
+        "model_axis": _MODEL.value,
+        "profile": profile,
+    }
     if seeds:
         configs = [ml_collections.ConfigDict(_CONFIG.value.to_dict() | {"seed": seed}) for seed in seeds]
         workdirs = [os.path.join(_WORKDIR.value, f"seed{seed}") for seed in seeds]

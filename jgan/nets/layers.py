@@ -5,6 +5,7 @@ pix2pix and CycleGAN kept. `start` names another one for kernels. Parameters are
 arithmetic (None: that of the input), while statistics are always taken in at least float32.
 """
 
+from collections.abc import Callable
 from collections.abc import Mapping
 import functools
 import re
@@ -261,22 +262,37 @@ class Upsample(nn.Module):
         return Conv(self.features, 3, 1, 1, self.bias, self.dtype, name="conv")(x)
 
 
-def xavier(params: Any, gain: float) -> Any:
-    """The parameters of a net that was just initialised, its kernels as N(0, gain^2 * 2 / (fan in + fan out)).
+def initialisation(name: str, gain: float = 1.0) -> Callable[[Any], Any]:
+    """The function of a net's parameters that gives its kernels another scale, before they are trained.
 
-    Glorot and Bengio (2010), eq. 16, as a normal distribution. Kernels are numbers of N(0, 0.02) already, and only
-    their scale changes. What a convolution has for constant channels counts as part of its kernel.
+    It takes kernels that are numbers of N(0, 0.02), and all else stays. `normal` leaves them so. `xavier` makes them
+    N(0, gain^2 * 2 / (fan in + fan out)): Glorot and Bengio (2010), eq. 16, as a normal distribution. `kaiming` makes
+    them N(0, 2 / fan in): He et al. (2015), eq. 10. What a convolution has for constant channels counts as part of its
+    kernel.
+
+    Raises:
+        jgan.UserError: another name.
     """
-    params = dict(params)
-    kernels = [name for name in ("kernel", "constant_kernel") if name in params]
-    if kernels:
-        first = params["kernel"].shape
-        fans = (first[0] * first[1] if len(first) == 4 else 1) * (
-            sum(params[name].shape[-2] for name in kernels) + first[-1]
-        )
-        for name in kernels:
-            params[name] = params[name] * (gain * (2 / fans) ** 0.5 / _DEVIATION)
-    return {name: xavier(x, gain) if isinstance(x, Mapping) else x for name, x in params.items()}
+    deviations = {
+        "normal": lambda fan_in, fan_out: _DEVIATION,
+        "xavier": lambda fan_in, fan_out: gain * (2 / (fan_in + fan_out)) ** 0.5,
+        "kaiming": lambda fan_in, fan_out: (2 / fan_in) ** 0.5,
+    }
+    if name not in deviations:
+        raise jgan.UserError(f"init={name!r} is unknown: use one of {', '.join(deviations)}.")
+
+    def scaled(params: Any) -> Any:
+        params = dict(params)
+        kernels = [kernel for kernel in ("kernel", "constant_kernel") if kernel in params]
+        if kernels and name != "normal":
+            first = params["kernel"].shape
+            pixels = first[0] * first[1] if len(first) == 4 else 1
+            fan_in = pixels * sum(params[kernel].shape[-2] for kernel in kernels)
+            factor = deviations[name](fan_in, pixels * first[-1]) / _DEVIATION
+            params |= {kernel: params[kernel] * factor for kernel in kernels}
+        return {key: scaled(x) if isinstance(x, Mapping) else x for key, x in params.items()}
+
+    return scaled
 
 
 def is_batch(norm: str) -> bool:

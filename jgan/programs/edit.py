@@ -24,6 +24,7 @@ import jgan
 from jgan import frozen
 from jgan import output as output_lib
 from jgan import pictures
+from jgan import sharding
 from jgan import trained
 from jgan.data import framing
 from jgan.data import images as image_files
@@ -94,12 +95,14 @@ class Editor:
 
     run: trained.Run
     settings: Settings
+    weights: Any
     _begin: Callable[..., candidates_lib.State]
     _follow: Callable[..., Any]
 
     def begin(self, seed: int, latent: Any = None) -> candidates_lib.State:
         """The candidates before the first stroke: drawn from the prior, or around a latent that they stay near."""
-        return self._begin(self.run.weights, jax.random.key(seed % 2**32), latent)
+        state = self._begin(self.weights, jax.random.key(seed % 2**32), latent)
+        return sharding.over_devices(state, self.settings.candidates)
 
     def follow(
         self, state: candidates_lib.State, asked: constraints.Constraints, weights: constraints.Weights
@@ -110,7 +113,7 @@ class Editor:
             jgan.UserError: no candidate's cost is finite.
         """
         judged = weights.realism > 0
-        result, mask = jax.device_get(self._follow(self.run.weights, state, asked, weights, judged=judged))
+        result, mask = jax.device_get(self._follow(self.weights, state, asked, weights, judged=judged))
         if not mask.any():
             raise jgan.UserError(
                 "no candidate has a finite cost: the weights of the run or of the edit are too large."
@@ -158,7 +161,8 @@ def editor(run: trained.Run, settings: Settings = DEFAULT) -> Editor:
         )
         return Result(*kept, jax.vmap(space.generate)(way)), shown.mask
 
-    return Editor(run, settings, jax.jit(begin), jax.jit(follow, static_argnames="judged"))
+    weights = sharding.on_devices(run.weights)
+    return Editor(run, settings, weights, jax.jit(begin), jax.jit(follow, static_argnames="judged"))
 
 
 def edit_file(

@@ -76,13 +76,16 @@ class Keeping:
         self.window = timing.Window(self.config.batch_size)
         self._trackers = [track(self.workdir, self.config, start) for track in member.trackers if first]
 
-    def observe(self, step: int, values: dict[str, float], batch: dict[str, str]) -> None:
+    def observe(
+        self, step: int, values: dict[str, float], batch: dict[str, str], busy: float | None = None
+    ) -> None:
         """Takes the metrics of a step, refuses what is not finite, and logs when it is time.
 
         Args:
             step: that they are of.
             values: the metrics.
             batch: the checksums of its batch, as the trace gave them.
+            busy: seconds that a device at the peak of its chip would have computed; None: not known.
 
         Raises:
             jgan.NotFinite: a metric is not finite.
@@ -91,7 +94,7 @@ class Keeping:
             if not np.isfinite(value):
                 raise self._diverged(step, f"{name} is {value}")
         self.trace.metrics(step, values, batch)
-        self.window.add(values)
+        self.window.add(values, busy)
         if step % self.config.log_every == 0 or step == self.config.steps:
             self._write(step, self.window.record())
 

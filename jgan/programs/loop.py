@@ -10,7 +10,9 @@ then what it would be if it were trained alone.
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import dataclasses
+import functools
 import signal
 import time
 from typing import Any
@@ -28,7 +30,9 @@ from jgan import state as state_lib
 from jgan import trained
 from jgan.programs import keeping
 from jgan.programs import previews
+from jgan.programs import profiling
 from jgan.programs import seeds
+from jgan.programs import usage
 from jgan.runs import trace
 from jgan.systems import SYSTEMS
 from jgan.systems import system as system_lib
@@ -47,6 +51,7 @@ class Loop:
         digested: Iterable[int] = trace.DIGESTED,
         how: str = "",
         model_axis: int = 1,
+        profile: range = range(0),
     ) -> None:
         """Has the step compiled, and makes or restores the state.
 
@@ -58,6 +63,7 @@ class Loop:
             digested: steps of which the traces have every array.
             how: several runs take their steps, `in_turn` or `vmapped`; empty: as `seeds.choose` says.
             model_axis: devices over which a state is divided, as `sharding.mesh` takes it.
+            profile: steps of which a profile is written, as `profiling.Profile` takes them.
         """
         self.members, first = tuple(members), members[0]
         self.config: ml_collections.ConfigDict = first.config
@@ -77,6 +83,9 @@ class Loop:
         self.program.states = [dataclasses.replace(state, frozen=self._frozen) for state in states]
         self._keep(held, digested)
         self._held = held
+        self._peak = usage.peak(self.config.get("precision", "float32"))
+        self._flops: dict[Any, float | None] = {}  # of the programs that were called
+        self._profile = profiling.Profile(first.workdir, profile, self.program.wait, say)
         self.stopped = False
 
     @property
@@ -123,7 +132,8 @@ class Loop:
         types = self.members[0].stream.dtypes
         batch = {name: (x.shape, types[name]) for name, x in trained.batch_shape(self.config).items()}
         updates = self.system.programs(self.system.plan(self.start))
-        self.ahead = [self.program.ahead(state, batch, one) for one in updates]
+        self._compilation = functools.partial(self.program.ahead, state, batch)
+        self.ahead = [self._compilation(one) for one in updates]
         if jax.process_count() == 1 and self.start < self.config.steps:
             for program in self.ahead:
                 program.start()
@@ -184,9 +194,10 @@ class Loop:
             progress.close()
             for iterator in batches:
                 iterator.close()
-            _restore_signals(previous)
             for keeper in self.keepers:
                 keeper.close()
+            self._profile.end()
+            _restore_signals(previous)
         for member in self.members:
             member.checkpoints.wait()
         self._finish()
@@ -203,6 +214,7 @@ class Loop:
                 f"learning rate {config.optimiser.learning_rate:g} until step "
                 f"{int(config.steps * config.optimiser.decay_from)}, then in a line to 0 at step {config.steps}"
             )
+        self._profile.tell(self.start, self.until or config.steps)
         for note in stream.notes:
             say(note)
         for path, reason in dict.fromkeys([*stream.bad, *(self._held.bad if self._held else [])]):
@@ -213,13 +225,16 @@ class Loop:
 
     def _steps(self, batches: Sequence[Any], progress: Any) -> None:
         """All steps that are left."""
-        config, pending, compiled = self.config, None, set()
+        config, pending = self.config, None
         windows = [keeper.window for keeper in self.keepers]
         for window in windows:
             window.begin()
         if self.start == 0:
             self._trace(0)
         for done in range(self.start + 1, (self.until or config.steps) + 1):
+            if self._profile.due(done - 1):
+                with self._paused():
+                    self._profile.turn(done - 1)
             asked = time.perf_counter()
             local = [next(iterator) for iterator in batches]
             placed = self.program.place(local)
@@ -228,15 +243,7 @@ class Loop:
             sums = [
                 keeper.trace.batch(done, batch) for keeper, batch in zip(self.keepers, local, strict=True)
             ]
-            reported = []
-            for updates in self.system.programs(self.system.plan(done - 1)):
-                called = time.perf_counter()
-                reported.append(self.program.update(placed, updates))
-                if updates not in compiled:
-                    compiled.add(updates)
-                    for window in windows:
-                        window.away += time.perf_counter() - called  # compilation is not training
-                    progress.unpause()
+            reported = self._take(done, placed, progress)
             if pending:
                 self._observe(*pending)
             pending = done, reported, sums
@@ -253,6 +260,29 @@ class Loop:
                 break
         if self.stopped and done < config.steps:
             say(f"stopped at step {done} of {config.steps}; the same command continues")
+
+    def _take(self, done: int, placed: Any, progress: Any) -> list[Any]:
+        """Takes a step, which need not have ended then; its metrics, for `_observe` to fetch."""
+        reported = []
+        with self._profile.step(done - 1):
+            for updates in self.system.programs(self.system.plan(done - 1)):
+                called = time.perf_counter()
+                reported.append(self.program.update(placed, updates))
+                if updates not in self._flops:
+                    self._flops[updates] = self._counted(updates)
+                    for keeper in self.keepers:
+                        keeper.window.away += time.perf_counter() - called  # compilation is not training
+                    progress.unpause()
+        return reported
+
+    def _counted(self, updates: Any) -> float | None:
+        """FLOPs of a compiled program on each device, for one of the runs; None where no share of a peak is told."""
+        if not self._peak:
+            return None
+        counted = usage.flops(
+            self._compilation(updates).lowered().compile()
+        )  # what was compiled is found again
+        return counted / (len(self.members) if self.vmapped else 1) if counted is not None else None
 
     def _due(self, done: int, last: bool, pending: tuple[int, Any, Any]) -> bool:
         """Does what is due after a step, which may be the last; whether its metrics have been observed."""
@@ -271,20 +301,26 @@ class Loop:
             self._trace(done)
             return False
         self._observe(*pending)
+        with self._paused():
+            for keeper, state in self._each():
+                weights = self._weights(state)
+                scores = keeper.validate(done, weights) if validate and not self.stopped else None
+                if validate or save:
+                    keeper.save(done, state, scores)
+                else:
+                    keeper.trace.state(done, state)
+                if sample:
+                    keeper.sample(done, weights)
+        return True
+
+    @contextlib.contextmanager
+    def _paused(self) -> Iterator[None]:
+        """A context whose time does not count as training."""
         for keeper in self.keepers:
             keeper.window.pause()
-        for keeper, state in self._each():
-            weights = self._weights(state)
-            scores = keeper.validate(done, weights) if validate and not self.stopped else None
-            if validate or save:
-                keeper.save(done, state, scores)
-            else:
-                keeper.trace.state(done, state)
-            if sample:
-                keeper.sample(done, weights)
+        yield
         for keeper in self.keepers:
             keeper.window.resume()
-        return True
 
     def _each(self) -> Iterator[tuple[keeping.Keeping, state_lib.State]]:
         """Each run with its state."""
@@ -303,8 +339,10 @@ class Loop:
     def _observe(self, step: int, reported: list[Any], sums: list[dict[str, str]]) -> None:
         """Fetches the metrics of a step and hands them on."""
         metrics = self.program.metrics(reported)
+        flops = [self._flops[updates] for updates in self.system.programs(self.system.plan(step - 1))]
+        share = None if None in flops else sum(flops) / self._peak
         for keeper, values, batch in zip(self.keepers, metrics, sums, strict=True):
-            keeper.observe(step, values, batch)
+            keeper.observe(step, values, batch, share)
 
     def _finish(self) -> None:
         """Writes the pages, and says where they are."""

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from jgan import fields
+from jgan import sharding
 from jgan import trained
 from jgan.ops import conv
 from jgan.programs import translator
@@ -51,12 +52,14 @@ def runner(run: trained.Run, way: system_lib.Way, statistics: str, dropout: bool
             inputs = {next(iter(run.system.spaces)): run.codes.predict(weights, images, given)}
         return way.run(weights, {**inputs, **given}, key, **options)
 
-    made = conv.Frugal(make)
+    made, weights = conv.Frugal(make), sharding.on_devices(run.weights)
 
     def apply(images: np.ndarray, given: dict[str, Any], further: int = 0) -> dict[str, jax.Array]:
         key = jax.random.key(seed + further)
         multiple = way.tiling.multiple if way.tiling else 1
-        return translator.padded(lambda x: made(run.weights, x, given, key), images, multiple)
+        return translator.padded(
+            lambda x: made(weights, *sharding.over_devices((x, given)), key), images, multiple
+        )
 
     return apply
 
@@ -66,7 +69,8 @@ def predictor(run: trained.Run) -> Any:
     if not run.system.spaces or run.codes.predict is None:
         return None
     name, made = next(iter(run.system.spaces)), conv.Frugal(run.codes.predict)
-    return lambda images, given: {name: made(run.weights, images, given)}
+    weights = sharding.on_devices(run.weights)
+    return lambda images, given: {name: made(weights, *sharding.over_devices((images, given)))}
 
 
 def groups(

@@ -34,6 +34,7 @@ class Chip(NamedTuple):
         far: bytes/s per direction and chip between nodes or pods; None: not public.
         latency: (chips of a node that take part, nodes) -> seconds that a short reduction and its way back take.
         sources: of the figures.
+        kinds: as JAX names devices that have these peaks (`jax.Device.device_kind`).
     """
 
     float32: float
@@ -45,6 +46,7 @@ class Chip(NamedTuple):
     far: float | None
     latency: Callable[[int, int], float]
     sources: str
+    kinds: tuple[str, ...] = ()
 
 
 def _tree(near: int, far: int) -> float:
@@ -74,6 +76,7 @@ CHIPS = {
         far=None,
         latency=_torus(3),
         sources="cloud.google.com/tpu/docs/v4; Jouppi et al. (2023), table 4",
+        kinds=("TPU v4",),
     ),
     "v5e": Chip(
         float32=197e12,
@@ -85,6 +88,7 @@ CHIPS = {
         far=6.4e12 / 8 / 256,  # 6.4 Tbit/s of a pod
         latency=_torus(2),
         sources="cloud.google.com/tpu/docs/v5e",
+        kinds=("TPU v5 lite", "TPU v5e"),
     ),
     "v5p": Chip(
         float32=459e12,
@@ -96,6 +100,7 @@ CHIPS = {
         far=50e9 / 8,
         latency=_torus(3),
         sources="cloud.google.com/tpu/docs/v5p",
+        kinds=("TPU v5", "TPU v5p"),
     ),
     "a100": Chip(
         float32=156e12,
@@ -107,6 +112,12 @@ CHIPS = {
         far=25e9,  # a ConnectX-6 of 200 Gbit/s for each
         latency=_tree,
         sources="A100 80 GB SXM: NVIDIA's A100 data sheet; DGX A100 user guide",
+        kinds=(
+            "NVIDIA A100-SXM4-80GB",
+            "NVIDIA A100-SXM4-40GB",
+            "NVIDIA A100 80GB PCIe",
+            "NVIDIA A100-PCIE-40GB",
+        ),
     ),
     "h100": Chip(
         float32=494.7e12,
@@ -118,6 +129,7 @@ CHIPS = {
         far=50e9,  # a ConnectX-7 of 400 Gbit/s for each
         latency=_tree,
         sources="H100 SXM: NVIDIA's H100 data sheet, without sparsity; DGX H100 user guide",
+        kinds=("NVIDIA H100 80GB HBM3",),
     ),
     "h200": Chip(
         float32=494.7e12,
@@ -129,6 +141,7 @@ CHIPS = {
         far=50e9,
         latency=_tree,
         sources="H200 SXM: NVIDIA's H200 data sheet, without sparsity; DGX H200 user guide",
+        kinds=("NVIDIA H200",),
     ),
 }
 
@@ -142,6 +155,11 @@ def named(name: str) -> Chip:
     if name not in CHIPS:
         raise jgan.UserError(f"--chip={name}: {', '.join(CHIPS)} are known.")
     return CHIPS[name]
+
+
+def of(kind: str) -> Chip | None:
+    """The chip of a device by JAX's name of its kind; None where it is not known."""
+    return next((chip for chip in CHIPS.values() if kind in chip.kinds), None)
 
 
 def working(program: plan_program.Program, chip: Chip, precision: str, reached: float = 1.0) -> float:

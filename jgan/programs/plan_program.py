@@ -295,6 +295,8 @@ def _shape(type_: str) -> list[int]:
 
 def _flops(one: _Instruction, types: dict[str, str]) -> float:
     """Of a convolution or a matrix product; 0 for all other instructions."""
+    if one.opcode == "custom-call":
+        return _library_flops(one, types)
     if one.opcode == "dot":
         contracted = re.search(r"lhs_contracting_dims=\{([\d,]*)\}", one.rest)
         shape = _shape(types[one.operands[0]])
@@ -317,6 +319,23 @@ def _flops(one: _Instruction, types: dict[str, str]) -> float:
             size = images[left.index(axis)]
         total *= size * (kernel[right.index(axis)] if axis.isdigit() else 1)
     return total
+
+
+def _library_flops(one: _Instruction, types: dict[str, str]) -> float:
+    """Of a call of cuDNN or cuBLAS, which have the place of convolutions and products in programs for GPUs."""
+    found = re.search(r'custom_call_target="__(cudnn\$conv|cublas)(\w*)', one.rest)
+    if not found:
+        return 0.0
+    given, made = [_shape(types[name]) for name in one.operands], _shape(one.type)
+    if found[1] == "cublas":
+        contracted = re.search(r'"lhs_contracting_dimensions":\[([\d",]*)\]', one.rest)
+        return 2.0 * math.prod(made) * math.prod(given[0][k] for k in _dims(contracted[1].replace('"', "")))
+    # Shapes and labels of a gradient are those of the convolution that it belongs to.
+    kernel, out = {"BackwardInput": (given[1], given[0]), "BackwardFilter": (made, given[1])}.get(
+        found[2], (given[1], made)
+    )
+    labels = re.search(r"dim_labels=\w+_(\w+)->", one.rest)[1]
+    return 2.0 * math.prod(out) * math.prod(kernel) / kernel[labels.index("o")]
 
 
 def _moved(one: _Instruction, type_of: Callable[[str], str]) -> float:

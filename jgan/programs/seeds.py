@@ -72,8 +72,8 @@ class InTurn:
         # What nobody trains is there once. A step reuses its memory, so that it is handed from one to the next.
         self._states: list[state_lib.State] = []
         self._frozen: Any = {}
-        self._keys = [np.asarray(jax.random.key_data(key)) for key in keys]
-        self._split, self._whole = sharding.split(mesh), sharding.replicated(mesh)
+        self._split, self._whole = _split(mesh), sharding.replicated(mesh)
+        self._keys = [_sent(jax.random.key_data(key), self._whole) for key in keys]
         self._places = dataclasses.replace(places, frozen=self._whole) if places else self._whole
         self._step = _jitted(system, _of_one(system, mesh), self._places, self._whole)
 
@@ -114,22 +114,32 @@ class InTurn:
         )
 
     def place(self, batches: Sequence[dict[str, np.ndarray]]) -> Any:
-        """The batches of all runs on the devices."""
+        """The batches of all runs as `update` takes them: on several devices each has its part."""
+        if self._split is None:
+            return batches
         return [sharding.global_batch(batch, self._split) for batch in batches]
 
     def update(self, batches: Any, updates: tuple[str, ...]) -> Any:
         """Takes a step of every run; returns its metrics, for `metrics` to fetch."""
         reported = []
         for place, (batch, key) in enumerate(zip(batches, self._keys, strict=True)):
-            before = dataclasses.replace(self._states[place], frozen=self._frozen)
-            after, metrics = self._step(before, batch, key, updates=updates)
-            self._frozen, self._states[place] = after.frozen, dataclasses.replace(after, frozen={})
+            state = self._states[place]
+            if self._frozen:  # a tree less to be made anew in every step
+                state = dataclasses.replace(state, frozen=self._frozen)
+            state, metrics = self._step(state, batch, key, updates=updates)
+            if self._frozen:
+                self._frozen, state = state.frozen, dataclasses.replace(state, frozen={})
+            self._states[place] = state
             reported.append(metrics)
         return reported
 
+    def wait(self) -> None:
+        """Returns when all steps have ended."""
+        jax.block_until_ready(self._states)
+
     def metrics(self, reported: Sequence[Any]) -> list[dict[str, float]]:
         """The metrics of each run, of one step that may have been several calls of `update`."""
-        calls = [jax.device_get(one) for one in reported]
+        calls = [_fetched(one) for one in reported]
         return [
             {name: float(x) for call in calls for name, x in call[k].items()} for k in range(len(self._keys))
         ]
@@ -142,9 +152,9 @@ class Vmapped:
         """As `InTurn`; the mesh splits each run's batch."""
         self._count = len(keys)
         self._stacked: state_lib.State | None = None
-        self._keys = np.stack([np.asarray(jax.random.key_data(key)) for key in keys])
         self._whole = sharding.replicated(mesh)
-        self._split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(None, placement.AXES))
+        self._split = _split(mesh, None)
+        self._keys = _sent(np.stack([np.asarray(jax.random.key_data(key)) for key in keys]), self._whole)
         single = _of_one(system, mesh)
 
         def step(state: state_lib.State, batch: Any, key: Any, updates: tuple[str, ...]) -> Any:
@@ -189,16 +199,20 @@ class Vmapped:
     def place(self, batches: Sequence[dict[str, np.ndarray]]) -> Any:
         """As in `InTurn`."""
         stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
-        return sharding.global_batch(stacked, self._split)
+        return sharding.global_batch(stacked, self._split) if self._split else stacked
 
     def update(self, batches: Any, updates: tuple[str, ...]) -> Any:
         """As in `InTurn`."""
         self._stacked, metrics = self._step(self._stacked, batches, self._keys, updates=updates)
         return metrics
 
+    def wait(self) -> None:
+        """As in `InTurn`."""
+        jax.block_until_ready(self._stacked)
+
     def metrics(self, reported: Sequence[Any]) -> list[dict[str, float]]:
         """As in `InTurn`."""
-        calls = [jax.device_get(one) for one in reported]
+        calls = [_fetched(one) for one in reported]
         return [{name: float(x[k]) for call in calls for name, x in call.items()} for k in range(self._count)]
 
 
@@ -227,6 +241,31 @@ def _jitted(
     )
 
 
-def _abstract(shape: tuple[int, ...], dtype: Any, place: jax.sharding.Sharding) -> jax.ShapeDtypeStruct:
+def _split(mesh: jax.sharding.Mesh, *before: None) -> jax.sharding.NamedSharding | None:
+    """The sharding of a batch, with so many axes in front that are not split; None on one device.
+
+    There a compiled call takes arrays of the host and sends them itself, which Python would do more slowly.
+    """
+    spec = jax.sharding.PartitionSpec(*before, placement.AXES)
+    return jax.sharding.NamedSharding(mesh, spec) if mesh.size > 1 else None
+
+
+def _sent(data: Any, whole: jax.sharding.NamedSharding) -> jax.Array:
+    """An array that every process has, on all devices: once, and not in every step."""
+    data = np.asarray(data)
+    return jax.make_array_from_callback(data.shape, whole, lambda part: data[part])
+
+
+def _fetched(metrics: Any) -> Any:
+    """Metrics on the host."""
+    if jax.default_backend() != "cpu":  # where an array's memory is the host's, each has its value at once
+        for x in jax.tree.leaves(metrics):
+            x.copy_to_host_async()
+    return jax.tree.map(np.asarray, metrics)
+
+
+def _abstract(
+    shape: tuple[int, ...], dtype: Any, place: jax.sharding.Sharding | None
+) -> jax.ShapeDtypeStruct:
     """An array that is not there yet."""
     return jax.ShapeDtypeStruct(shape, dtype, sharding=place)

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 
 import jgan
+from jgan.programs import usage
 
 
 class Ahead(threading.Thread):
@@ -54,13 +55,16 @@ class Window:
         self.sums: dict[str, float] = {}
         self.counts: dict[str, int] = {}  # not all steps of a run have the same metrics
         self.count, self.waited, self.away = 0, 0.0, 0.0
+        self.busy: float | None = 0.0
         self.begun = time.perf_counter()
 
-    def add(self, values: dict[str, float]) -> None:
+    def add(self, values: dict[str, float], busy: float | None = None) -> None:
+        """Takes a step's metrics, and the seconds that a device would compute at its peak; None: not known."""
         for name, value in values.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
             self.counts[name] = self.counts.get(name, 0) + 1
         self.count += 1
+        self.busy = None if busy is None or self.busy is None else self.busy + busy
 
     def pause(self) -> None:
         self.paused = time.perf_counter()
@@ -69,10 +73,15 @@ class Window:
         self.away += time.perf_counter() - self.paused
 
     def record(self) -> dict[str, float]:
-        """Mean metrics, images per second and the share of time spent waiting for input; starts anew."""
+        """Mean metrics, images per second, shares of time and of the peak, and memory; starts anew."""
         seconds = max(time.perf_counter() - self.begun - self.away, 1e-9)
         record = {name: value / self.counts[name] for name, value in self.sums.items()}
         record["images_per_second"] = self.batch_size * self.count / seconds
         record["input_wait"] = min(self.waited / seconds, 1.0)
+        if self.busy:
+            record["share_of_peak_flops"] = self.busy / seconds
+        memory = usage.memory()
+        if memory is not None:
+            record["peak_memory_bytes"] = memory
         self._reset()
         return record

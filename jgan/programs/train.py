@@ -40,6 +40,7 @@ def train(
     allow_changed_data: bool = False,
     trackers: Sequence[tracking.Factory] = (),
     model_axis: int = 1,
+    profile: range = range(0),
 ) -> None:
     """Trains what `config` describes until `config.steps`, and leaves a run in `workdir`.
 
@@ -53,6 +54,7 @@ def train(
         allow_changed_data: a run goes on though its data are not those it was trained on.
         trackers: what is told of metrics and pictures besides metrics.jsonl, as `tracking.choose` gives it.
         model_axis: devices over which large arrays of the state are divided, as `sharding.mesh` takes it.
+        profile: steps of the run, counted from 0, of which a profile is written; empty: none.
 
     Raises:
         jgan.UserError: a mistake in config, data or directory, reported before the first step; another process that
@@ -66,6 +68,7 @@ def train(
         allow_changed_data=allow_changed_data,
         trackers=trackers,
         model_axis=model_axis,
+        profile=profile,
     )
 
 
@@ -78,6 +81,7 @@ def together(
     trackers: Sequence[tracking.Factory] = (),
     how: str = "",
     model_axis: int = 1,
+    profile: range = range(0),
 ) -> None:
     """Trains several runs that differ in their seeds alone in one process, each as `train` would.
 
@@ -89,6 +93,7 @@ def together(
         trackers: as in `train`.
         how: `in_turn` or `vmapped`, which `seeds` explains; empty: what suits the device.
         model_axis: as in `train`.
+        profile: as in `train`; it is of all of them, in the directory of the first.
 
     Raises:
         jgan.UserError: as in `train`, or the runs have not all taken the same number of steps.
@@ -104,7 +109,7 @@ def together(
                 sharding.mesh(model_axis)
             run_config.prepare(workdir)
             locks.enter_context(sharding.once(lock.held(workdir)))
-        options = {"how": how, "model_axis": model_axis}
+        options = {"how": how, "model_axis": model_axis, "profile": profile}
         _train([taken(c) for c in configs], workdirs, init_from, allow_changed_data, trackers, options)
 
 

@@ -36,6 +36,8 @@ _CHARTS = (
     ("Validation cycle error", ("val_AtoB_cycle", "val_BtoA_cycle"), ""),
     ("Images per second", ("images_per_second",), ""),
     ("Time waiting for input", ("input_wait",), ""),
+    ("Share of the peak FLOP/s", ("share_of_peak_flops",), ""),
+    ("Most memory of a device", ("peak_memory_bytes",), "bytes"),
     ("Learning rate", ("learning_rate",), ""),
 )
 # The names of series that share a chart, by the last part of their keys (of "val_AtoB_l1": by the second).

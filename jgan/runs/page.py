@@ -23,6 +23,8 @@ EXTRAS = {
     "interpolation.png": "From one code to another",
 }
 
+_SHARES = ("input_wait", "share_of_peak_flops")  # shown in per cent
+
 _PAGE = pathlib.Path(__file__).with_name("page.html")
 
 
@@ -143,6 +145,7 @@ def _figures(records: list[dict[str, Any]]) -> str:
         ("val_BtoA_cycle", "Cycle error of B", min),
         ("images_per_second", "Images per second", None),
         ("input_wait", "Waiting for input", None),
+        ("share_of_peak_flops", "Of the peak FLOP/s", None),
     )
     shown = []
     for key, label, better in wanted:
@@ -150,7 +153,7 @@ def _figures(records: list[dict[str, Any]]) -> str:
         if not values:
             continue
         last = values[-1][0]
-        text = f"{100 * last:.1f} %" if key == "input_wait" else charts.short(last)
+        text = f"{100 * last:.1f} %" if key in _SHARES else charts.short(last)
         note = ""
         if better:
             best, at = better(values)

@@ -108,8 +108,8 @@ class _BiCycleGAN:
         params["encoder"], stats["encoder"] = self.encoder.init(k_enc, b)
         for net, k in zip(dict.fromkeys(self.judges.values()), k_dis, strict=False):
             params[net], stats[net] = self.discriminator.init(k, self.seen(a, b))
-        if self.config.init == "xavier":
-            params = {net: layers.xavier(of, self.config.init_gain) for net, of in params.items()}
+        scaled = layers.initialisation(self.config.init, self.config.init_gain)
+        params = {net: scaled(of) for net, of in params.items()}
         ema = self.groups["gen"].nets if self.config.ema else ()
         return state_lib.create(self.groups, params, stats, ema)
 
@@ -302,8 +302,7 @@ def _check(config: Any) -> None:
             f"generator.name={config.generator.name!r} takes no code: unet or encoder_decoder, with or without a size, "
             "would work."
         )
-    if config.init not in ("xavier", "normal"):
-        raise jgan.UserError(f"init={config.init!r} is unknown: use 'xavier' or 'normal'.")
+    layers.initialisation(config.init)
     for part in ("generator", "encoder", "discriminator"):
         if layers.is_batch(config[part].norm):
             raise jgan.UserError(

@@ -21,6 +21,7 @@ State: nets `generator`, `discriminator` and, where it has steps, `predictor`; g
 Batch kind: `images`.
 """
 
+from collections.abc import Callable
 import dataclasses
 import functools
 from typing import Any
@@ -156,8 +157,11 @@ class _DCGAN:
         p = state.aux["augment"]["p"] if self.adaptive else self.config.augment.p
         metrics: dict[str, jax.Array] = {}
         aux = dict(state.aux)
+        made = functools.partial(self.made, state, z)
+        if len(updates) > 1:
+            _, made = state_lib.once(made, state.params["generator"])  # the same fakes for both
         if "dis" in updates:
-            dis_loss = functools.partial(self.dis_loss, state, real, z, p, keys)
+            dis_loss = functools.partial(self.dis_loss, state, real, made, p, keys)
             state, (reported, on_real) = state_lib.update(state, self.groups, "dis", dis_loss)
             metrics |= reported
             if self.adaptive:
@@ -170,7 +174,7 @@ class _DCGAN:
                 )
                 metrics["augment_p"] = aux["augment"]["p"]
         if "gen" in updates:
-            gen_loss = functools.partial(self.gen_loss, state, z, p, keys)
+            gen_loss = functools.partial(self.gen_loss, state, made, p, keys)
             state, reported = state_lib.update(state, self.groups, "gen", gen_loss)
             metrics |= reported
         # Whatever statistics were taken before are those of other weights.
@@ -186,20 +190,23 @@ class _DCGAN:
         images = augment.augment(images, key, p, self.policy)
         return augment.noisy(images, jax.random.fold_in(key, 1), self.config.augment.noise)
 
+    def made(self, state: state_lib.State, z: jax.Array, params: Any) -> tuple[jax.Array, Any]:
+        """(images that G with these parameters makes of codes, its statistics)."""
+        return self.nets["generator"].apply(params, state.stats["generator"], z)
+
     def dis_loss(
         self,
         state: state_lib.State,
         real: jax.Array,
-        z: jax.Array,
+        made: Callable[[Any], tuple[jax.Array, Any]],
         p: Any,
         keys: list[jax.Array],
         params: Any,
     ) -> tuple[jax.Array, Any]:
-        """What D pays for fakes from these codes and for real images; its outputs on the latter come with it."""
+        """What D pays for what G makes and for real images; its outputs on the latter come with it."""
         k_real, k_fake, _, k_penalty = keys
         discriminator = self.nets["discriminator"]
-        # The same forward pass stands in `gen_loss`; the compiler merges the two.
-        fake, _ = self.nets["generator"].apply(state.params["generator"], state.stats["generator"], z)
+        fake, _ = made(state.params["generator"])
         shown = self.seen(jax.lax.stop_gradient(fake), k_fake, p)
         target = self.seen(real, k_real, p)
         d = params["discriminator"]
@@ -214,10 +221,15 @@ class _DCGAN:
         return value, ({"discriminator": stats}, (aux, on_real["logits"][0]))
 
     def gen_loss(
-        self, state: state_lib.State, z: jax.Array, p: Any, keys: list[jax.Array], params: Any
+        self,
+        state: state_lib.State,
+        made: Callable[[Any], tuple[jax.Array, Any]],
+        p: Any,
+        keys: list[jax.Array],
+        params: Any,
     ) -> tuple[jax.Array, Any]:
-        """What G pays for these codes."""
-        fake, g_stats = self.nets["generator"].apply(params["generator"], state.stats["generator"], z)
+        """What G pays for what it makes."""
+        fake, g_stats = made(params["generator"])
         on_fake, d_stats = self.nets["discriminator"].apply(
             state.params["discriminator"], state.stats["discriminator"], self.seen(fake, keys[2], p)
         )

@@ -8,6 +8,7 @@ State: nets `generator` and, unless the adversarial weight is 0, `discriminator`
 Batch kind: `aligned`, input `a`, target `b`.
 """
 
+from collections.abc import Callable
 import dataclasses
 import functools
 from typing import Any
@@ -20,6 +21,7 @@ from jgan import losses
 from jgan import state as state_lib
 from jgan.nets import discriminators
 from jgan.nets import generators
+from jgan.nets import layers
 from jgan.nets import net as net_lib
 from jgan.ops import pixels
 from jgan.ops import resample
@@ -42,6 +44,7 @@ def build(config: Any) -> system.System:
         raise jgan.UserError(
             f"optimiser.accumulate={config.optimiser.accumulate} does not divide batch_size={config.batch_size}."
         )
+    layers.initialisation(config.init)
     generator, discriminator = _nets(config)
     adam = optimiser.adam(config.optimiser, config.steps)
     groups = {"gen": state_lib.Group(("generator",), adam)}
@@ -82,6 +85,8 @@ class _Pix2pix:
             params["discriminator"], stats["discriminator"] = self.discriminator.init(
                 k_dis, self.judged(a, b)
             )
+        scaled = layers.initialisation(self.config.init, self.config.init_gain)
+        params = {net: scaled(of) for net, of in params.items()}
         ema = ("generator",) if self.config.ema else ()
         return state_lib.create(self.groups, params, stats, ema)
 
@@ -93,10 +98,19 @@ class _Pix2pix:
         metrics = {"learning_rate": optimiser.rate(self.config.optimiser, self.config.steps, state.step)}
         count = self.config.optimiser.accumulate
         chunk = {"a": a, "b": b, "dropout": k_dropout, "penalty": k_penalty}
+        make = self.make
+        if count == 1 and len(updates) > 1:
+            # Both updates have the same fakes. With chunks all of these would have to be kept.
+            made = functools.partial(self.make, stats=state.stats, chunk=chunk)
+            _, again = state_lib.once(made, state.params["generator"])
+
+            def make(params: Any, stats: Any, chunk: Any) -> tuple[jax.Array, Any]:
+                return again(params)
+
         for name, loss_fn in (("dis", self.dis_loss), ("gen", self.gen_loss)):
             if name not in updates:
                 continue
-            loss_fn = functools.partial(loss_fn, state)
+            loss_fn = functools.partial(loss_fn, state, make)
             if count > 1:
                 total = _mean_over(state_lib.accumulate(loss_fn, state.stats, _split(chunk, count)), count)
             else:
@@ -106,14 +120,20 @@ class _Pix2pix:
         state = state_lib.average(state, self.config.ema)
         return dataclasses.replace(state, step=state.step + 1), metrics
 
+    def make(self, params: Any, stats: Any, chunk: dict[str, jax.Array]) -> tuple[jax.Array, Any]:
+        """(what G with these parameters makes of a chunk of the batch, its statistics)."""
+        return self.generator.apply(params, stats["generator"], chunk["a"], dropout=chunk["dropout"])
+
     def dis_loss(
-        self, state: state_lib.State, params: Any, stats: Any, chunk: dict[str, jax.Array]
+        self,
+        state: state_lib.State,
+        make: Callable[..., tuple[jax.Array, Any]],
+        params: Any,
+        stats: Any,
+        chunk: dict[str, jax.Array],
     ) -> tuple[jax.Array, Any]:
         """What D pays for a chunk of the batch."""
-        # The same forward pass stands in `gen_loss`; the compiler merges the two.
-        fake, _ = self.generator.apply(
-            state.params["generator"], stats["generator"], chunk["a"], dropout=chunk["dropout"]
-        )
+        fake, _ = make(state.params["generator"], stats, chunk)
         fake = jax.lax.stop_gradient(fake)
         a, b, d = chunk["a"], chunk["b"], params["discriminator"]
         on_fake, d_stats = self.discriminator.apply(d, stats["discriminator"], self.judged(a, fake))
@@ -131,13 +151,16 @@ class _Pix2pix:
         return aux["d_loss"], ({"discriminator": d_stats}, aux)
 
     def gen_loss(
-        self, state: state_lib.State, params: Any, stats: Any, chunk: dict[str, jax.Array]
+        self,
+        state: state_lib.State,
+        make: Callable[..., tuple[jax.Array, Any]],
+        params: Any,
+        stats: Any,
+        chunk: dict[str, jax.Array],
     ) -> tuple[jax.Array, Any]:
         """What G pays for a chunk of the batch."""
         loss, a, b = self.config.loss, chunk["a"], chunk["b"]
-        fake, g_stats = self.generator.apply(
-            params["generator"], stats["generator"], a, dropout=chunk["dropout"]
-        )
+        fake, g_stats = make(params["generator"], stats, chunk)
         changed = {"generator": g_stats}
         value_l1 = jnp.mean(losses.l1(fake, b))
         value = loss.lambda_l1 * value_l1

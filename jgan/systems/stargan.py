@@ -97,7 +97,7 @@ class _StarGAN:
         metrics = {"learning_rate": optimiser.rate(self.config.optimiser, self.config.steps, state.step)}
         made = functools.partial(self.translated, images=real, label=target)
         if "gen" in updates:
-            fake, again = _once(made, state.params["generator"])
+            fake, again = state_lib.once(made, state.params["generator"])
         else:
             fake = made(state.params["generator"])
         if "dis" in updates:
@@ -183,21 +183,6 @@ class _StarGAN:
             x = self.translated(weights["params"]["generator"], x, label, statistics)
             outputs[name] = resample.crop_centre(x, images.shape[1], images.shape[2])
         return outputs
-
-
-def _once(function: Callable[[Any], jax.Array], params: Any) -> tuple[jax.Array, Callable[[Any], jax.Array]]:
-    """(the value of a function, a function of the same parameters whose value and backward pass are those of it).
-
-    So that a net passes forward once in a step, though D learns from what it made before the net does.
-    """
-    value, pull = jax.vjp(function, params)
-
-    @jax.custom_vjp
-    def again(params: Any) -> jax.Array:
-        return value
-
-    again.defvjp(lambda params: (value, None), lambda kept, given: pull(given))
-    return value, again
 
 
 def _summed(output: dict[str, Any]) -> dict[str, Any]:

@@ -142,13 +142,20 @@ def test_devices_give_the_same_bits_and_wait_for_no_other(tmp_path, small_config
         command = [sys.executable, str(script), str(count), str(tmp_path / str(count)), run]
         done = subprocess.run(command, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr
-        assert done.stdout.endswith(f"{count} devices, 0 collectives\n")
+        assert done.stdout.endswith(f"{count} devices, 0 collectives, candidates on {count}\n")
     for name in ("project", "sample", "translate"):
         files = [
             {path.name: path.read_bytes() for path in (tmp_path / str(count) / name).iterdir()}
             for count in (1, 2, 4)
         ]
         assert files[0] == files[1] == files[2]
+    found = []
+    for count in (1, 2, 4):
+        with np.load(tmp_path / str(count) / "edit" / "latents.npz") as saved:
+            found.append((saved["z"], saved["cost"]))
+    for latents, cost in found[1:]:
+        np.testing.assert_allclose(latents, found[0][0], atol=1e-3)
+        np.testing.assert_allclose(cost, found[0][1], rtol=1e-3)
 
 
 @pytest.mark.slow

@@ -107,6 +107,7 @@ def other_run(tmp_path):
         ),
         (nothing, [*TRAIN, "--config.steps=many"], ["steps", "many"]),
         (nothing, [*TRAIN, "--speed=3"], ["speed"]),
+        (nothing, [*TRAIN, "--profile=20:10"], ["--profile=20:10", "START:STOP"]),
         (nothing, [*TRAIN, "more"], ["'more'"]),
         (nothing, [*TRAIN, "--config.system=gan3"], ["'gan3' is unknown"]),
         (nothing, [*TRAIN, "--config.generator.name=vit"], ["'vit' is unknown"]),

@@ -1,8 +1,10 @@
-"""python tests/programs/archives_on_devices.py DEVICES OUT: the three archives on virtual devices, two pictures each.
+"""python tests/programs/archives_on_devices.py DEVICES OUT RUN: the three archives and an edit on virtual devices.
 
-Prints the number of collectives in the programs of all devices.
+Prints the number of collectives in the programs of all archives, of which each device makes two pictures at once, and
+on how many devices the candidates of the edit lie.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -20,6 +22,7 @@ from jgan import trained  # noqa: E402
 from jgan.data import images  # noqa: E402
 from jgan.latent import projection  # noqa: E402
 from jgan.programs import archive  # noqa: E402
+from jgan.programs import edit  # noqa: E402
 from jgan.programs import project_archive  # noqa: E402
 from jgan.programs import sample_archive  # noqa: E402
 from jgan.programs import translate  # noqa: E402
@@ -78,7 +81,14 @@ def main():
         batch=batch,
         way=way,
     )
-    print(f"{jax.local_device_count()} devices, {found} collectives")
+    stroke = {"brush": "colour", "points": [[4, 4], [8, 8]], "width": 4, "colour": [255, 0, 0]}
+    tree = {"format": "jgan-edit", "version": 1, "space": "z", "size": [16, 16], "strokes": [stroke]}
+    (OUT / "edit.json").write_text(json.dumps(tree))
+    settings = edit.Settings(candidates=4, iterations=5, top_k=3, frames=2)
+    edit.edit_file(run(), str(OUT / "edit.json"), str(OUT / "edit"), settings=settings)
+    state = edit.editor(run(), settings).begin(0)
+    places = len(state.images.sharding.device_set)
+    print(f"{jax.local_device_count()} devices, {found} collectives, candidates on {places}")
 
 
 main()

@@ -118,3 +118,29 @@ def test_a_scatter_is_one_kernel():
 def test_bytes_are_those_that_a_kernel_reads_and_writes():
     text = jax.jit(lambda x: x[7:9] * 2.0).lower(jnp.zeros((1000, 32))).compile().as_text()
     assert plan_program.read(text, 1).bytes == pytest.approx(2 * 2 * 32 * 4)
+
+
+# Calls of cuDNN and cuBLAS as XLA's own tests write them: a convolution 3x3 of 64 to 32 channels, stride 2, on four
+# images of 16 pixels, and its two gradients; a product [16, 32] x [32, 8].
+LIBRARIES = """HloModule jit_step, is_scheduled=true
+
+ENTRY %main (images: f32[4,16,16,64], kernel: f32[32,3,3,64], grad: f32[4,8,8,32], x: f32[16,32], y: f32[32,8]) -> f32[16,8] {
+  %images = f32[4,16,16,64]{3,2,1,0} parameter(0)
+  %kernel = f32[32,3,3,64]{3,2,1,0} parameter(1)
+  %grad = f32[4,8,8,32]{3,2,1,0} parameter(2)
+  %x = f32[16,32]{1,0} parameter(3)
+  %y = f32[32,8]{1,0} parameter(4)
+  %made = (f32[4,8,8,32]{3,2,1,0}, u8[0]{0}) custom-call(%images, %kernel), window={size=3x3 stride=2x2 pad=1_1x1_1}, dim_labels=b01f_o01i->b01f, custom_call_target="__cudnn$convForward", backend_config={"cudnn_conv_backend_config":{"activation_mode":"kNone"}}
+  %to_images = (f32[4,16,16,64]{3,2,1,0}, u8[0]{0}) custom-call(%grad, %kernel), window={size=3x3 stride=2x2 pad=1_1x1_1}, dim_labels=b01f_o01i->b01f, custom_call_target="__cudnn$convBackwardInput"
+  %to_kernel = (f32[32,3,3,64]{3,2,1,0}, u8[0]{0}) custom-call(%images, %grad), window={size=3x3 stride=2x2 pad=1_1x1_1}, dim_labels=b01f_o01i->b01f, custom_call_target="__cudnn$convBackwardFilter"
+  %product = (f32[16,8]{1,0}, s8[4096]{0}) custom-call(%x, %y), custom_call_target="__cublas$gemm", backend_config={"gemm_backend_config":{"dot_dimension_numbers":{"lhs_contracting_dimensions":["1"],"rhs_contracting_dimensions":["0"],"lhs_batch_dimensions":[]}}}
+  %sorted = f32[16,32]{1,0} custom-call(%x), custom_call_target="__cub$DeviceRadixSort"
+  ROOT %first = f32[16,8]{1,0} get-tuple-element(%product), index=0
+}
+"""  # noqa: E501
+
+
+def test_calls_of_libraries_count_as_what_they_stand_for():
+    found = plan_program.read(LIBRARIES, 1)
+    one = 2 * 4 * 8 * 8 * 32 * 3 * 3 * 64  # of a convolution, and as many of each gradient
+    assert [x.flops for x in found.operations] == [one, one, one, 2 * 16 * 32 * 8, 0]

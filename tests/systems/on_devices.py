@@ -1,6 +1,6 @@
 """Steps of systems on a mesh of several devices: what a test starts, in processes that have so many.
 
-    python -m tests.systems.on_devices collectives|compared|digest SYSTEM,... [PROCESS PORT]
+    python -m tests.systems.on_devices collectives|compared|gradients|digest SYSTEM,... [PROCESS PORT]
 
 prints a line [system, findings] of JSON for each. Alone it has four devices; with a number, 0 or 1, it is one of two
 processes that have two each.
@@ -119,16 +119,23 @@ def named(path):
     return "/".join(keys[first:])
 
 
-def without_gradient(state):
+def moments(state):
+    """{parameter: Adam's mean of its gradients}, which after one step is the gradient times a number."""
+    return {
+        named(path): x
+        for path, x in jax.tree_util.tree_leaves_with_path(state.opt)
+        if any(getattr(key, "name", "") == "mu" for key in path)
+    }
+
+
+def without_gradient(state, rounding=1e-10):
     """Names of parameters whose gradient is 0 but for rounding, as of a bias before an instance norm.
 
     Adam makes steps of full size of it, whose directions are chance.
     """
-    largest = {}
-    for path, x in jax.tree_util.tree_leaves_with_path(state.opt):
-        if any(getattr(key, "name", "") == "mu" for key in path):
-            largest[named(path)] = float(np.abs(x).max())
-    return {name for name, size in largest.items() if size < 1e-10 * max(largest.values())}
+    largest = {name: float(np.abs(x).max()) for name, x in moments(state).items() if x.size}
+    limit = rounding * max(largest.values())
+    return {name for name, size in largest.items() if size == 0 or (size < limit and name.endswith("bias"))}
 
 
 def compared(name, steps):
@@ -139,18 +146,32 @@ def compared(name, steps):
     if name in DIVIDED:
         sides["2x2"] = Side(system, shapes, sharding.mesh(2))
     start = started(system, batch)
-    found, noise = {mesh: [] for mesh in sides}, set()
+    found = {mesh: [] for mesh in sides}
     for side in sides.values():
         side.start(start)
     for number in range(steps):
         metrics = {mesh: side.step(batch, number) for mesh, side in sides.items()}
         if number in (0, steps - 1):
             states = {mesh: side.state for mesh, side in sides.items()}
-            noise = without_gradient(states["1"]) if number == 0 else noise
+            noise = without_gradient(states["1"])  # after the first step also what has not learnt yet
             for mesh in sides:
                 found[mesh].append(difference(states["1"], states[mesh], noise))
                 found[mesh].append(difference(metrics["1"], metrics[mesh]))
     return found
+
+
+def gradients(name):
+    """(parameters without a gradient, {parameter: difference of its gradients on four devices and on one})."""
+    system, batch, shapes = of(name)
+    one = jax.sharding.Mesh(np.array(jax.devices()[:1])[:, None], placement.AXES)
+    sides = [Side(system, shapes, one), Side(system, shapes, sharding.mesh())]
+    start = started(system, batch)
+    for side in sides:
+        side.start(start)
+        side.step(batch, 0)
+    ours, theirs = (moments(side.state) for side in sides)
+    noise = without_gradient(sides[0].state, 1e-6)
+    return sorted(noise), {key: difference(x, theirs[key]) for key, x in ours.items() if key not in noise}
 
 
 def started(system, batch):
@@ -179,18 +200,21 @@ def main(what, names, process="", port=""):
             found = {model: collectives(name, model) for model in (1, 2) if model == 1 or name in DIVIDED}
         elif what == "compared":
             found = compared(name, 20)
+        elif what == "gradients":
+            found = gradients(name)
         else:
             found = digest(name)
         print(json.dumps([name, found]), flush=True)
 
 
 def digest(name):
-    """The metrics of a few steps, and a sum over each array of the state after them."""
+    """The metrics of a few steps, and a sum over each array of the state after them, as far as it has gradients."""
     system, batch, shapes = of(name)
     side = Side(system, shapes, sharding.mesh())
     side.start(started(system, batch))
     metrics = [side.step(batch, number) for number in range(3)]
-    return metrics, [float(np.sum(x, dtype=np.float64)) for x in jax.tree.leaves(side.state)]
+    noise, leaves = without_gradient(side.state), jax.tree_util.tree_leaves_with_path(side.state)
+    return metrics, [float(np.sum(x, dtype=np.float64)) for path, x in leaves if named(path) not in noise]
 
 
 if __name__ == "__main__":

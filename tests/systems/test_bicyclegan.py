@@ -169,19 +169,20 @@ def test_the_authors_nets_have_as_many_parameters():
     assert count == {"generator": 54_794_627, "encoder": 2_590_032} | judges
 
 
-def test_xavier_scales_what_a_layer_takes_and_gives():
+@pytest.mark.parametrize("init", ["xavier", "kaiming"])
+def test_xavier_scales_what_a_layer_takes_and_gives_and_kaiming_what_it_takes(init):
     """Of the first layer of G, code and image count as one input; of a dense layer, its rows and columns."""
     _, _, state = started()
-    params = layers.xavier(state.params, 0.02)
+    params = layers.initialisation(init, 0.02)(state.params)
     layer = lambda tree: tree["generator"]["down_1"]  # noqa: E731
-    first = 16 * (3 + 3 + 4)
-    for find, name, fans in (
-        (layer, "kernel", first),
-        (layer, "constant_kernel", first),
-        (lambda tree: tree["encoder"]["mu"], "kernel", 8 + 3),
-        (lambda tree: tree["generator"]["up_2"]["conv"], "kernel", 16 * (16 + 4)),
+    for find, name, fan_in, fan_out in (
+        (layer, "kernel", 16 * (3 + 3), 16 * 4),
+        (layer, "constant_kernel", 16 * (3 + 3), 16 * 4),
+        (lambda tree: tree["encoder"]["mu"], "kernel", 8, 3),
+        (lambda tree: tree["generator"]["up_2"]["conv"], "kernel", 16 * 16, 16 * 4),
     ):
-        scaled = find(state.params)[name] * np.sqrt(2 / fans)
+        deviation = 0.02 * np.sqrt(2 / (fan_in + fan_out)) if init == "xavier" else np.sqrt(2 / fan_in)
+        scaled = find(state.params)[name] * (deviation / 0.02)
         np.testing.assert_allclose(find(params)[name], scaled, rtol=1e-5)
     assert equal(layer(params)["bias"], layer(state.params)["bias"])
 

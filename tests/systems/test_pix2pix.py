@@ -182,6 +182,7 @@ def test_apply_is_pure_and_maps_over_images(small_config):
         ({"data.size": 24}, "multiples of 16; data.size=24"),
         ({"discriminator.n_layers": 3}, "empty map at 16x16"),
         ({"precision": "float16"}, "'float16' is unknown"),
+        ({"init": "he"}, "init='he' is unknown"),
         ({"optimiser.schedule": "cosine"}, "'cosine' is unknown"),
         ({"optimiser.accumulate": 2}, "does not divide batch_size=1"),
         ({"loss.lambda_l1": 0.0, "loss.adversarial_weight": 0.0}, "nothing would be learnt"),
