@@ -139,6 +139,7 @@ class Keeping:
     def page(self) -> None:
         """Writes the page of the run."""
         if jax.process_index() == 0:
+            self.log.flush()  # the page has what can be read
             page.write(self.workdir)
 
     def close(self) -> None:
