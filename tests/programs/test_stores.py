@@ -202,7 +202,7 @@ TINY = (
     "--config=configs/pix2pix.py:tiny",
     "--config.data.source=folder",
     "--config.steps=40",
-    "--config.data.workers=1",
+    "--config.data.workers=0",
     "--config.save_every=2",
     "--config.sample_every=20",
     "--config.validate_every=10",
@@ -250,7 +250,7 @@ def test_a_training_that_is_killed_goes_on_as_if_nothing_had_been(beside, tmp_pa
 def test_two_processes_train_in_a_bucket(beside, tmp_path, quick_children):
     place, disk = beside("gs")
     draw(disk / "data")
-    part = (*TINY, f"--config.data.root={place}/data", "--config.batch_size=4")
+    part = (*TINY, f"--config.data.root={place}/data", "--config.batch_size=4", "--config.data.workers=1")
     both = ("local_cluster", "--processes=2", "--devices=1", "--", "launch.train", *part)
     ended(begin(*both, f"--workdir={place}/run", "--config.steps=6"))
     ended(begin(*both, f"--workdir={place}/run", "--config.steps=12"))
