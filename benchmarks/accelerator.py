@@ -1,7 +1,7 @@
 """A first check of an accelerator: the same figures as on the CPU, then images per second beside PyTorch.
 
     bash benchmarks/accelerator.sh            # the missing wheels, then this program
-    python -m benchmarks.accelerator [--seconds=480] [--tiny]
+    python -m benchmarks.accelerator [--seconds=480] [--tiny] [--parts=checks,steps,projection,overhead,losses]
     JAX_PLATFORMS=cpu python -m benchmarks.accelerator --write
 
 Every line of the output but warnings is one JSON object, printed as soon as it is known. First the machine; then
@@ -67,6 +67,10 @@ SECONDS = flags.DEFINE_float("seconds", 480.0, "How long all of it may take.", l
 TINY = flags.DEFINE_bool("tiny", False, "Sizes for a CPU.")
 WRITE = flags.DEFINE_bool("write", False, "Make the CPU's figures instead.")
 
+PARTS = flags.DEFINE_list(
+    "parts", ["checks", "steps", "projection", "overhead", "losses"], "What of it is done, in this order."
+)
+
 FIGURES = pathlib.Path(__file__).with_suffix(".json")
 # Of what is compared. Measured by tests/benchmarks/test_accelerator.py.
 TOLERANCE = 2e-4
@@ -109,22 +113,30 @@ def main():
     if WRITE.value:
         write()
         return
-    side = sides.Side(accelerator_checks.side)
+    unknown = set(PARTS.value) - set(PARTS.default)
+    if unknown:
+        raise jgan.UserError(f"--parts={sorted(unknown)[0]}: there are {', '.join(PARTS.default)}.")
+    side, passed = sides.Side(accelerator_checks.side), True
     try:
         platform, card = ask(side, ends, "device")
         if platform == "cpu" and not TINY.value:
             raise jgan.UserError("JAX finds no accelerator here: --tiny tries all of it on a CPU.")
         tell(card=card, platform=platform, driver=driver(), **versions())
-        passed = check(side, card, ends)
+        if "checks" in PARTS.value:
+            passed = check(side, card, ends)
     finally:
         side.close(0)
     device = "cpu" if platform == "cpu" else "cuda"
-    for precision in PRECISIONS:
-        for setting in TINY_SETTINGS if TINY.value else SETTINGS:
-            speed(setting, precision, card, device, ends)
-    project(card, device, ends)
-    overhead(card, ends)
-    compare_losses(card, ends)
+    if "steps" in PARTS.value:
+        for precision in PRECISIONS:
+            for setting in TINY_SETTINGS if TINY.value else SETTINGS:
+                speed(setting, precision, card, device, ends)
+    if "projection" in PARTS.value:
+        project(card, device, ends)
+    if "overhead" in PARTS.value:
+        overhead(card, ends)
+    if "losses" in PARTS.value:
+        compare_losses(card, ends)
     sys.exit(not passed)
 
 
