@@ -4,7 +4,6 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 import os
-import pathlib
 import secrets
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 import tqdm
 
 import jgan
+from jgan import paths
 
 
 def replace(path: str | os.PathLike[str], data: bytes) -> None:
@@ -21,7 +21,10 @@ def replace(path: str | os.PathLike[str], data: bytes) -> None:
     Raises:
         jgan.UserError: the file cannot be written.
     """
-    path = pathlib.Path(path)
+    path = paths.of(path)
+    if paths.is_remote(path):
+        path.write_bytes(data)
+        return
     draft = path.with_name(f".{path.name}.part")
     try:
         draft.write_bytes(data)
@@ -42,7 +45,12 @@ def publish(path: str | os.PathLike[str], data: bytes, *, anew: bool = False) ->
     Raises:
         jgan.UserError: the file cannot be written.
     """
-    path = pathlib.Path(path)
+    path = paths.of(path)
+    if paths.is_remote(path):
+        if not anew:
+            return path.create(data)
+        path.write_bytes(data)
+        return True
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
     try:
         draft.write_bytes(data)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import io
 import math
 import os
-import pathlib
 
 import numpy as np
 from PIL import Image
@@ -17,6 +16,7 @@ from PIL import ImageDraw
 from PIL import ImageFont
 
 import jgan
+from jgan import paths
 
 # Colours and sizes of a sample grid, in which every cell has a frame one pixel wide.
 BACKGROUND, _FRAME, _INK = (250, 249, 247), (201, 198, 192), (74, 72, 68)
@@ -98,13 +98,14 @@ def film(
     Raises:
         jgan.UserError: the file cannot be written.
     """
-    path = pathlib.Path(path)
+    path = paths.of(path)
     factor = max(1, math.ceil(_SMALLEST / images[0].shape[1]))
     first, *others = [Image.fromarray(_resized(show(image), factor)) for image in images]
-    draft = path.with_name(f".{path.name}.part")
+    draft, remote = path.with_name(f".{path.name}.part"), paths.is_remote(path)
+    buffer = io.BytesIO()
     try:
         first.save(
-            draft,
+            buffer if remote else draft,
             "WEBP",
             save_all=True,
             append_images=others,
@@ -112,7 +113,10 @@ def film(
             loop=0,
             lossless=True,
         )
-        os.replace(draft, path)
+        if remote:
+            path.write_bytes(buffer.getvalue())
+        else:
+            os.replace(draft, path)
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise jgan.UserError(f"{path} could not be written: {error.strerror or error}") from error

@@ -17,6 +17,7 @@ import numpy as np
 
 import jgan
 from jgan import fields
+from jgan import paths
 from jgan import space as space_lib
 from jgan import state as state_lib
 from jgan.metrics import scores
@@ -203,7 +204,7 @@ def _weights(
     best: tuple[str, str] | None = None,
 ) -> tuple[int, dict[str, Any], dict[str, Any]]:
     """(the step that was found, parameters, statistics) of a run or of an export."""
-    if os.path.exists(os.path.join(workdir, EXPORTED)):
+    if paths.exists(os.path.join(workdir, EXPORTED)):
         found, (params, stats) = run_config.facts(workdir).get("step"), _exported(workdir, config, system)
         if not isinstance(found, int) or step not in ("latest", "best", found):
             raise jgan.UserError(f"{workdir} is an export of step {found}: it has no step {step!r}.")
@@ -230,6 +231,8 @@ def _exported(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(parameters, statistics) of an export, in the types of the system."""
     path = os.path.join(workdir, EXPORTED)
+    if paths.is_remote(path):
+        raise jgan.UserError(f"{workdir} is an export, which is read from disks alone: copy it to one.")
     abstract = jax.eval_shape(system.init, jax.random.key(0), batch_shape(config))
     absent = _absent(workdir)
     trees = tuple(

@@ -7,21 +7,23 @@ huge_pages.start_again()  # before imports that would have to be done twice
 
 import atexit
 from collections.abc import Callable
+from collections.abc import Iterator
 import errno
 import gc
-import glob
 import io
 import os
 import re
 import sys
 import threading
 import traceback
+from typing import Any
 
 from absl import app
 from absl import flags
 from absl import logging
 
 import jgan
+from jgan import paths as paths_lib
 from launch import compiled
 from launch import processes
 
@@ -40,6 +42,7 @@ def run(
     paths: tuple[str, ...] = (),
     patterns: tuple[str, ...] = (),
     names: tuple[str, ...] = (),
+    stores: tuple[str, ...] = (),
 ) -> None:
     """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user, 75 because of another process
     of the job, 130 Ctrl-C.
@@ -53,6 +56,7 @@ def run(
         paths: flags that, if they are given, name a file or folder to be read.
         patterns: those of `paths` that may also be a pattern, such as `DIR/*.arrayrecord`, that fits some file.
         names: flags of configs whose values are names with commas between.
+        stores: flags, and fields of configs, whose paths may lie in object stores (gs://, s3://).
     """
 
     def parse(argv: list[str]) -> list[str]:
@@ -81,6 +85,7 @@ def run(
         gc.set_threshold(20_000)
         atexit.register(gc.freeze)
         try:
+            _check_stores(stores)
             _check(runs, paths, patterns)
             if _CACHE.value:
                 compiled.keep()
@@ -147,12 +152,28 @@ def _check(runs: tuple[str, ...], paths: tuple[str, ...], patterns: tuple[str, .
             run_config.parse_step(flags.FLAGS["step"].value)
     for name in paths:
         value = flags.FLAGS[name].value
-        if (
-            value
-            and not os.path.exists(value)
-            and not (name in patterns and glob.glob(value, recursive=True))
-        ):
+        if value and not paths_lib.exists(value) and not (name in patterns and paths_lib.matching(value)):
             raise jgan.UserError(f"--{name}={value} does not exist.")
+
+
+def _check_stores(stores: tuple[str, ...]) -> None:
+    """Refuses paths in object stores where a program needs a disk, with a `jgan.UserError`."""
+    given = {name: flags.FLAGS[name].value for name in flags.FLAGS if flags.FLAGS[name].present}
+    if hasattr(given.get("config"), "items"):
+        given |= {f"config.{name}": value for name, value in _fields(given.pop("config"))}
+    for name, value in given.items():
+        for one in value if isinstance(value, (list, tuple)) else (value,):
+            if isinstance(one, str) and (name in stores or paths_lib.is_remote(one)):
+                paths_lib.check(one, f"--{name}", allowed=name in stores)
+
+
+def _fields(config: Any) -> Iterator[tuple[str, Any]]:
+    """Yields (dotted name, value) of all fields of a config."""
+    for name, value in config.items():
+        if hasattr(value, "items"):
+            yield from ((f"{name}.{below}", x) for below, x in _fields(value))
+        else:
+            yield name, value
 
 
 def _known(error: Exception) -> tuple[str, int] | None:

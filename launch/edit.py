@@ -210,4 +210,5 @@ if __name__ == "__main__":
         required=("workdir", "output"),
         runs=("workdir",),
         paths=("edit", "image", "second", "directions", "latent", "morph", "mix"),
+        stores=("workdir",),
     )

@@ -98,4 +98,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir",), runs=("workdir", "segmenter"), paths=("data", "palette"))
+    launch.run(
+        main,
+        required=("workdir",),
+        runs=("workdir", "segmenter"),
+        paths=("data", "palette"),
+        stores=("workdir", "data", "palette", "segmenter"),
+    )

@@ -74,4 +74,5 @@ if __name__ == "__main__":
         runs=("workdir",),
         paths=("images",),
         patterns=("images",),
+        stores=("workdir", "images", "output"),
     )

@@ -118,4 +118,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir", "output"), runs=("workdir",), paths=("directions", "latents"))
+    launch.run(
+        main,
+        required=("workdir", "output"),
+        runs=("workdir",),
+        paths=("directions", "latents"),
+        stores=("workdir", "output"),
+    )

@@ -19,6 +19,7 @@ import webbrowser
 from absl import flags
 
 import jgan
+from jgan import paths
 import launch
 from launch import latent_flags
 
@@ -41,6 +42,8 @@ def main() -> None:
     workdir, translator = _WORKDIR.value, _TRANSLATOR.value
     if _TRAIN.value and not workdir:
         raise jgan.UserError("--workdir must be given: the directory of the run that --train trains.")
+    if _TRAIN.value:
+        paths.check(workdir, "--workdir", allowed=False)
     if not workdir and not translator:
         raise jgan.UserError("--workdir, --translator or both must be given; --help tells more.")
     if workdir and not _TRAIN.value:
@@ -194,4 +197,4 @@ def _serve(application, listening: socket.socket, door) -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, runs=("translator",), paths=("directions",))
+    launch.run(main, runs=("translator",), paths=("directions",), stores=("workdir", "translator"))

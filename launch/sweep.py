@@ -182,4 +182,4 @@ _GIVEN: list[str] = []
 if __name__ == "__main__":
     _GIVEN += [argument for argument in sys.argv[1:] if argument.startswith("--config.")]
     sys.argv[1:] = [argument for argument in sys.argv[1:] if not argument.startswith("--config.")]
-    launch.run(main)
+    launch.run(main, stores=("verify",))

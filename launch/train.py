@@ -118,4 +118,5 @@ if __name__ == "__main__":
         required=("config", "workdir"),
         runs=("init_from",),
         names=tuple(f"config.{name}" for name in run_config.NAMES),
+        stores=("workdir", "init_from", "config.data.root", "config.data.attributes", "config.palette.file"),
     )

@@ -93,4 +93,5 @@ if __name__ == "__main__":
         runs=("workdir",),
         paths=("input",),
         patterns=("input",),
+        stores=("workdir", "input", "output"),
     )

@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import pathlib
+import secrets
 import tempfile
 
 import pytest
@@ -52,6 +53,30 @@ def quick_children():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JGAN_CONV", "lax")
         yield
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory):
+    """The folder of object stores, gs/BUCKET and s3/BUCKET, which this process and those that it starts can use.
+
+    epath finds them through tests/buckets, and TensorStore gs:// through a server on this machine.
+    """
+    from tests.buckets import server
+
+    folder, here = tmp_path_factory.mktemp("stores"), str(ROOT / "tests" / "buckets")
+    with pytest.MonkeyPatch.context() as patch, server.started(folder) as environment:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setenv("PYTHONPATH", os.pathsep.join([here, os.environ.get("PYTHONPATH", str(ROOT))]))
+        patch.syspath_prepend(here)
+        yield folder
+
+
+@pytest.fixture
+def bucket(stores):
+    """`("gs" | "s3") -> "gs://BUCKET"`: an empty bucket of a test."""
+    name = f"bucket-{secrets.token_hex(4)}"
+    return lambda scheme: f"{scheme}://{name}"
 
 
 @pytest.fixture(scope="session")

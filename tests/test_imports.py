@@ -10,9 +10,11 @@ FILES = sorted((ROOT / "jgan").rglob("*.py")) + sorted((ROOT / "launch").rglob("
 
 # Each room may import the rooms named here, and itself. A room is a file or a folder of `jgan/`.
 CORE = {"ops", "losses", "nets", "state", "space"}
-LEAVES = {"fields", "data", "weights", "metrics", "runs", "sharding", "pictures", "output", "sweeps"}
+LEAVES = {"fields", "data", "weights", "metrics", "runs", "sharding", "pictures", "output", "sweeps", "paths"}
 READ = CORE | LEAVES | {"systems", "trained", "frozen"}  # a run read back, and all that it is made of
 MAY = {
+    "paths": {"objects"},
+    "objects": {"paths"},
     "ops": set(),
     "losses": {"ops"},
     "nets": {"ops"},
@@ -22,14 +24,14 @@ MAY = {
     "systems": CORE | {"fields"},
     "latent": CORE,
     # Leaves know neither nets nor systems, nor each other but for what shows and writes.
-    "data": {"fields"},
+    "data": {"fields", "paths"},
     "weights": {"ops"},
-    "metrics": {"ops", "fields"},
+    "metrics": {"ops", "fields", "paths"},
     "sharding": CORE,
-    "pictures": set(),
-    "output": set(),
+    "pictures": {"paths"},
+    "output": {"paths"},
     "sweeps": set(),
-    "runs": {"output", "pictures"},
+    "runs": {"output", "pictures", "paths"},
     "trained": CORE | LEAVES | {"systems"},
     "frozen": CORE | LEAVES | {"systems", "trained"},
     "programs": READ | {"latent"},

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from jgan import paths
 from jgan.data import npy
 from jgan.data import outputs
 
@@ -40,8 +41,8 @@ def key(files: tuple[str, ...], recipe: str) -> str:
     """A name for what `recipe` makes of files in their present state (path, time, size)."""
     digest = hashlib.sha256(recipe.encode())
     for file in files:
-        status = os.stat(file)
-        described = f"\0{os.path.abspath(file)}\0{status.st_mtime_ns}\0{status.st_size}"
+        status = paths.status(file)
+        described = f"\0{paths.absolute(file)}\0{status.version}\0{status.size}"
         digest.update(described.encode(errors="surrogateescape"))
     return digest.hexdigest()[:40]
 

@@ -6,13 +6,13 @@ type, already resized if the geometry asks for it and cached in that form, and l
 
 import collections
 from collections.abc import Mapping
-import os
 from typing import Any
 
 import numpy as np
 
 import jgan
 from jgan import fields
+from jgan import paths
 from jgan.data import asked
 from jgan.data import cache
 from jgan.data import check
@@ -228,7 +228,7 @@ class Examples:
         """
         entry, kind = self.entries[index], self._kind
         try:
-            self._bytes[index] = tuple(os.stat(file).st_size for file in entry.files)
+            self._bytes[index] = tuple(paths.status(file).size for file in entry.files)
             self._keys[index] = cache.key(entry.files, self._recipe(entry))
         except OSError as error:
             raise jgan.UserError(f"{error.filename} cannot be read: {error.strerror}") from None

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 import jgan
+from jgan import paths
 from jgan.data import decoded
 from jgan.data import formats
 from jgan.data import npy
@@ -53,10 +54,10 @@ def load(path: _Path) -> Picture:
         jgan.UserError: the file is missing, truncated, too large or of a kind that cannot be read;
             the sentence names it.
     """
-    path = pathlib.Path(path)
+    path = paths.of(path)
     if path.suffix.lower() not in SUFFIXES:
         raise jgan.UserError(f"{path} is not an image this program reads: {' '.join(SUFFIXES)}")
-    with _explained(path), open(path, "rb") as file:
+    with _explained(path), _opened(path) as file:
         return _sound(
             Picture(_read_npy(file)) if path.suffix.lower() == ".npy" else _read_picture(file), str(path)
         )
@@ -99,8 +100,11 @@ def write(path: _Path, array: np.ndarray | Picture, quality: int = 95) -> None:
         jgan.UserError: the format cannot hold this type or number of channels; or the file cannot be
             written, and why.
     """
-    path = pathlib.Path(path)
+    path = paths.of(path)
     put = _putter(path, array, quality)
+    if paths.is_remote(path):
+        path.write_bytes(encode(path, array, quality))
+        return
     draft = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with open(draft, "xb") as file:
@@ -140,7 +144,7 @@ def find(folder: _Path, output: _Path | None = None) -> list[pathlib.Path]:
 
 def others(folder: _Path, output: _Path | None = None) -> collections.Counter[str]:
     """The number of files of each suffix that `find` leaves out in the folders that it searches."""
-    if not os.path.isdir(folder):
+    if not paths.is_folder(folder):
         return collections.Counter()
     names = (file.name.lower() for file in _walk(folder, output))
     return collections.Counter(pathlib.PurePath(name).suffix for name in names if not name.endswith(SUFFIXES))
@@ -179,19 +183,24 @@ def _listed(others: collections.Counter[str]) -> str:
 
 def _walk(folder: _Path, output: _Path | None = None) -> Iterator[pathlib.Path]:
     """Yields the files that are not hidden in the folders that a search enters."""
-    seen = {os.path.realpath(folder), os.path.realpath(output or folder)}
-    for where, folders, names in os.walk(folder, followlinks=True, onerror=_refuse_folder):
-        run = outputs.is_run(where)
+    seen = {paths.real(folder), paths.real(output or folder)}
+    for where, folders, names in paths.walk(folder, onerror=_refuse_folder):
+        here, run = paths.of(where), outputs.is_run(where)
         for name in list(folders):
             path = os.path.join(where, name)
-            real = os.path.realpath(path)
+            real = paths.real(path)
             if name.startswith(".") or real in seen or run and name in ("samples", "checkpoints"):
                 folders.remove(name)  # links may run in circles
             elif outputs.is_written(path):
                 folders.remove(name)
                 outputs.report_left_out(path)
             seen.add(real)
-        yield from (pathlib.Path(where, name) for name in names if not name.startswith("."))
+        yield from (here / name for name in names if not name.startswith("."))
+
+
+def _opened(path: pathlib.Path) -> BinaryIO:
+    """The file, open for reading; an object of a store is fetched at once, since decoders go back and forth."""
+    return io.BytesIO(path.read_bytes()) if paths.is_remote(path) else path.open("rb")
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -204,6 +213,8 @@ def _explained(name: _Path) -> Iterator[None]:
     """Turns the errors of decoders into a sentence about the picture of that name."""
     try:
         yield
+    except jgan.UserError:  # of an object store
+        raise
     except FileNotFoundError:
         raise jgan.UserError(f"there is no file {name}") from None
     except (Image.DecompressionBombError, decoded.TooLarge):

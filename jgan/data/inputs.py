@@ -5,7 +5,6 @@ All bytes of pictures that an archive is made of are read here and nowhere else.
 
 from collections.abc import Callable
 import functools
-import glob
 import hashlib
 import os
 import pathlib
@@ -13,6 +12,7 @@ import re
 from typing import NamedTuple
 
 import jgan
+from jgan import paths
 from jgan.data import images
 
 LIST = ".txt"
@@ -57,9 +57,9 @@ def open(source: str, flag: str, output: str = "") -> Inputs:
     Raises:
         jgan.UserError: there is no such file or folder, it holds no pictures, or it cannot be read.
     """
-    path = pathlib.Path(source)
+    path = paths.of(source)
     if not path.exists():
-        matching = sorted(pathlib.Path(file) for file in glob.glob(source, recursive=True))
+        matching = paths.matching(source)
         if not matching:
             raise jgan.UserError(f"--{flag}={source} does not exist.")
         if all(_RECORDS.search(file.name) for file in matching):
@@ -117,12 +117,17 @@ def _files(root: pathlib.Path, files: list[pathlib.Path]) -> Inputs:
 def _listed(path: pathlib.Path, flag: str) -> Inputs:
     """The files that a list names, each once."""
     lines = [os.fsdecode(line.rstrip(b"\r")) for line in contents(path).split(b"\n")]
-    places = {line: path.parent / line for line in lines if line.strip() and "\0" not in line}
+    places = {line: _place(path.parent, line) for line in lines if line.strip() and "\0" not in line}
     if not places:
         raise jgan.UserError(
             f"--{flag}={path} names no files: the path of a picture on each line would work."
         )
     return Inputs(list(places), functools.partial(_read, places), path.parent, list(places.values()))
+
+
+def _place(folder: pathlib.Path, line: str) -> pathlib.Path:
+    """The file of a line of a list in a folder."""
+    return paths.of(line) if paths.is_remote(line) or os.path.isabs(line) else folder / line
 
 
 def _read(places: dict[str, pathlib.Path], name: str) -> bytes:
@@ -135,6 +140,10 @@ def _read(places: dict[str, pathlib.Path], name: str) -> bytes:
 
 def _records(files: list[pathlib.Path], flag: str, source: str) -> Inputs:
     """The records of ArrayRecord files, by the names of the files and their numbers."""
+    if paths.is_remote(source) and not source.startswith("gs://"):
+        raise jgan.UserError(
+            f"--{flag}={source}: ArrayRecord files are read from disks and gs://, and would work there."
+        )
     import grain  # here: it is slow to import, and other inputs do not need it
 
     sources = {}

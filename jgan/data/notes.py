@@ -3,11 +3,11 @@
 import collections
 from collections.abc import Iterable
 import os
-import pathlib
 from typing import NamedTuple
 
 import numpy as np
 
+from jgan import paths
 from jgan.data import images
 from jgan.data.sources import entry as entry_lib
 
@@ -40,9 +40,9 @@ def left_out(entries: Iterable[entry_lib.Entry], lists: Iterable[str] = ()) -> l
     # A set of places, because a million files may lie in a few folders.
     files = ((file, entry) for entry in entries if not entry.is_record for file in entry.files)
     places = {(os.path.dirname(file), entry.name.count("/")) for file, entry in files}
-    roots = {pathlib.Path(place, "_").parents[depth] for place, depth in places}
+    roots = {(paths.of(place) / "_").parents[depth] for place, depth in places}
     others = sum(map(images.others, sorted(roots)), collections.Counter())
-    inside = [file for file in map(pathlib.Path, lists) if roots & set(file.parents)]
+    inside = [file for file in map(paths.of, lists) if roots & set(file.parents)]
     sentence = images.left_out(others - collections.Counter(file.suffix.lower() for file in inside))
     return [sentence] if sentence else []
 

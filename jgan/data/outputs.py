@@ -7,6 +7,7 @@ import pathlib
 import sys
 
 import jgan
+from jgan import paths
 
 _Path = str | os.PathLike[str]
 
@@ -15,7 +16,7 @@ _MARK = ".jgan-output"  # a file that keeps searches out of its folder
 
 def is_written(folder: _Path) -> bool:
     """Whether a folder is a run, or an output among pictures that are read (`make`)."""
-    return is_run(folder) or os.path.exists(os.path.join(folder, _MARK))
+    return is_run(folder) or paths.exists(os.path.join(folder, _MARK))
 
 
 def check(output: _Path, root: _Path, files: Iterable[_Path], what: str = "the input lies") -> None:
@@ -30,17 +31,17 @@ def check(output: _Path, root: _Path, files: Iterable[_Path], what: str = "the i
     Raises:
         jgan.UserError: names the first such file.
     """
-    here, there = os.path.realpath(root), os.path.realpath(output)
+    here, there = paths.real(root), paths.real(output)
     # A mount or another case of letters may give one folder two names.
     if here == there or _same(output, root):
         raise jgan.UserError(f"--output={output} is where {what}: name another folder.")
-    if os.path.exists(output) and not os.path.isdir(output):
+    if paths.exists(output) and not paths.is_folder(output):
         raise jgan.UserError(f"--output={output} is a file: name a folder.")
     # Links may lead to the input in other ways, and a folder above the input may hold it under the name of an output.
-    originals = {os.path.realpath(file) for file in files}
+    originals = {paths.real(file) for file in files}
     above = here.startswith(os.path.join(there, ""))
     for file in files:
-        place = os.path.realpath(os.path.join(output, os.path.relpath(file, root)))
+        place = paths.real(os.path.join(output, os.path.relpath(file, root)))
         if place in originals or above and place.startswith(os.path.join(here, "")):
             raise jgan.UserError(
                 f"--output={output} would put what is made of {file} among the input: name another folder."
@@ -56,7 +57,7 @@ def make(output: _Path, *searched: _Path) -> pathlib.Path:
         jgan.UserError: it cannot be made or written to, or it is the directory of a run, whose page and pictures would
             be lost.
     """
-    output = pathlib.Path(output)
+    output = paths.of(output)
     if is_run(output) or is_export(output):
         raise jgan.UserError(f"--output={output} is the directory of a run: name another folder.")
     try:
@@ -72,24 +73,26 @@ def make(output: _Path, *searched: _Path) -> pathlib.Path:
 
 def mark(folder: _Path) -> None:
     """Keeps searches out of an existing folder; an OSError if it cannot be written to."""
-    (pathlib.Path(folder) / _MARK).write_text(
+    (paths.of(folder) / _MARK).write_text(
         "Programs of jgan wrote these files. Searches for pictures do not enter this folder.\n"
     )
 
 
 def _same(one: _Path, other: _Path) -> bool:
     """Whether two paths lead to the same existing file or folder."""
+    if paths.is_remote(one) or paths.is_remote(other):
+        return paths.real(one) == paths.real(other)
     return os.path.exists(one) and os.path.samefile(one, other)
 
 
 def is_run(folder: _Path) -> bool:
     """Whether a folder is the directory of a run."""
-    return all(os.path.exists(os.path.join(folder, name)) for name in ("config.json", "checkpoints"))
+    return all(paths.exists(os.path.join(folder, name)) for name in ("config.json", "checkpoints"))
 
 
 def is_export(folder: _Path) -> bool:
     """Whether a folder is what `launch.export` wrote."""
-    return all(os.path.exists(os.path.join(folder, name)) for name in ("config.json", "weights.safetensors"))
+    return all(paths.exists(os.path.join(folder, name)) for name in ("config.json", "weights.safetensors"))
 
 
 @functools.cache  # a folder is searched more than once

@@ -29,6 +29,7 @@ import numpy as np
 
 import jgan
 from jgan import fields
+from jgan import paths
 from jgan.data import cache
 from jgan.data import examples
 from jgan.data import labelling
@@ -267,7 +268,7 @@ def _files(domains: tuple[examples.Examples, ...], data: Any, lists: bool = Fals
     By places that stay the same if the folder is moved or its path is spelled differently.
     """
     if lists:
-        files = {file: os.stat(file).st_size for domain in domains for file in domain.source.lists}
+        files = {file: paths.status(file).size for domain in domains for file in domain.source.lists}
     else:
         files = {file: size for domain in domains for file, size in domain.files.items()}
     if data.source != "folder":

@@ -9,12 +9,12 @@ semantic segmentation" (2015, section 5) are computed from it.
 from collections.abc import Mapping
 import json
 import os
-import pathlib
 from typing import Any
 
 import numpy as np
 
 import jgan
+from jgan import paths
 
 
 def load_palette(path: str | os.PathLike[str]) -> dict[str, tuple[int, int, int]]:
@@ -24,7 +24,7 @@ def load_palette(path: str | os.PathLike[str]) -> dict[str, tuple[int, int, int]
         jgan.UserError: there is no such file, it holds no such dict, or it has fewer than two classes or a colour
         twice.
     """
-    path = pathlib.Path(path)
+    path = paths.of(path)
     example = '{"road": [254, 254, 254], "water": [178, 208, 249]}'
     try:
         palette = json.loads(path.read_text(), object_pairs_hook=_once)

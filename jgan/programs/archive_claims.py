@@ -12,6 +12,9 @@ import platform
 import secrets
 import threading
 
+import jgan
+from jgan import paths
+
 EXPIRY = 60  # seconds after which a claim that nobody touched counts for nothing
 _BEAT = 10  # seconds between two touches
 
@@ -32,10 +35,7 @@ class Claims:
     def take(self, number: int) -> bool:
         """Whether the shard of this number is this process's to make from now on."""
         path = self._path(number)
-        try:
-            with path.open("x") as file:
-                file.write(self._name)
-        except FileExistsError:
+        if not paths.create(path, self._name.encode()):
             if self._is_alive(path):
                 return False
             with contextlib.suppress(FileNotFoundError):  # it has just been dropped
@@ -80,8 +80,8 @@ class Claims:
         while not self._closed.wait(_BEAT):
             with self._lock:
                 for number in self.held:
-                    with contextlib.suppress(OSError):
-                        os.utime(self._path(number))
+                    with contextlib.suppress(OSError, jgan.UserError):  # the next touch may do
+                        paths.touch(self._path(number), self._name.encode())
 
     def _path(self, number: int) -> pathlib.Path:
         return self._folder / f".shard-{number:05d}.busy"

@@ -172,7 +172,7 @@ def unpack(path: pathlib.Path, *, values: bool = True) -> Rows | None:
     Without `values` those of the rows are {}, or the cost alone.
     """
     try:
-        with np.load(path, allow_pickle=False) as saved:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
             names, sums = saved["names"].tolist(), saved["sha256"].tolist()
             keys = [x for x in saved.files if not x.startswith(PICTURES) and x not in _OWN]
             arrays = {key: saved[key] for key in keys if values or key == "cost"}

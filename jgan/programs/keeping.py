@@ -12,6 +12,7 @@ import ml_collections
 import numpy as np
 
 import jgan
+from jgan import paths
 from jgan import pictures as pictures_lib
 from jgan.data import images as image_files
 from jgan.programs import previews
@@ -106,6 +107,8 @@ class Keeping:
         if not self._finite((state.params, state.stats, state.ema)):
             raise self._diverged(step, "a parameter is not finite")
         self.trace.state(step, state, saved=True)
+        self.log.flush()  # a run that goes on from here has nothing else of what was before
+        self.trace.flush()
         self.checkpoints.save(step, state, scores)
 
     def validate(self, step: int, weights: dict[str, Any]) -> dict[str, float] | None:
@@ -121,7 +124,7 @@ class Keeping:
         if jax.process_index():
             return
         folder = os.path.join(self.workdir, "samples")
-        os.makedirs(folder, exist_ok=True)
+        paths.of(folder).mkdir(parents=True, exist_ok=True)
         for name, picture in made.items():
             path = os.path.join(folder, name or f"{step:06d}.png")
             if name.endswith(".webp"):
@@ -136,6 +139,7 @@ class Keeping:
     def page(self) -> None:
         """Writes the page of the run."""
         if jax.process_index() == 0:
+            self.log.flush()  # the page has what can be read
             page.write(self.workdir)
 
     def close(self) -> None:

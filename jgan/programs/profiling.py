@@ -10,6 +10,7 @@ import jax
 
 import jgan
 from jgan import output
+from jgan import paths
 
 FOLDER = "profile"  # in the run
 STEP = "step"  # the name of a step's span in the profile; its number is `step_num`
@@ -94,7 +95,7 @@ class Profile:
             for file in sorted(pathlib.Path(opened.name).rglob("*")):
                 if file.is_file():
                     place = os.path.join(self._folder, file.relative_to(opened.name))
-                    os.makedirs(os.path.dirname(place), exist_ok=True)
+                    paths.of(place).parent.mkdir(parents=True, exist_ok=True)
                     output.replace(place, file.read_bytes())
         self._say(
             f"profile of steps {self._first} to {self._last}: tensorboard --logdir={self._folder}, or its "

@@ -22,6 +22,7 @@ import numpy as np
 import jgan
 from jgan import frozen
 from jgan import output as output_lib
+from jgan import paths
 from jgan import sharding
 from jgan import trained
 from jgan.data import check
@@ -298,7 +299,7 @@ def project_files(
     )
     if fit not in framing.FITS:
         raise jgan.UserError(f"fit={fit!r} is unknown: use one of {', '.join(framing.FITS)}.")
-    target = pathlib.Path(output)
+    target = paths.of(output)
     root, files = projection_files.files(images, target)
     facts = projection_files.facts(
         run,

@@ -14,6 +14,7 @@ import numpy as np
 import jgan
 from jgan import frozen
 from jgan import output as output_lib
+from jgan import paths
 from jgan import pictures
 from jgan import trained
 from jgan.data import framing
@@ -32,7 +33,7 @@ def files(images: str, target: pathlib.Path) -> tuple[pathlib.Path, list[pathlib
     Raises:
         jgan.UserError: there are none.
     """
-    source = pathlib.Path(images)
+    source = paths.of(images)
     if not source.exists():
         raise jgan.UserError(f"--images={images} does not exist.")
     root = source.parent if source.is_file() else source
@@ -51,7 +52,7 @@ def todo(
         made = target / f"{file.relative_to(root)}.npz"
         if made.exists():
             # Whatever is wrong with the archive or the photo is reported where they are used.
-            with contextlib.suppress(Exception), np.load(made, allow_pickle=False) as saved:
+            with contextlib.suppress(Exception), made.open("rb") as opened, np.load(opened) as saved:
                 if str(saved["photo"]) == content(file):
                     continue
             changed += 1
@@ -61,7 +62,7 @@ def todo(
 
 def content(file: pathlib.Path) -> str:
     """The digest of what is in a file."""
-    with open(file, "rb") as opened:
+    with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
@@ -172,7 +173,7 @@ def save(
         place.parent.mkdir(parents=True, exist_ok=True)
         pasted = framing.paste(photo, framed, made[k])
         picture = pictures.show(pasted) if pasted.dtype == np.float32 else framing.shrink(pasted, bits)
-        image_files.write(pathlib.Path(f"{place}.png"), picture)
+        image_files.write(paths.of(f"{place}.png"), picture)
         buffer = io.BytesIO()
         np.savez(
             buffer,
@@ -186,5 +187,5 @@ def save(
             square=np.array([framed.top, framed.left, framed.side]),
             photo=np.array(content(file)),
         )
-        output_lib.replace(pathlib.Path(f"{place}.npz"), buffer.getvalue())
+        output_lib.replace(paths.of(f"{place}.npz"), buffer.getvalue())
     return lost

@@ -25,7 +25,7 @@ def page(
     for file in files[:_PAGE]:
         name = str(file.relative_to(root))
         try:
-            with np.load(target / f"{name}.npz", allow_pickle=False) as saved:
+            with (target / f"{name}.npz").open("rb") as opened, np.load(opened) as saved:
                 made, cost = saved["reconstruction"], float(saved["cost"])
                 top, left, side = (int(x) for x in saved["square"])
             photo = image_files.load(file)

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from collections.abc import Sequence
 import io
-import pathlib
 from typing import Any
 
 import jax
@@ -12,6 +11,7 @@ import numpy as np
 import jgan
 from jgan import fields
 from jgan import output as output_lib
+from jgan import paths
 from jgan import pictures
 from jgan import sharding
 from jgan import trained
@@ -60,7 +60,7 @@ def write(
     way = run.way()
     asked = fields.parse(controls.settable(way), list(given))  # codes are what is drawn here
     told = controls.told(way, controls.as_json(way, asked))
-    archive_files.refuse(pathlib.Path(output))
+    archive_files.refuse(paths.of(output))
     folder = outputs.make(output, *run_config.searched(run.config))
     space = run.space()
     made = generator(run)

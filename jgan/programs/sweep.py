@@ -22,6 +22,7 @@ from typing import TextIO
 import ml_collections
 
 import jgan
+from jgan import paths
 from jgan import sweeps
 from jgan.metrics import segmentation
 from jgan.runs import config as run_config
@@ -217,8 +218,12 @@ def describe(sweep: sweeps.Sweep, jobs: Sequence[Job], given: Sequence[str]) -> 
 
 def progress(workdir: str) -> int:
     """The last step of a run that has a complete checkpoint; 0 if there is none."""
+    folder = os.path.join(workdir, "checkpoints")
     try:
-        names = os.listdir(os.path.join(workdir, "checkpoints"))
+        if paths.is_remote(folder):
+            names = [mark.parent.name for mark in paths.of(folder).glob("*/commit_success.txt")]
+        else:
+            names = os.listdir(folder)
     except OSError:
         return 0
     return max((int(name) for name in names if name.isdecimal()), default=0)

@@ -15,6 +15,7 @@ import ml_collections
 
 import jgan
 from jgan import fields
+from jgan import paths
 from jgan import sharding
 from jgan import trained
 from jgan.data import pipeline
@@ -25,6 +26,7 @@ from jgan.programs import loop
 from jgan.programs import previews
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
+from jgan.runs import lock
 from jgan.runs import origin
 from jgan.runs import tracking
 from jgan.systems import SYSTEMS
@@ -106,7 +108,7 @@ def together(
                 sharding.check(configs[0].batch_size)
                 sharding.mesh(model_axis)
             run_config.prepare(workdir)
-            locks.enter_context(sharding.once(run_config.lock(workdir)))
+            locks.enter_context(sharding.once(lock.held(workdir)))
         options = {"how": how, "model_axis": model_axis, "profile": profile}
         _train([taken(c) for c in configs], workdirs, init_from, allow_changed_data, trackers, options)
 
@@ -261,12 +263,12 @@ def _agree(members: Sequence[keeping.Member], given: Any = None) -> None:
 
 def _old(config: ml_collections.ConfigDict, workdir: str) -> ml_collections.ConfigDict | None:
     """The config of a run that goes on, whose facts `config` takes over; None for a new one."""
-    if os.path.exists(os.path.join(workdir, trained.EXPORTED)):
+    if paths.exists(os.path.join(workdir, trained.EXPORTED)):
         raise jgan.UserError(
             f"--workdir={workdir} is an export, without what training needs to go on: "
             f"another --workdir with --init_from={workdir} would work."
         )
-    if not os.path.exists(os.path.join(workdir, "config.json")):
+    if not paths.exists(os.path.join(workdir, "config.json")):
         return None
     old = run_config.read(workdir)
     run_config.take_facts(config, old)

@@ -10,6 +10,7 @@ import numpy as np
 import jgan
 from jgan import fields
 from jgan import output as output_lib
+from jgan import paths
 from jgan import pictures
 from jgan.data import check
 from jgan.data import images as image_files
@@ -60,7 +61,7 @@ def files(
         translator.check_tile(tile)
         if translator.way.tiling.radius is None:
             print(tiles.BLENDED)
-    archive_files.refuse(pathlib.Path(output))
+    archive_files.refuse(paths.of(output))
     target = outputs.make(output, root, *run_config.searched(translator.config))
     bad, wide, doubtful, differences, remarks = [], [], 0, [], collections.Counter()
     for file in output_lib.progress_over(files):
@@ -78,7 +79,7 @@ def files(
             remarks.update(made[0].remarks)
             if strip:
                 _write_strip(
-                    pathlib.Path(f"{place}.png"),
+                    paths.of(f"{place}.png"),
                     image,
                     made,
                     [title for title, _ in _titles(translator, samples)],
@@ -158,7 +159,7 @@ def _write_strip(path: pathlib.Path, image: Any, made: list[image_files.Picture]
 
 def _inputs(source: str, output: str) -> tuple[pathlib.Path, list[pathlib.Path]]:
     """(the folder that names are kept of, the pictures to translate)."""
-    path = pathlib.Path(source)
+    path = paths.of(source)
     if not path.exists():
         raise jgan.UserError(f"--input={source} does not exist.")
     root = path.parent if path.is_file() else path

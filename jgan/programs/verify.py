@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 import os
-import shutil
 import tempfile
 from typing import Any
 from typing import NamedTuple
@@ -12,6 +11,7 @@ import ml_collections
 import jgan
 from jgan.programs import train
 from jgan.runs import config as run_config
+from jgan.runs import frozen as frozen_files
 from jgan.runs import origin
 from jgan.runs import trace
 
@@ -56,8 +56,8 @@ def verify(workdir: str, steps: int = trace.STEPS) -> Verdict:
         mine = together.setdefault(config.seed, os.path.join(place, str(config.seed)))
         for one in together.values():
             os.makedirs(one)
-            if os.path.isdir(os.path.join(workdir, "frozen")):
-                shutil.copytree(os.path.join(workdir, "frozen"), os.path.join(one, "frozen"))
+            for net, weights in frozen_files.read(workdir).items():
+                frozen_files.write(one, net, weights)
         config.steps = starts[0].get("steps", config.steps)
         diverged = None
         digested = [step for step, told in known.items() if "state" in told]

@@ -25,6 +25,8 @@ import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
 import jgan
+from jgan import paths
+from jgan.runs import mirror
 from jgan.runs import retention
 
 NOT_STORED = ("frozen",)
@@ -63,22 +65,23 @@ class Checkpoints:
             raise jgan.UserError(
                 f'the best checkpoint is the one of "min" or "max" {best[0]}, not "{best[1]}"'
             )
-        self.directory = pathlib.Path(directory).absolute()
+        self.directory = paths.of(directory).absolute()
         self._best = best
         self._read_only = read_only
         self._unseen = False  # whether a save was begun whose outcome has not been asked for yet
         _check_directory(self.directory, read_only)
         logging.getLogger("absl").addFilter(_logged_once)
         _hush_late_writes()
+        self._mirror = mirror.of(self.directory, read_only=read_only)
         if not read_only:
-            retention.finish_deletions(self.directory)
-        self._retention = retention.Policy(self.directory, keep, best)
+            retention.finish_deletions(self._mirror.folder)
+        self._retention = retention.Policy(self._mirror.folder, keep, best)
         context = ocp.Context()
         # Noise-like float32 gains a tenth from compression and pays for it with double the time.
         context.array.saving.use_compression = False
         context.pytree.loading.partial_load = True  # `_check_fit` refuses what is missing, by name
         self._checkpointer = ocp.training.Checkpointer(
-            self.directory,
+            str(self._mirror.folder),
             context=context,
             preservation_policy=self._retention,
             cleanup_tmp_directories=not read_only,
@@ -141,7 +144,7 @@ class Checkpoints:
         """
         if self._read_only:
             raise jgan.UserError(f"{self.directory} was opened for reading and cannot be saved to")
-        if not self.directory.is_dir():  # Orbax would make a new one, or wait for it for ever
+        if self._is_gone():  # Orbax would make a new one, or wait for it for ever
             raise jgan.UserError(_failed(self.directory, "it was removed while the run went on", []))
         if step in self.steps:
             return False
@@ -164,12 +167,17 @@ class Checkpoints:
         """Raises the error that `wait` would raise, once it is known, without waiting: for use between two steps."""
         if self._unseen and not self._checkpointer.is_saving_in_progress():
             self._unseen = False
-            self.wait()
+            with self._failures():
+                self._checkpointer.wait()
+                self._mirror.push()
+        self._mirror.check()
 
     def wait(self) -> None:
         """Returns when no save is under way; raises jgan.UserError if it could not be written."""
         with self._failures():
             self._checkpointer.wait()
+            self._mirror.push()
+            self._mirror.wait()
 
     def restore(self, step: int, abstract_state: Any) -> Any:
         """The state that was saved at `step`, in the structure and shardings of `abstract_state`.
@@ -201,19 +209,27 @@ class Checkpoints:
         with self._failures():
             try:
                 self._checkpointer.wait()
+                self._mirror.push()
+                self._mirror.wait()
             finally:
                 with contextlib.suppress(*_WRITE_ERRORS):  # `wait` has raised it
                     self._checkpointer.close()
+                self._mirror.close()
+
+    def _is_gone(self) -> bool:
+        """Whether the directory was removed; in an object store there is none before it holds something."""
+        return not paths.is_remote(self.directory) and not self.directory.is_dir()
 
     def _complete(self) -> list[Any]:
         """The checkpoints that are complete, as Orbax describes them."""
-        gone = retention.deletions(self.directory)
+        gone = retention.deletions(self._mirror.folder)
         return [info for info in self._checkpointer.checkpoints if info.step not in gone]
 
     def _load(self, step: int, abstract: Mapping[str, Any], whole: bool) -> dict[str, Any]:
         """{field: value} of a checkpoint in the structure of `abstract`, which has all of its fields if `whole`."""
         self._check_step(step)
         name = f"the checkpoint of step {step} in {self.directory}"
+        self._mirror.fetch(step)
         with _readable(name):
             stored = self._checkpointer.checkpointables_metadata(step).metadata
         for field in abstract.keys() & stored.keys():
@@ -239,7 +255,7 @@ class Checkpoints:
         try:
             yield
         except _WRITE_ERRORS as error:
-            if not self.directory.is_dir():
+            if self._is_gone():
                 removed = "it was removed while the run went on"
                 raise jgan.UserError(_failed(self.directory, removed, [])) from error
             self._checkpointer.reload()
@@ -320,6 +336,10 @@ def _check_directory(directory: pathlib.Path, read_only: bool) -> None:
         raise jgan.UserError(
             f"checkpoints cannot be kept in {directory}, whose name is not UTF-8: another directory would work"
         ) from None
+    if paths.is_remote(directory):
+        if read_only and not directory.is_dir():
+            raise jgan.UserError(f"{directory} does not exist, so there is no checkpoint to read")
+        return
     for path in (directory, *directory.parents):
         if path.exists():
             if not path.is_dir():

@@ -1,22 +1,18 @@
-"""The run directory: the config it was made with, what may differ when it is continued, and who trains it now."""
+"""The run directory: the config it was made with, and what may differ when it is continued."""
 
 from collections.abc import Collection
 from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Mapping
-import contextlib
-import datetime
 import json
 import os
-import socket
 import types
 from typing import Any
 from typing import NamedTuple
-from typing import TextIO
 
 import ml_collections
 
 import jgan
+from jgan import paths
 
 # Fields that may change when a run continues. Run length, logging, saving and the speed of input change no step that
 # was already taken. The data are recognised not by where they lie or by what is done about bad files, but by the files
@@ -54,7 +50,7 @@ def read(workdir: str) -> ml_collections.ConfigDict:
     """
     path = os.path.join(workdir, "config.json")
     try:
-        with open(path, encoding="utf-8") as file:
+        with paths.of(path).open(encoding="utf-8") as file:
             fields = json.load(file)
         config = ml_collections.ConfigDict(_tuples(fields["config"]))
         if not isinstance(config.get("system"), str):
@@ -87,7 +83,7 @@ def write(workdir: str, config: ml_collections.ConfigDict, **facts: Any) -> None
 def facts(workdir: str) -> dict[str, Any]:
     """The facts that `write` was given besides the config; {} where config.json cannot be read."""
     try:
-        with open(os.path.join(workdir, "config.json"), encoding="utf-8") as file:
+        with paths.of(os.path.join(workdir, "config.json")).open(encoding="utf-8") as file:
             return {name: value for name, value in json.load(file).items() if name != "config"}
     except (OSError, ValueError, AttributeError):
         return {}
@@ -149,7 +145,7 @@ def searched(config: ml_collections.ConfigDict) -> tuple[str, ...]:
 def prepare(workdir: str) -> None:
     """Makes the directory of a run; a `jgan.UserError` where a file stands in its place."""
     try:
-        os.makedirs(workdir, exist_ok=True)
+        paths.of(workdir).mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise jgan.UserError(f"--workdir={workdir} is a file or lies in one: name a directory.") from None
     except OSError as error:
@@ -222,13 +218,13 @@ def check_files(
         jgan.UserError: the data differ, unless `allow`.
     """
     try:
-        with open(os.path.join(workdir, "data.json"), encoding="utf-8") as file:
+        with paths.of(os.path.join(workdir, "data.json")).open(encoding="utf-8") as file:
             known = json.load(file).get(split or old.data.split)
         if known is None:
             return ""  # no files were recorded
         difference = _difference(known, data, os.path.expanduser(new.data.root))
     except FileNotFoundError:
-        places = [os.path.realpath(os.path.expanduser(config.data.root)) for config in (old, new)]
+        places = [paths.real(os.path.expanduser(config.data.root)) for config in (old, new)]
         if places[0] == places[1]:
             return ""
         difference = f"are in {new.data.root}, not in {old.data.root}, and it does not know their files"
@@ -242,109 +238,11 @@ def check_files(
     return difference
 
 
-@contextlib.contextmanager
-def lock(workdir: str) -> Iterator[None]:
-    """Holds the run for this process, so that no other process trains it meanwhile.
-
-    It is a lock of the operating system on the file `lock`, which ends with the process that holds it, for whatever
-    reason that process ends; the text of the file says who holds it. On file systems without such locks, or whose locks
-    other machines do not see, only the text of the file can be used; what a job of a cluster left there (JGAN_JOB or
-    SLURM_JOB_ID names it) the same job takes over, since a cluster runs it once at a time.
-
-    Raises:
-        jgan.UserError: another process trains the run, or may do so; or the directory cannot be written to.
-    """
-    try:
-        import fcntl
-    except ImportError:  # this operating system has no such locks
-        yield
-        return
-    path = os.path.join(workdir, "lock")
-    try:
-        file = open(path, "a+", encoding="utf-8")
-    except OSError as error:
-        raise jgan.UserError(f"--workdir={workdir} cannot be written to: {error.strerror}.") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            alive: bool | None = False
-        except BlockingIOError:
-            alive = True
-        except OSError:
-            alive = None  # locks are not known here
-        file.seek(0)
-        owner = _owner(file.read())
-        if alive is None and owner:
-            alive = _is_running(owner)
-        who = "process {process} on {machine} since {since}".format(**owner) if owner else "another process"
-        if alive:
-            raise jgan.UserError(
-                f"the run in {workdir} is being trained by {who}: wait until it ends, or name another --workdir."
-            )
-        me = _me()
-        again = (
-            me["job"] and owner.get("job") == me["job"]
-        )  # a cluster has started its job on another machine
-        if owner and owner["machine"] != me["machine"] and owner["boot"] != me["boot"] and not again:
-            raise jgan.UserError(
-                f"the run in {workdir} was begun by {who}, and whether it still trains cannot be seen from "
-                f"{me['machine']}: if it does not, remove {path}."
-            )
-        _say_whose(file, json.dumps(me))
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):  # the directory may be gone
-                _say_whose(file, "")
-
-
-_OWNER = {"process": int, "machine": str, "boot": str, "since": str}
-
-
-def _me() -> dict[str, Any]:
-    """This process, as the file `lock` names it."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
-            # Containers of one machine differ in their names and share this; other machines have another.
-            boot = file.read().strip()
-    except OSError:
-        boot = socket.gethostname()
-    now = datetime.datetime.now().astimezone().isoformat(" ", "seconds")
-    job = os.environ.get("JGAN_JOB") or os.environ.get("SLURM_JOB_ID") or ""
-    return {"process": os.getpid(), "machine": socket.gethostname(), "boot": boot, "since": now, "job": job}
-
-
-def _owner(text: str) -> dict[str, Any]:
-    """The owner that the text of the file `lock` names; {} where it names nobody."""
-    try:
-        owner = json.loads(text)
-        return {"job": owner.get("job", ""), **{name: kind(owner[name]) for name, kind in _OWNER.items()}}
-    except (ValueError, KeyError, TypeError):
-        return {}
-
-
-def _is_running(owner: dict[str, Any]) -> bool:
-    """Whether this machine has not been restarted since, and has a process with the number of `owner`."""
-    if owner["boot"] != _me()["boot"]:
-        return False
-    try:
-        os.kill(owner["process"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # it runs, and belongs to another user
-    return True
-
-
-def _say_whose(file: TextIO, text: str) -> None:
-    """Replaces the text of the file `lock`."""
-    file.truncate(0)
-    file.write(text)
-    file.flush()
-
-
 def _replace(path: str, content: Any, indent: int) -> None:
     """Writes JSON to a file that is there whole or not at all."""
+    if paths.is_remote(path):
+        paths.of(path).write_text(json.dumps(content, indent=indent) + "\n")
+        return
     with open(path + ".new", "w", encoding="utf-8") as file:
         json.dump(content, file, indent=indent)
         file.write("\n")
@@ -356,7 +254,7 @@ def _difference(known: dict[str, Any], data: Data, top: str) -> str:
     labels = known.pop("", "")
     files = data.files if labels else {**data.files, **data.lists}
     gone = known.keys() - files.keys()
-    bad = {name for name in gone if os.path.exists(os.path.join(top, name))}
+    bad = {name for name in gone if paths.exists(os.path.join(top, name))}
     kinds = {
         "missing": gone - bad,
         "there but not usable": bad,

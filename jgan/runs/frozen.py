@@ -1,7 +1,6 @@
 """Weights that a run uses and does not train, in its own directory: RUN/frozen/NET.npz, one file for each net."""
 
 import io
-import os
 import pathlib
 from typing import Any
 
@@ -9,6 +8,7 @@ import numpy as np
 
 import jgan
 from jgan import output
+from jgan import paths
 
 
 def write(workdir: str, net: str, weights: dict[str, Any]) -> None:
@@ -19,7 +19,7 @@ def write(workdir: str, net: str, weights: dict[str, Any]) -> None:
     """
     buffer = io.BytesIO()
     np.savez(buffer, **_flat(weights))
-    os.makedirs(_folder(workdir), exist_ok=True)
+    _folder(workdir).mkdir(parents=True, exist_ok=True)
     output.replace(_folder(workdir) / f"{net}.npz", buffer.getvalue())
 
 
@@ -32,7 +32,7 @@ def read(workdir: str) -> dict[str, Any]:
     nets = {}
     for path in sorted(_folder(workdir).glob("*.npz")):
         try:
-            with np.load(path, allow_pickle=False) as saved:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
                 nets[path.stem] = _nested({name: saved[name] for name in saved.files})
         except (OSError, ValueError, KeyError) as error:
             raise jgan.UserError(f"{path} cannot be read as the weights of a net: {error}.") from None
@@ -41,7 +41,7 @@ def read(workdir: str) -> dict[str, Any]:
 
 def _folder(workdir: str) -> pathlib.Path:
     """The folder of these files."""
-    return pathlib.Path(workdir) / "frozen"
+    return paths.of(workdir) / "frozen"
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ import pathlib
 from typing import Any
 
 from jgan import output
+from jgan import paths
 from jgan.runs import charts
 from jgan.runs import log
 from jgan.runs import warnings as warning_signs
@@ -29,7 +30,7 @@ _PAGE = pathlib.Path(__file__).with_name("page.html")
 
 def write(workdir: str | os.PathLike[str]) -> None:
     """Writes workdir/index.html from those of config.json, metrics.jsonl and samples/*.png that exist."""
-    workdir = pathlib.Path(workdir)
+    workdir = paths.of(workdir)
     try:
         run = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

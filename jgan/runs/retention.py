@@ -9,12 +9,13 @@ OLD is no longer a checkpoint.
 from collections.abc import Sequence
 import math
 import pathlib
-import shutil
 from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
+
+from jgan import paths
 
 _MARK = ".replaced-by-"
 
@@ -78,7 +79,7 @@ def finish_deletions(directory: pathlib.Path) -> None:
     """Deletes what is left of `deletions`; every process calls it, before any of them lists the directory."""
     if jax.process_index() == 0:
         for old in deletions(directory):
-            shutil.rmtree(directory / str(old), ignore_errors=True)
+            paths.remove_tree(directory / str(old))
         for mark, _, _ in _marks(directory):
             mark.unlink(missing_ok=True)
     if jax.process_count() > 1:

@@ -98,6 +98,10 @@ class Trace:
         if step <= STEPS:
             self._log.write({"step": step, **batch, **values})
 
+    def flush(self) -> None:
+        """As `Log.flush`."""
+        self._log.flush()
+
     def close(self) -> None:
         """Closes the file."""
         self._log.close()

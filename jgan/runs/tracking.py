@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import importlib
 import os
+import tempfile
 import types
 from typing import Protocol
 import uuid
@@ -16,6 +17,7 @@ import ml_collections
 import numpy as np
 
 import jgan
+from jgan import paths
 
 FOLDER = "tensorboard"  # of event files, in the run
 _ID = "wandb.id"  # the file of the run that has its name at Weights & Biases
@@ -61,6 +63,11 @@ class _TensorBoard:
     """Event files in RUN/tensorboard. A run that goes on hides what it had written of later steps."""
 
     def __init__(self, library: types.ModuleType, workdir: str, start: int) -> None:
+        if paths.is_remote(workdir):
+            raise jgan.UserError(
+                f"--tensorboard: event files are appended to, which cannot be done in {workdir}; a --workdir on a disk "
+                "would work, and so would --wandb."
+            )
         self._writer = library.SummaryWriter(
             os.path.join(workdir, FOLDER), purge_step=start + 1 if start else None
         )
@@ -89,9 +96,9 @@ class _Wandb:
         self._run = library.init(
             project=project,
             id=_name(workdir),
-            name=os.path.basename(os.path.abspath(workdir)),
+            name=os.path.basename(paths.absolute(workdir)),
             resume="allow",
-            dir=workdir,
+            dir=tempfile.gettempdir() if paths.is_remote(workdir) else workdir,
             config=config.to_dict(),
         )
 
@@ -117,12 +124,10 @@ def _library(name: str, flag: str) -> types.ModuleType:
 
 def _name(workdir: str) -> str:
     """The name of the run at Weights & Biases, kept in its directory."""
-    path = os.path.join(workdir, _ID)
+    path = paths.of(workdir) / _ID
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()
+        return path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         name = uuid.uuid4().hex[:12]
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(name + "\n")
+        path.write_text(name + "\n", encoding="utf-8")
         return name

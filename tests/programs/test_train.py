@@ -19,6 +19,7 @@ from jgan.programs import train
 from jgan.programs import translate
 from jgan.runs import checkpoint
 from jgan.runs import config as run_config
+from jgan.runs import lock
 from tests import cells
 from tests.interrupted import sigterm_after
 
@@ -333,7 +334,7 @@ def test_validation_goes_on_with_other_data_and_says_so(on_files, tmp_path, caps
 
 def test_a_run_that_is_being_trained_is_not_trained_by_another_process(on_files, tmp_path):
     (tmp_path / "run").mkdir()
-    with run_config.lock(str(tmp_path / "run")):
+    with lock.held(str(tmp_path / "run")):
         with pytest.raises(jgan.UserError, match=f"is being trained by process {os.getpid()} on "):
             on_files()
     assert os.listdir(tmp_path / "run") == ["lock"]

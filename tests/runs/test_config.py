@@ -1,13 +1,7 @@
-"""The directory of a run: who trains it, and what the data are that it goes on with."""
+"""The directory of a run: what the data are that it goes on with."""
 
-import errno
-import fcntl
-import json
 import os
 import pathlib
-import signal
-import subprocess
-import sys
 
 import ml_collections
 import pytest
@@ -18,98 +12,6 @@ import jgan
 from jgan.runs import config as run_config
 
 FILES = {"train/A/0.png": 100, "train/A/1.png": 200, "train/B/0.png": 300}
-
-
-def test_the_second_of_two_trainings_is_refused_by_the_process_and_machine_of_the_first(tmp_path):
-    with run_config.lock(str(tmp_path)):
-        me = run_config._me()
-        with pytest.raises(
-            jgan.UserError, match=f"trained by process {os.getpid()} on {me['machine']} since"
-        ):
-            with run_config.lock(str(tmp_path)):
-                raise AssertionError("both hold the run")
-    with run_config.lock(str(tmp_path)):  # whoever ends lets go
-        pass
-
-
-@pytest.mark.slow
-def test_the_lock_of_a_killed_process_is_taken_over(tmp_path):
-    program = (
-        "import sys, time; from jgan.runs import config; held = config.lock(sys.argv[1]); held.__enter__()"
-    )
-    program += "; print('held', flush=True); time.sleep(99)"
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "held\n"
-    with pytest.raises(jgan.UserError, match=f"process {process.pid} on"):
-        with run_config.lock(str(tmp_path)):
-            pass
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    assert json.loads((tmp_path / "lock").read_text())["process"] == process.pid
-    with run_config.lock(str(tmp_path)):
-        assert json.loads((tmp_path / "lock").read_text())["process"] == os.getpid()
-
-
-def left_behind(tmp_path, **changes):
-    """A lock file as a process that was killed leaves it."""
-    (tmp_path / "lock").write_text(json.dumps({**run_config._me(), **changes}))
-
-
-def test_the_lock_of_a_machine_that_was_started_again_is_taken_over(tmp_path):
-    """Its process number may be that of another process by now."""
-    left_behind(tmp_path, boot="an earlier start")
-    with run_config.lock(str(tmp_path)):
-        pass
-
-
-def test_a_lock_of_another_machine_says_how_to_clear_it(tmp_path):
-    left_behind(tmp_path, boot="another", machine="node7", process=12)
-    with pytest.raises(jgan.UserError, match=f"process 12 on node7 .* remove {tmp_path}/lock"):
-        with run_config.lock(str(tmp_path)):
-            pass
-    (tmp_path / "lock").unlink()
-    with run_config.lock(str(tmp_path)):
-        pass
-
-
-def test_a_cluster_that_starts_its_job_on_another_machine_takes_its_lock_over(tmp_path, monkeypatch):
-    monkeypatch.setenv("JGAN_JOB", "faces")
-    left_behind(tmp_path, boot="another", machine="node7", process=12)
-    with run_config.lock(str(tmp_path)):
-        assert json.loads((tmp_path / "lock").read_text())["process"] == os.getpid()
-    left_behind(tmp_path, boot="another", machine="node7", process=12)
-    monkeypatch.setenv("JGAN_JOB", "maps")
-    with pytest.raises(jgan.UserError, match="process 12 on node7"):
-        with run_config.lock(str(tmp_path)):
-            pass
-
-
-def test_where_the_file_system_knows_no_locks_the_process_is_looked_for(tmp_path, monkeypatch):
-    def refuse(*_):
-        raise OSError(errno.ENOLCK, "No locks available")
-
-    monkeypatch.setattr(fcntl, "flock", refuse)
-    left_behind(tmp_path, process=os.getppid())
-    with pytest.raises(jgan.UserError, match=f"process {os.getppid()} on"):
-        with run_config.lock(str(tmp_path)):
-            pass
-    ended = subprocess.Popen(["true"])
-    ended.wait()
-    left_behind(tmp_path, process=ended.pid)
-    with run_config.lock(str(tmp_path)):
-        pass
-
-
-def test_a_directory_that_cannot_be_written_to_is_told(tmp_path):
-    (tmp_path / "lock").mkdir()
-    with pytest.raises(jgan.UserError, match="--workdir=.* cannot be written to"):
-        with run_config.lock(str(tmp_path)):
-            pass
-
-
-# --- data
 
 
 def config(root):

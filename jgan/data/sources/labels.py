@@ -18,6 +18,7 @@ from typing import Any
 from typing import NamedTuple
 
 import jgan
+from jgan import paths
 from jgan.data import images
 from jgan.data.sources import layouts
 from jgan.data.sources import lists
@@ -170,7 +171,7 @@ def _other_classes(
 def _listed(data: Any, top: pathlib.Path, split: str) -> Labelled:
     """The pictures of a split whose attributes are in a list."""
     path = _list(data, top, split)
-    parent = pathlib.Path(path).parent
+    parent = paths.of(path).parent
     table = lists.read(path, _texts(data, "names"))
     names = chosen(data, table.names, path)
     # A list beside the pictures of a split is about these alone; any other list is about all pictures below root.
@@ -217,7 +218,7 @@ def _list(data: Any, top: pathlib.Path, split: str) -> str:
     """The path of the list of attributes: that of data.attributes, or one of the usual names."""
     given = data.get("attributes", "")
     if given:
-        path = pathlib.Path(given).expanduser()
+        path = paths.of(given).expanduser()
         return str(path if path.is_file() or path.is_absolute() or not (top / path).is_file() else top / path)
     for path in _near(top, LISTS, *([top / split] if split else [])):
         return path

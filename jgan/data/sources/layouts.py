@@ -26,6 +26,7 @@ import hashlib
 import pathlib
 
 import jgan
+from jgan import paths
 from jgan.data import images
 from jgan.data import outputs
 from jgan.data.sources.entry import Absent
@@ -159,7 +160,7 @@ def top_folder(root: str) -> pathlib.Path:
     """The folder that data.root names; a `jgan.UserError` if it is empty or there is no such folder."""
     if not root:
         raise jgan.UserError("no folder was given: set data.root to one with images in it")
-    top = pathlib.Path(root).expanduser()
+    top = paths.of(root).expanduser()
     if not top.is_dir():
         raise jgan.UserError(f"there is no folder {top}")
     return top

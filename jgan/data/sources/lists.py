@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 import jgan
+from jgan import paths
 
 MAX_BYTES = 1 << 27
 MAX_COLUMNS = 10_000
@@ -140,6 +141,8 @@ def _opened(path: str) -> io.TextIOWrapper:
     Devices and pipes are refused, because their size says nothing of how much comes out of them.
     """
     try:
+        if paths.is_remote(path):
+            return io.TextIOWrapper(io.BytesIO(paths.of(path).read_bytes()), encoding="utf-8-sig", newline="")
         status = os.stat(path)
         size = status.st_size
         if not stat.S_ISREG(status.st_mode):

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 import jgan
+from jgan import paths
 from jgan.data import framing
 from jgan.data import images
 from jgan.data.sources import entry as entry_lib
@@ -55,6 +56,11 @@ def parse(name: str) -> Name:
 
 def root_folder(root: str) -> pathlib.Path:
     """The folder with all prepared sets: the given one, or that of TensorFlow Datasets."""
+    if paths.is_remote(root):
+        raise jgan.UserError(
+            f"{root}: sets of TensorFlow Datasets are read from disks alone; copied to one they would work, "
+            "and so would folders of pictures."
+        )
     return pathlib.Path(root or tfds().core.constants.DATA_DIR).expanduser()
 
 
