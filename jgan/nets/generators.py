@@ -183,7 +183,8 @@ def _resnet(blocks: int, levels: int | None = None, where_add: str = "all", **ar
     if not isinstance(blocks, int) or blocks < 1:
         raise jgan.UserError(f"generator.blocks={blocks!r}: a ResNet needs 1 block or more.")
     module = ResNet(blocks=blocks, **arguments)
-    return nets.functions(module, 4, _radius(module))
+    apart = not layers.is_batch(module.norm) and module.dropout == 0
+    return nets.functions(module, 4, _radius(module), apart=apart)
 
 
 def _radius(module: ResNet) -> int:

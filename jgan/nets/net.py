@@ -34,8 +34,15 @@ class Net(NamedTuple):
     radius: int | None = None
 
 
-def functions(module: nn.Module, multiple: int = 1, radius: int | None = None) -> Net:
-    """The `Net` of a Linen module whose call takes the keyword arguments `statistics` and `dropout`."""
+def functions(module: nn.Module, multiple: int = 1, radius: int | None = None, *, apart: bool = False) -> Net:
+    """The `Net` of a Linen module whose call takes the keyword arguments `statistics` and `dropout`.
+
+    Args:
+        module: the module.
+        multiple: as in `Net`.
+        radius: as in `Net`.
+        apart: the module has a loop over layers, no dropout and no batch norm: see `placement.apart`.
+    """
 
     def init(key: jax.Array, *inputs: jax.Array) -> tuple[Any, Any]:
         variables = module.init(key, *inputs, statistics="batch", dropout=False)
@@ -48,9 +55,16 @@ def functions(module: nn.Module, multiple: int = 1, radius: int | None = None) -
         statistics: str = "batch",
         dropout: jax.Array | None = None,
     ) -> tuple[Any, Any]:
+        inputs = placement.examples(inputs)
+        if apart and statistics == "batch":
+
+            def own(params: Any, *inputs: jax.Array) -> Any:
+                return module.apply({"params": params}, *inputs, statistics=statistics, dropout=False)
+
+            return placement.apart(own, *inputs)(params, *inputs), stats
         output, updated = module.apply(
             {"params": params, "stats": stats},
-            *placement.examples(inputs),
+            *inputs,
             statistics=statistics,
             dropout=dropout is not None,
             rngs={} if dropout is None else {"dropout": dropout},

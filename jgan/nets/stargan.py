@@ -148,7 +148,7 @@ def generator(*, features: int, blocks: int = 6, ngf: int = 64, down: int = 2, d
     """
     for field, value in (("generator.blocks", blocks), ("generator.ngf", ngf), ("generator.down", down)):
         _positive(field, value)
-    return nets.functions(Generator(features, blocks, ngf, down, dtype), 2**down)
+    return nets.functions(Generator(features, blocks, ngf, down, dtype), 2**down, apart=True)
 
 
 def discriminator(

@@ -4,6 +4,7 @@ A step that is traced `under` a mesh divides its examples over all devices, and 
 a mesh, and in a program that each device runs by itself, these functions return what they are given.
 """
 
+from collections.abc import Callable
 import contextlib
 import math
 from typing import Any
@@ -38,6 +39,31 @@ def examples(tree: Any) -> Any:
         return jax.lax.with_sharding_constraint(x, spec)
 
     return jax.tree.map(place, tree)
+
+
+def apart(function: Callable[..., Any], *examples: jax.Array) -> Callable[..., Any]:
+    """`function(whole, *examples) -> examples` where each device computes those of its own, and no other's.
+
+    The gradients of `whole` are then summed over devices once, after the whole backward pass. In a loop the compiler
+    would sum those of each turn by themselves: a ResNet's blocks are one. Where examples are not divided it is the
+    function itself. Nothing in it may tie examples together or be drawn, since each device would draw the same.
+
+    Args:
+        function: of anything and of arrays [n, ...]; its value is a tree of arrays [n, ...].
+        examples: what it is going to be called with.
+    """
+    mesh = _mesh()
+    count = 1 if mesh is None else math.prod(mesh.shape[axis] for axis in AXES)
+    if mesh is None or any(x.shape[0] % count for x in examples):
+        return function
+    spec = PartitionSpec(AXES)
+    return jax.shard_map(
+        function,
+        mesh=mesh,
+        in_specs=(PartitionSpec(), *[spec] * len(examples)),
+        out_specs=spec,
+        check_vma=False,  # the primitives of this project have no rules for what varies over devices
+    )
 
 
 def whole(tree: Any) -> Any:
