@@ -56,10 +56,9 @@ flags.adopt_module_key_flags(process_flags)
 
 
 def main() -> None:
-    from jgan.programs import profiling
     from jgan.systems import SYSTEMS
 
-    profile = profiling.parse(_PROFILE.value) if _PROFILE.present else range(0)
+    profile = run_config.parse_steps(_PROFILE.value, "profile") if _PROFILE.present else range(0)
     launch.goes_with((_TOGETHER, bool(_SEEDS.value), "--seeds"))
     process_flags.check(apart=False)
     seeds = numbers(_SEEDS.value) if _SEEDS.present else []

@@ -8,27 +8,11 @@ import tempfile
 
 import jax
 
-import jgan
 from jgan import output
 from jgan import paths
 
 FOLDER = "profile"  # in the run
 STEP = "step"  # the name of a step's span in the profile; its number is `step_num`
-
-
-def parse(text: str) -> range:
-    """The steps START to STOP - 1 of a text START:STOP.
-
-    Raises:
-        jgan.UserError: the text says no such steps.
-    """
-    start, _, stop = text.partition(":")
-    steps = range(int(start), int(stop)) if start.isdecimal() and stop.isdecimal() else range(0)
-    if not steps:
-        raise jgan.UserError(
-            f"--profile={text}: START:STOP with whole numbers from 0 on, START below STOP, would work, such as 10:20."
-        )
-    return steps
 
 
 class Profile:

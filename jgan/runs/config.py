@@ -65,6 +65,21 @@ def read(workdir: str) -> ml_collections.ConfigDict:
         raise jgan.UserError(f"{path} cannot be read as the config of a run: {reason}.") from None
 
 
+def parse_steps(text: str, flag: str) -> range:
+    """The steps START to STOP - 1 of a flag's text START:STOP.
+
+    Raises:
+        jgan.UserError: the text says no such steps.
+    """
+    start, _, stop = text.partition(":")
+    steps = range(int(start), int(stop)) if start.isdecimal() and stop.isdecimal() else range(0)
+    if not steps:
+        raise jgan.UserError(
+            f"--{flag}={text}: START:STOP with whole numbers from 0 on, START below STOP, would work, such as 10:20."
+        )
+    return steps
+
+
 def parse_step(text: str) -> int | str:
     """The checkpoint a flag names: `latest`, `best` or a step."""
     if text in ("latest", "best"):

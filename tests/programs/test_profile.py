@@ -12,6 +12,7 @@ import pytest
 import jgan
 from jgan.programs import profiling
 from jgan.programs import train
+from jgan.runs import config as run_config
 from tests.interrupted import sigterm_after
 
 
@@ -45,11 +46,11 @@ def taken(workdir, steps, start, stop):
 @pytest.mark.parametrize("text", ["", "5", "5:5", "6:5", "-1:3", "a:b", "1:2:3", "1.5:2"])
 def test_what_says_no_steps_is_refused(text):
     with pytest.raises(jgan.UserError, match="START:STOP"):
-        profiling.parse(text)
+        run_config.parse_steps(text, "profile")
 
 
 def test_steps_are_half_open():
-    assert profiling.parse("10:20") == range(10, 20)
+    assert run_config.parse_steps("10:20", "profile") == range(10, 20)
 
 
 @pytest.mark.parametrize(
