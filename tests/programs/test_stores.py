@@ -322,7 +322,9 @@ def test_an_interrupted_training_in_a_bucket_ends_bit_equal(beside, tiny, tmp_pa
     assert trained.load(f"{place}/run").step == 1
     train.train(tiny(f"{place}/data"), f"{place}/run")
     assert known(f"{place}/run") == known(tmp_path / "run")
-    assert files(disk / "run" / "samples") == files(tmp_path / "run" / "samples")
+    drawn = files(disk / "run" / "samples")
+    assert drawn.pop("000001.png")  # of the stop
+    assert drawn == files(tmp_path / "run" / "samples")
 
 
 def test_an_archive_in_a_store_is_made_once_and_has_its_index(beside):
