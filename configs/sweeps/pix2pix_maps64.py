@@ -12,43 +12,32 @@ from typing import Any
 from configs.sweeps import common
 from jgan import sweeps
 
-# The preset as it was when this sweep was made, whatever it has become since.
+# The preset as it was before, in what it has other than `maps64`.
 PAPER: dict[str, Any] = {
     "steps": 3_000,
     "batch_size": 4,
+    "init": "normal",
     "data.size": 64,
     "generator.name": "unet_64",
+    "generator.levels": 8,
+    "generator.ngf": 64,
+    "generator.norm": "batch",
+    "generator.dropout": 0.5,
+    "generator.upsample": "transposed",
+    "discriminator.norm": "auto",
+    "discriminator.ndf": 64,
+    "loss.adversarial": "vanilla",
+    "loss.lambda_l1": 100.0,
+    "optimiser.learning_rate": 2e-4,
     "sample_every": 500,
     "validate_every": 1_000,
     "save_every": 1_000,
 }
 
-# A shallow, narrow net without norms, on crops of as many pixels. It has no difference between a crop and a picture:
-# norms would take the statistics of a crop, and a deep net learns from the padding around it. Without norms kernels
-# have to begin at the scale that keeps signals.
-MAPS64: dict[str, Any] = {
-    "steps": 15_000,
-    "batch_size": 1,
-    "init": "kaiming",
-    "data.size": 128,
-    "generator.name": "unet",
-    "generator.levels": 4,
-    "generator.ngf": 32,
-    "generator.norm": "none",
-    "generator.dropout": 0.0,
-    "generator.upsample": "resize_conv",
-    "discriminator.norm": "instance",
-    "discriminator.ndf": 16,
-    "loss.adversarial": "lsgan",
-    "loss.lambda_l1": 30.0,
-    "optimiser.learning_rate": 5e-4,
-    "sample_every": 2_500,
-    "validate_every": 5_000,
-    "save_every": 2_500,
-}
-
-# What becomes of it without one of its parts, or with another.
-CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
+# A shallow, narrow net without norms, on crops of as many pixels, has no difference between a crop and a picture: norms
+# would take the statistics of a crop, and a deep net learns from the padding around it. Without norms kernels have to
+# begin at the scale that keeps signals. This is what becomes of it with one thing changed.
+CHANGES: sweeps.Variants = (
     ("init_normal", {"init": "normal"}),
     ("norm_instance", {"generator.norm": "instance", "init": "normal"}),
     ("lambda_l1_100", {"loss.lambda_l1": 100.0}),
@@ -59,27 +48,20 @@ CHANGES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("transposed", {"generator.upsample": "transposed"}),
     ("crops64", {"data.size": 64, "batch_size": 4}),
 )
-
-VARIANTS: sweeps.Variants = (
-    ("maps64", MAPS64),
-    ("paper", PAPER),
-    *((name, {**MAPS64, **change}) for name, change in CHANGES),
-)
+_SHORT = {"steps": 2_500, "validate_every": 2_500, "save_every": 2_500}
+_SHORT_PAPER = {"steps": 500, "validate_every": 500, "save_every": 500}
 
 
 def get_sweep(arg: str = "") -> sweeps.Sweep:
     """The sweep of a preset."""
-    part, count = common.choose({"": (1, 2), "short": (6, None)}, arg)
-    variants = tuple((name, _shortened(overrides, part)) for name, overrides in VARIANTS[:count])
-    base = {"data.jitter": "crop", "ema": 0.999}
-    return sweeps.Sweep("configs/pix2pix.py", variants, base, reference="paper")
-
-
-def _shortened(overrides: dict[str, Any], part: int) -> dict[str, Any]:
-    """The overrides with so many times fewer steps, and none between its validations but the last."""
-    steps = overrides["steps"] // part
-    return (
-        overrides
-        if part == 1
-        else {**overrides, "steps": steps, "validate_every": steps, "save_every": steps}
+    variants: sweeps.Variants = common.choose(
+        {
+            "": (("maps64", {}), ("paper", PAPER)),
+            "short": (
+                *((name, {**_SHORT, **change}) for name, change in (("maps64", {}), *CHANGES)),
+                ("paper", {**PAPER, **_SHORT_PAPER}),
+            ),
+        },
+        arg,
     )
+    return sweeps.Sweep("configs/pix2pix.py:maps64", variants, reference="paper")

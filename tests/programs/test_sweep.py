@@ -55,12 +55,6 @@ def test_all_fields_of_ready_sweeps_exist_and_their_variants_differ(tmp_path, na
     assert f"{reference}/seed0" in {job.name for job in jobs}
 
 
-def test_the_preset_maps64_is_the_variant_of_its_sweep(tmp_path):
-    jobs = {job.name: job for job in expanded(tmp_path, "configs/sweeps/pix2pix_maps64.py")}
-    preset, variant = config_files.get("pix2pix:maps64"), jobs["maps64/seed0"].config
-    assert preset.to_json() == variant.to_json()
-
-
 @pytest.mark.parametrize(
     "given, words",
     [
