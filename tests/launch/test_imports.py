@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -26,7 +27,7 @@ SLOW = {
 }
 SLOW |= {"numpy", "scipy", "torch", "tensorflow", "fastapi"}
 
-PROGRAMS = [path for path in LAUNCH.glob("*.py") if "launch.run(main" in path.read_text()]
+PROGRAMS = [path for path in LAUNCH.glob("*.py") if re.search(r"launch\.run\(\s*main", path.read_text())]
 
 PROGRAM = """
 import json, runpy, sys
