@@ -1,20 +1,23 @@
 """Steps of systems on a mesh of several devices: what a test starts, in processes that have so many.
 
-    python -m tests.systems.on_devices collectives|compared|gradients|digest SYSTEM,... [PROCESS PORT]
+    python -m tests.systems.on_devices collectives|compared|gradients SYSTEM,... [PROCESS PORT]
 
 prints a line [system, findings] of JSON for each. Alone it has four devices; with a number, 0 or 1, it is one of two
-processes that have two each.
+processes that have two each (`compared` alone).
 """
 
+import itertools
 import json
 import re
 import sys
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jgan import sharding
+from jgan.ops import conv
 from jgan.ops import placement
 from jgan.programs import seeds
 from jgan.systems import SYSTEMS
@@ -22,6 +25,14 @@ from jgan.systems import SYSTEMS
 BATCH = 16  # a multiple of four devices and of the groups of four that some discriminators compare
 # Those that are looked at with a divided state as well, one of each kind of net: the rest takes as long again.
 DIVIDED = ("gan", "dcgan", "pix2pix", "cyclegan", "stylegan2")
+# Nets for which programs compile sooner: another resolution or block would be the same again. CycleGAN has the paper's
+# net, whose blocks are a loop.
+SMALLER: dict[str, dict[str, Any]] = {
+    "cyclegan": {"generator.name": "resnet", "generator.blocks": 2},
+    "bicyclegan": {"generator.levels": 2, "encoder.blocks": 1},
+    "stylegan2": {"data.size": 8},
+    "progressive": {"data.size": 8},
+}
 LARGE = 64  # numbers, from which arrays of these small nets are divided
 _COLLECTIVE = re.compile(
     r"= (.*?) (all-reduce|all-gather|reduce-scatter|all-to-all|collective-permute|send|recv|custom-call)(?:-start)?\("
@@ -34,9 +45,11 @@ def of(name):
     from tests.systems import test_laws
 
     name, _, norm = name.partition("/")
-    changes: dict = {"generator.norm": norm, "discriminator.norm": norm} if norm else {}
-    if name == "cyclegan":  # the paper's net, whose blocks are a loop
-        changes |= {"generator.name": "resnet", "generator.blocks": 2}
+    changes = dict(SMALLER.get(name, {}))
+    if name != "progressive":  # whose steps are those of its growth
+        changes["steps"] = 40  # so that the learning rate has not come to 0
+    if norm:
+        changes |= {"generator.norm": norm, "discriminator.norm": norm}
     config = test_laws.config_of(name, batch_size=BATCH, **changes)
     system, batch = SYSTEMS[name](config), test_laws.batch_of(config)
     # Images as numbers, so that where jax has 64 bits all arithmetic has them.
@@ -70,12 +83,17 @@ class Side:
 
     def step(self, batch, number):
         """Takes a step; returns its metrics."""
-        rows, index = BATCH // jax.process_count(), jax.process_index()
+        processes = sorted({device.process_index for device in self.mesh.devices.flat})
+        rows, index = BATCH // len(processes), processes.index(jax.process_index())
         local = {field: x[index * rows : (index + 1) * rows] for field, x in batch.items()}
         placed, found = self.program.place([local]), []
         for updates in self.system.programs(self.system.plan(number)):
             found.append(self.program.update(placed, updates))
         return self.program.metrics(found)[0]
+
+    def told(self, batch, number, whole):
+        """Takes a step; returns its metrics, and the state after it if it is wanted."""
+        return self.step(batch, number), self.state if whole else None
 
     @property
     def state(self):
@@ -141,25 +159,32 @@ def without_gradient(state, rounding=1e-10):
 
 
 def compared(name, steps):
-    """{mesh: [difference of the state and of the metrics after the first step, and after all]} to one device."""
+    """(metrics of the last step, {mesh: differences to one device}).
+
+    Differences are those of the state and of the metrics after the first step, and after all. Of two processes the
+    first one compares, and "4" is the mesh of both.
+    """
     system, batch, shapes = of(name)
-    one = jax.sharding.Mesh(np.array(jax.devices()[:1])[:, None], placement.AXES)
-    sides = {"1": Side(system, shapes, one), "4": Side(system, shapes, sharding.mesh())}
-    if name in DIVIDED:
+    sides = {"4": Side(system, shapes, sharding.mesh())}
+    if jax.process_count() == 1 and name in DIVIDED:
         sides["2x2"] = Side(system, shapes, sharding.mesh(2))
-    start = started(system, batch)
-    found = {mesh: [] for mesh in sides}
-    for side in sides.values():
+    if jax.process_index() == 0:
+        one = jax.sharding.Mesh(np.array(jax.local_devices()[:1])[:, None], placement.AXES)
+        sides["1"] = Side(system, shapes, one)
+    start, after = started(system, batch), {}
+    for mesh, side in sides.items():
         side.start(start)
-    for number in range(steps):
-        metrics = {mesh: side.step(batch, number) for mesh, side in sides.items()}
-        if number in (0, steps - 1):
-            states = {mesh: side.state for mesh, side in sides.items()}
-            noise = without_gradient(states["1"])  # after the first step also what has not learnt yet
-            for mesh in sides:
-                found[mesh].append(difference(states["1"], states[mesh], noise))
-                found[mesh].append(difference(metrics["1"], metrics[mesh]))
-    return found
+        # XLA's convolutions of float64 take seconds for a step of a ResNet.
+        with conv.prefer("gemm" if name == "cyclegan" else "lax", always=True):
+            told = [side.told(batch, number, number in (0, steps - 1)) for number in range(steps)]
+        after[mesh] = told[0], told[-1]
+    found = {mesh: [] for mesh in sides}
+    for mesh, number in itertools.product(sides if "1" in sides else (), (0, 1)):
+        (metrics, state), (ours, one) = after[mesh][number], after["1"][number]
+        noise = without_gradient(one)  # after the first step also what has not learnt yet
+        found[mesh].append(difference(one, state, noise))
+        found[mesh].append(difference(ours, metrics))
+    return after["4"][1][0], found
 
 
 def gradients(name):
@@ -202,21 +227,9 @@ def main(what, names, process="", port=""):
             found = {model: collectives(name, model) for model in (1, 2) if model == 1 or name in DIVIDED}
         elif what == "compared":
             found = compared(name, 20)
-        elif what == "gradients":
-            found = gradients(name)
         else:
-            found = digest(name)
+            found = gradients(name)
         print(json.dumps([name, found]), flush=True)
-
-
-def digest(name):
-    """The metrics of a few steps, and a sum over each array of the state after them, as far as it has gradients."""
-    system, batch, shapes = of(name)
-    side = Side(system, shapes, sharding.mesh())
-    side.start(started(system, batch))
-    metrics = [side.step(batch, number) for number in range(3)]
-    noise, leaves = without_gradient(side.state), jax.tree_util.tree_leaves_with_path(side.state)
-    return metrics, [float(np.sum(x, dtype=np.float64)) for path, x in leaves if named(path) not in noise]
 
 
 if __name__ == "__main__":
