@@ -38,6 +38,7 @@ def get_config(arg: str = "") -> ml_collections.ConfigDict:
     generator.upsample = "transposed"  # resize_conv
     generator.antialias = False
     generator.antialias_up = "auto"  # as antialias; on, off
+    generator.margin = 0  # mirrored pixels around a whole picture that is translated, cut off again
 
     config.discriminator = discriminator = ml_collections.ConfigDict()
     discriminator.name = "patch"  # pixel
@@ -96,6 +97,7 @@ PRESETS = {
         "generator.norm": "none",
         "generator.dropout": 0.0,
         "generator.upsample": "resize_conv",
+        "generator.margin": 16,
         "discriminator.norm": "instance",
         "discriminator.ndf": 16,
         "loss.adversarial": "lsgan",

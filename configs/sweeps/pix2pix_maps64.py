@@ -24,6 +24,7 @@ PAPER: dict[str, Any] = {
     "generator.norm": "batch",
     "generator.dropout": 0.5,
     "generator.upsample": "transposed",
+    "generator.margin": 0,
     "discriminator.norm": "auto",
     "discriminator.ndf": 64,
     "loss.adversarial": "vanilla",

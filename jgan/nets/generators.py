@@ -298,8 +298,12 @@ def generator(
 def of(config: Any, features: int, size: int, dtype: Any, *, logits: bool = False) -> nets.Net:
     """The `generator` that the `generator` part of a config describes, for training on images of `size` pixels a side.
 
+    With `margin` whole pictures (`statistics="image"`) are mirrored over so many pixels on every side before they are
+    translated, and the result is cut to their size. A net with zero padding can know from it where an edge is, and
+    draw something there; with a margin it never is at an edge of the picture. Training is the same.
+
     Raises:
-        jgan.UserError: as in `generator`, or a size that it cannot take.
+        jgan.UserError: as in `generator`, or a size or a margin that it cannot take.
     """
     net = generator(
         config.name,
@@ -321,4 +325,22 @@ def of(config: Any, features: int, size: int, dtype: Any, *, logits: bool = Fals
             f"generator {config.name} trains on sizes that are multiples of {net.multiple}; data.size={size} is "
             "not: choose another size or fewer levels."
         )
-    return net
+    margin = config.get("margin", 0)
+    if not isinstance(margin, int) or margin < 0 or margin % net.multiple:
+        raise jgan.UserError(f"generator.margin={margin!r}: it must be 0 or a multiple of {net.multiple}.")
+    return _with_margin(net, margin) if margin else net
+
+
+def _with_margin(net: nets.Net, margin: int) -> nets.Net:
+    """The net that takes whole pictures with mirrored pixels around them."""
+
+    def apply(
+        params: Any, stats: Any, x: jax.Array, *codes: jax.Array, statistics: str = "batch", **rest: Any
+    ) -> tuple[jax.Array, Any]:
+        if statistics != "image":
+            return net.apply(params, stats, x, *codes, statistics=statistics, **rest)
+        mirrored = resample.reflect_pad(x, margin)
+        y, stats = net.apply(params, stats, mirrored, *codes, statistics=statistics, **rest)
+        return resample.crop_centre(y, *x.shape[1:3]), stats
+
+    return net._replace(apply=apply)

@@ -1,5 +1,7 @@
 """Generators have the published sizes and parameter counts, and the noise where it belongs."""
 
+import importlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -157,6 +159,45 @@ def test_transposed_shows_the_checkerboard_that_the_choices_avoid():
     y, _ = jax.jit(net.apply)(params, stats, x)
     inside = y[:, 26:38, 26:38]
     assert jnp.ptp(inside, (1, 2)).max() > 1e-3 * jnp.abs(inside).max()
+
+
+def with_margin(margin):
+    """A U-Net of two levels that trains on 32 pixels, with its parameters."""
+    config = importlib.import_module("configs.pix2pix").get_config("maps64").generator
+    config.update(levels=2, ngf=4, margin=margin)
+    net = generators.of(config, 3, 32, None)
+    params, stats = quick_init(net.init)(jax.random.key(1), jnp.zeros((1, 32, 32, 3)))
+    return net, jax.tree.map(lambda p: 10 * p, params), stats
+
+
+def test_a_margin_hides_the_edges_of_a_picture():
+    """Of a constant picture zero padding makes something else at the edges; behind a margin it is the same all over."""
+    x = jnp.full((1, 32, 24, 3), 0.5)
+    spread = {}
+    for margin in (0, 16):
+        net, params, stats = with_margin(margin)
+        y, _ = net.apply(params, stats, x, statistics="image")
+        assert y.shape == x.shape
+        spread[margin] = float(jnp.ptp(y, (1, 2)).max() / jnp.abs(y).max())
+    assert spread[0] > 1e-2 and spread[16] < 1e-5
+
+
+def test_training_has_no_margin():
+    x = jax.random.normal(jax.random.key(2), (2, 32, 32, 3))
+    made = []
+    for margin in (0, 16):
+        net, params, stats = with_margin(margin)
+        made.append(net.apply(params, stats, x, statistics="batch")[0])
+    assert jnp.array_equal(*made)
+
+
+@pytest.mark.parametrize("margin", [-4, 6, 1.0])
+def test_a_margin_is_a_multiple(margin):
+    config = importlib.import_module("configs.pix2pix").get_config("maps64").generator
+    with config.ignore_type():
+        config.update(levels=2, margin=margin)
+    with pytest.raises(jgan.UserError, match="generator.margin"):
+        generators.of(config, 3, 32, None)
 
 
 @pytest.mark.parametrize(
