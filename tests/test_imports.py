@@ -22,7 +22,7 @@ MAY = {
     "space": set(),
     "fields": set(),
     "systems": CORE | {"fields"},
-    "latent": CORE,
+    "latent": CORE | {"paths"},
     # Leaves know neither nets nor systems, nor each other but for what shows and writes.
     "data": {"fields", "paths"},
     "weights": {"ops"},
