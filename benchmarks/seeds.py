@@ -31,6 +31,7 @@ import numpy as np
 
 from configs import pix2pix as presets
 from configs.sweeps import pix2pix_objectives
+from jgan import bound
 from jgan import sharding
 from jgan.programs import seeds
 from jgan.programs import sweep
@@ -107,7 +108,7 @@ def divided(variant: str):
         flag = f"--part={first}:{min(first + size, COUNT.value)}"
         processes.append(
             subprocess.Popen(
-                sweep.bound([*command, flag], own),
+                bound.command([*command, flag], own),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -8,11 +8,13 @@ but those in which objects lie. So files are written there whole, by
 
 from collections.abc import Callable
 from collections.abc import Iterator
+import contextlib
 import glob
 import os
 import pathlib
 import re
 import shutil
+import tempfile
 from typing import NamedTuple
 
 import jgan
@@ -145,6 +147,24 @@ def matching(pattern: str) -> list[pathlib.Path]:
     if is_remote(pattern):
         return sorted(of(pattern).parent.glob(of(pattern).name))
     return sorted(pathlib.Path(file) for file in glob.glob(pattern, recursive=True))
+
+
+@contextlib.contextmanager
+def on_disk(path: Path) -> Iterator[pathlib.Path]:
+    """The file itself, or a copy of an object under the same name, which is there as long as the context is entered.
+
+    It is for libraries that open a file by its name.
+
+    Raises:
+        OSError: there is no such object.
+    """
+    if not is_remote(path):
+        yield pathlib.Path(path)
+        return
+    with tempfile.TemporaryDirectory(prefix="jgan-object-") as folder:
+        copy = pathlib.Path(folder, of(path).name)
+        of(path).fetch(copy)
+        yield copy
 
 
 def remove_tree(folder: Path) -> None:

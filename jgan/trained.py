@@ -231,25 +231,25 @@ def _exported(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """(parameters, statistics) of an export, in the types of the system."""
     path = os.path.join(workdir, EXPORTED)
-    if paths.is_remote(path):
-        raise jgan.UserError(f"{workdir} is an export, which is read from disks alone: copy it to one.")
     abstract = jax.eval_shape(system.init, jax.random.key(0), batch_shape(config))
     absent = _absent(workdir)
     trees = tuple(
         {net: x for net, x in tree.items() if net not in absent} for tree in (abstract.params, abstract.stats)
     )
-    entries, shapes = weight_files.entries(path), names(*trees)
-    wrong = sorted(
-        name
-        for name in entries.keys() | shapes.keys()
-        if name not in entries or name not in shapes or entries[name].shape != shapes[name].shape
-    )
-    if wrong:
-        raise jgan.UserError(
-            f"{path} does not hold the weights of {workdir}/config.json: {', '.join(wrong[:5])}"
-            f"{', ...' if len(wrong) > 5 else ''} are missing, too many or of another shape."
+    shapes = names(*trees)
+    with paths.on_disk(path) as file:
+        entries = weight_files.entries(file)
+        wrong = sorted(
+            name
+            for name in entries.keys() | shapes.keys()
+            if name not in entries or name not in shapes or entries[name].shape != shapes[name].shape
         )
-    read = {name: entry.read() for name, entry in entries.items()}
+        if wrong:
+            raise jgan.UserError(
+                f"{path} does not hold the weights of {workdir}/config.json: {', '.join(wrong[:5])}"
+                f"{', ...' if len(wrong) > 5 else ''} are missing, too many or of another shape."
+            )
+        read = {name: entry.read() for name, entry in entries.items()}
     bad = sorted(name for name, x in read.items() if x.dtype.kind == "f" and not np.isfinite(x).all())
     if bad:
         raise jgan.UserError(f"{path} holds numbers that are not finite, in {bad[0]}.")

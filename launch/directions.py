@@ -105,5 +105,5 @@ if __name__ == "__main__":
         required=("workdir", "output"),
         runs=("workdir",),
         paths=("with", "without", "latents", "scores"),
-        stores=("workdir",),
+        stores=("workdir", "output", "with", "without", "latents", "scores"),
     )

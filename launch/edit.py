@@ -210,5 +210,8 @@ if __name__ == "__main__":
         required=("workdir", "output"),
         runs=("workdir",),
         paths=("edit", "image", "second", "directions", "latent", "morph", "mix"),
-        stores=("workdir",),
+        stores=(
+            *("workdir", "output", "edit", "image", "second"),
+            *("directions", "latent", "morph", "mix", "transfer"),
+        ),
     )

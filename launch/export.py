@@ -108,4 +108,4 @@ def _functions(run: Any) -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir", "output"), runs=("workdir",), stores=("workdir",))
+    launch.run(main, required=("workdir", "output"), runs=("workdir",), stores=("workdir", "output"))

@@ -21,6 +21,7 @@ from typing import IO
 from absl import flags
 
 import jgan
+from jgan import bound
 import launch
 
 _PROCESSES = flags.DEFINE_integer("processes", 2, "how many processes", lower_bound=1)
@@ -33,8 +34,6 @@ _CONNECTED = flags.DEFINE_bool(
 _DRY_RUN = flags.DEFINE_bool("dry_run", False, "show the command of each process, and start none")
 
 _PATIENCE = 30  # seconds for the others to end by themselves when a process has failed
-# Ends with the process that started it, for whatever reason that ended, by SIGTERM (Linux).
-_BOUND = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 def main() -> None:
@@ -63,13 +62,12 @@ def commands(program: Sequence[str], count: int, *, connected: bool = True) -> l
 
 def run(commands: Sequence[Sequence[str]], environment: dict[str, str]) -> int:
     """Runs commands together and returns the exit status of all: 0, or that of the first one that failed."""
-    bound = [sys.executable, "-c", _BOUND] if sys.platform == "linux" else []
     processes, readers, asked = [], [], []
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda number, _: asked.append(number))
     for index, command in enumerate(commands):
         process = subprocess.Popen(
-            [*bound, *command],
+            bound.command(command),
             env={**os.environ, **environment, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -57,4 +57,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, required=("workdir",), runs=("segmenter",), paths=("workdir", "palette"))
+    launch.run(
+        main,
+        required=("workdir",),
+        runs=("segmenter",),
+        paths=("workdir", "palette"),
+        stores=("workdir", "segmenter", "palette"),
+    )

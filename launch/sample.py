@@ -123,5 +123,5 @@ if __name__ == "__main__":
         required=("workdir", "output"),
         runs=("workdir",),
         paths=("directions", "latents"),
-        stores=("workdir", "output"),
+        stores=("workdir", "output", "directions", "latents"),
     )

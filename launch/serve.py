@@ -197,4 +197,9 @@ def _serve(application, listening: socket.socket, door) -> None:
 
 
 if __name__ == "__main__":
-    launch.run(main, runs=("translator",), paths=("directions",), stores=("workdir", "translator"))
+    launch.run(
+        main,
+        runs=("translator",),
+        paths=("directions",),
+        stores=("workdir", "translator", "directions"),
+    )

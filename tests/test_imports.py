@@ -10,7 +10,19 @@ FILES = sorted((ROOT / "jgan").rglob("*.py")) + sorted((ROOT / "launch").rglob("
 
 # Each room may import the rooms named here, and itself. A room is a file or a folder of `jgan/`.
 CORE = {"ops", "losses", "nets", "state", "space"}
-LEAVES = {"fields", "data", "weights", "metrics", "runs", "sharding", "pictures", "output", "sweeps", "paths"}
+LEAVES = {
+    "fields",
+    "data",
+    "weights",
+    "metrics",
+    "runs",
+    "sharding",
+    "pictures",
+    "output",
+    "sweeps",
+    "paths",
+    "bound",
+}
 READ = CORE | LEAVES | {"systems", "trained", "frozen"}  # a run read back, and all that it is made of
 MAY = {
     "paths": {"objects"},
@@ -22,7 +34,7 @@ MAY = {
     "space": set(),
     "fields": set(),
     "systems": CORE | {"fields"},
-    "latent": CORE,
+    "latent": CORE | {"paths"},
     # Leaves know neither nets nor systems, nor each other but for what shows and writes.
     "data": {"fields", "paths"},
     "weights": {"ops"},
@@ -31,6 +43,7 @@ MAY = {
     "pictures": {"paths"},
     "output": {"paths"},
     "sweeps": set(),
+    "bound": set(),
     "runs": {"output", "pictures", "paths"},
     "trained": CORE | LEAVES | {"systems"},
     "frozen": CORE | LEAVES | {"systems", "trained"},

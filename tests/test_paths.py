@@ -87,6 +87,16 @@ def test_what_is_written_is_read_listed_and_removed(folder):
     assert error.value.filename == str(folder / "c.txt") and error.value.strerror
 
 
+def test_a_file_is_on_a_disk_for_those_who_open_it_by_its_name(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    output.replace(folder / "x.bin", b"one")
+    with paths.on_disk(folder / "x.bin") as file:
+        assert type(file) is type(pathlib.Path("x")) and file.name == "x.bin" and file.read_bytes() == b"one"
+    assert file.exists() != paths.is_remote(folder) and paths.exists(folder / "x.bin")
+    with pytest.raises(FileNotFoundError), paths.on_disk(folder / "none") as file:
+        file.read_bytes()
+
+
 def test_a_search_does_not_enter_the_folders_that_are_taken_away(folder):
     for name in ("x/1", "y/2", "y/z/3"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -172,10 +182,22 @@ def test_a_store_without_its_package_is_one_sentence(tmp_path, path, package):
 
 
 @pytest.mark.parametrize(
+    "program, flag, told",
+    [("sweep", "--verify", "{} holds no run"), ("report", "--workdir", "--workdir={} does not exist")],
+)
+def test_programs_look_for_runs_in_stores(bucket, program, flag, told):
+    place = f"{bucket('s3')}/x"
+    done = subprocess.run(
+        [sys.executable, "-m", f"launch.{program}", f"{flag}={place}"], capture_output=True, text=True
+    )
+    assert done.returncode == 2 and f"error: {told.format(place)}" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
     "program, flags, named",
     [
         ("sweep", ["--sweep=configs/sweeps/objectives.py", "--workdir=gs://bucket/x"], "--workdir"),
-        ("serve", ["--workdir=models/objects64", "--directions=s3://bucket/x.npz"], "--directions"),
+        ("serve", ["--workdir=s3://bucket/x", "--train=configs/dcgan.py:editor"], "--workdir"),
         (
             "train",
             [

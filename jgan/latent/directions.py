@@ -7,8 +7,9 @@ activations of a generator, transferred to its latent by regression. Abdal, Qin,
 
 from collections.abc import Callable
 from collections.abc import Mapping
+import io
 import math
-import pathlib
+import os
 from typing import Any
 from typing import NamedTuple
 import zipfile
@@ -18,8 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import jgan
+from jgan import paths as paths_lib
 from jgan import space as spaces
 from jgan.latent import paths
+
+_Path = str | os.PathLike[str]
 
 FORMAT, VERSION = "jgan-directions", 1
 MAX_BYTES = 2**28
@@ -120,7 +124,7 @@ def move(space: spaces.Space, latent: Any, direction: Any, amount: float | jax.A
     return paths.inside(space, moved, 1.0)
 
 
-def save(path: str | pathlib.Path, space: str, directions: Mapping[str, Any], generator: str = "") -> None:
+def save(path: _Path, space: str, directions: Mapping[str, Any], generator: str = "") -> None:
     """Writes named directions in the space of that name to a file `.npz`.
 
     It holds `format`, `version`, `space`, `names` [k], `generator`, and `leaf_0`, `leaf_1`, ...: the arrays of the
@@ -141,24 +145,25 @@ def save(path: str | pathlib.Path, space: str, directions: Mapping[str, Any], ge
     arrays = {f"leaf_{i}": np.stack([np.asarray(x) for x in column]) for i, column in enumerate(columns)}
     if not all(np.isfinite(array).all() for array in arrays.values()):
         raise jgan.UserError(f"the directions for {path} are not finite.")
-    with open(path, "wb") as file:
-        np.savez(
-            file,
-            format=FORMAT,
-            version=VERSION,
-            space=space,
-            names=list(directions),
-            generator=generator,
-            **arrays,
-        )
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        format=FORMAT,
+        version=VERSION,
+        space=space,
+        names=list(directions),
+        generator=generator,
+        **arrays,
+    )
+    paths_lib.of(path).write_bytes(buffer.getvalue())
 
 
-def space_of(path: str | pathlib.Path) -> str:
+def space_of(path: _Path) -> str:
     """The name of the space to which the directions in a file belong; errors are those of `load`."""
     return str(_read(path)["space"])
 
 
-def load(path: str | pathlib.Path, space: str, like: Any, generator: str = "") -> dict[str, Any]:
+def load(path: _Path, space: str, like: Any, generator: str = "") -> dict[str, Any]:
     """The directions in a file, by name.
 
     Args:
@@ -200,7 +205,7 @@ def load(path: str | pathlib.Path, space: str, like: Any, generator: str = "") -
     return {str(name): treedef.unflatten([c[i] for c in columns]) for i, name in enumerate(names)}
 
 
-def _read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+def _read(path: _Path) -> dict[str, np.ndarray]:
     """The arrays in a file of directions, of which all but those of the latents are checked."""
     try:
         arrays = unpack(path)
@@ -235,21 +240,22 @@ def _read(path: str | pathlib.Path) -> dict[str, np.ndarray]:
     return arrays
 
 
-def unpack(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+def unpack(path: _Path) -> dict[str, np.ndarray]:
     """The arrays in a file `.npz` of any origin, without objects; whatever is wrong with it, it raises an `Exception`.
 
     Nothing in it is run, and it cannot claim more than `MAX_BYTES`.
     """
-    with zipfile.ZipFile(path) as archive:
-        return {info.filename.removesuffix(".npy"): _member(archive, info) for info in _members(archive)}
+    with paths_lib.of(path).open("rb") as file, zipfile.ZipFile(file) as archive:
+        members = _members(archive, path)
+        return {info.filename.removesuffix(".npy"): _member(archive, info) for info in members}
 
 
-def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+def _members(archive: zipfile.ZipFile, path: _Path) -> list[zipfile.ZipInfo]:
     """The arrays in an archive, if they are not too many or too large; other files in it are passed over."""
     members = [info for info in archive.infolist() if not info.filename.startswith("pictures/")]
     if len(members) > MAX_NAMES or sum(info.file_size for info in members) > MAX_BYTES:
         raise jgan.UserError(
-            f"{archive.filename} is refused: it holds more than {MAX_NAMES} arrays or {MAX_BYTES} bytes."
+            f"{path} is refused: it holds more than {MAX_NAMES} arrays or {MAX_BYTES} bytes."
         )
     return members
 

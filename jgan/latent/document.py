@@ -38,6 +38,7 @@ from typing import Any
 from typing import NamedTuple
 
 import jgan
+from jgan import paths
 from jgan.latent import constraints
 
 FORMAT, VERSION = "jgan-edit", 1
@@ -131,7 +132,7 @@ class Document(NamedTuple):
 def read(path: str | pathlib.Path, space: str | None = None) -> Document:
     """The document in a file; raises the errors of `parse`, and a `jgan.UserError` if the file cannot be read."""
     try:
-        with open(path, "rb") as file:
+        with paths.of(path).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise jgan.UserError(f"the edit {path} cannot be read: {error.strerror}.") from None

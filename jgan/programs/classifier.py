@@ -18,7 +18,6 @@ is told with each of them.
 from collections.abc import Callable
 import io
 import json
-import os
 from typing import Any
 from typing import NamedTuple
 import zipfile
@@ -32,6 +31,7 @@ import optax
 import jgan
 from jgan import fields
 from jgan import output
+from jgan import paths
 from jgan.data import pipeline
 from jgan.data import transforms
 from jgan.metrics import sets
@@ -135,7 +135,7 @@ def of_run(config: Any, field: str, path: str = "", steps: int = STEPS) -> Class
         jgan.UserError: the file is none of a classifier, or of one of other pictures; or data that cannot be used.
     """
     channels = fields.of(config.data)[field].channels
-    if path and os.path.exists(path):
+    if path and paths.exists(path):
         found = read(path)
         if found.channels != channels:
             raise jgan.UserError(
@@ -323,7 +323,8 @@ def read(path: str) -> Classifier:
         jgan.UserError: it holds none.
     """
     try:
-        return load(path)
+        with paths.of(path).open("rb") as file:
+            return load(file)
     except OSError as error:
         raise jgan.UserError(f"the classifier {path} cannot be read: {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:

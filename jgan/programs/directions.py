@@ -10,7 +10,6 @@ direction = directions.load(run, "directions.npz", "smile")
 from collections.abc import Callable
 from collections.abc import Sequence
 import os
-import pathlib
 from typing import Any
 
 import jax
@@ -18,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import jgan
+from jgan import paths
 from jgan import pictures
 from jgan import space as spaces
 from jgan import trained
@@ -340,7 +340,7 @@ def _others(run: trained.Run, path: str) -> dict[str, Any]:
     """What a file to be written holds already."""
     if not path.endswith(".npz"):
         raise jgan.UserError(f"--output={path}: the name of a file of directions ends in .npz.")
-    if not os.path.exists(path):
+    if not paths.exists(path):
         return {}
     space = run.space()  # directions of another one would become those of this one
     return directions.load(path, space.name, jax.eval_shape(space.sample, jax.random.key(0)), run.digest)
@@ -349,10 +349,11 @@ def _others(run: trained.Run, path: str) -> dict[str, Any]:
 def _write(run: trained.Run, path: str, named: dict[str, Any]) -> None:
     """Writes directions by their names."""
     # Whole or not at all: what was there before is not lost by a full disk.
-    part = f"{path}.part.npz"
+    part = path if paths.is_remote(path) else f"{path}.part.npz"
     try:
-        pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+        paths.of(path).parent.mkdir(parents=True, exist_ok=True)
         directions.save(part, run.space().name, named, run.digest)
-        os.replace(part, path)
+        if part != path:
+            os.replace(part, path)
     except OSError as error:
         raise jgan.UserError(f"--output={path} cannot be written: {error.strerror}.") from error

@@ -23,6 +23,7 @@ import numpy as np
 import jgan
 from jgan import frozen
 from jgan import output as output_lib
+from jgan import paths
 from jgan import pictures
 from jgan import sharding
 from jgan import trained
@@ -346,7 +347,7 @@ def _check_reach(asked: constraints.Constraints, mask: np.ndarray, fit: str) -> 
 
 def claim(run: trained.Run, output: str, *images: str) -> pathlib.Path:
     """The output folder, made, where none of these photos lies; empty names are of no photo."""
-    target, photos = pathlib.Path(output), [pathlib.Path(image) for image in images if image]
+    target, photos = paths.of(output), [paths.of(image) for image in images if image]
     if any(target.resolve() == photo.resolve().parent for photo in photos):
         raise jgan.UserError(f"--output={output} is where the photo lies: name another folder.")
     return outputs.make(target, *(photo.parent for photo in photos), *run_config.searched(run.config))

@@ -14,6 +14,7 @@ import safetensors.numpy
 
 import jgan
 from jgan import output
+from jgan import paths
 from jgan import trained
 from jgan.runs import config as run_config
 from jgan.runs import frozen as frozen_files
@@ -74,7 +75,7 @@ def save(
     Raises:
         jgan.UserError: as in `write`.
     """
-    if os.path.exists(os.path.join(directory, "config.json")):
+    if paths.exists(os.path.join(directory, "config.json")):
         raise jgan.UserError(f"{flag}={directory} holds a run already: name another directory.")
     tensors = {}
     for name, leaf in trained.names(weights["params"], weights["stats"]).items():
@@ -88,7 +89,7 @@ def save(
                 )
         tensors[name] = x
     try:
-        os.makedirs(directory, exist_ok=True)
+        paths.of(directory).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise jgan.UserError(f"{flag}={directory} cannot be made: {error.strerror}.") from None
     data = safetensors.numpy.save(tensors)

@@ -7,7 +7,6 @@ export_functions.write(run, functions, "OUT", "stablehlo", platforms=("cpu", "cu
 from collections.abc import Callable
 from collections.abc import Sequence
 import json
-import pathlib
 from typing import Any
 
 import jax
@@ -61,7 +60,7 @@ def write(
     for function in functions:
         file = f"{function.name}.{end}"
         data, facts = make(function, file, platforms)
-        output.replace(str(folder / file), data)
+        output.replace(folder / file, data)
         sizes[file] = len(data)
         described[function.name] = {
             "file": file,
@@ -80,7 +79,7 @@ def write(
         "functions": described,
     }
     text = json.dumps(facts, indent=1) + "\n"
-    output.replace(str(pathlib.Path(folder) / MANIFEST), text.encode())
+    output.replace(folder / MANIFEST, text.encode())
     return sizes
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import importlib
 import io
-import os
 from typing import Any
 from typing import NamedTuple
 
@@ -73,11 +72,11 @@ def write(run: trained.Run, directory: str, form: str, names: str = "ada") -> di
     written: list[str] = []
     try:
         for name, file in described.items():
-            output.replace(os.path.join(folder, name), save(file.parts))
+            output.replace(folder / name, save(file.parts))
             written.append(name)
     except BaseException:  # such as of a full disk: all of the files or none
         for name in written:
-            os.remove(os.path.join(folder, name))
+            (folder / name).unlink()
         raise
     return {name: file.loaded for name, file in described.items()}
 

@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 import jgan
+from jgan import paths
 from jgan import trained
 from jgan.latent import codec
 from jgan.latent import directions
@@ -40,7 +41,7 @@ def read(run: trained.Run, flag: str, place: str, output: str = "") -> tuple[lis
         jgan.UserError: there are none, or one that is of another space, not finite, too large or, as far as the file
             tells, of another generator.
     """
-    source, written = pathlib.Path(place), pathlib.Path(output).resolve()
+    source, written = paths.of(place), paths.of(output).resolve()
     files = [source]
     if source.is_dir():
         files = sorted(file for file in source.rglob("*.npz") if file.resolve() != written)
@@ -81,7 +82,7 @@ def check_photo(latent: str, image: str, square: tuple[int, int, int]) -> None:
         square: what is seen of it: top, left and side.
     """
     saved = directions.unpack(latent) if latent else {}
-    if "photo" in saved and str(saved["photo"]) != projection_files.content(pathlib.Path(image)):
+    if "photo" in saved and str(saved["photo"]) != projection_files.content(paths.of(image)):
         raise jgan.UserError(
             f"--latent={latent} is the projection of another photo than --image={image}: without --latent it would be "
             "projected."
@@ -94,7 +95,7 @@ def check_photo(latent: str, image: str, square: tuple[int, int, int]) -> None:
 
 def given(place: str) -> dict[str, Any]:
     """The values of controls under which launch.project made a folder, or one file of it; {}: the defaults."""
-    source = pathlib.Path(place)
+    source = paths.of(place)
     folder = source if source.is_dir() else source.parent
     claim = archive_files.CLAIM if (folder / archive_files.CLAIM).exists() else projection_files.CLAIM
     try:
@@ -112,7 +113,7 @@ def scores(path: str, names: list[str]) -> dict[int, float]:
             are all the same.
     """
     try:
-        with open(path, "rb") as file:
+        with paths.of(path).open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         text = data.decode("utf-8-sig") if len(data) <= MAX_BYTES else ""
         lines = [line for line in csv.reader(io.StringIO(text, newline="")) if line]

@@ -8,7 +8,6 @@ moved, way = operations.follow(run, latent, change, frames=8)
 from collections.abc import Callable
 from collections.abc import Sequence
 import math
-import os
 from typing import Any
 from typing import NamedTuple
 
@@ -16,6 +15,7 @@ import jax
 import numpy as np
 
 import jgan
+from jgan import paths as paths_lib
 from jgan import pictures
 from jgan import space as spaces
 from jgan import trained
@@ -123,7 +123,7 @@ def truncate(run: trained.Run, psi: float) -> Operation:
 
 def one(run: trained.Run, flag: str, path: str) -> Any:
     """The latent in a file: a projection, or the first of several; errors are those of `latents.read`."""
-    if os.path.isdir(path):
+    if paths_lib.is_folder(path):
         raise jgan.UserError(f"--{flag}={path} is a folder: one NAME.npz in it would work.")
     _, found = latents_lib.read(run, flag, path)
     return jax.tree.map(lambda x: x[0], found)

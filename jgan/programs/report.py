@@ -12,6 +12,7 @@ from typing import Any
 import jgan
 from jgan import frozen
 from jgan import output
+from jgan import paths
 from jgan import trained
 from jgan.programs import judge as judge_lib
 from jgan.programs import report_page
@@ -201,7 +202,7 @@ def found(workdir: str, facts: dict[str, Any]) -> tuple[list[report_table.Place]
     places, missing, systems = [], [], {}
     for name in names:
         path = os.path.join(workdir, *name.split("/"))
-        if not os.path.exists(os.path.join(path, "config.json")):
+        if not paths.exists(os.path.join(path, "config.json")):
             missing.append(name)
             continue
         config = run_config.read(path)
@@ -222,7 +223,7 @@ def found(workdir: str, facts: dict[str, Any]) -> tuple[list[report_table.Place]
 def _below(workdir: str) -> list[str]:
     """The runs and projections in a directory and in its directories, by their relative paths."""
     names = []
-    for folder, below, files in os.walk(workdir):
+    for folder, below, files in paths.walk(workdir):
         depth = os.path.relpath(folder, workdir).count(os.sep)
         if {"config.json", "projection.json"} & {*files} and folder != workdir:
             names.append(os.path.relpath(folder, workdir).replace(os.sep, "/"))

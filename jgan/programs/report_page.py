@@ -8,6 +8,7 @@ import os
 import numpy as np
 
 from jgan import output
+from jgan import paths
 from jgan import pictures
 from jgan.data import images as image_files
 from jgan.programs import report_table
@@ -56,7 +57,7 @@ def html(
         picture: a `grid`.
         variants: in the order of their colours.
     """
-    name = output.readable(os.path.basename(os.path.abspath(workdir)))
+    name = output.readable(os.path.basename(paths.absolute(workdir)))
     parts = [f"<header><div><h1>{escape(name)}</h1></div></header>"]
     colours = {variant: charts.colour(k) for k, variant in enumerate(variants)}
     for title, head, rows in blocks:

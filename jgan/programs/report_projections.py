@@ -4,7 +4,6 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import os
-import pathlib
 from typing import Any
 
 import jax
@@ -13,6 +12,7 @@ import numpy as np
 import jgan
 from jgan import frozen
 from jgan import output
+from jgan import paths
 from jgan import trained
 from jgan.data import framing
 from jgan.data import images as image_files
@@ -39,7 +39,7 @@ def found(workdir: str, facts: Mapping[str, Any]) -> tuple[list[report_table.Pla
     places, missing = [], []
     for name in facts["runs"]:
         path = os.path.join(workdir, *name.split("/"))
-        if os.path.exists(os.path.join(path, "config.json")):
+        if paths.exists(os.path.join(path, "config.json")):
             raise jgan.UserError(f"{path} is a training in a sweep of projections: a table is of one kind.")
         done, every = sweep_projections.counts(facts["images"], path)
         if done < every:
@@ -119,13 +119,13 @@ def _result(
     place: report_table.Place, images: str, bits: int, cost: _Cost, lpips: Any
 ) -> report_table.Result:
     """The scores of one projection."""
-    target = pathlib.Path(place.workdir)
+    target = paths.of(place.workdir)
     told = sweep_projections.told(place.workdir)
     root, files = projection_files.files(images, target)
     names, scored, rows = [], [], []
     for file in files:
         name = str(file.relative_to(root))
-        with np.load(target / f"{name}.npz", allow_pickle=False) as saved:
+        with (target / f"{name}.npz").open("rb") as npz, np.load(npz, allow_pickle=False) as saved:
             made, evaluations = saved["reconstruction"], int(saved["evaluations"])
         photo = image_files.load(file)
         photo = folder.half(photo, told["part"], name) if told.get("part") in ("A", "B") else photo

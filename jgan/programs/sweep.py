@@ -22,17 +22,12 @@ from typing import TextIO
 import ml_collections
 
 import jgan
+from jgan import bound
 from jgan import paths
 from jgan import sweeps
 from jgan.metrics import segmentation
 from jgan.runs import config as run_config
 
-# Of a process that asks Linux for a SIGTERM when the one that started it ends, keeps to some cores (none named: all of
-# them), and becomes a command.
-_BOUND = (
-    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); cores = [int(x) for x in sys.argv[1].split(',') if x]; "
-    "cores and os.sched_setaffinity(0, cores); os.execv(sys.argv[2], sys.argv[2:])"
-)
 _PATIENCE = 300  # seconds to wait for the trainings of a sweep that was killed
 
 
@@ -311,20 +306,12 @@ def parts(count: int) -> int:
     return min(count, len(os.sched_getaffinity(0))) if asked.stdout.strip() == "cpu" else 1
 
 
-def bound(command: Sequence[str], cores: Sequence[int]) -> list[str]:
-    """The command of a process that keeps to these cores, () for all, and ends with the one that starts it (Linux)."""
-    return [sys.executable, "-c", _BOUND, ",".join(map(str, cores)), *command]
-
-
 def _start(job: Job | Group, descriptor: int, cores: Sequence[int]) -> subprocess.Popen:
     """The process of a training, which keeps the sweep's lock while it runs."""
     os.makedirs(job.workdir, exist_ok=True)
-    command = job.command()
-    if sys.platform == "linux":
-        command = bound(command, cores)
     with open(os.path.join(job.workdir, job.log), "ab") as log:
         return subprocess.Popen(
-            command,
+            bound.command(job.command(), cores),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -7,6 +7,7 @@ from typing import Any
 
 import jgan
 from jgan import output
+from jgan import paths
 from jgan import sweeps
 from jgan.runs import config as run_config
 
@@ -52,7 +53,7 @@ def write(
 def facts(workdir: str) -> dict[str, Any]:
     """What `write` wrote; {} where nothing can be read."""
     try:
-        with open(os.path.join(workdir, FILE), encoding="utf-8") as file:
+        with paths.of(os.path.join(workdir, FILE)).open(encoding="utf-8") as file:
             found = json.load(file)
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):

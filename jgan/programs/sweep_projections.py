@@ -17,6 +17,7 @@ import numpy as np
 
 import jgan
 from jgan import fields
+from jgan import paths
 from jgan import sweeps
 from jgan.data import framing
 from jgan.data import images as image_files
@@ -87,7 +88,7 @@ def counts(images: str, workdir: str) -> tuple[int, int]:
     Raises:
         jgan.UserError: there are no photos.
     """
-    target = pathlib.Path(workdir)
+    target = paths.of(workdir)
     root, files = projection_files.files(images, target)
     todo, _ = projection_files.todo(files, root, target)
     return len(files) - len(todo), len(files)
@@ -96,7 +97,7 @@ def counts(images: str, workdir: str) -> tuple[int, int]:
 def told(workdir: str) -> dict[str, Any]:
     """What launch.project has noted of a folder of projections; {} if it is none."""
     try:
-        with open(os.path.join(workdir, "projection.json"), encoding="utf-8") as file:
+        with paths.of(os.path.join(workdir, "projection.json")).open(encoding="utf-8") as file:
             found = json.load(file)
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):

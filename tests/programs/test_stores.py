@@ -1,5 +1,6 @@
 """What programs read from and write to object stores is what they read from and write to disks, byte for byte."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import httpx
 import numpy as np
 from PIL import Image
 import pytest
@@ -20,10 +22,13 @@ from jgan.data import inputs
 from jgan.data import pipeline
 from jgan.programs import archive
 from jgan.programs import archive_claims
+from jgan.programs import directions
 from jgan.programs import evaluate
+from jgan.programs import report
 from jgan.programs import train
 from jgan.programs import translate
 from jgan.programs import translate_archive
+from jgan.programs import verify
 from jgan.runs import config as run_config
 from jgan.runs import log
 from tests.interrupted import sigterm_after
@@ -202,6 +207,7 @@ TINY = (
     "--config=configs/pix2pix.py:tiny",
     "--config.data.source=folder",
     "--config.steps=40",
+    "--config.generator.levels=2",
     "--config.data.workers=0",
     "--config.save_every=2",
     "--config.sample_every=20",
@@ -217,12 +223,22 @@ def known(workdir):
     ]
 
 
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, quick_children):
+    """A run on a disk."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    draw(folder / "data")
+    ended(begin("train", *TINY, f"--workdir={folder / 'run'}", f"--config.data.root={folder / 'data'}"))
+    return folder / "run"
+
+
 @pytest.mark.slow
 @SCHEMES
-def test_a_training_that_is_killed_goes_on_as_if_nothing_had_been(beside, tmp_path, quick_children, scheme):
+def test_a_training_that_is_killed_goes_on_as_if_nothing_had_been(
+    beside, uninterrupted, quick_children, scheme
+):
     place, disk = beside(scheme)
     draw(disk / "data")
-    ended(begin("train", *TINY, f"--workdir={tmp_path / 'run'}", f"--config.data.root={disk / 'data'}"))
     draws = random.Random(0)
     for _ in range(3):
         process = begin("train", *TINY, f"--workdir={place}/run", f"--config.data.root={place}/data")
@@ -238,11 +254,11 @@ def test_a_training_that_is_killed_goes_on_as_if_nothing_had_been(beside, tmp_pa
         process.kill()
         process.communicate()
     ended(begin("train", *TINY, f"--workdir={place}/run", f"--config.data.root={place}/data"))
-    assert known(f"{place}/run") == known(tmp_path / "run")
-    there, here = trained.load(f"{place}/run"), trained.load(str(tmp_path / "run"))
+    assert known(f"{place}/run") == known(uninterrupted)
+    there, here = trained.load(f"{place}/run"), trained.load(str(uninterrupted))
     assert there.step == here.step == 40 and there.digest == here.digest
     samples = files(disk / "run" / "samples")
-    assert samples == files(tmp_path / "run" / "samples") and len(samples) == 3
+    assert samples == files(uninterrupted / "samples") and len(samples) == 3
     assert (disk / "run" / "index.html").stat().st_size > 1000
 
 
@@ -293,9 +309,30 @@ def test_an_archive_whose_maker_dies_is_finished_by_others(beside, tmp_path, lat
     ]
 
 
+@contextlib.contextmanager
+def served(*flags):
+    """A client of `launch.serve` when its run is loaded; it is told to stop at the end, and does."""
+    process = begin("serve", "--port=0", *flags)
+    try:
+        told = iter(process.stdout.readline, "")
+        address = next(line.split()[2] for line in told if line.startswith("the editor: "))
+        with httpx.Client(base_url=address, timeout=60) as client:
+            limit = time.monotonic() + 120
+            while (status := client.get("/api/status").json())["state"] != "ready":
+                assert status["state"] != "failed" and time.monotonic() < limit, status
+                time.sleep(0.1)
+            yield client
+        process.terminate()
+        ended(process)
+    finally:
+        process.kill()
+
+
 @pytest.mark.slow
-def test_projections_continue_in_a_bucket(beside, tmp_path, latent_run, drawn_run):
+def test_projections_continue_in_a_bucket_and_are_edited_there(beside, tmp_path, latent_run, drawn_run):
+    """What is made of them, in the other store, is what is made on a disk; the editor shows it from there."""
     place, disk = beside("gs")
+    other, disk_of_other = beside("s3")
     drawn_run(f"{place}/run", latent_run().config, 6)
     (disk / "photos").mkdir()
     for k, photo in enumerate(np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)):
@@ -311,20 +348,67 @@ def test_projections_continue_in_a_bucket(beside, tmp_path, latent_run, drawn_ru
     ended(begin(*flags, f"--output={place}/archive", "--archive"))
     assert (disk / "archive" / "index.jsonl").exists()
 
+    run, model = f"--workdir={place}/run", trained.load(f"{place}/run", latent=True)
+    for file in (f"{other}/made/d.npz", f"{tmp_path}/d.npz"):
+        directions.write_difference(model, file, "one", f"{place}/out/0.png.npz", f"{tmp_path}/out/1.png.npz")
+    directions.write_difference(
+        model, f"{tmp_path}/d.npz", "two", f"{tmp_path}/out/0.png.npz", f"{tmp_path}/out/2.png.npz"
+    )
+    between = ("--name=two", f"--with={place}/out/0.png.npz", f"--without={place}/out/2.png.npz")
+    ended(begin("directions", run, f"--output={other}/made/d.npz", *between))
+    stroke = {"brush": "colour", "points": [[2, 2], [12, 9]], "width": 4, "colour": [255, 0, 0]}
+    drawn = {"format": "jgan-edit", "version": 1, "space": "z", "size": [16, 16], "strokes": [stroke]}
+    (disk / "edit.json").write_text(json.dumps(drawn))
+    edit_flags = ("--direction=one", "--candidates=2", "--iterations=2", "--frames=2")
+    edit_flags += tuple(
+        f"--{name}={place}/{file}" for name, file in (("edit", "edit.json"), ("image", "photos/0.png"))
+    )
+    follow = ("edit", run, f"--latent={place}/out/0.png.npz", f"--directions={other}/made/d.npz", *edit_flags)
+    ended(begin(*follow, f"--output={other}/made/edit"))
+    ended(begin("export", run, f"--output={other}/made/run"))
+    ended(begin(*follow, f"--output={tmp_path / 'edit'}"))
+    there = files(disk_of_other / "made")
+    assert there["d.npz"] == (tmp_path / "d.npz").read_bytes()
+    edited = {name.removeprefix("edit/"): data for name, data in there.items() if name.startswith("edit/")}
+    assert edited == files(tmp_path / "edit") and edited["photo.png"]
+    assert trained.load(f"{other}/made/run", latent=True).digest == model.digest
+    with served(f"--workdir={other}/made/run", f"--directions={other}/made/d.npz") as client:
+        assert client.get("/").text.startswith("<!doctype html>")
+        assert {"along_one", "along_two"} <= client.get("/api/status").json()["sliders"].keys()
+        assert client.post("/api/sessions", json={}).status_code == 201
+
 
 @pytest.mark.slow
 def test_an_interrupted_training_in_a_bucket_ends_bit_equal(beside, tiny, tmp_path):
+    """It is profiled, repeated and reported on there."""
     place, disk = beside("gs")
+    run = "sweep/one/seed0"
     draw(disk / "data")
     train.train(tiny(disk / "data"), str(tmp_path / "run"))
     with sigterm_after(1):
-        train.train(tiny(f"{place}/data"), f"{place}/run")
-    assert trained.load(f"{place}/run").step == 1
-    train.train(tiny(f"{place}/data"), f"{place}/run")
-    assert known(f"{place}/run") == known(tmp_path / "run")
-    drawn = files(disk / "run" / "samples")
+        train.train(tiny(f"{place}/data"), f"{place}/{run}")
+    assert trained.load(f"{place}/{run}").step == 1
+    train.train(tiny(f"{place}/data"), f"{place}/{run}", profile=range(2, 4))
+    assert known(f"{place}/{run}") == known(tmp_path / "run")
+    drawn = files(disk / run / "samples")
     assert drawn.pop("000001.png")  # of the stop
     assert drawn == files(tmp_path / "run" / "samples")
+    assert {
+        path.name.partition(".")[2] for path in (disk / run / "profile").rglob("*") if path.is_file()
+    } == {
+        "xplane.pb",
+        "trace.json.gz",
+    }
+    before = files(disk / run)
+    verdict = verify.verify(f"{place}/{run}")
+    assert verdict.parting is None and verdict.steps == 4
+    report.report(f"{place}/sweep")
+    assert files(disk / run) == before
+    assert set(files(disk / "sweep")) - {f"one/seed0/{name}" for name in before} == {
+        "report.csv",
+        "report.html",
+        "report.md",
+    }
 
 
 def test_an_archive_in_a_store_is_made_once_and_has_its_index(beside):
