@@ -13,8 +13,10 @@ of images over the devices instead, as launch.train does with its batch_size.
 
 import json
 import os
+import resource
 import subprocess
 import sys
+import time
 
 from absl import flags
 from ml_collections import config_flags
@@ -101,7 +103,7 @@ def _table() -> None:
     for name, config in _PLANNED.items():
         for devices in (8, 64, 256, 1024):
             command = [f"--config={config}", f"--devices={devices}", f"--chip={','.join(chips)}"]
-            print(f"{name} on {devices:,} devices", file=sys.stderr, flush=True)
+            begun, used = time.monotonic(), _processor_seconds()
             made = subprocess.run(
                 [sys.executable, "-m", "launch.plan", *command, f"--reached={_REACHED.value}"],
                 stdout=subprocess.PIPE,
@@ -109,9 +111,21 @@ def _table() -> None:
             )
             if made.returncode:
                 sys.exit(made.returncode)  # it has said why
+            took, used = time.monotonic() - begun, _processor_seconds() - used
+            print(
+                f"{name} on {devices:,} devices: planned in {took:.0f} s, {used:.0f} s of processors",
+                file=sys.stderr,
+                flush=True,
+            )
             plans.append({"name": name, **json.loads(made.stdout.splitlines()[-1])})
     print("\n".join(plan_report.table(plans)))
     print(json.dumps(plans))
+
+
+def _processor_seconds() -> float:
+    """That all plans so far have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import concurrent.futures
 import dataclasses
 import math
+import os
 from typing import NamedTuple
 
 import jax
@@ -31,6 +32,8 @@ from jgan.systems import system as system_lib
 STEPS = 240
 # Images per device of the second, larger batch: with few images gradients alone decide how much memory is needed.
 _LARGER = 32
+# Programs in work at the same time, at most: over a quarter of a plan is Python, which one thread at a time runs.
+_WORKERS = 4
 # What is read is decided before the compiler's passes on machine code, which take most of its time.
 _OPTIONS = {
     "xla_backend_optimization_level": 0,
@@ -135,8 +138,8 @@ def plan(config: ml_collections.ConfigDict, *, batch: int, start: int = 0, model
     )
     more = max(2 * batch, _LARGER)
     asked = [Asked(config, among, n, start) for among, n in ((mesh, batch), (mesh, more), (one, more))]
-    # Python traces one program while XLA compiles another.
-    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+    # Python traces one program while XLA compiles others: one more than there are cores, as one may wait for Python.
+    with concurrent.futures.ThreadPoolExecutor(min((os.cpu_count() or 1) + 1, _WORKERS)) as pool:
         begun = [[pool.submit(of.call, *each) for each in of.shares] for of in asked]
         here, there, alone = (
             Step(of.batch, tuple(call.result() for call in calls))

@@ -55,8 +55,9 @@ def test_the_arithmetic_of_pix2pix_is_that_by_hand():
 
 
 def made(*flags, **options):
+    options = {"timeout": 300} | options
     return subprocess.run(
-        [sys.executable, "-m", "launch.plan", *flags], capture_output=True, text=True, timeout=300, **options
+        [sys.executable, "-m", "launch.plan", *flags], capture_output=True, text=True, **options
     )
 
 
@@ -76,6 +77,19 @@ def test_a_plan_for_several_devices():
     for chip in found["chips"].values():
         assert 0 < chip["efficiency"] <= chip["efficiency_overlapped"] <= 1
         assert chip["step_seconds"] == pytest.approx(chip["working_seconds"] + chip["collective_seconds"])
+
+
+@pytest.mark.slow
+def test_1024_devices_are_planned_in_two_minutes():
+    done = made("--config=configs/dcgan.py", "--devices=1024", "--chip=v5e", timeout=120)
+    assert not done.returncode, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert (found["devices"], found["batch_per_device"]) == (1024, 64)
+    # Each device has its own images alone to compute, and the gradients of all parameters to share.
+    assert found["flops_alone"] <= found["flops"] < 1.3 * found["flops_alone"]
+    assert set(found["collectives"]) == {"all-reduce"}
+    parameters = found["bytes"]["parameters"]
+    assert parameters < found["collectives"]["all-reduce"]["bytes"] < 2 * parameters
 
 
 @pytest.mark.parametrize(
