@@ -309,7 +309,7 @@ def test_what_is_refused_leaves_nothing_behind(pix2pix, tmp_path, monkeypatch):
     replace = output.replace
 
     def full(path, data):
-        if path.endswith("latest_net_D.pth"):
+        if str(path).endswith("latest_net_D.pth"):
             raise jgan.UserError(f"{path} could not be written: No space left on device")
         replace(path, data)
 
