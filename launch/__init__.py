@@ -66,7 +66,7 @@ def run(
             missing = [f"--{name}" for name in required if not flags.FLAGS[name].present]
             if missing:
                 _fail(f"{' and '.join(missing)} must be given; --help shows all flags.")
-            if "config" in required:
+            if "config" in flags.FLAGS and flags.FLAGS["config"].present:
                 _ = flags.FLAGS["config"].value.system  # raises the error of a file that could not be loaded
         except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
             _fail(sentence(error, argv))

@@ -53,6 +53,12 @@ _PLANNED = {
 
 
 def main() -> None:
+    launch.goes_with(
+        *(
+            (flag, not _TABLE.value, "a plan without --table")
+            for flag in (_CONFIG, _DEVICES, _GLOBAL_BATCH, _MODEL, _FROM_STEP)
+        )
+    )
     if _TABLE.value:
         return _table()
     devices, config = _DEVICES.value, _CONFIG.value

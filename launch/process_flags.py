@@ -20,6 +20,7 @@ TIMEOUT = flags.DEFINE_float(
     "timeout", 300, "seconds that processes wait for each other at the start", lower_bound=1
 )
 
+_LONGEST = 7 * 24 * 3600  # seconds that --timeout may have
 
 ALL = (DISTRIBUTED, ADDRESS, PROCESSES, PROCESS, TIMEOUT)
 
@@ -30,6 +31,8 @@ def check(*, apart: bool = True) -> None:
     Args:
         apart: processes may also work without a connection, each on its own part.
     """
+    if not TIMEOUT.value <= _LONGEST:  # or no number
+        raise jgan.UserError(f"--timeout={TIMEOUT.value:g}: 1 to {_LONGEST} seconds would work.")
     if DISTRIBUTED.value:
         return  # the cluster knows what is not given
     if not apart and not ADDRESS.value:

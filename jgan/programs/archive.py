@@ -171,7 +171,7 @@ class _Work:
     def _look_at(self, number: int, pool: concurrent.futures.Executor) -> archive_stream.Chunk:
         """The chunk of a shard with what has to be made of it."""
         names, path = self._plan[number], archive_files.shard(self._folder, number)
-        rows = archive_files.unpack(path, values=False)
+        rows = archive_files.unpack(path, values=False, whole=True)
         if rows is None:
             return archive_stream.Chunk(number, names, list(names), {}, anew=path.exists())
         todo = [name for name in names if name not in rows]

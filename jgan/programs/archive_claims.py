@@ -62,7 +62,7 @@ class Claims:
     def _is_alive(self, path: pathlib.Path) -> bool:
         """Whether somebody works for a claim, as far as can be seen."""
         try:
-            pid, _, machine = path.read_text().partition(" ")
+            pid, _, machine = path.read_text(errors="replace").partition(" ")
             touched = path.stat().st_mtime
         except FileNotFoundError:
             return False
@@ -74,7 +74,9 @@ class Claims:
             except (OSError, OverflowError):
                 pass  # of another user
         self._clock.write_text("")
-        return self._clock.stat().st_mtime - touched < EXPIRY
+        return (
+            abs(self._clock.stat().st_mtime - touched) < EXPIRY
+        )  # one in the future is of a clock that was set back
 
     def _beat(self) -> None:
         while not self._closed.wait(_BEAT):

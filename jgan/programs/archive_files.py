@@ -31,6 +31,7 @@ CLAIM, INDEX = "archive.json", "index.jsonl"
 PICTURES = "pictures/"
 SHARD_SIZE, MAX_SHARD_SIZE = 256, 100_000
 
+_REPLAN = "remove it, so that the same command makes it again and what has to be; or name another --output"
 _OWN = ("names", "sha256", "pictures", "failed", "failed_sha256", "why")  # arrays that are no values of rows
 
 
@@ -76,6 +77,10 @@ def claim(folder: pathlib.Path, facts: dict[str, Any], shard_size: int) -> int:
     old = projection_files.claimed(path)
     if not shard_size:
         made["shard_size"] = size = old.get("shard_size", size)
+        if type(size) is not int or not 1 <= size <= MAX_SHARD_SIZE:
+            raise jgan.UserError(
+                f"{path} has no shard_size that can be: remove it, or name another --output."
+            )
     projection_files.check_same(folder, old, made, "an archive")
     return size
 
@@ -107,9 +112,10 @@ def plan(folder: pathlib.Path, names: Iterable[str], size: int) -> list[list[str
             output_lib.publish(path, json.dumps(new, indent=0).encode())
             continue  # with that of another process, where it was faster
         except (OSError, ValueError) as error:
-            raise jgan.UserError(f"{path} cannot be read ({error}): name another --output.") from None
+            raise jgan.UserError(f"{path} cannot be read ({error}): {_REPLAN}.") from None
         if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
-            raise jgan.UserError(f"{path} is no list of names: name another --output.")
+            raise jgan.UserError(f"{path} is no list of names: {_REPLAN}.")
+        found = [name for name in found if name not in known]  # some are where an earlier file was removed
         known.update(found)
         shards += [found[k : k + size] for k in range(0, len(found), size)]
         number += 1
@@ -166,13 +172,16 @@ def pack(rows: Rows, constants: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(path: pathlib.Path, *, values: bool = True) -> Rows | None:
+def unpack(path: pathlib.Path, *, values: bool = True, whole: bool = False) -> Rows | None:
     """The rows of a shard; None if there is no file or it is damaged.
 
-    Without `values` those of the rows are {}, or the cost alone.
+    Without `values` those of the rows are {}, or the cost alone, and damage to others shows only if `whole` asks for
+    it, which reads all of the file.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as saved:
+            if whole and saved.zip.testzip() is not None:
+                return None
             names, sums = saved["names"].tolist(), saved["sha256"].tolist()
             keys = [x for x in saved.files if not x.startswith(PICTURES) and x not in _OWN]
             arrays = {key: saved[key] for key in keys if values or key == "cost"}

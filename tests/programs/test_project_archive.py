@@ -1,5 +1,6 @@
 """Archives of projections: what a shard holds, who makes what, what is made anew, what is refused."""
 
+import contextlib
 import io
 import json
 import os
@@ -15,6 +16,7 @@ import pytest
 import jgan
 from jgan.latent import projection
 from jgan.programs import archive
+from jgan.programs import archive_claims
 from jgan.programs import archive_files
 from jgan.programs import latents
 from jgan.programs import project as project_lib
@@ -252,6 +254,36 @@ def test_a_shard_that_is_damaged_is_made_again(run, photos, tmp_path):
     (out / "shard-00001.npz").write_bytes(whole[: len(whole) // 2])
     assert project(run, photos, out) == 3
     assert (out / "shard-00001.npz").read_bytes() == whole
+    with zipfile.ZipFile(
+        out / "shard-00001.npz"
+    ) as file:  # its lists of names can be read, its latents cannot
+        place = file.getinfo("failed.npy").header_offset - 8
+    (out / "shard-00001.npz").write_bytes(whole[:place] + bytes(4) + whole[place + 4 :])
+    assert project(run, photos, out) == 3
+    assert (out / "shard-00001.npz").read_bytes() == whole
+
+
+def test_other_files_that_are_damaged_are_told_or_made_again(tmp_path):
+    size = archive_files.claim(tmp_path, {}, 2)
+    assert archive_files.plan(tmp_path, "abc", size) == [["a", "b"], ["c"]]
+    assert archive_files.plan(tmp_path, "abcde", size) == [["a", "b"], ["c"], ["d", "e"]]
+    (tmp_path / "plan-00000.json").write_text("")
+    with pytest.raises(jgan.UserError, match="plan-00000.json cannot be read .*: remove it"):
+        archive_files.plan(tmp_path, "abcde", size)
+    (tmp_path / "plan-00000.json").unlink()
+    assert archive_files.plan(tmp_path, "abcde", size) == [["a", "b"], ["c", "d"], ["e"]]  # each once
+    for wrong in (0, "x", None, True):
+        claim = {"format": "jgan-archive", "version": 1, "shard_size": wrong}
+        (tmp_path / "archive.json").write_text(json.dumps(claim))
+        with pytest.raises(jgan.UserError, match="archive.json has no shard_size that can be: remove it"):
+            archive_files.claim(tmp_path, {}, 0)
+    (tmp_path / ".shard-00000.busy").write_bytes(b"\xff\xfe")
+    (tmp_path / ".shard-00001.busy").write_text("1 elsewhere")
+    os.utime(tmp_path / ".shard-00001.busy", (time.time() + 3600,) * 2)
+    with contextlib.closing(archive_claims.Claims(tmp_path)) as claims:
+        assert not claims.take(0)  # somebody may be about to write it
+        os.utime(tmp_path / ".shard-00000.busy", (0, 0))
+        assert claims.take(0) and claims.take(1)
 
 
 def test_a_shard_that_another_process_makes_is_waited_for_until_it_is_gone(
