@@ -289,10 +289,11 @@ class _Maker:
             pass
         # Only from here on, when what is under way has ended, is a device without work.
         jax.block_until_ready([one.made for one in self._under_way if isinstance(one, _Batch)])
-        before = time.perf_counter()
+        before, waited = time.perf_counter(), self._waited
         self._drain()
         message = self._reader.queue.get()
         if message is not None:
+            self._waited = waited  # what was waited for in `_drain` is part of the time since `before`
             self._wait_ended(before)
         return message
 
