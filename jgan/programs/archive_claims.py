@@ -74,9 +74,8 @@ class Claims:
             except (OSError, OverflowError):
                 pass  # of another user
         self._clock.write_text("")
-        return (
-            abs(self._clock.stat().st_mtime - touched) < EXPIRY
-        )  # one in the future is of a clock that was set back
+        # One that was touched in the future is of a clock that was set back since, and would stay for ever.
+        return abs(self._clock.stat().st_mtime - touched) < EXPIRY
 
     def _beat(self) -> None:
         while not self._closed.wait(_BEAT):
