@@ -13,7 +13,6 @@ of images over the devices instead, as launch.train does with its batch_size.
 
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -130,8 +129,8 @@ def _table() -> None:
 
 def _processor_seconds() -> float:
     """That all plans so far have used."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    used = os.times()
+    return used.children_user + used.children_system
 
 
 if __name__ == "__main__":
