@@ -2,9 +2,11 @@
 
     python -m launch.sweep --sweep=configs/sweeps/cyclegan_objectives.py --config.data.root=DIR --workdir=DIR
     python -m launch.sweep --sweep=configs/sweeps/cyclegan_objectives.py:facades64 --workdir=DIR
+    python -m launch.sweep --sweep=configs/sweeps/cyclegan_objectives.py:maps64 --config.data.root=DIR --workdir=DIR
 
 Presets: none, the paper's settings for 128 px on folders; `facades64`, label maps and photos of drawn facades, for two
-cores; `tiny`, for tests. A is the label map; what is held out are pairs.
+cores; `maps64`, the forward cycle and both on aerial photos and maps, with small nets for the same; `tiny`, for tests.
+A is the label map, but the photo in `maps64`; what is held out are pairs.
 """
 
 from configs.sweeps import common
@@ -28,6 +30,19 @@ PAPER = {
 }
 # Identity terms are shares of the cycles, and not in these tables.
 _BASE = {"loss.lambda_identity": 0.0}
+# Of the preset: half of the blocks, with half of the channels (a quarter in D); cycles with the paper's weights.
+_MAPS64 = {
+    "steps": 6_000,
+    "generator.name": "resnet",
+    "generator.blocks": 3,
+    "generator.ngf": 16,
+    "discriminator.ndf": 16,
+    "loss.lambda_a": 10.0,
+    "sample_every": 2_000,
+    "validate_every": 3_000,
+    "save_every": 3_000,
+    "keep": 1,
+}
 
 
 def get_sweep(arg: str = "") -> sweeps.Sweep:
@@ -37,13 +52,16 @@ def get_sweep(arg: str = "") -> sweeps.Sweep:
         {
             "": ("configs/cyclegan.py:128", _BASE),
             "facades64": ("configs/cyclegan.py:demo", {**labels, **common.FACADES64}),
+            "maps64": ("configs/cyclegan.py:maps64", {**_BASE, **_MAPS64}),
             "tiny": ("configs/cyclegan.py:tiny", labels),
         },
         arg,
     )
     return sweeps.Sweep(
         config,
-        VARIANTS,
+        tuple(
+            variant for variant in VARIANTS if arg != "maps64" or variant[0] in ("gan+forward", "cyclegan")
+        ),
         base,
         reference="cyclegan",
         paper=common.fcn(PAPER),
