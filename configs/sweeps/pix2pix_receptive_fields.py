@@ -5,7 +5,8 @@
     python -m launch.sweep --sweep=configs/sweeps/pix2pix_receptive_fields.py:maps64 --workdir=DIR ...
 
 Presets: none, the paper's settings on a folder of pairs; `facades128`, drawn facades for two cores; `maps64`, 1 and 70
-pixels on a folder of aerial photos and maps, in a third of the steps of pix2pix' preset of that name; `tiny`, for tests.
+pixels on a folder of aerial photos and maps, in a third of the steps of pix2pix' preset of that name; `tiny`, for
+tests.
 """
 
 from configs.sweeps import common
