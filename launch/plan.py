@@ -11,6 +11,7 @@ of images over the devices instead, as launch.train does with its batch_size.
     --table     the plans of docs/scale.md
 """
 
+import itertools
 import json
 import os
 import subprocess
@@ -49,6 +50,7 @@ _PLANNED = {
     "StyleGAN2, 256 px": "configs/stylegan2.py",
     "DCGAN, 64 px": "configs/dcgan.py",
 }
+_PLANNED_ON = (8, 64, 256, 1024)
 
 
 def main() -> None:
@@ -58,13 +60,13 @@ def main() -> None:
             for flag in (_CONFIG, _DEVICES, _GLOBAL_BATCH, _MODEL, _FROM_STEP)
         )
     )
+    if not 0 < _REACHED.value <= 1:
+        raise jgan.UserError(f"--reached={_REACHED.value:g}: it lies above 0 and is at most 1.")
     if _TABLE.value:
         return _table()
     devices, config = _DEVICES.value, _CONFIG.value
     if not 1 <= devices <= _MOST:
         raise jgan.UserError(f"--devices={devices}: 1 to {_MOST} would work.")
-    if not 0 < _REACHED.value <= 1:
-        raise jgan.UserError(f"--reached={_REACHED.value:g}: it lies above 0 and is at most 1.")
     if not 0 <= _FROM_STEP.value < config.steps:
         raise jgan.UserError(
             f"--from_step={_FROM_STEP.value}: the training has the steps 0 to {config.steps - 1}."
@@ -101,12 +103,15 @@ def main() -> None:
 
 def _table() -> None:
     """Prints the tables of all systems; each plan is made by a process of its own, which has that many devices."""
+    from jgan.programs import plan_chips
     from jgan.programs import plan_report
 
     chips = _CHIP.value or ["v5e", "v5p", "h100"]
+    for chip, devices in itertools.product(chips, _PLANNED_ON):
+        plan_chips.check(chip, devices)
     plans = []
     for name, config in _PLANNED.items():
-        for devices in (8, 64, 256, 1024):
+        for devices in _PLANNED_ON:
             command = [f"--config={config}", f"--devices={devices}", f"--chip={','.join(chips)}"]
             begun, used = time.monotonic(), _processor_seconds()
             made = subprocess.run(

@@ -3,6 +3,7 @@
 All bytes of pictures that an archive is made of are read here and nowhere else.
 """
 
+import codecs
 from collections.abc import Callable
 import functools
 import hashlib
@@ -116,7 +117,8 @@ def _files(root: pathlib.Path, files: list[pathlib.Path]) -> Inputs:
 
 def _listed(path: pathlib.Path, flag: str) -> Inputs:
     """The files that a list names, each once."""
-    lines = [os.fsdecode(line.rstrip(b"\r")) for line in contents(path).split(b"\n")]
+    text = contents(path).removeprefix(codecs.BOM_UTF8)  # some editors begin a file with it
+    lines = [os.fsdecode(line.rstrip(b"\r")) for line in text.split(b"\n")]
     places = {line: _place(path.parent, line) for line in lines if line.strip() and "\0" not in line}
     if not places:
         raise jgan.UserError(

@@ -112,6 +112,8 @@ def other_run(tmp_path):
         (nothing, [*TRAIN, "--timeout=nan", "--distributed"], ["--timeout=nan", "seconds"]),
         (nothing, ["launch.plan", "--table", "--config=configs/none.py"], ["configs/none.py"]),
         (nothing, ["launch.plan", "--table", "--devices=64"], ["--devices goes with a plan without --table"]),
+        (nothing, ["launch.plan", "--table", "--chip=v7000"], ["--chip=v7000"]),
+        (nothing, ["launch.plan", "--table", "--reached=2"], ["--reached=2"]),
         (nothing, [*TRAIN, "more"], ["'more'"]),
         (nothing, [*TRAIN, "--config.system=gan3"], ["'gan3' is unknown"]),
         (nothing, [*TRAIN, "--config.generator.name=vit"], ["'vit' is unknown"]),

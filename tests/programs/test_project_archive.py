@@ -171,7 +171,7 @@ def test_lists_and_records_give_what_a_folder_gives(run, photos, tmp_path):
     costs = [line["sha256"] for line in index(tmp_path / "folder")]
     listed = tmp_path / "list.txt"
     names = sorted(path.relative_to(tmp_path) for path in photos.rglob("*.png"))
-    listed.write_text("".join(f"{name}\n" for name in [*names, names[0], ""]))
+    listed.write_text("".join(f"{name}\n" for name in [*names, names[0], ""]), encoding="utf-8-sig")
     project(run, listed, tmp_path / "listed")
     assert [line["name"] for line in index(tmp_path / "listed")] == [str(name) for name in names]
     assert [line["sha256"] for line in index(tmp_path / "listed")] == costs
