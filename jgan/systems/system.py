@@ -20,7 +20,7 @@ COMPILER_OPTIONS = {"xla_cpu_copy_insertion_use_region_analysis": True}
 STEP_COMPILER_OPTIONS = {**COMPILER_OPTIONS, "xla_backend_optimization_level": 1}
 # Random numbers are long programs, and these run once. Without any such passes (0) they run too long to gain by it.
 INIT_COMPILER_OPTIONS = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
-# Names without a platform in them that are set for CPUs alone, to optimise less than is usual.
+# Names without a platform in them that are set for CPUs alone.
 _FOR_CPU = ("xla_backend_",)
 
 
@@ -139,13 +139,11 @@ class System(NamedTuple):
 def supported(options: Mapping[str, Any]) -> dict[str, Any]:
     """Those of XLA's options that are for the platform in use and that its compiler knows, for `jax.jit`.
 
-    XLA promises no option: names come and go with its versions. Where JAX was asked for no optimisations, as by those
-    who look for a fault or compile more than they compute, none of these asks for more.
+    XLA promises no option: names come and go with its versions.
     """
     platform = jax.default_backend()
     others = tuple(f"xla_{name}_" for name in ("cpu", "gpu", "tpu") if name != platform)
-    fewer = jax.config.read("jax_disable_most_optimizations")
-    others += () if platform == "cpu" and not fewer else _FOR_CPU
+    others += () if platform == "cpu" else _FOR_CPU
     return {
         name: value for name, value in options.items() if not name.startswith(others) and _known(name, value)
     }

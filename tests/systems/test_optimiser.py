@@ -110,10 +110,3 @@ def test_options_are_asked_of_a_compiler_that_knows_them_and_on_their_platform_a
     assert jax.jit(lambda x: x + 1, compiler_options=system_lib.supported(asked))(1) == 2
     monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
     assert system_lib.supported({**real, "xla_backend_optimization_level": 1}) == {}
-
-
-def test_who_asks_for_no_optimisations_gets_none(optimised):
-    asked = {"xla_backend_optimization_level": 1, "xla_cpu_enable_fast_math": False}
-    assert system_lib.supported(asked) == asked
-    jax.config.update("jax_disable_most_optimizations", True)
-    assert system_lib.supported(asked) == {"xla_cpu_enable_fast_math": False}
