@@ -28,6 +28,9 @@ from launch import project_flags
 _SWEEP = flags.DEFINE_string("sweep", "", "configs/sweeps/FILE.py or configs/sweeps/FILE.py:PRESET")
 _WORKDIR = flags.DEFINE_string("workdir", "", "directory of the sweep, with a run in VARIANT/seedN of each")
 _SEEDS = flags.DEFINE_integer("seeds", 3, "so many seeds of each variant", lower_bound=1)
+_VARIANTS = flags.DEFINE_list(
+    "variants", [], "names of those that are trained or projected now, separated by commas; empty: all"
+)
 _VMAP = flags.DEFINE_integer(
     "vmap_seeds",
     1,
@@ -97,9 +100,10 @@ def main() -> None:
     else:
         count, given = _SEEDS.value if _SEEDS.present or not _VMAP.present else _VMAP.value, _GIVEN
         jobs, shown = sweep.expand(made, workdir, seeds=count, given=given, load=config_files.load), given
+    chosen = of_variants(jobs, [name for name, _ in made.variants])
     printing = _EXECUTOR.value == "commands"
     told = sys.stderr if printing else sys.stdout  # commands alone are on standard output
-    print(sweep.describe(made, jobs, shown), file=told, flush=True)
+    print(sweep.describe(made, chosen, shown), file=told, flush=True)
     if _DRY_RUN.value:
         return
     if projects:
@@ -109,7 +113,7 @@ def main() -> None:
         sweep_projections.write(workdir, _SWEEP.value, made, jobs, given, number)
     else:
         sweep_file.write(workdir, _SWEEP.value, made, jobs, given)
-    left, failed = sweep.pending(jobs, told)
+    left, failed = sweep.pending(chosen, told)
     here = _EXECUTOR.value == "here"
     divided = sweep.parts(_VMAP.value) if here and _JOBS.value is None else 1
     left = sweep.grouped(left, -(-_VMAP.value // divided))
@@ -131,6 +135,15 @@ def main() -> None:
         for name, sentence in failed.items():
             print(f"{name} failed: {sentence}", file=sys.stderr, flush=True)
         sys.exit(1)
+
+
+def of_variants(jobs: list[Any], names: list[str]) -> list[Any]:
+    """The runs of --variants, some of `names`, in the order of the sweep."""
+    for name in _VARIANTS.value:
+        if name not in names:
+            raise jgan.UserError(f"--variants: {name!r} is no variant: use some of {', '.join(names)}.")
+    wanted = _VARIANTS.value or names
+    return [job for job in jobs if job.name.rpartition("/")[0] in wanted]
 
 
 def projections(made: Any, workdir: str) -> tuple[Any, list[Any], list[str]]:
@@ -162,7 +175,7 @@ def _projection_flags() -> list[Any]:
 def verify() -> None:
     """Repeats a run, says what came of it, and ends with status 1 if it is another one."""
     others = (
-        *(_SWEEP, _WORKDIR, _SEEDS, _VMAP, _DRY_RUN, _JOBS, _EXECUTOR, _IMAGE),
+        *(_SWEEP, _WORKDIR, _SEEDS, _VARIANTS, _VMAP, _DRY_RUN, _JOBS, _EXECUTOR, _IMAGE),
         *_projection_flags(),
     )
     launch.goes_with(*((flag, False, "--sweep") for flag in others))

@@ -194,6 +194,10 @@ def test_scripts_for_clusters_hold_every_command(tmp_path):
         (["--sweep=no.py"], "there is no file no.py"),
         ([f"--sweep={FILE}", "--config.loss.lamda=1"], "no such field"),
         ([f"--sweep={FILE}", "--executor=slurm", "--jobs=2"], "--jobs goes with --executor=here alone"),
+        (
+            [f"--sweep={FILE}", "--variants=gan,l2"],
+            "'l2' is no variant: use some of l1, gan, cgan, l1+gan, l1+cgan",
+        ),
     ],
 )
 def test_mistakes_end_in_a_sentence(tmp_path, flags, words):
@@ -208,6 +212,16 @@ def test_a_dry_run_shows_the_expansion_and_writes_nothing(tmp_path):
     done = subprocess.run([*command, "--dry_run"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and "15 runs of configs/pix2pix.py:tiny" in done.stdout
     assert "gan/seed2" in done.stdout and not (tmp_path / "out").exists()
+
+
+def test_variants_can_be_chosen_of_a_sweep_that_stays_whole(tmp_path):
+    command = [sys.executable, "-m", "launch.sweep", f"--sweep={FILE}", f"--workdir={tmp_path / 'out'}"]
+    command += ["--executor=commands", "--variants=l1+gan,gan", "--seeds=2"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    places = [shlex.split(line)[-1] for line in done.stdout.splitlines()]
+    names = ["gan/seed0", "gan/seed1", "l1+gan/seed0", "l1+gan/seed1"]
+    assert places == [f"--workdir={tmp_path / 'out' / name}" for name in names], done.stderr
+    assert len(json.loads((tmp_path / "out" / "sweep.json").read_text())["runs"]) == 10
 
 
 @pytest.mark.slow
