@@ -44,7 +44,7 @@ CHANGES: sweeps.Variants = (
     ("lambda_l1_100", {"loss.lambda_l1": 100.0}),
     ("vanilla", {"loss.adversarial": "vanilla"}),
     ("ngf16", {"generator.ngf": 16}),
-    ("levels5", {"generator.levels": 5}),
+    ("levels5", {"generator.levels": 5, "generator.margin": 32}),
     ("patch34", {"discriminator.n_layers": 2, "discriminator.ndf": 32}),
     ("transposed", {"generator.upsample": "transposed"}),
     ("crops64", {"data.size": 64, "batch_size": 4}),
