@@ -13,6 +13,7 @@ import gc
 import io
 import os
 import re
+import signal
 import sys
 import threading
 import traceback
@@ -45,7 +46,7 @@ def run(
     stores: tuple[str, ...] = (),
 ) -> None:
     """Parses flags, calls `main` and exits: 0 done, 1 a fault, 2 a mistake of the user, 75 because of another process
-    of the job, 130 Ctrl-C.
+    of the job, 130 Ctrl-C, 141 nobody reads its output.
 
     Mistakes that can be recognised without jax are reported before `main` imports it, which takes a second.
 
@@ -69,6 +70,7 @@ def run(
             if "config" in flags.FLAGS and flags.FLAGS["config"].present:
                 _ = flags.FLAGS["config"].value.system  # raises the error of a file that could not be loaded
         except (flags.Error, AttributeError, KeyError, TypeError, ValueError, OSError) as error:
+            _leave_if_unread(error)
             _fail(sentence(error, argv))
         if len(rest) > 1:
             _fail(f"{rest[1]!r} is not a flag: flags begin with --.")
@@ -93,7 +95,9 @@ def run(
                 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
             main()
             processes.done()
+            sys.stdout.flush()
         except Exception as error:
+            _leave_if_unread(error)
             if processes.caused(error):
                 processes.leave(processes.STATUS, caused=True)
             if known := _known(error):
@@ -226,10 +230,26 @@ def sentence(error: Exception, argv: list[str]) -> str:
     return text
 
 
+def _leave_if_unread(error: Exception) -> None:
+    """Exits as programs do of which nobody reads the output to its end, as before `| head`: without a word."""
+    if not isinstance(error, BrokenPipeError) or processes.together():
+        return
+    try:
+        os.write(sys.stdout.fileno(), b"\n")  # another pipe or socket may have been broken instead
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _exit(128 + signal.SIGPIPE)
+
+
 def _fail(sentence: str, status: int = 2) -> None:
     """Prints a sentence on stderr and exits."""
     print(f"error: {sentence}", file=sys.stderr, flush=True)
     processes.leave(status)
+    _exit(status)
+
+
+def _exit(status: int) -> None:
+    """Exits, and waits for no program that is being compiled."""
     if any(thread.name == jgan.COMPILING for thread in threading.enumerate()):
         sys.stdout.flush()
         os._exit(status)  # sys.exit would wait for the end of a compilation, for up to a minute

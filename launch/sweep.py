@@ -104,6 +104,9 @@ def main() -> None:
     printing = _EXECUTOR.value == "commands"
     told = sys.stderr if printing else sys.stdout  # commands alone are on standard output
     print(sweep.describe(made, chosen, shown), file=told, flush=True)
+    here = _EXECUTOR.value == "here"
+    if here and not projects:
+        sweep.check(chosen)  # not of other machines, which may have other files
     if _DRY_RUN.value:
         return
     if projects:
@@ -114,7 +117,6 @@ def main() -> None:
     else:
         sweep_file.write(workdir, _SWEEP.value, made, jobs, given)
     left, failed = sweep.pending(chosen, told)
-    here = _EXECUTOR.value == "here"
     divided = sweep.parts(_VMAP.value) if here and _JOBS.value is None else 1
     left = sweep.grouped(left, -(-_VMAP.value // divided))
     if printing:

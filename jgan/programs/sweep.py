@@ -23,6 +23,7 @@ import ml_collections
 
 import jgan
 from jgan import bound
+from jgan import fields
 from jgan import paths
 from jgan import sweeps
 from jgan.metrics import segmentation
@@ -194,6 +195,29 @@ def expand(
         flags += [*given, f"--workdir={place}"]
         made.append(Job(name, place, overrides, load(flags), tuple(flags)))
     return made
+
+
+def check(jobs: Sequence[Job]) -> None:
+    """Refuses variants that cannot be trained, as far as that is known before their data are read.
+
+    Raises:
+        jgan.UserError: fields of a variant do not go together.
+    """
+    import jax  # which to expand a sweep needs not
+
+    from jgan.systems import SYSTEMS
+
+    jax.config.update("jax_platforms", "cpu")  # of this process alone: GPUs are for its trainings
+    for variant, job in {os.path.dirname(job.name): job for job in jobs}.items():
+        config = ml_collections.ConfigDict(job.config.to_dict())
+        if "label" in fields.of(config.data) and not config.data.names:
+            continue  # a net for labels that only the data know
+        try:
+            run_config.take_names(config)
+            segmentation.take_palette(config)
+            SYSTEMS[config.system](config)
+        except jgan.UserError as error:
+            raise jgan.UserError(f"variant {variant}: {error}") from None
 
 
 def describe(sweep: sweeps.Sweep, jobs: Sequence[Job], given: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 
@@ -268,6 +269,33 @@ def test_names_with_commas_between_are_several_names(given, taken, apart):
     config_flags.DEFINE_config_file("config", "configs/cgan.py", flag_values=values, sys_argv=argv)
     rest = values(launch.with_tuples(argv, ("config.data.names",)))
     assert rest == ["train"] and values.config.data.names == taken and values.config.data.bits == (12, 8)
+
+
+@pytest.mark.parametrize(
+    "flags, status, told",
+    [
+        (["--help"], 128 + signal.SIGPIPE, ""),  # at once, while flags are parsed
+        (["print('a', flush=True)"], 128 + signal.SIGPIPE, ""),
+        (["print('a')"], 128 + signal.SIGPIPE, ""),  # only at the end
+        (["raise BrokenPipeError(32, 'Broken pipe')"], 1, "BrokenPipeError"),  # another pipe
+    ],
+)
+def test_of_an_output_that_nobody_reads_nothing_is_told(flags, status, told):
+    read, written = os.pipe()
+    if not told:
+        os.close(read)
+    code = f"""
+import launch
+def main():
+    {flags[0] if flags[0] != "--help" else "pass"}
+launch.run(main)
+"""
+    command = [sys.executable, "-c", code, *(flag for flag in flags if flag == "--help")]
+    done = subprocess.run(command, stdout=written, stderr=subprocess.PIPE, text=True)
+    os.close(written)
+    if told:
+        os.close(read)
+    assert done.returncode == status and (told in done.stderr if told else not done.stderr), done.stderr
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])

@@ -16,7 +16,6 @@ from jgan.programs import sweep
 from jgan.programs import sweep_elsewhere
 from jgan.programs import sweep_file
 from jgan.runs import config as run_config
-from jgan.systems import SYSTEMS
 from launch import config_files
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -79,8 +78,7 @@ def test_variants_of_ready_sweeps_can_be_built_and_differ(tmp_path, file):
     jobs = expanded(tmp_path, f"configs/sweeps/{file}")
     configs = [job.config.to_json() for job in jobs]
     assert len(set(configs)) == len(configs) > 1
-    for job in jobs:
-        SYSTEMS[job.config.system](job.config)  # which refuses what does not go together
+    sweep.check(jobs)
     assert f"{sweep.read(f'configs/sweeps/{file}').reference}/seed0" in {job.name for job in jobs}
 
 
@@ -222,6 +220,10 @@ def test_scripts_for_clusters_hold_every_command(tmp_path):
     [
         (["--sweep=no.py"], "there is no file no.py"),
         ([f"--sweep={FILE}", "--config.loss.lamda=1"], "no such field"),
+        (
+            [f"--sweep={FILE}", "--config.generator.margin=3"],
+            "variant l1: generator.margin=3: it must be 0 or a mult",
+        ),
         ([f"--sweep={FILE}", "--executor=slurm", "--jobs=2"], "--jobs goes with --executor=here alone"),
         (
             [f"--sweep={FILE}", "--variants=gan,l2"],
