@@ -195,6 +195,22 @@ def test_a_directory_holds_one_sweep(tmp_path):
         sweep_file.write(str(tmp_path), "other.py", made, jobs, [])
 
 
+def test_seeds_that_were_trained_before_stay_in_the_table_while_the_sweep_is_the_same(tmp_path):
+    def runs(made, *given):
+        jobs = sweep.expand(made, str(tmp_path), seeds=1, given=given, load=config_files.load)
+        sweep_file.write(str(tmp_path), FILE, made, jobs, given)
+        return sweep_file.facts(str(tmp_path))["runs"]
+
+    made = sweep.read(FILE)
+    sweep_file.write(str(tmp_path), FILE, made, expanded(tmp_path, seeds=2), [])
+    assert runs(made)[:3] == ["l1/seed0", "l1/seed1", "gan/seed0"] and len(runs(made)) == 10
+    changed = made._replace(variants=(("l1", {"loss.lambda_l1": 5.0}), *made.variants[1:4]))
+    assert (
+        "l1/seed1" not in (found := runs(changed)) and "gan/seed1" in found and "l1+cgan/seed1" not in found
+    )
+    assert len(runs(made, "--config.steps=9")) == 5
+
+
 def test_scripts_for_clusters_hold_every_command(tmp_path):
     jobs = expanded(tmp_path / "a b")
     lines = sweep_elsewhere.commands(jobs).splitlines()
