@@ -2,7 +2,6 @@
 
 import errno
 import os
-import signal
 import subprocess
 import sys
 
@@ -274,9 +273,9 @@ def test_names_with_commas_between_are_several_names(given, taken, apart):
 @pytest.mark.parametrize(
     "flags, status, told",
     [
-        (["--help"], 128 + signal.SIGPIPE, ""),  # at once, while flags are parsed
-        (["print('a', flush=True)"], 128 + signal.SIGPIPE, ""),
-        (["print('a')"], 128 + signal.SIGPIPE, ""),  # only at the end
+        (["--help"], 141, ""),  # at once, while flags are parsed
+        (["print('a', flush=True)"], 141, ""),
+        (["print('a')"], 141, ""),  # only at the end
         (["raise BrokenPipeError(32, 'Broken pipe')"], 1, "BrokenPipeError"),  # another pipe
     ],
 )
